@@ -1,0 +1,1 @@
+"""The triggers of tipsweep, one blueprint for each group."""

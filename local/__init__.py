@@ -1,0 +1,1 @@
+"""The whole of tipsweep on one machine: simulator, host stand-in and demo."""

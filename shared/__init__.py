@@ -1,0 +1,1 @@
+"""The parts of tipsweep that know nothing of triggers."""

@@ -1,0 +1,1 @@
+"""Deletions of sandbox customers: messages, plan, steps, guards, records and queues."""

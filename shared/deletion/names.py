@@ -1,0 +1,15 @@
+"""The names of the queues and tables, which the infrastructure and every caller rely on."""
+
+from typing import Final
+
+CUSTOMERS_TO_DELETE: Final = "customers-to-delete"
+ORDERS_TO_CHECK: Final = "orders-to-check"
+CUSTOMERS_READY: Final = "customers-ready"
+POISON_SUFFIX: Final = "-poison"
+
+QUEUES: Final = (CUSTOMERS_TO_DELETE, ORDERS_TO_CHECK, CUSTOMERS_READY)
+POISON_QUEUES: Final = tuple(queue + POISON_SUFFIX for queue in QUEUES)
+
+DELETIONS_TABLE: Final = "deletions"
+SANDBOX_TABLE: Final = "sandbox"
+TABLES: Final = (DELETIONS_TABLE, SANDBOX_TABLE)
