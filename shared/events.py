@@ -1,0 +1,74 @@
+"""The log lines that alerts and people read: a stable event name, then fields."""
+
+import json
+import logging
+import re
+from enum import StrEnum
+from typing import Final
+
+_log: Final = logging.getLogger("tipsweep")
+_PLAIN: Final = re.compile(r"[\w.:@/+*-]+", re.ASCII)
+
+
+class Event(StrEnum):
+    """The name that a log line begins with; alerts and workbooks rely on it."""
+
+    MESSAGE_REJECTED = "message_rejected"
+    MESSAGE_POISONED = "message_poisoned"
+    MESSAGE_STALE = "message_stale"
+    DELETION_STARTED = "deletion_started"
+    DELETION_DUPLICATE = "deletion_duplicate"
+    DELETION_WAITING = "deletion_waiting"
+    DELETION_READY = "deletion_ready"
+    DELETION_DELETED = "deletion_deleted"
+    DELETION_STUCK = "deletion_stuck"
+    DELETION_REFUSED = "deletion_refused"
+    DELETION_ABORTED = "deletion_aborted"
+    DELETION_REDRIVEN = "deletion_redriven"
+    DELETE_REFUSED = "delete_refused"
+    CANCELLATION_SENT = "cancellation_sent"
+    CANCELLATION_REFUSED = "cancellation_refused"
+    DRY_RUN_ACTION = "dry_run_action"
+    DRY_RUN_FINISHED = "dry_run_finished"
+    STEP_FAILED = "step_failed"
+    STEP_FINISHED = "step_finished"
+    THROTTLED = "throttled"
+    SIGN_IN_FAILED = "sign_in_failed"
+    SWITCH_TRIPPED = "switch_tripped"
+    SWITCH_RESET = "switch_reset"
+    SWEEP_FINISHED = "sweep_finished"
+    SWEEP_REFUSED = "sweep_refused"
+    REDRIVE_FINISHED = "redrive_finished"
+
+
+_LEVELS: Final = {
+    Event.MESSAGE_REJECTED: logging.ERROR,
+    Event.MESSAGE_POISONED: logging.ERROR,
+    Event.DELETION_STUCK: logging.ERROR,
+    Event.SIGN_IN_FAILED: logging.ERROR,
+    Event.SWITCH_TRIPPED: logging.ERROR,
+    Event.SWEEP_REFUSED: logging.ERROR,
+    Event.DELETION_REFUSED: logging.WARNING,
+    Event.DELETE_REFUSED: logging.WARNING,
+    Event.CANCELLATION_REFUSED: logging.WARNING,
+    Event.STEP_FAILED: logging.WARNING,
+    Event.THROTTLED: logging.WARNING,
+    Event.SWITCH_RESET: logging.WARNING,
+    Event.DELETION_REDRIVEN: logging.WARNING,
+}
+
+
+def emit(event: Event, **fields: str | int | float | None) -> None:
+    """Log one line, `event name=value …`; fields that are None are left out."""
+    _log.log(_LEVELS.get(event, logging.INFO), "%s", line(event, **fields))
+
+
+def line(event: Event, **fields: str | int | float | None) -> str:
+    """Return the text of one log line; values with blanks or quotes are written as JSON."""
+    shown = (f"{name}={_shown(value)}" for name, value in fields.items() if value is not None)
+    return " ".join((event, *shown))
+
+
+def _shown(value: str | float) -> str:
+    text = str(value)
+    return text if _PLAIN.fullmatch(text) else json.dumps(text)

@@ -1,0 +1,11 @@
+"""The limits of the integration sandbox, by Microsoft's page "Test and debug"."""
+
+from datetime import timedelta
+from typing import Final
+
+SANDBOX_CUSTOMERS: Final = 75
+SANDBOX_SUBSCRIPTIONS_PER_CUSTOMER: Final = 5
+SANDBOX_LICENCES_PER_SUBSCRIPTION: Final = 25
+
+# By "Cancel an order from the integration sandbox"; no way is documented for older orders.
+ORDER_CANCELLATION_WINDOW: Final = timedelta(days=60)

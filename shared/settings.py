@@ -1,0 +1,371 @@
+"""What the environment says: read once, checked as a whole, typed."""
+
+import os
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from datetime import timedelta
+from enum import StrEnum
+from functools import cache
+from typing import Final, TypeVar
+from urllib.parse import urlsplit
+
+from shared.errors import TipsweepError
+from shared.limits import SANDBOX_CUSTOMERS
+from shared.tenants import NotATenantId, TenantId, shown, tenant_id
+
+DEFAULT_SWEEP_SCHEDULE: Final = "0 0 3 * * *"
+MICROSOFT_CALLS_PER_MINUTE: Final = 500
+NO_PROTECTION: Final = "none"
+_WEEK_SECONDS: Final = 604_800
+
+Choice = TypeVar("Choice", bound=StrEnum)
+
+
+class SettingsError(TipsweepError):
+    """Settings are missing or contradict each other; the text names all of them."""
+
+
+class Cloud(StrEnum):
+    """The national clouds that Partner Center is offered in."""
+
+    GLOBAL = "global"
+    USGOV = "usgov"
+    CHINA = "china"
+
+
+class Auth(StrEnum):
+    """The ways to obtain a token for Partner Center."""
+
+    SECRET = "secret"  # noqa: S105 - the name of a way to sign in, not a secret
+    CERTIFICATE = "certificate"
+    FEDERATED = "federated"
+    USER = "user"
+
+
+class SweepMode(StrEnum):
+    """What the timer sweep does with the customers it finds."""
+
+    OFF = "off"
+    REPORT = "report"
+    DELETE = "delete"
+
+
+@dataclass(frozen=True, slots=True)
+class Endpoints:
+    """Where a cloud's Partner Center and its sign-in are found."""
+
+    base_url: str
+    authority: str
+    scope: str
+
+
+# The authority of 21Vianet is unsure: newer pages name login.partner.microsoftonline.cn.
+ENDPOINTS: Final[Mapping[Cloud, Endpoints]] = {
+    Cloud.GLOBAL: Endpoints(
+        base_url="https://api.partnercenter.microsoft.com",
+        authority="https://login.microsoftonline.com",
+        scope="https://api.partnercenter.microsoft.com/.default",
+    ),
+    Cloud.USGOV: Endpoints(
+        base_url="https://api.partnercenter.microsoft.com",
+        authority="https://login.microsoftonline.us",
+        scope="https://api.partnercenter.microsoft.com/.default",
+    ),
+    Cloud.CHINA: Endpoints(
+        base_url="https://partner.partnercenterapi.microsoftonline.cn",
+        authority="https://login.chinacloudapi.cn",
+        scope="https://partner.partnercenterapi.microsoftonline.cn/.default",
+    ),
+}
+
+
+@dataclass(frozen=True, slots=True)
+class PartnerCenterSettings:
+    """How to reach Partner Center and sign in there."""
+
+    tenant_id: TenantId
+    client_id: str
+    auth: Auth
+    endpoints: Endpoints
+    rate_limit_per_minute: int
+    client_secret: str | None = field(repr=False)
+    key_vault_uri: str | None
+    certificate_name: str | None
+    refresh_token_secret_name: str | None
+    managed_identity_client_id: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class StorageSettings:
+    """The storage account of queues and tables: a connection string or two service URIs."""
+
+    connection_string: str | None = field(repr=False)
+    queue_service_uri: str | None
+    table_service_uri: str | None
+    managed_identity: bool
+    managed_identity_client_id: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class ProtectionSettings:
+    """The customers that are never deleted, whoever asks."""
+
+    tenants: frozenset[TenantId]
+    domains: tuple[str, ...]
+    waived: bool
+
+
+@dataclass(frozen=True, slots=True)
+class CheckSettings:
+    """How long to wait between two looks at a customer, and altogether."""
+
+    first_delay: timedelta
+    max_delay: timedelta
+    deadline: timedelta
+
+
+@dataclass(frozen=True, slots=True)
+class SweepSettings:
+    """Which customers the sweep deletes, and how many."""
+
+    mode: SweepMode
+    include_domains: tuple[str, ...]
+    min_age: timedelta
+    max_deletions: int
+    keep_free_slots: int | None
+
+
+@dataclass(frozen=True, slots=True)
+class HttpSettings:
+    """How callers reach the HTTP functions."""
+
+    public_base_url: str | None
+    require_client_principal: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Settings:
+    """Every setting of tipsweep."""
+
+    partner_center: PartnerCenterSettings
+    sandbox_tenant_confirmation: TenantId
+    storage: StorageSettings
+    protection: ProtectionSettings
+    checks: CheckSettings
+    sweep: SweepSettings
+    http: HttpSettings
+
+
+@cache
+def settings() -> Settings:
+    """Return the settings of this process; raises SettingsError at the first use."""
+    return read_settings(os.environ)
+
+
+def sweep_schedule() -> str:
+    """Return the NCRONTAB expression of the sweep, which the host needs while it loads."""
+    return os.environ.get("SWEEP_SCHEDULE") or DEFAULT_SWEEP_SCHEDULE
+
+
+def read_settings(environment: Mapping[str, str]) -> Settings:
+    """Read every setting; raises SettingsError that names all that is missing or wrong."""
+    reader = _Reader(environment)
+    protection = _protection(reader)
+    result = Settings(
+        partner_center=_partner_center(reader),
+        sandbox_tenant_confirmation=reader.tenant("SANDBOX_TENANT_CONFIRMATION"),
+        storage=_storage(reader),
+        protection=protection,
+        checks=_checks(reader),
+        sweep=_sweep(reader, protection),
+        http=HttpSettings(
+            public_base_url=reader.https_url("PUBLIC_BASE_URL"),
+            require_client_principal=reader.flag("REQUIRE_CLIENT_PRINCIPAL"),
+        ),
+    )
+    reader.raise_problems()
+    return result
+
+
+def _partner_center(reader: "_Reader") -> PartnerCenterSettings:
+    auth = reader.choice("PARTNER_CENTER_AUTH", Auth.SECRET)
+    needs_secret = auth in {Auth.SECRET, Auth.USER}
+    needs_vault = auth in {Auth.CERTIFICATE, Auth.USER}
+    cloud = ENDPOINTS[reader.choice("PARTNER_CENTER_CLOUD", Cloud.GLOBAL)]
+    return PartnerCenterSettings(
+        tenant_id=reader.tenant("PARTNER_TENANT_ID"),
+        client_id=reader.tenant("PARTNER_CENTER_CLIENT_ID"),
+        auth=auth,
+        endpoints=Endpoints(
+            base_url=reader.https_url("PARTNER_CENTER_BASE_URL") or cloud.base_url,
+            authority=reader.https_url("PARTNER_CENTER_AUTHORITY") or cloud.authority,
+            scope=reader.text("PARTNER_CENTER_SCOPE") or cloud.scope,
+        ),
+        rate_limit_per_minute=reader.whole(
+            "PARTNER_CENTER_RATE_LIMIT_PER_MINUTE", 475, 1, MICROSOFT_CALLS_PER_MINUTE
+        ),
+        client_secret=reader.text_for(auth, "PARTNER_CENTER_CLIENT_SECRET", needed=needs_secret),
+        key_vault_uri=reader.https_url("KEY_VAULT_URI", needed_for=auth if needs_vault else None),
+        certificate_name=reader.text_for(
+            auth, "PARTNER_CENTER_CERTIFICATE_NAME", needed=auth is Auth.CERTIFICATE
+        ),
+        refresh_token_secret_name=reader.text_for(
+            auth, "REFRESH_TOKEN_SECRET_NAME", needed=auth is Auth.USER
+        ),
+        managed_identity_client_id=reader.text("AZURE_CLIENT_ID"),
+    )
+
+
+def _storage(reader: "_Reader") -> StorageSettings:
+    connection_string = reader.text("AzureWebJobsStorage")
+    queue_uri = reader.text("AzureWebJobsStorage__queueServiceUri")
+    table_uri = reader.text("AzureWebJobsStorage__tableServiceUri")
+    if connection_string and (queue_uri or table_uri):
+        reader.problem(
+            "AzureWebJobsStorage is set together with AzureWebJobsStorage__queueServiceUri or "
+            "AzureWebJobsStorage__tableServiceUri: keep one kind"
+        )
+    elif not connection_string and not (queue_uri and table_uri):
+        reader.problem(
+            "AzureWebJobsStorage is missing: set it, or both AzureWebJobsStorage__queueServiceUri "
+            "and AzureWebJobsStorage__tableServiceUri"
+        )
+    credential = reader.text("AzureWebJobsStorage__credential")
+    if credential not in {None, "managedidentity"}:
+        reader.problem("AzureWebJobsStorage__credential: expected managedidentity or nothing")
+    return StorageSettings(
+        connection_string=connection_string,
+        queue_service_uri=queue_uri,
+        table_service_uri=table_uri,
+        managed_identity=credential is not None,
+        managed_identity_client_id=reader.text("AzureWebJobsStorage__clientId"),
+    )
+
+
+def _protection(reader: "_Reader") -> ProtectionSettings:
+    tenants = reader.words("PROTECTED_TENANTS")
+    domains = reader.words("PROTECTED_DOMAINS")
+    return ProtectionSettings(
+        tenants=frozenset(
+            reader.listed_tenant("PROTECTED_TENANTS", word)
+            for word in tenants
+            if word.lower() != NO_PROTECTION
+        ),
+        domains=tuple(word.lower() for word in domains if word.lower() != NO_PROTECTION),
+        waived=NO_PROTECTION in {word.lower() for word in (*tenants, *domains)},
+    )
+
+
+def _checks(reader: "_Reader") -> CheckSettings:
+    first = reader.whole("CHECK_FIRST_DELAY_SECONDS", 5, 1, _WEEK_SECONDS)
+    longest = reader.whole("CHECK_MAX_DELAY_SECONDS", 300, 1, _WEEK_SECONDS)
+    if first > longest:
+        reader.problem(
+            f"CHECK_FIRST_DELAY_SECONDS is {first}, more than CHECK_MAX_DELAY_SECONDS, {longest}"
+        )
+    return CheckSettings(
+        first_delay=timedelta(seconds=first),
+        max_delay=timedelta(seconds=longest),
+        deadline=timedelta(hours=reader.whole("DELETION_DEADLINE_HOURS", 24, 1, 24 * 90)),
+    )
+
+
+def _sweep(reader: "_Reader", protection: ProtectionSettings) -> SweepSettings:
+    mode = reader.choice("SWEEP_MODE", SweepMode.REPORT)
+    protected = protection.tenants or protection.domains or protection.waived
+    if mode is SweepMode.DELETE and not protected:
+        reader.problem(
+            "SWEEP_MODE is delete, but nothing is protected: fill PROTECTED_TENANTS or "
+            f"PROTECTED_DOMAINS, or write the word {NO_PROTECTION} there"
+        )
+    keep_free = reader.text("SWEEP_KEEP_FREE_SLOTS")
+    return SweepSettings(
+        mode=mode,
+        include_domains=tuple(w.lower() for w in reader.words("SWEEP_INCLUDE_DOMAINS")) or ("*",),
+        min_age=timedelta(days=reader.whole("SWEEP_MIN_AGE_DAYS", 7, 0, 3650)),
+        max_deletions=reader.whole("SWEEP_MAX_DELETIONS", 25, 1, SANDBOX_CUSTOMERS),
+        keep_free_slots=None
+        if keep_free is None
+        else reader.whole("SWEEP_KEEP_FREE_SLOTS", 0, 0, SANDBOX_CUSTOMERS),
+    )
+
+
+class _Reader:
+    """Reads typed values and collects what is wrong with them."""
+
+    def __init__(self, environment: Mapping[str, str]) -> None:
+        self._environment = environment
+        self._problems: list[str] = []
+
+    def problem(self, text: str) -> None:
+        self._problems.append(text)
+
+    def raise_problems(self) -> None:
+        if self._problems:
+            message = (
+                f"{len(self._problems)} setting(s) missing or wrong. Set them in the function "
+                "app's settings, or in Values of local.settings.json: "
+            ) + "; ".join(self._problems)
+            raise SettingsError(message)
+
+    def text(self, name: str) -> str | None:
+        value = self._environment.get(name, "").strip()
+        if value.startswith("@Microsoft.KeyVault("):
+            self.problem(f"{name} holds a Key Vault reference that Azure did not resolve")
+        return value or None
+
+    def text_for(self, auth: Auth, name: str, *, needed: bool) -> str | None:
+        value = self.text(name)
+        if needed and value is None:
+            self.problem(f"{name} is missing: PARTNER_CENTER_AUTH is {auth}")
+        return value
+
+    def tenant(self, name: str) -> TenantId:
+        value = self.text(name)
+        if value is None:
+            self.problem(f"{name} is missing: expected a GUID")
+            return TenantId("")
+        return self.listed_tenant(name, value)
+
+    def listed_tenant(self, name: str, word: str) -> TenantId:
+        try:
+            return tenant_id(word)
+        except NotATenantId as error:
+            self.problem(f"{name}: {error}")
+            return TenantId("")
+
+    def words(self, name: str) -> list[str]:
+        return (self.text(name) or "").replace(",", " ").replace(";", " ").split()
+
+    def whole(self, name: str, default: int, least: int, most: int) -> int:
+        value = self.text(name)
+        if value is None:
+            return default
+        if not (value.isascii() and value.isdigit() and least <= int(value[:9]) <= most):
+            self.problem(f"{name} is {shown(value)}: expected a whole number, {least} to {most}")
+            return default
+        return int(value)
+
+    def choice(self, name: str, default: Choice) -> Choice:
+        value = self.text(name)
+        choices = {str(choice): choice for choice in type(default)}
+        if value is not None and value.lower() not in choices:
+            self.problem(f"{name} is {shown(value)}: expected one of {', '.join(choices)}")
+        return choices.get((value or default).lower(), default)
+
+    def flag(self, name: str) -> bool:
+        value = (self.text(name) or "false").lower()
+        if value not in {"true", "false"}:
+            self.problem(f"{name} is {shown(value)}: expected true or false")
+        return value == "true"
+
+    def https_url(self, name: str, *, needed_for: Auth | None = None) -> str | None:
+        value = self.text(name)
+        if value is None:
+            if needed_for:
+                self.problem(f"{name} is missing: PARTNER_CENTER_AUTH is {needed_for}")
+            return None
+        parts = urlsplit(value)
+        if parts.scheme != "https" or not parts.netloc or parts.path not in {"", "/"}:
+            self.problem(f"{name} is {shown(value)}: expected https://host without a path")
+        return value.rstrip("/")
