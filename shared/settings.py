@@ -92,6 +92,7 @@ class PartnerCenterSettings:
     key_vault_uri: str | None
     certificate_name: str | None
     refresh_token_secret_name: str | None
+    managed_identity: bool
     managed_identity_client_id: str | None
 
 
@@ -212,6 +213,7 @@ def _partner_center(reader: "_Reader") -> PartnerCenterSettings:
         refresh_token_secret_name=reader.text_for(
             auth, "REFRESH_TOKEN_SECRET_NAME", needed=auth is Auth.USER
         ),
+        managed_identity=reader.text("IDENTITY_ENDPOINT") is not None,
         managed_identity_client_id=reader.text("AZURE_CLIENT_ID"),
     )
 

@@ -7,6 +7,15 @@ from typing import Final
 
 _BURST_SHARE: Final = 20
 _MINUTE: Final = 60.0
+LONGEST_WAIT_SECONDS: Final = 10.0
+
+
+class NoTurn(Exception):
+    """No call may be sent for some seconds."""
+
+    def __init__(self, seconds: float) -> None:
+        super().__init__(f"No call may be sent for {seconds:.0f} s")
+        self.seconds = seconds
 
 
 class Pace:
@@ -27,20 +36,23 @@ class Pace:
         self._next = float("-inf")
         self._held_until = float("-inf")
 
-    def wait_for_turn(self) -> float:
-        """Take the next turn and return the seconds until it comes."""
+    def take_turn(self) -> float:
+        """Take the next turn and return the seconds until it comes.
+
+        Raises NoTurn, and takes none, while calls are held or the turn is far away.
+        """
         with self._lock:
             now = self._monotonic()
+            if self._held_until > now:
+                raise NoTurn(self._held_until - now)
             turn = max(self._next, now)
+            wait = max(0.0, turn - self._tolerance - now)
+            if wait > LONGEST_WAIT_SECONDS:
+                raise NoTurn(wait)
             self._next = turn + self._gap
-            return max(0.0, turn - self._tolerance - now)
+            return wait
 
     def hold(self, seconds: float) -> None:
         """Let nobody call for this many seconds, as Partner Center asked."""
         with self._lock:
             self._held_until = max(self._held_until, self._monotonic() + seconds)
-
-    def held_seconds(self) -> float:
-        """Return for how many more seconds nobody may call."""
-        with self._lock:
-            return max(0.0, self._held_until - self._monotonic())

@@ -1,0 +1,180 @@
+"""The calls to Partner Center that take part in the deletion of a sandbox customer."""
+
+from collections.abc import Iterator
+from typing import Any, Final
+from urllib.parse import quote
+
+from shared.partner_center import resources
+from shared.partner_center.connection import Answer, Connection
+from shared.partner_center.errors import AppOnlyRefused, Throttled, UnexpectedAnswer
+from shared.partner_center.resources import (
+    CANCELLED,
+    AzureSubscription,
+    Customer,
+    Entitlement,
+    Json,
+    Order,
+    Subscription,
+)
+
+_PAGE_SIZE: Final = 100
+_PAGE_LIMIT: Final = 100
+_ACCEPTED: Final = 202
+
+
+class PartnerCenter:
+    """Partner Center as one deletion sees it: all calls carry its correlation ID.
+
+    Every method raises the errors of `shared.partner_center.errors`. `calls` and `throttled`
+    count what this object sent and what was answered 429.
+    """
+
+    def __init__(self, connection: Connection, correlation_id: str) -> None:
+        self.calls = 0
+        self.throttled = 0
+        self._connection = connection
+        self._correlation_id = correlation_id
+
+    def token_tenant(self) -> str:
+        """Return the tenant of the access token, in lower case."""
+        return self._connection.tokens.tenant()
+
+    def customers(self) -> Iterator[Customer]:
+        """Yield all customers of the partner, page by page ("Get a list of customers")."""
+        for item in self._pages(f"customers?size={_PAGE_SIZE}"):
+            yield resources.customer(item)
+
+    def customer(self, customer_id: str) -> Customer:
+        """Return one customer ("Get a customer by ID")."""
+        return resources.customer(_object(self._call("GET", _customer(customer_id))))
+
+    def orders(self, customer_id: str) -> list[Order]:
+        """Return all orders; a new one may be missing for up to 15 minutes."""
+        return [resources.order(item) for item in self._pages(f"{_customer(customer_id)}/orders")]
+
+    def subscriptions(self, customer_id: str) -> list[Subscription]:
+        """Return all subscriptions, deleted ones too."""
+        path = f"{_customer(customer_id)}/subscriptions"
+        return [resources.subscription(item) for item in self._pages(path)]
+
+    def entitlements(self, customer_id: str) -> list[Entitlement]:
+        """Return all entitlements, included ones too; none where App+User is needed.
+
+        Microsoft's page "Get a collection of entitlements" names App+User only. A refusal is
+        remembered for the life of the process.
+        """
+        if self._connection.app_only_refused:
+            return []
+        try:
+            items = list(self._pages(f"{_customer(customer_id)}/entitlements"))
+        except AppOnlyRefused:
+            self._connection.app_only_refused = True
+            return []
+        return [found for item in items for found in resources.entitlements(item)]
+
+    def azure_subscriptions(self, customer_id: str, plan_id: str) -> list[AzureSubscription]:
+        """Return the Azure subscriptions of an Azure plan."""
+        path = f"{_subscription(customer_id, plan_id)}/azureEntitlements"
+        return [resources.azure_subscription(item, plan_id) for item in self._pages(path)]
+
+    def cancel_order(self, customer_id: str, order_id: str) -> Order | None:
+        """Cancel an order; None while the cancellation is in progress.
+
+        Source: Microsoft's page "Cancel an order from the integration sandbox".
+        """
+        path = f"{_customer(customer_id)}/orders/{_quoted(order_id)}"
+        answer = self._call("PATCH", path, body={"id": order_id, "status": CANCELLED})
+        return None if answer.status == _ACCEPTED else resources.order(_object(answer))
+
+    def change_subscription(
+        self, customer_id: str, subscription: Subscription, status: str
+    ) -> Subscription | None:
+        """Send a subscription back with another status; None while the change is in progress.
+
+        The whole resource travels, because members that are left out are reset ("Update a
+        subscription by ID").
+        """
+        path = _subscription(customer_id, subscription.id)
+        body = {**subscription.body, "status": status}
+        headers = {"If-Match": subscription.etag} if subscription.etag else {}
+        answer = self._call("PATCH", path, body=body, headers=headers)
+        return None if answer.status == _ACCEPTED else resources.subscription(_object(answer))
+
+    def subscription(self, customer_id: str, subscription_id: str) -> Subscription:
+        """Return one subscription ("Get a subscription by ID")."""
+        path = _subscription(customer_id, subscription_id)
+        return resources.subscription(_object(self._call("GET", path)))
+
+    def activate_subscription(self, customer_id: str, subscription_id: str) -> None:
+        """Activate a sandbox marketplace subscription, which cannot be changed before."""
+        self._call("POST", f"{_subscription(customer_id, subscription_id)}/activate", body={})
+
+    def cancel_azure_subscription(self, customer_id: str, azure: AzureSubscription) -> None:
+        """Cancel one Azure subscription, which takes about 10 minutes.
+
+        Source: Microsoft's page "Cancel an Azure subscription".
+        """
+        path = f"{_subscription(customer_id, azure.plan_id)}/azureEntitlements/{_quoted(azure.id)}"
+        self._call("POST", f"{path}/cancel", body={"cancellationReason": "compromise"})
+
+    def delete_customer(self, customer_id: str) -> None:
+        """Purge a customer ("Delete a customer account from the integration sandbox")."""
+        self._call("DELETE", _customer(customer_id))
+
+    def _pages(self, path: str) -> Iterator[Json]:
+        headers: dict[str, str] = {}
+        for _ in range(_PAGE_LIMIT):
+            page = _object(self._call("GET", path, headers=headers))
+            yield from _items(page, path)
+            following = (page.get("links") or {}).get("next") or {}
+            if not following.get("uri"):
+                return
+            path = following["uri"]
+            headers = {header["key"]: header["value"] for header in following.get("headers") or ()}
+        message = f"{path} has more than {_PAGE_LIMIT} pages: expected a sandbox's few"
+        raise UnexpectedAnswer(message)
+
+    def _call(
+        self,
+        method: str,
+        path: str,
+        *,
+        body: Json | None = None,
+        headers: dict[str, str] | None = None,
+    ) -> Answer:
+        self._connection.wait_for_turn(method, path)
+        self.calls += 1
+        try:
+            return self._connection.call(
+                method, path, correlation_id=self._correlation_id, body=body, headers=headers
+            )
+        except Throttled:
+            self.throttled += 1
+            raise
+
+
+def _customer(customer_id: str) -> str:
+    return f"customers/{_quoted(customer_id)}"
+
+
+def _subscription(customer_id: str, subscription_id: str) -> str:
+    return f"{_customer(customer_id)}/subscriptions/{_quoted(subscription_id)}"
+
+
+def _quoted(identifier: str) -> str:
+    return quote(identifier, safe="")
+
+
+def _object(answer: Answer) -> Any:  # noqa: ANN401 - a JSON object
+    if not isinstance(answer.body, dict):
+        message = f"Expected a JSON object with status {answer.status}, found {answer.body!r:.80}"
+        raise UnexpectedAnswer(message)
+    return answer.body
+
+
+def _items(page: Json, path: str) -> list[Json]:
+    items = page.get("items")
+    if not isinstance(items, list) or not all(isinstance(item, dict) for item in items):
+        message = f"{path} has no list of objects in member items"
+        raise UnexpectedAnswer(message)
+    return items

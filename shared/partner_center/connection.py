@@ -1,0 +1,213 @@
+"""One paced, authenticated HTTPS connection to Partner Center, shared by all threads."""
+
+import json
+import time
+import uuid
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from email.utils import parsedate_to_datetime
+from typing import Any, Final
+from urllib.parse import urljoin, urlsplit
+
+import requests
+from requests.adapters import HTTPAdapter
+from requests.auth import AuthBase
+from urllib3.util import Retry
+
+from shared.partner_center.credentials import TokenSource
+from shared.partner_center.errors import (
+    ErrorAnswer,
+    ForeignLink,
+    NoAnswer,
+    Refusal,
+    Throttled,
+    error_answer,
+)
+from shared.partner_center.pace import NoTurn, Pace
+
+CONNECT_TIMEOUT_SECONDS: Final = 5.0
+READ_TIMEOUT_SECONDS: Final = 60.0
+DEFAULT_RETRY_AFTER_SECONDS: Final = 30.0
+_ERROR: Final = 400
+_UNAUTHORIZED: Final = 401
+_DESCRIPTION_CHARACTERS: Final = 1024
+
+# The request ID is a header and so the same on each try, as Microsoft's page on headers asks.
+_SHORT_RETRIES: Final = Retry(
+    total=2,
+    connect=2,
+    read=1,
+    status=2,
+    redirect=0,
+    backoff_factor=0.5,
+    backoff_jitter=0.5,
+    status_forcelist=(502, 503, 504),
+    allowed_methods=None,
+    respect_retry_after_header=False,
+    raise_on_status=False,
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """A successful answer; `body` is None where there was none."""
+
+    status: int
+    body: Any
+    location: str | None
+
+
+class _Bearer(AuthBase):
+    """Signs each request; as an auth object it also keeps .netrc from doing so."""
+
+    def __init__(self, tokens: TokenSource) -> None:
+        self._tokens = tokens
+
+    def __call__(self, request: requests.PreparedRequest) -> requests.PreparedRequest:
+        request.headers["Authorization"] = f"Bearer {self._tokens.token()}"
+        return request
+
+
+class Connection:
+    """Sends calls to one Partner Center; safe to share between threads."""
+
+    def __init__(
+        self,
+        base_url: str,
+        tokens: TokenSource,
+        pace: Pace,
+        *,
+        sleep: Callable[[float], None] = time.sleep,
+    ) -> None:
+        self.tokens = tokens
+        self.app_only_refused = False
+        self._base = f"{base_url}/v1/"
+        self._auth = _Bearer(tokens)
+        self._pace = pace
+        self._sleep = sleep
+        self._session = requests.Session()
+        self._session.headers.update(
+            {"Accept": "application/json", "MS-PartnerCenter-Application": "tipsweep"}
+        )
+        adapter = HTTPAdapter(pool_maxsize=32, max_retries=_SHORT_RETRIES)
+        self._session.mount("https://", adapter)
+
+    def wait_for_turn(self, method: str, path: str) -> None:
+        """Wait for a moment as the pace asks; raises Throttled where it would be long."""
+        try:
+            wait = self._pace.take_turn()
+        except NoTurn as held:
+            description = f"not sent: {held}"
+            refusal = Refusal(method, path, 429, "", description, held.seconds, "")
+            raise Throttled(refusal) from held
+        if wait:
+            self._sleep(wait)
+
+    def call(
+        self,
+        method: str,
+        path: str,
+        *,
+        correlation_id: str,
+        body: Mapping[str, Any] | None = None,
+        headers: Mapping[str, str] | None = None,
+    ) -> Answer:
+        """Send one call and return its answer.
+
+        `path` is relative to /v1/, or a link out of an answer. Raises ForeignLink, NoAnswer,
+        SignInFailed or an ErrorAnswer.
+        """
+        url = self._resolve(path)
+        request_id = str(uuid.uuid4())
+        all_headers = {
+            "MS-RequestId": request_id,
+            "MS-CorrelationId": correlation_id,
+            **(headers or {}),
+        }
+        response = self._send(method, url, body, all_headers)
+        if response.status_code >= _ERROR:
+            raise self._refused(method, url, request_id, response)
+        return Answer(response.status_code, _json(response), response.headers.get("Location"))
+
+    def _resolve(self, path: str) -> str:
+        base = urlsplit(self._base)
+        link = urlsplit(path)
+        if (link.scheme or link.netloc) and (link.scheme, link.netloc) != base[:2]:
+            message = (
+                f"Partner Center pointed to {link.scheme}://{link.netloc}, expected a link to "
+                f"{base.scheme}://{base.netloc}: not followed, because the token must not go there"
+            )
+            raise ForeignLink(message)
+        relative = path.removeprefix(f"{base.scheme}://{base.netloc}").lstrip("/")
+        return urljoin(self._base, "./" + relative.removeprefix("v1/").lstrip("/"))
+
+    def _send(
+        self, method: str, url: str, body: Mapping[str, Any] | None, headers: Mapping[str, str]
+    ) -> requests.Response:
+        try:
+            return self._session.request(
+                method,
+                url,
+                json=body,
+                headers=headers,
+                auth=self._auth,
+                timeout=(CONNECT_TIMEOUT_SECONDS, READ_TIMEOUT_SECONDS),
+                allow_redirects=False,
+            )
+        except requests.RequestException as error:
+            message = f"{method} {url} got no answer: {error}"
+            raise NoAnswer(message) from error
+
+    def _refused(
+        self, method: str, url: str, request_id: str, response: requests.Response
+    ) -> ErrorAnswer:
+        code, description = _service_error(response)
+        retry_after = retry_after_seconds(response.headers.get("Retry-After"))
+        refusal = Refusal(
+            method=method,
+            path=urlsplit(url).path,
+            status=response.status_code,
+            code=code,
+            description=description,
+            retry_after=retry_after,
+            request_id=request_id,
+        )
+        error = error_answer(refusal)
+        if response.status_code == _UNAUTHORIZED:
+            self.tokens.forget()
+        if isinstance(error, Throttled):
+            self._pace.hold(retry_after or DEFAULT_RETRY_AFTER_SECONDS)
+        return error
+
+
+def retry_after_seconds(header: str | None, now: datetime | None = None) -> float | None:
+    """Read a Retry-After header: seconds or an HTTP date; None where it says neither."""
+    if header is None:
+        return None
+    if header.strip().isdecimal():
+        return float(header)
+    try:
+        moment = parsedate_to_datetime(header)
+    except ValueError:
+        return None
+    if moment.tzinfo is None:
+        moment = moment.replace(tzinfo=UTC)
+    return max(0.0, (moment - (now or datetime.now(UTC))).total_seconds())
+
+
+def _json(response: requests.Response) -> Any:  # noqa: ANN401 - JSON of any shape
+    try:
+        return json.loads(response.content.decode("utf-8-sig"))
+    except ValueError:
+        return None
+
+
+def _service_error(response: requests.Response) -> tuple[str, str]:
+    """Return code and description from either of the two shapes, or from none."""
+    body = _json(response)
+    if not isinstance(body, Mapping):
+        return "", ""
+    code = body.get("code")
+    description = body.get("description") or body.get("message") or ""
+    return ("" if code is None else str(code)), str(description)[:_DESCRIPTION_CHARACTERS]

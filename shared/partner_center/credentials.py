@@ -1,0 +1,205 @@
+"""Tokens for Partner Center, by the four ways to sign in.
+
+Sources: Microsoft's pages "Partner Center authentication" and "Secure Application Model".
+"""
+
+import base64
+import binascii
+import json
+import threading
+import time
+from collections.abc import Callable
+from typing import Any, Final
+from urllib.parse import urlsplit
+
+import msal
+from azure.core.credentials import AccessToken, TokenCredential
+from azure.core.exceptions import AzureError, ClientAuthenticationError
+from azure.identity import (
+    CertificateCredential,
+    ClientAssertionCredential,
+    ClientSecretCredential,
+    DefaultAzureCredential,
+    ManagedIdentityCredential,
+)
+from azure.keyvault.secrets import SecretClient
+
+from shared.partner_center.errors import NoAnswer, SignInFailed
+from shared.settings import Auth, PartnerCenterSettings
+
+_FEDERATION_AUDIENCES: Final = {
+    "login.microsoftonline.us": "api://AzureADTokenExchangeUSGov",
+    "login.chinacloudapi.cn": "api://AzureADTokenExchangeChina",
+}
+_PUBLIC_FEDERATION_AUDIENCE: Final = "api://AzureADTokenExchange"
+_RENEWAL_SECONDS: Final = 300
+_TIMEOUT_SECONDS: Final = 20
+_PKCS12: Final = "application/x-pkcs12"
+
+# The sign-in library would wait for minutes; a message that is put back waits for nothing.
+_SHORT_RETRIES: Final = {
+    "retry_total": 2,
+    "connection_timeout": _TIMEOUT_SECONDS,
+    "read_timeout": _TIMEOUT_SECONDS,
+}
+
+
+class TokenSource:
+    """Hands out the access token of one credential, which renews it when it gets old."""
+
+    def __init__(self, settings: PartnerCenterSettings) -> None:
+        self._settings = settings
+        self._lock = threading.Lock()
+        self._credential: TokenCredential | None = None
+
+    def token(self) -> str:
+        """Return a valid access token; raises SignInFailed or NoAnswer."""
+        try:
+            return self._current().get_token(self._settings.endpoints.scope).token
+        except ClientAuthenticationError as error:
+            message = f"{self._who()} was refused at {self._where()}: {error.message}"
+            raise SignInFailed(message) from error
+        except AzureError as error:
+            message = f"{self._who()} could not sign in at {self._where()}: {error.message}"
+            raise NoAnswer(message) from error
+
+    def tenant(self) -> str:
+        """Return the tenant that the access token was issued in, in lower case."""
+        return tenant_of(self.token())
+
+    def forget(self) -> None:
+        """Drop what is cached, so that the next token is a new one."""
+        with self._lock:
+            self._credential = None
+
+    def _current(self) -> TokenCredential:
+        with self._lock:
+            if self._credential is None:
+                self._credential = credential(self._settings)
+            return self._credential
+
+    def _who(self) -> str:
+        return f"Application {self._settings.client_id} ({self._settings.auth})"
+
+    def _where(self) -> str:
+        return f"{self._settings.endpoints.authority}/{self._settings.tenant_id}"
+
+
+def tenant_of(token: str) -> str:
+    """Return the `tid` claim of a token; raises SignInFailed where there is none.
+
+    The signature is not checked: the token came over TLS and Partner Center checks it.
+    """
+    try:
+        payload = token.split(".")[1]
+        claims = json.loads(base64.urlsafe_b64decode(payload + "=" * (-len(payload) % 4)))
+        return str(claims["tid"]).lower()
+    except (IndexError, KeyError, TypeError, ValueError, binascii.Error) as error:
+        message = "The access token names no tenant: expected a JWT with the claim tid"
+        raise SignInFailed(message) from error
+
+
+def credential(settings: PartnerCenterSettings) -> TokenCredential:
+    """Return the credential that the settings ask for."""
+    return _CREDENTIALS[settings.auth](settings)
+
+
+def azure_credential(settings: PartnerCenterSettings) -> TokenCredential:
+    """Return the app's own identity in Azure, or the developer's sign-in elsewhere."""
+    if settings.managed_identity:
+        return ManagedIdentityCredential(client_id=settings.managed_identity_client_id)
+    return DefaultAzureCredential()
+
+
+def key_vault(settings: PartnerCenterSettings) -> SecretClient:
+    """Return the vault that holds certificate or refresh token."""
+    return SecretClient(str(settings.key_vault_uri), azure_credential(settings), **_SHORT_RETRIES)
+
+
+def _with_secret(settings: PartnerCenterSettings) -> TokenCredential:
+    return ClientSecretCredential(
+        settings.tenant_id,
+        settings.client_id,
+        str(settings.client_secret),
+        **_authority(settings),
+    )
+
+
+def _with_certificate(settings: PartnerCenterSettings) -> TokenCredential:
+    secret = key_vault(settings).get_secret(str(settings.certificate_name))
+    text = secret.value or ""
+    pkcs12 = secret.properties.content_type == _PKCS12
+    return CertificateCredential(
+        settings.tenant_id,
+        settings.client_id,
+        certificate_data=base64.b64decode(text) if pkcs12 else text.encode(),
+        **_authority(settings),
+    )
+
+
+def _with_managed_identity(settings: PartnerCenterSettings) -> TokenCredential:
+    identity = azure_credential(settings)
+    host = urlsplit(settings.endpoints.authority).netloc
+    audience = _FEDERATION_AUDIENCES.get(host, _PUBLIC_FEDERATION_AUDIENCE)
+    return ClientAssertionCredential(
+        settings.tenant_id,
+        settings.client_id,
+        lambda: identity.get_token(f"{audience}/.default").token,
+        **_authority(settings),
+    )
+
+
+def _authority(settings: PartnerCenterSettings) -> dict[str, Any]:
+    return {
+        "authority": settings.endpoints.authority,
+        "disable_instance_discovery": True,
+        **_SHORT_RETRIES,
+    }
+
+
+class RefreshTokenCredential:
+    """App+User: redeems the refresh token in Key Vault and stores its successor there."""
+
+    def __init__(self, settings: PartnerCenterSettings) -> None:
+        self._vault = key_vault(settings)
+        self._secret_name = str(settings.refresh_token_secret_name)
+        self._app = msal.ConfidentialClientApplication(
+            settings.client_id,
+            client_credential=settings.client_secret,
+            authority=f"{settings.endpoints.authority}/{settings.tenant_id}",
+            instance_discovery=False,
+            timeout=_TIMEOUT_SECONDS,
+        )
+        self._lock = threading.Lock()
+        self._token = AccessToken("", 0)
+
+    def get_token(self, *scopes: str, **_: object) -> AccessToken:
+        """Return the access token, renewed five minutes before it ends."""
+        with self._lock:
+            if self._token.expires_on - _RENEWAL_SECONDS < time.time():
+                self._token = self._redeem(scopes)
+            return self._token
+
+    def _redeem(self, scopes: tuple[str, ...]) -> AccessToken:
+        old = self._vault.get_secret(self._secret_name).value
+        answer = self._app.acquire_token_by_refresh_token(old, list(scopes))
+        if "access_token" not in answer:
+            raise ClientAuthenticationError(message=self._refusal(answer))
+        if answer.get("refresh_token", old) != old:
+            self._vault.set_secret(self._secret_name, answer["refresh_token"])
+        return AccessToken(answer["access_token"], int(time.time()) + int(answer["expires_in"]))
+
+    def _refusal(self, answer: dict[str, Any]) -> str:
+        return (
+            f"the refresh token in secret {self._secret_name} was not accepted "
+            f"({answer.get('error')}: {answer.get('error_description')}); an Admin agent of the "
+            "sandbox tenant has to consent again and store a new one"
+        )
+
+
+_CREDENTIALS: Final[dict[Auth, Callable[[PartnerCenterSettings], TokenCredential]]] = {
+    Auth.SECRET: _with_secret,
+    Auth.CERTIFICATE: _with_certificate,
+    Auth.FEDERATED: _with_managed_identity,
+    Auth.USER: RefreshTokenCredential,
+}

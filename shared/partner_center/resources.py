@@ -1,0 +1,173 @@
+"""Partner Center's resources as value objects, read leniently and kept frozen.
+
+Shapes follow Microsoft's pages "Customer resources", "Order resources", "Subscription resources"
+and "Entitlement resources"; members that tipsweep does not use are left out, except those of a
+subscription, which a PATCH must send back whole.
+"""
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from typing import Any, Final
+
+from shared.partner_center.errors import UnexpectedAnswer
+
+Json = Mapping[str, Any]
+
+CANCELLED: Final = "cancelled"
+
+
+@dataclass(frozen=True, slots=True)
+class Customer:
+    """A customer of the partner."""
+
+    id: str
+    domain: str
+    company_name: str
+
+
+@dataclass(frozen=True, slots=True)
+class Order:
+    """An order; `status` is in lower case."""
+
+    id: str
+    status: str
+    created: datetime | None = None
+    name: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Subscription:
+    """A subscription; `status` is in lower case, `body` is the whole resource as read."""
+
+    id: str
+    order_id: str
+    status: str
+    product_type: str = ""
+    name: str = ""
+    quantity: int = 0
+    billing_type: str = ""
+    unit_type: str = ""
+    microsoft_product: bool = True
+    created: datetime | None = None
+    etag: str | None = None
+    body: Json = field(default_factory=dict, compare=False, repr=False)
+
+
+@dataclass(frozen=True, slots=True)
+class Entitlement:
+    """What an order of a reservation or of software entitles to."""
+
+    order_id: str
+    entitlement_type: str
+    quantity: int
+
+
+@dataclass(frozen=True, slots=True)
+class AzureSubscription:
+    """An Azure subscription under an Azure plan, which the API calls an Azure entitlement."""
+
+    id: str
+    plan_id: str
+    status: str
+    name: str = ""
+
+
+def customer(body: Json) -> Customer:
+    """Read one customer."""
+    profile = body.get("companyProfile") or {}
+    return Customer(
+        id=_identifier(body, "customer").lower(),
+        domain=_text(profile, "domain").lower(),
+        company_name=_text(profile, "companyName"),
+    )
+
+
+def order(body: Json) -> Order:
+    """Read one order."""
+    lines = body.get("lineItems") or [{}]
+    return Order(
+        id=_identifier(body, "order"),
+        status=_status(body, "order"),
+        created=_moment(body.get("creationDate")),
+        name=_text(lines[0], "friendlyName"),
+    )
+
+
+def subscription(body: Json) -> Subscription:
+    """Read one subscription."""
+    return Subscription(
+        id=_identifier(body, "subscription"),
+        order_id=_text(body, "orderId"),
+        status=_status(body, "subscription"),
+        product_type=_text(body.get("productType") or {}, "id"),
+        name=_text(body, "friendlyName") or _text(body, "offerName"),
+        quantity=_whole(body, "quantity"),
+        billing_type=_text(body, "billingType").lower(),
+        unit_type=_text(body, "unitType").lower(),
+        microsoft_product=body.get("isMicrosoftProduct") is not False,
+        created=_moment(body.get("creationDate")),
+        etag=_text(body.get("attributes") or {}, "etag") or None,
+        body=body,
+    )
+
+
+def entitlements(body: Json) -> Iterator[Entitlement]:
+    """Read one entitlement and those that it includes."""
+    reference = body.get("referenceOrder") or {}
+    yield Entitlement(
+        order_id=_text(reference, "id"),
+        entitlement_type=_text(body, "entitlementType").lower(),
+        quantity=_whole(body, "quantity"),
+    )
+    for included in body.get("includedEntitlements") or ():
+        yield from entitlements(included)
+
+
+def azure_subscription(body: Json, plan_id: str) -> AzureSubscription:
+    """Read one Azure entitlement of the plan with this subscription ID."""
+    return AzureSubscription(
+        id=_identifier(body, "Azure entitlement"),
+        plan_id=plan_id,
+        status=_status(body, "Azure entitlement"),
+        name=_text(body, "friendlyName"),
+    )
+
+
+def _identifier(body: Json, kind: str) -> str:
+    value = body.get("id")
+    if not isinstance(value, str) or not value:
+        message = f"A {kind} without an id: expected a string in member id, found {value!r}"
+        raise UnexpectedAnswer(message)
+    return value
+
+
+def _status(body: Json, kind: str) -> str:
+    value = body.get("status")
+    if not isinstance(value, str) or not value:
+        message = (
+            f"{kind} {body.get('id')} without a status: expected a string in member status, "
+            f"found {value!r}"
+        )
+        raise UnexpectedAnswer(message)
+    return value.lower()
+
+
+def _text(body: Json, member: str) -> str:
+    value = body.get(member)
+    return value if isinstance(value, str) else ""
+
+
+def _whole(body: Json, member: str) -> int:
+    value = body.get(member)
+    return int(value) if isinstance(value, int | float) else 0
+
+
+def _moment(value: object) -> datetime | None:
+    if not isinstance(value, str):
+        return None
+    try:
+        moment = datetime.fromisoformat(value)
+    except ValueError:
+        return None
+    return moment if moment.tzinfo else moment.replace(tzinfo=UTC)
