@@ -32,6 +32,7 @@ class Order:
 
     id: str
     status: str
+    alternate_id: str = ""
     created: datetime | None = None
     name: str = ""
 
@@ -89,6 +90,7 @@ def order(body: Json) -> Order:
     return Order(
         id=_identifier(body, "order"),
         status=_status(body, "order"),
+        alternate_id=_text(body, "alternateId"),
         created=_moment(body.get("creationDate")),
         name=_text(lines[0], "friendlyName"),
     )

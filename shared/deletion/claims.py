@@ -1,0 +1,84 @@
+"""Who may work on a deletion now: the in-progress guard, as pure decisions.
+
+A message may be delivered twice, late, or beside its double. Generation and message ID tell
+these apart: one message works on one generation, and only it may come back.
+"""
+
+from dataclasses import replace
+from datetime import datetime
+from enum import StrEnum
+
+from shared.deletion.messages import DeletionRequest, StepMessage
+from shared.deletion.records import DeletionRecord, State
+from shared.tenants import TenantId
+
+
+class Claim(StrEnum):
+    """What becomes of a message."""
+
+    START = "start"
+    CONTINUE = "continue"
+    DUPLICATE = "duplicate"
+    STALE = "stale"
+
+
+def claim_request(
+    record: DeletionRecord | None, message_id: str, inserted_at: datetime | None
+) -> Claim:
+    """Decide on a dropped message.
+
+    A message that waited on the queue while the deletion ran asked for that same deletion.
+    """
+    if record is None:
+        return Claim.START
+    if record.state is State.REQUESTED or (record.live and record.claimed_by == message_id):
+        return Claim.CONTINUE
+    if record.live:
+        return Claim.DUPLICATE
+    earlier = inserted_at is not None and record.finished_at is not None
+    if earlier and inserted_at <= record.finished_at:
+        return Claim.DUPLICATE
+    return Claim.START
+
+
+def claim_step(record: DeletionRecord | None, message: StepMessage, message_id: str) -> Claim:
+    """Decide on one of our own messages."""
+    if record is None or not record.live or message.generation < record.generation:
+        return Claim.STALE
+    taken = message.generation == record.generation and record.claimed_by not in {"", message_id}
+    return Claim.DUPLICATE if taken else Claim.CONTINUE
+
+
+def started(
+    request: DeletionRequest,
+    previous: DeletionRecord | None,
+    *,
+    correlation_id: str,
+    now: datetime,
+    deadline: datetime,
+) -> DeletionRecord:
+    """Return the record of a new deletion, above every generation of the one before."""
+    known = previous is not None and previous.state is State.DELETED
+    return DeletionRecord(
+        tenant=request.tenant,
+        state=State.REQUESTED,
+        generation=previous.generation + 1 if previous else 1,
+        correlation_id=correlation_id,
+        requested_at=now,
+        requested_by=request.requested_by,
+        deadline=deadline,
+        seen=known,
+        domain=previous.domain if previous and known else "",
+        etag=previous.etag if previous else "",
+    )
+
+
+def claimed(record: DeletionRecord, generation: int, message_id: str) -> DeletionRecord:
+    """Return the record as the message with this ID works on it."""
+    state = State.CANCELLING if record.state is State.REQUESTED else record.state
+    return replace(record, generation=generation, claimed_by=message_id, state=state)
+
+
+def step_message(record: DeletionRecord, tenant: TenantId | None = None) -> StepMessage:
+    """Return the message of the record's next generation."""
+    return StepMessage(tenant or record.tenant, record.generation + 1, record.correlation_id)

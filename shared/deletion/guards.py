@@ -1,0 +1,127 @@
+"""The safety rules: refuse when unsure, before anything is written to Partner Center.
+
+The cancelling PATCH works with production credentials too and destroys real purchases, and no
+field of the API says "sandbox". So an account counts as a sandbox only while nothing speaks
+against it.
+"""
+
+from collections.abc import Collection
+from enum import StrEnum
+from fnmatch import fnmatchcase
+from typing import Final
+
+from shared.errors import TipsweepError
+from shared.limits import (
+    SANDBOX_CUSTOMERS,
+    SANDBOX_LICENCES_PER_SUBSCRIPTION,
+    SANDBOX_SUBSCRIPTIONS_PER_CUSTOMER,
+)
+from shared.partner_center.resources import Customer, Subscription
+from shared.settings import ProtectionSettings, Settings
+from shared.tenants import TenantId
+
+_LICENCES: Final = frozenset({"license", "licenses"})
+_RUNNING: Final = frozenset({"active", "pending"})
+
+
+class Rule(StrEnum):
+    """The rules of safety by number, as the documents list them."""
+
+    ACCOUNT = "1 (the account that was confirmed)"
+    SANDBOX = "2 (nothing that looks like production)"
+    CUSTOMER = "3 (own and unprotected customers only)"
+    SWITCH = "4 (the safety switch)"
+
+
+class Refused(TipsweepError):
+    """A safety rule forbids the deletion; the text says which and what to do."""
+
+    def __init__(self, rule: Rule, finding: str, remedy: str) -> None:
+        super().__init__(f"Refused by rule {rule}: {finding}. {remedy}")
+        self.rule = rule
+        self.finding = finding
+        self.remedy = remedy
+
+
+def require_confirmation(settings: Settings) -> None:
+    """Rule 1: the partner tenant has been typed twice; raises Refused."""
+    expected = settings.partner_center.tenant_id
+    if settings.sandbox_tenant_confirmation != expected:
+        finding = (
+            f"SANDBOX_TENANT_CONFIRMATION is {settings.sandbox_tenant_confirmation}, but "
+            f"PARTNER_TENANT_ID is {expected}"
+        )
+        remedy = "Type the sandbox account's tenant ID in both, after making sure that it is one."
+        raise Refused(Rule.ACCOUNT, finding, remedy)
+
+
+def require_token_tenant(token_tenant: str, expected: TenantId) -> None:
+    """Rule 1: the access token was issued in the partner tenant; raises Refused."""
+    if token_tenant != expected:
+        finding = f"the access token is of tenant {token_tenant}, expected {expected}"
+        remedy = "Use the app registration of the sandbox account."
+        raise Refused(Rule.ACCOUNT, finding, remedy)
+
+
+def require_sandbox_size(customers: int) -> None:
+    """Rule 2: the account holds no more customers than a sandbox can; raises Refused."""
+    if customers > SANDBOX_CUSTOMERS:
+        finding = (
+            f"the account has more than {SANDBOX_CUSTOMERS} customers, which no sandbox can hold"
+        )
+        remedy = "These look like production credentials: take them away from this app."
+        raise Refused(Rule.SANDBOX, finding, remedy)
+
+
+def require_sandbox_limits(subscriptions: Collection[Subscription]) -> None:
+    """Rule 2: the customer holds no more than a sandbox customer can; raises Refused."""
+    remedy = "This looks like a production customer: nothing was changed. Check the credentials."
+    running = [each for each in subscriptions if each.status in _RUNNING]
+    if len(running) > SANDBOX_SUBSCRIPTIONS_PER_CUSTOMER:
+        finding = (
+            f"the customer has {len(running)} active subscriptions, and a sandbox allows "
+            f"{SANDBOX_SUBSCRIPTIONS_PER_CUSTOMER}"
+        )
+        raise Refused(Rule.SANDBOX, finding, remedy)
+    for each in subscriptions:
+        licences = each.billing_type in _LICENCES or each.unit_type in _LICENCES
+        if licences and each.quantity > SANDBOX_LICENCES_PER_SUBSCRIPTION:
+            finding = (
+                f"subscription {each.id} has {each.quantity} licences, and a sandbox allows "
+                f"{SANDBOX_LICENCES_PER_SUBSCRIPTION}"
+            )
+            raise Refused(Rule.SANDBOX, finding, remedy)
+
+
+def require_other_tenant(tenant: TenantId, partner: TenantId) -> None:
+    """Rule 3: the partner does not delete itself; raises Refused."""
+    if tenant == partner:
+        finding = f"{tenant} is the partner's own tenant"
+        raise Refused(Rule.CUSTOMER, finding, "Name a customer's tenant.")
+
+
+def require_unlisted(tenant: TenantId, protection: ProtectionSettings) -> None:
+    """Rule 3: the tenant ID is not protected; raises Refused."""
+    if tenant in protection.tenants:
+        finding = f"customer {tenant} is listed in PROTECTED_TENANTS"
+        raise Refused(Rule.CUSTOMER, finding, "Take it off the list to have it deleted.")
+
+
+def require_unprotected(customer: Customer, protection: ProtectionSettings) -> None:
+    """Rule 3: the customer's domain matches no protected pattern; raises Refused.
+
+    A customer whose domain is unknown is refused while any pattern is set.
+    """
+    for pattern in protection.domains:
+        if not customer.domain:
+            finding = f"customer {customer.id} has no domain to compare with PROTECTED_DOMAINS"
+            raise Refused(Rule.CUSTOMER, finding, "List it by ID, or delete it by hand.")
+        if fnmatchcase(customer.domain, pattern):
+            finding = f"domain {customer.domain} matches {pattern} in PROTECTED_DOMAINS"
+            raise Refused(Rule.CUSTOMER, finding, "Change the pattern to have it deleted.")
+
+
+def foreign_customer(tenant: TenantId) -> Refused:
+    """Rule 3: the error for a tenant that is no customer of this partner."""
+    finding = f"tenant {tenant} is no customer of this partner, or not any more"
+    return Refused(Rule.CUSTOMER, finding, "Check the ID and the sandbox account it belongs to.")

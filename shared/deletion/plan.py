@@ -1,0 +1,195 @@
+"""The plan: what to do next with what a customer still holds. Pure, without I/O.
+
+Which call cancels which product follows the table on Microsoft's page "Cancel an order from the
+integration sandbox"; what blocks a DELETE is documented for orders of software and reservations
+only, so everything that is still active is moved as far as Partner Center lets it.
+"""
+
+from collections.abc import Callable, Collection
+from dataclasses import dataclass
+from datetime import datetime
+from enum import StrEnum
+from functools import cached_property
+from typing import Final
+
+from shared.deletion.purchases import Move, Product, Purchase, PurchaseKind
+from shared.limits import ORDER_CANCELLATION_WINDOW
+from shared.partner_center.resources import CANCELLED
+
+
+class Standing(StrEnum):
+    """How far a purchase is."""
+
+    OPEN = "open"
+    WAITING = "waiting"
+    FOLLOWS = "follows"
+    CLOSED = "closed"
+    NEVER = "never"
+
+
+@dataclass(frozen=True, slots=True)
+class Entry:
+    """A purchase and where it stands; `move` is the call to send while it is open."""
+
+    purchase: Purchase
+    standing: Standing
+    move: Move | None = None
+    reason: str = ""
+
+
+@dataclass(frozen=True)
+class Plan:
+    """Every purchase of a customer with its standing."""
+
+    entries: tuple[Entry, ...]
+
+    @cached_property
+    def open(self) -> tuple[Entry, ...]:
+        """The purchases that a call is still to be sent for."""
+        return self._standing(Standing.OPEN)
+
+    @cached_property
+    def waiting(self) -> tuple[Entry, ...]:
+        """The purchases whose cancellation was accepted and is not finished."""
+        return self._standing(Standing.WAITING)
+
+    @cached_property
+    def never(self) -> tuple[Entry, ...]:
+        """The purchases that can never be cancelled, each with its reason."""
+        return self._standing(Standing.NEVER)
+
+    @property
+    def clear(self) -> bool:
+        """Whether nothing is left to send or to wait for, so that the DELETE is next."""
+        return not self.open and not self.waiting
+
+    def _standing(self, standing: Standing) -> tuple[Entry, ...]:
+        return tuple(entry for entry in self.entries if entry.standing is standing)
+
+
+# Products whose orders Partner Center never cancels: 800061, 800063 or 800077 would be the answer.
+_SUBSCRIPTION_ONLY: Final = frozenset({Product.NCE, Product.SAAS, Product.AZURE_PLAN})
+_SUSPEND: Final = (Move.SUSPEND_SUBSCRIPTION,)
+_DELETE_OR_SUSPEND: Final = (Move.DELETE_SUBSCRIPTION, Move.SUSPEND_SUBSCRIPTION)
+_SUBSCRIPTION_MOVES: Final = {
+    Product.NCE: _DELETE_OR_SUSPEND,
+    Product.SAAS: _DELETE_OR_SUSPEND,
+    Product.SOFTWARE: _SUSPEND,
+    Product.AZURE_PLAN: _SUSPEND,
+    Product.LEGACY: _SUSPEND,
+    Product.OTHER: _DELETE_OR_SUSPEND,
+}
+# Whether expired and disabled subscriptions block a DELETE is unknown; no call moves them.
+_ENDED: Final = frozenset({"deleted", "expired", "disabled", CANCELLED})
+_SUSPENDED: Final = "suspended"
+_ACTIVE: Final = "active"
+_UNFINISHED: Final = frozenset({Standing.OPEN, Standing.WAITING})
+
+
+def make_plan(purchases: Collection[Purchase], now: datetime) -> Plan:
+    """Decide for every purchase what is next; the order of purchases does not matter."""
+    family = _Family(purchases)
+    decide: dict[PurchaseKind, Callable[[Purchase, _Family, datetime], Entry]] = {
+        PurchaseKind.ORDER: _order,
+        PurchaseKind.SUBSCRIPTION: _subscription,
+        PurchaseKind.AZURE_SUBSCRIPTION: _azure_subscription,
+    }
+    return Plan(tuple(decide[each.kind](each, family, now) for each in purchases))
+
+
+class _Family:
+    """Finds the parent and the children of a purchase."""
+
+    def __init__(self, purchases: Collection[Purchase]) -> None:
+        self._orders = {p.id: p for p in purchases if p.kind is PurchaseKind.ORDER}
+        self._children: dict[str, list[Purchase]] = {}
+        for purchase in purchases:
+            self._children.setdefault(purchase.parent, []).append(purchase)
+
+    def order(self, subscription: Purchase) -> Purchase | None:
+        return self._orders.get(subscription.parent)
+
+    def children(self, purchase: Purchase) -> list[Purchase]:
+        kind = {
+            PurchaseKind.ORDER: PurchaseKind.SUBSCRIPTION,
+            PurchaseKind.SUBSCRIPTION: PurchaseKind.AZURE_SUBSCRIPTION,
+        }[purchase.kind]
+        return [child for child in self._children.get(purchase.id, ()) if child.kind is kind]
+
+
+def _order(order: Purchase, family: _Family, now: datetime) -> Entry:
+    if order.status == CANCELLED:
+        return Entry(order, Standing.CLOSED)
+    if _order_route_open(order, family, now):
+        return _try(order, Move.CANCEL_ORDER)
+    subscriptions = family.children(order)
+    if subscriptions:
+        entries = [_subscription(each, family, now) for each in subscriptions]
+        closed = all(entry.standing is Standing.CLOSED for entry in entries)
+        return Entry(order, Standing.CLOSED if closed else Standing.FOLLOWS)
+    return Entry(order, Standing.NEVER, reason=order.reason or _too_old_reason(order))
+
+
+def _order_route_open(order: Purchase, family: _Family, now: datetime) -> bool:
+    products = {each.product for each in family.children(order)}
+    return (
+        order.status != CANCELLED
+        and Move.CANCEL_ORDER not in order.refused
+        and not _too_old(order, now)
+        and not (products and products <= _SUBSCRIPTION_ONLY)
+    )
+
+
+def _too_old(order: Purchase, now: datetime) -> bool:
+    return order.created is not None and now - order.created > ORDER_CANCELLATION_WINDOW
+
+
+def _too_old_reason(order: Purchase) -> str:
+    return (
+        f"made on {order.created:%Y-%m-%d}, and sandbox orders older than "
+        f"{ORDER_CANCELLATION_WINDOW.days} days cannot be cancelled"
+    )
+
+
+def _subscription(subscription: Purchase, family: _Family, now: datetime) -> Entry:
+    if subscription.status in _ENDED:
+        return Entry(subscription, Standing.CLOSED)
+    order = family.order(subscription)
+    if order is not None and _order_route_open(order, family, now):
+        return Entry(subscription, Standing.FOLLOWS)
+    azure = [_azure_subscription(child, family, now) for child in family.children(subscription)]
+    if any(entry.standing in _UNFINISHED for entry in azure):
+        return Entry(subscription, Standing.FOLLOWS)
+    if any(entry.standing is Standing.NEVER for entry in azure):
+        reason = "an Azure subscription of this plan cannot be cancelled"
+        return Entry(subscription, Standing.NEVER, reason=reason)
+    return _next_subscription_move(subscription)
+
+
+def _next_subscription_move(subscription: Purchase) -> Entry:
+    moves = _SUBSCRIPTION_MOVES[subscription.product or Product.OTHER]
+    left = [move for move in moves if move not in subscription.refused]
+    if subscription.status == _SUSPENDED and left == [Move.SUSPEND_SUBSCRIPTION]:
+        if moves == _SUSPEND:
+            return Entry(subscription, Standing.CLOSED)
+        return Entry(subscription, Standing.NEVER, reason=subscription.reason)
+    if not left:
+        return Entry(subscription, Standing.NEVER, reason=subscription.reason)
+    activation = Move.ACTIVATE_SUBSCRIPTION
+    if subscription.needs_activation and activation not in subscription.refused:
+        return _try(subscription, activation)
+    return _try(subscription, left[0])
+
+
+def _azure_subscription(azure: Purchase, _family: _Family, _now: datetime) -> Entry:
+    if azure.status != _ACTIVE:
+        return Entry(azure, Standing.CLOSED)
+    if Move.CANCEL_AZURE_SUBSCRIPTION in azure.refused:
+        return Entry(azure, Standing.NEVER, reason=azure.reason)
+    return _try(azure, Move.CANCEL_AZURE_SUBSCRIPTION)
+
+
+def _try(purchase: Purchase, move: Move) -> Entry:
+    if move in purchase.sent:
+        return Entry(purchase, Standing.WAITING)
+    return Entry(purchase, Standing.OPEN, move=move)

@@ -1,0 +1,230 @@
+"""The deletion records: one current record for each customer, guarded by its ETag."""
+
+import json
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass, field, replace
+from datetime import datetime
+from enum import StrEnum
+from typing import Any, Final
+
+from azure.core import MatchConditions
+from azure.core.exceptions import (
+    ResourceExistsError,
+    ResourceModifiedError,
+    ResourceNotFoundError,
+)
+from azure.data.tables import TableClient, TableEntity, UpdateMode
+
+from shared.deletion.purchases import Move, Product, Purchase, PurchaseKind
+from shared.errors import TipsweepError
+from shared.partner_center.resources import CANCELLED
+from shared.tenants import TenantId
+
+# Table storage holds 32,768 characters in a property.
+_PROPERTY_CHARACTERS: Final = 32_000
+_TEXT_CHARACTERS: Final = 4_000
+
+
+class State(StrEnum):
+    """Where a deletion is; the last four are its ends."""
+
+    REQUESTED = "requested"
+    CANCELLING = "cancelling"
+    CHECKING = "checking"
+    DELETING = "deleting"
+    DELETED = "deleted"
+    STUCK = "stuck"
+    REFUSED = "refused"
+    ABORTED = "aborted"
+
+
+TERMINAL: Final = frozenset({State.DELETED, State.STUCK, State.REFUSED, State.ABORTED})
+
+
+class RecordExists(TipsweepError):
+    """Another request has made the record first."""
+
+
+class RecordChanged(TipsweepError):
+    """Somebody else has changed or removed the record since it was read."""
+
+
+@dataclass(frozen=True, slots=True)
+class DeletionRecord:
+    """The deletion of one customer.
+
+    `generation` grows with every message sent for it; a message of a lower one is dropped.
+    `claimed_by` is the ID of the queue message that works on this generation. `seen` says that
+    Partner Center has shown the customer to us, so that "not found" later means "gone".
+    `attempt` counts the checks since the last progress.
+    """
+
+    tenant: TenantId
+    state: State
+    generation: int
+    correlation_id: str
+    requested_at: datetime
+    deadline: datetime
+    requested_by: str = ""
+    claimed_by: str = ""
+    domain: str = ""
+    seen: bool = False
+    attempt: int = 0
+    next_check_at: datetime | None = None
+    finished_at: datetime | None = None
+    reason: str = ""
+    remedy: str = ""
+    last_error: str = ""
+    purchases: tuple[Purchase, ...] = ()
+    etag: str = field(default="", compare=False)
+
+    @property
+    def live(self) -> bool:
+        """Whether the deletion has not ended."""
+        return self.state not in TERMINAL
+
+
+class Records:
+    """The table of deletion records of one partner account."""
+
+    def __init__(self, table: TableClient, partner: TenantId) -> None:
+        self._table = table
+        self._partner = partner
+
+    def get(self, tenant: TenantId) -> DeletionRecord | None:
+        """Return the customer's record, or None."""
+        try:
+            return _record(self._table.get_entity(self._partner, tenant))
+        except ResourceNotFoundError:
+            return None
+
+    def insert(self, record: DeletionRecord) -> DeletionRecord:
+        """Add a record; raises RecordExists where the customer has one."""
+        try:
+            answer = self._table.create_entity(self._entity(record))
+        except ResourceExistsError as error:
+            message = f"Customer {record.tenant} has a deletion record already"
+            raise RecordExists(message) from error
+        return replace(record, etag=answer["etag"])
+
+    def replace(self, record: DeletionRecord) -> DeletionRecord:
+        """Write a record that was read before; raises RecordChanged where it is another now."""
+        try:
+            answer = self._table.update_entity(
+                self._entity(record),
+                UpdateMode.REPLACE,
+                etag=record.etag,
+                match_condition=MatchConditions.IfNotModified,
+            )
+        except (ResourceModifiedError, ResourceNotFoundError) as error:
+            message = (
+                f"The deletion record of customer {record.tenant} was changed by somebody else"
+            )
+            raise RecordChanged(message) from error
+        return replace(record, etag=answer["etag"])
+
+    def all(self) -> Iterator[DeletionRecord]:
+        """Yield every record of the partner account."""
+        for entity in self._table.query_entities(
+            "PartitionKey eq @partner", parameters={"partner": self._partner}
+        ):
+            yield _record(entity)
+
+    def _entity(self, record: DeletionRecord) -> dict[str, Any]:
+        moments = {
+            "deadline": record.deadline,
+            "finishedAt": record.finished_at,
+            "nextCheckAt": record.next_check_at,
+            "requestedAt": record.requested_at,
+        }
+        return {
+            "PartitionKey": self._partner,
+            "RowKey": record.tenant,
+            "attempt": record.attempt,
+            "claimedBy": record.claimed_by,
+            "correlationId": record.correlation_id,
+            "domain": record.domain,
+            "generation": record.generation,
+            "lastError": record.last_error[:_TEXT_CHARACTERS],
+            "purchases": _remembered(record.purchases),
+            "reason": record.reason[:_TEXT_CHARACTERS],
+            "remedy": record.remedy[:_TEXT_CHARACTERS],
+            "requestedBy": record.requested_by,
+            "seen": record.seen,
+            "state": record.state.value,
+            **{name: moment.isoformat() for name, moment in moments.items() if moment},
+        }
+
+
+def _record(entity: TableEntity) -> DeletionRecord:
+    return DeletionRecord(
+        tenant=TenantId(entity["RowKey"]),
+        state=State(entity["state"]),
+        generation=entity["generation"],
+        correlation_id=entity["correlationId"],
+        requested_at=datetime.fromisoformat(entity["requestedAt"]),
+        deadline=datetime.fromisoformat(entity["deadline"]),
+        requested_by=entity["requestedBy"],
+        claimed_by=entity["claimedBy"],
+        domain=entity["domain"],
+        seen=entity["seen"],
+        attempt=entity["attempt"],
+        next_check_at=_moment(entity.get("nextCheckAt")),
+        finished_at=_moment(entity.get("finishedAt")),
+        reason=entity["reason"],
+        remedy=entity["remedy"],
+        last_error=entity["lastError"],
+        purchases=tuple(_purchase(row) for row in json.loads(entity["purchases"])),
+        etag=entity.metadata["etag"] or "",
+    )
+
+
+def _moment(text: str | None) -> datetime | None:
+    return datetime.fromisoformat(text) if text else None
+
+
+def _remembered(purchases: Iterable[Purchase]) -> str:
+    """Return the purchases as JSON; without the ended ones, or none at all, where it is long.
+
+    A deletion without memory looks at everything again.
+    """
+    everything = list(purchases)
+    unfinished = [each for each in everything if each.status not in {CANCELLED, "deleted"}]
+    for kept in (everything, unfinished):
+        text = json.dumps([_row(each) for each in kept], separators=(",", ":"))
+        if len(text) <= _PROPERTY_CHARACTERS:
+            return text
+    return "[]"
+
+
+def _row(purchase: Purchase) -> dict[str, Any]:
+    row = {
+        "kind": purchase.kind.value,
+        "id": purchase.id,
+        "status": purchase.status,
+        "parent": purchase.parent,
+        "product": purchase.product.name if purchase.product else "",
+        "created": purchase.created.isoformat() if purchase.created else "",
+        "name": purchase.name,
+        "sent": sorted(purchase.sent),
+        "refused": sorted(purchase.refused),
+        "reason": purchase.reason,
+        "needsActivation": purchase.needs_activation,
+    }
+    return {name: value for name, value in row.items() if value}
+
+
+def _purchase(row: Mapping[str, Any]) -> Purchase:
+    return Purchase(
+        kind=PurchaseKind(row["kind"]),
+        id=row["id"],
+        status=row["status"],
+        parent=row.get("parent", ""),
+        product=Product[row["product"]] if "product" in row else None,
+        created=_moment(row.get("created")),
+        name=row.get("name", ""),
+        sent=frozenset(Move(move) for move in row.get("sent", ())),
+        refused=frozenset(Move(move) for move in row.get("refused", ())),
+        reason=row.get("reason", ""),
+        needs_activation=row.get("needsActivation", False),
+    )

@@ -1,0 +1,45 @@
+"""Clients of the storage account that holds queues and tables."""
+
+from typing import Any, Final
+
+from azure.core.credentials import TokenCredential
+from azure.data.tables import TableServiceClient
+from azure.identity import DefaultAzureCredential, ManagedIdentityCredential
+from azure.storage.queue import QueueServiceClient
+
+from shared.settings import StorageSettings
+
+# A message that is put back waits for nothing, so a handler must not wait for storage either.
+_SHORT_RETRIES: Final[dict[str, Any]] = {
+    "retry_total": 3,
+    "connection_timeout": 5,
+    "read_timeout": 20,
+}
+
+
+def queue_service(settings: StorageSettings) -> QueueServiceClient:
+    """Return the queue service by connection string, or by identity."""
+    if settings.connection_string:
+        return QueueServiceClient.from_connection_string(
+            settings.connection_string, **_SHORT_RETRIES
+        )
+    return QueueServiceClient(
+        str(settings.queue_service_uri), credential=_identity(settings), **_SHORT_RETRIES
+    )
+
+
+def table_service(settings: StorageSettings) -> TableServiceClient:
+    """Return the table service by connection string, or by identity."""
+    if settings.connection_string:
+        return TableServiceClient.from_connection_string(
+            settings.connection_string, **_SHORT_RETRIES
+        )
+    return TableServiceClient(
+        endpoint=str(settings.table_service_uri), credential=_identity(settings), **_SHORT_RETRIES
+    )
+
+
+def _identity(settings: StorageSettings) -> TokenCredential:
+    if settings.managed_identity:
+        return ManagedIdentityCredential(client_id=settings.managed_identity_client_id)
+    return DefaultAzureCredential()
