@@ -1,0 +1,92 @@
+"""`python -m local.host`: runs the app in the current folder, in place of `func start`."""
+
+import argparse
+import json
+import logging
+import os
+import signal
+import sys
+import threading
+from pathlib import Path
+from typing import Final
+
+from local.host.app_settings import connection_string, read_settings
+from local.host.configuration import read_configuration
+from local.host.host import LEASE_SECONDS, Host
+from local.host.loading import find_app
+from local.host.refusal import Refused
+from local.provision import STORAGE_SETTING, provision
+
+DEFAULT_PORT: Final = 7071
+SETTINGS_FILE: Final = Path("local.settings.json")
+TALKATIVE: Final = ("azure", "urllib3", "uvicorn")
+
+
+def main() -> int:
+    """Run the host until it is interrupted or terminated."""
+    arguments = _arguments()
+    logging.basicConfig(
+        stream=sys.stderr,
+        level=logging.INFO,
+        format="%(asctime)s %(levelname)s %(name)s %(message)s",
+    )
+    for name in TALKATIVE:
+        logging.getLogger(name).setLevel(logging.WARNING)
+    try:
+        _run(arguments)
+    except Refused as error:
+        print(error, file=sys.stderr)
+        return 1
+    return 0
+
+
+def _run(arguments: argparse.Namespace) -> None:
+    stopped = threading.Event()
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, lambda *_: stopped.set())
+    _add_settings(arguments)
+    root = Path.cwd()
+    configuration = read_configuration(root, os.environ)
+    provision(connection_string(STORAGE_SETTING, os.environ, where="the host"))
+    with Host.start(
+        find_app(root),
+        os.environ,
+        configuration=configuration,
+        port=arguments.port,
+        lease_seconds=arguments.lease_seconds,
+    ) as host:
+        line = {"url": host.url, "functions": host.functions, "queues": host.queues}
+        print(json.dumps(line), flush=True)
+        stopped.wait()
+
+
+def _add_settings(arguments: argparse.Namespace) -> None:
+    if arguments.no_settings:
+        return
+    if not arguments.settings.is_file():
+        if arguments.settings != SETTINGS_FILE:
+            raise Refused(f"{arguments.settings} does not exist; name a settings file that does")
+        return
+    for name, value in read_settings(arguments.settings).items():
+        os.environ.setdefault(name, value)
+
+
+def _arguments() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(prog="python -m local.host", description=__doc__)
+    parser.add_argument("--port", type=int, default=DEFAULT_PORT, help="0 takes a free one")
+    parser.add_argument(
+        "--lease-seconds",
+        type=int,
+        default=LEASE_SECONDS,
+        help="after which a killed host's messages come back (default: %(default)s)",
+    )
+    source = parser.add_mutually_exclusive_group()
+    source.add_argument("--settings", type=Path, default=SETTINGS_FILE, metavar="FILE")
+    source.add_argument("--no-settings", action="store_true", help="read the environment alone")
+    return parser.parse_args()
+
+
+if __name__ == "__main__":
+    code = main()
+    logging.shutdown()
+    os._exit(code)  # a function that outlives its grace would keep the process

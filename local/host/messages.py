@@ -1,0 +1,243 @@
+"""Queue triggers: the life of a message, from its lease to its deletion or to the poison queue.
+
+The rules are those of the Storage queues extension (`QueueListener` and `QueueProcessor`):
+https://learn.microsoft.com/azure/azure-functions/functions-bindings-storage-queue-trigger
+"""
+
+import logging
+import threading
+from base64 import b64decode
+from concurrent.futures import Future, wait
+from time import monotonic
+from typing import Final
+
+from azure.core.exceptions import AzureError, HttpResponseError, ResourceNotFoundError
+from azure.functions.queue import QueueMessage
+from azure.storage.queue import QueueClient, StorageErrorCode
+from azure.storage.queue import QueueMessage as StoredMessage
+
+from local.host.configuration import LOCAL_POLLING_INTERVAL, QueueLimits
+from local.host.loading import Function, OnMessage
+from local.host.worker import Worker
+
+SHORTEST_GAP_SECONDS: Final = 0.05
+GONE: Final = frozenset(
+    {
+        StorageErrorCode.MESSAGE_NOT_FOUND,
+        StorageErrorCode.POP_RECEIPT_MISMATCH,
+        StorageErrorCode.QUEUE_NOT_FOUND,
+    }
+)
+
+log = logging.getLogger(__name__)
+
+
+class QueueListener:
+    """Feeds one function with the messages of its queue."""
+
+    def __init__(
+        self,
+        function: Function,
+        trigger: OnMessage,
+        *,
+        limits: QueueLimits,
+        lease_seconds: int,
+        worker: Worker,
+    ) -> None:
+        self._function = function
+        self._limits = limits
+        self._lease_seconds = lease_seconds
+        self._worker = worker
+        self._queue = QueueClient.from_connection_string(trigger.connection_string, trigger.queue)
+        self._poison_queue = (
+            QueueClient.from_connection_string(trigger.connection_string, trigger.poison_queue)
+            if trigger.poison_queue
+            else None
+        )
+        self._running = 0
+        self._changed = threading.Condition()
+        self._stopping = threading.Event()
+        self._given_up = threading.Event()
+        self._poller = threading.Thread(
+            target=self._poll, name=f"{function.name} poller", daemon=True
+        )
+
+    def start(self) -> None:
+        """Begin to take messages."""
+        self._poller.start()
+
+    def take_no_more(self) -> None:
+        """Fetch no further messages."""
+        self._stopping.set()
+        with self._changed:
+            self._changed.notify_all()
+
+    def join(self, deadline: float) -> None:
+        """Wait until all that runs is settled; what runs past `deadline` (monotonic) is given up.
+
+        A message given up keeps the rest of its lease and comes back after it.
+        """
+        self._poller.join(max(0.0, deadline - monotonic()))
+        with self._changed:
+            self._changed.wait_for(lambda: self._running == 0, max(0.0, deadline - monotonic()))
+        self._given_up.set()
+        for queue in filter(None, (self._queue, self._poison_queue)):
+            queue.close()
+
+    def _poll(self) -> None:
+        longest = min(self._limits.max_polling_interval, LOCAL_POLLING_INTERVAL).total_seconds()
+        gap = SHORTEST_GAP_SECONDS
+        while self._wait_for_room():
+            messages = self._take()
+            for message in messages:
+                self._start(message)
+            if messages:
+                gap = SHORTEST_GAP_SECONDS
+            else:
+                self._stopping.wait(gap)
+                gap = min(gap * 2, longest)
+
+    def _wait_for_room(self) -> bool:
+        with self._changed:
+            self._changed.wait_for(
+                lambda: self._stopping.is_set() or self._running <= self._limits.new_batch_threshold
+            )
+        return not self._stopping.is_set()
+
+    def _take(self) -> list[StoredMessage]:
+        pages = self._queue.receive_messages(
+            messages_per_page=self._limits.batch_size, visibility_timeout=self._lease_seconds
+        ).by_page()
+        try:
+            return list(next(pages, ()))
+        except ResourceNotFoundError:
+            log.debug("%s: its queue does not exist yet", self._function.name)
+        except AzureError as error:
+            log.warning("%s: its queue cannot be read: %s", self._function.name, error)
+        return []
+
+    def _start(self, message: StoredMessage) -> None:
+        with self._changed:
+            self._running += 1
+        name = f"{self._function.name} {message.id}"
+        threading.Thread(target=self._handle, args=(message,), name=name, daemon=True).start()
+
+    def _handle(self, message: StoredMessage) -> None:
+        try:
+            self._process(message)
+        except AzureError as error:
+            log.warning(
+                "%s: message %s could not be settled and comes back after its lease: %s",
+                self._function.name,
+                message.id,
+                error,
+            )
+        finally:
+            with self._changed:
+                self._running -= 1
+                self._changed.notify_all()
+
+    def _process(self, message: StoredMessage) -> None:
+        tries = message.dequeue_count or 0
+        body = self._body(message)
+        if body is None or tries > self._limits.max_dequeue_count:
+            self._fail(message, last_try=True)
+            return
+        call = self._worker.submit(self._function, message_object(message, body))
+        if not self._keep_lease_until_done(message, call):
+            return
+        if call.exception() is None:
+            self._delete(message)
+        else:
+            self._fail(message, last_try=tries >= self._limits.max_dequeue_count)
+
+    def _body(self, message: StoredMessage) -> bytes | None:
+        """Decode a message; one that cannot be decoded fails without a try."""
+        if self._limits.message_encoding == "none":
+            return str(message.content).encode()
+        try:
+            return b64decode(message.content, validate=True)
+        except ValueError:
+            log.warning("%s: message %s is not in base64", self._function.name, message.id)
+            return None
+
+    def _keep_lease_until_done(self, message: StoredMessage, call: Future[object]) -> bool:
+        """Return whether the message is still to be settled."""
+        while True:
+            wait([call], timeout=self._lease_seconds / 2)
+            if self._given_up.is_set():
+                return False
+            if call.done():
+                return True
+            try:
+                self._hide(message, self._lease_seconds)
+            except AzureError as error:
+                log.warning(
+                    "%s: the lease of message %s was not renewed: %s",
+                    self._function.name,
+                    message.id,
+                    error,
+                )
+
+    def _fail(self, message: StoredMessage, *, last_try: bool) -> None:
+        if self._poison_queue is None:
+            log.warning(
+                "%s: message %s has no poison queue to go to and stays invisible until its "
+                "lease ends",
+                self._function.name,
+                message.id,
+            )
+        elif last_try:
+            self._bury(message, self._poison_queue)
+        else:
+            self._hide(message, round(self._limits.visibility_timeout.total_seconds()))
+
+    def _bury(self, message: StoredMessage, poison_queue: QueueClient) -> None:
+        try:
+            poison_queue.send_message(message.content)
+        except ResourceNotFoundError:
+            poison_queue.create_queue()
+            poison_queue.send_message(message.content)
+        log.warning(
+            "%s: message %s moved to %s after %d tries",
+            self._function.name,
+            message.id,
+            poison_queue.queue_name,
+            message.dequeue_count,
+        )
+        self._delete(message)
+
+    def _hide(self, message: StoredMessage, seconds: int) -> None:
+        try:
+            changed = self._queue.update_message(
+                message.id, message.pop_receipt, visibility_timeout=seconds
+            )
+        except HttpResponseError as error:
+            self._ignore_if_gone(message, error)
+        else:
+            message.pop_receipt = changed.pop_receipt
+
+    def _delete(self, message: StoredMessage) -> None:
+        try:
+            self._queue.delete_message(message.id, message.pop_receipt)
+        except HttpResponseError as error:
+            self._ignore_if_gone(message, error)
+
+    def _ignore_if_gone(self, message: StoredMessage, error: HttpResponseError) -> None:
+        code = getattr(error, "error_code", None)
+        if code not in GONE:
+            raise error
+        log.debug("%s: message %s changed meanwhile: %s", self._function.name, message.id, code)
+
+
+def message_object(message: StoredMessage, body: bytes) -> QueueMessage:
+    """Return what a function sees of a stored message."""
+    return QueueMessage(  # type: ignore[no-untyped-call] # the class has no annotations
+        id=message.id,
+        body=body,
+        dequeue_count=message.dequeue_count,
+        expiration_time=message.expires_on,
+        insertion_time=message.inserted_on,
+        time_next_visible=message.next_visible_on,
+        pop_receipt=message.pop_receipt,
+    )

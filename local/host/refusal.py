@@ -1,0 +1,5 @@
+"""The one error of the stand-in."""
+
+
+class Refused(Exception):
+    """The app cannot be run as it stands; the message names the object, the rule and the remedy."""

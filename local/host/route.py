@@ -1,0 +1,36 @@
+"""Route templates of HTTP triggers."""
+
+import re
+from dataclasses import dataclass
+from typing import Final, Self
+
+from local.host.refusal import Refused
+
+SEGMENT: Final = re.compile(r"[A-Za-z0-9._~-]+|\{[A-Za-z_][A-Za-z0-9_]*\}")
+
+
+@dataclass(frozen=True)
+class Route:
+    """A template such as `deletions/{tenantId}`, without the prefix."""
+
+    template: str
+
+    @classmethod
+    def parse(cls, template: str, *, where: str) -> Self:
+        """Check a template; `where` opens the error."""
+        for segment in template.split("/"):
+            if not SEGMENT.fullmatch(segment):
+                raise Refused(
+                    f"{where}: the route {template!r} is not served here; segments are plain "
+                    "words or a whole {parameter} without a constraint"
+                )
+        return cls(template)
+
+    @property
+    def precedence(self) -> list[bool]:
+        """Sorts routes: a word goes before a parameter in the same place."""
+        return [segment.startswith("{") for segment in self.template.split("/")]
+
+    def path(self, prefix: str) -> str:
+        """Return the path below the host's root."""
+        return "/".join(["", *filter(None, [prefix, self.template])])

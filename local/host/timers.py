@@ -1,0 +1,73 @@
+"""Timer triggers: one thread for each timer, so that its runs never overlap."""
+
+import logging
+import threading
+from collections.abc import Callable
+from concurrent.futures import CancelledError
+from contextlib import suppress
+from datetime import UTC, datetime, timedelta
+from time import monotonic
+from typing import Final
+
+from azure.functions.timer import TimerRequest
+
+from local.host.loading import Function, OnSchedule
+from local.host.worker import Worker
+
+LATE: Final = timedelta(seconds=1)
+
+log = logging.getLogger(__name__)
+
+
+def _utc_now() -> datetime:
+    return datetime.now(UTC)
+
+
+class TimerListener:
+    """Runs one function at each occurrence of its schedule.
+
+    An occurrence that comes during a run is made up for at once, with `past_due` set.
+    """
+
+    def __init__(
+        self,
+        function: Function,
+        trigger: OnSchedule,
+        *,
+        worker: Worker,
+        now: Callable[[], datetime] = _utc_now,
+    ) -> None:
+        self._function = function
+        self._trigger = trigger
+        self._worker = worker
+        self._now = now
+        self._stopping = threading.Event()
+        self._thread = threading.Thread(
+            target=self._run_when_due, name=f"{function.name} timer", daemon=True
+        )
+
+    def start(self) -> None:
+        """Begin to wait for the first occurrence."""
+        self._thread.start()
+
+    def take_no_more(self) -> None:
+        """Wait for no further occurrences."""
+        self._stopping.set()
+
+    def join(self, deadline: float) -> None:
+        """Wait for the run under way until `deadline` (monotonic)."""
+        self._thread.join(max(0.0, deadline - monotonic()))
+
+    def _run_when_due(self) -> None:
+        occurrence = self._trigger.schedule.after(self._now())
+        if self._trigger.run_on_startup:
+            self._run(past_due=False)
+        while not self._stopping.wait(max(0.0, (occurrence - self._now()).total_seconds())):
+            began = self._now()
+            self._run(past_due=began - occurrence > LATE)
+            occurrence = self._trigger.schedule.after(max(began, occurrence))
+
+    def _run(self, *, past_due: bool) -> None:
+        call = self._worker.submit(self._function, TimerRequest(past_due=past_due))
+        with suppress(CancelledError):
+            call.exception()  # the worker has logged it; the next occurrence is the next try

@@ -1,0 +1,41 @@
+"""The queues and tables that the infrastructure creates in Azure, created in one's own storage."""
+
+import os
+import sys
+from typing import Final
+
+from azure.data.tables import TableServiceClient
+from azure.storage.queue import QueueServiceClient
+
+from shared.deletion.names import POISON_QUEUES, QUEUES, TABLES
+
+STORAGE_SETTING: Final = "AzureWebJobsStorage"
+
+
+def provision(connection_string: str) -> None:
+    """Create what is missing of the queues, their poison queues and the tables."""
+    with QueueServiceClient.from_connection_string(connection_string) as queues:
+        existing = {queue.name for queue in queues.list_queues()}
+        for name in (*QUEUES, *POISON_QUEUES):
+            if name not in existing:
+                queues.create_queue(name)
+    with TableServiceClient.from_connection_string(connection_string) as tables:
+        for name in TABLES:
+            tables.create_table_if_not_exists(name)
+
+
+def main() -> int:
+    """Provision the account that `AzureWebJobsStorage` names."""
+    connection_string = os.environ.get(STORAGE_SETTING)
+    if not connection_string:
+        print(
+            f"{STORAGE_SETTING} is not set; set it to UseDevelopmentStorage=true for Azurite",
+            file=sys.stderr,
+        )
+        return 1
+    provision(connection_string)
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

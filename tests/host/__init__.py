@@ -1,0 +1,1 @@
+"""The host stand-in, against the storage emulator and sample apps."""
