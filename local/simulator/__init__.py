@@ -1,0 +1,21 @@
+"""A simulator of Partner Center, of Entra ID and of what our credentials need from Azure."""
+
+from local.simulator.accounts import Account
+from local.simulator.behaviour import Behaviour
+from local.simulator.calls import Call
+from local.simulator.faults import Fault
+from local.simulator.products import ProductKind
+from local.simulator.simulator import Simulator
+from local.simulator.world import Customer, Order, Subscription
+
+__all__ = [
+    "Account",
+    "Behaviour",
+    "Call",
+    "Customer",
+    "Fault",
+    "Order",
+    "ProductKind",
+    "Simulator",
+    "Subscription",
+]

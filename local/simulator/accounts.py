@@ -1,0 +1,87 @@
+"""Partner accounts: a tenant, its app registration and its customers."""
+
+import secrets
+from datetime import datetime, timedelta
+
+from local.simulator.certificates import AppCertificate, app_certificate
+from local.simulator.world import Customer, World
+
+
+class Account:
+    """A partner account, told from others by nothing but the tenant of the token."""
+
+    def __init__(self, world: World, name: str, *, sandbox: bool) -> None:
+        self._world = world
+        self._customers: list[Customer] = []
+        self._refresh_tokens: dict[str, datetime] = {}
+        self.name = name
+        self.sandbox = sandbox
+        self.tenant_id = world.guid()
+        self.client_id = world.guid()
+        self.client_secret = secrets.token_urlsafe(30)
+        self.app_certificate: AppCertificate = app_certificate(f"tipsweep-{name}")
+        self.refresh_token = self.new_refresh_token()
+
+    @property
+    def certificate(self) -> bytes:
+        """The certificate of the app registration and its key, in PEM."""
+        return self.app_certificate.pem
+
+    @property
+    def certificate_name(self) -> str:
+        """The name of the certificate in the vault."""
+        return f"{self.name}-partner-center-certificate"
+
+    @property
+    def refresh_token_name(self) -> str:
+        """The name of the vault's secret that holds the refresh token."""
+        return f"{self.name}-refresh-token"
+
+    @property
+    def customers(self) -> tuple[Customer, ...]:
+        """Every customer that this account ever had, the deleted ones too."""
+        with self._world.lock:
+            return tuple(self._customers)
+
+    def add_customer(
+        self,
+        domain: str,
+        company_name: str | None = None,
+        tenant_id: str | None = None,
+        *,
+        label: str = "",
+    ) -> Customer:
+        """Create a customer without orders."""
+        with self._world.lock:
+            customer = Customer(
+                self._world,
+                tenant_id=tenant_id or self._world.guid(),
+                domain=domain,
+                company_name=company_name or domain.partition(".")[0],
+                label=label,
+            )
+            self._customers.append(customer)
+            return customer
+
+    def clear_customers(self) -> None:
+        """Forget every customer."""
+        with self._world.lock:
+            self._customers.clear()
+
+    def customer(self, tenant_id: str) -> Customer | None:
+        """Return the customer of this ID unless it is unknown or deleted."""
+        wanted = tenant_id.lower()
+        return next(
+            (one for one in self._customers if one.tenant_id == wanted and not one.deleted), None
+        )
+
+    def new_refresh_token(self) -> str:
+        """Issue a refresh token; those before stay good."""
+        token = secrets.token_urlsafe(60)
+        self._refresh_tokens[token] = self._world.clock.now()
+        return token
+
+    def refresh_token_age(self, token: str) -> timedelta | None:
+        """Return the age of a refresh token of this account, None for an unknown one."""
+        issued = self._refresh_tokens.get(token)
+        return None if issued is None else self._world.clock.now() - issued

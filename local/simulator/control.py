@@ -1,0 +1,3 @@
+"""The control of a running simulator over HTTP."""
+
+PREFIX = "/_simulator"

@@ -1,0 +1,140 @@
+"""Customers: the list with its seek paging, one by ID, and the DELETE."""
+
+import base64
+import binascii
+import json
+from collections.abc import Sequence
+from urllib.parse import quote
+
+from local.simulator.behaviour import UnknownDelete
+from local.simulator.errors import ServiceError, choice_error
+from local.simulator.products import ProductKind
+from local.simulator.resources import collection, customer_in_full, customer_item, link
+from local.simulator.visits import UNKNOWN_CUSTOMER, Answer, Visit
+from local.simulator.world import Customer, Order
+
+_FIELDS = {"CompanyName", "Domain", "IndirectReseller", "IndirectCloudSolutionProvider"}
+
+
+def list_customers(visit: Visit) -> Answer:
+    """Answer one page; the next one is asked for with MS-ContinuationToken."""
+    found = _filtered(visit)
+    start = _start(visit)
+    size = _page_size(visit)
+    page = found[start : start + size]
+    body = collection([customer_item(customer) for customer in page])
+    links: dict[str, object] = {"self": link(f"/customers?size={size}")}
+    if start + size < len(found):
+        token = _token(page[-1])
+        body["continuationToken"] = token
+        links["next"] = _next_link(visit, token)
+    return Answer(body={**body, "links": links})
+
+
+def get_customer(visit: Visit) -> Answer:
+    """Answer one customer."""
+    return Answer(body=customer_in_full(visit.customer()))
+
+
+def delete_customer(visit: Visit) -> Answer:
+    """Purge a customer of the sandbox, unless something still blocks that."""
+    if not visit.account.sandbox:
+        raise choice_error(
+            visit.behaviour.production_delete,
+            "The operation is not supported in this environment.",
+        )
+    customer = visit.known_customer()
+    if customer is None:
+        return _deleted_unknown(visit)
+    if blocking := [order for order in customer.orders if _blocks(visit, order)]:
+        short_ids = ", ".join(order.short_id for order in blocking)
+        raise choice_error(
+            visit.behaviour.blocked_delete,
+            f"The customer has active reserved instances or purchases. Orders: {short_ids}.",
+        )
+    customer.deleted = True
+    return Answer(204)
+
+
+def _deleted_unknown(visit: Visit) -> Answer:
+    unknown = visit.behaviour.unknown_delete
+    if unknown is UnknownDelete.NO_CONTENT:
+        return Answer(204)
+    raise choice_error(unknown, UNKNOWN_CUSTOMER)
+
+
+def _blocks(visit: Visit, order: Order) -> bool:
+    behaviour = visit.behaviour
+    if order.product.software or order.subscription is None:
+        return order.status != "cancelled"
+    status = order.subscription.status
+    if status == "suspended" and order.kind is ProductKind.NCE_LICENCES:
+        return behaviour.suspended_nce_blocks
+    return status in {"active", "pending"} and behaviour.active_subscription_blocks
+
+
+def _filtered(visit: Visit) -> Sequence[Customer]:
+    customers = [customer for customer in visit.account.customers if not customer.deleted]
+    if "filter" not in visit.query:
+        return customers
+    try:
+        wanted = json.loads(visit.query["filter"])
+        field, value, operator = wanted["Field"], wanted["Value"].lower(), wanted["Operator"]
+    except (ValueError, TypeError, KeyError, AttributeError) as error:
+        raise ServiceError(400, 3000, "filter is no JSON of Field, Value, Operator.") from error
+    if field not in _FIELDS or operator != "starts_with":
+        raise ServiceError(400, 3000, f"filter by {field!r} {operator!r} is not supported.")
+    return [one for one in customers if _filter_member(one, field).lower().startswith(value)]
+
+
+def _filter_member(customer: Customer, field: str) -> str:
+    return {"Domain": customer.domain, "CompanyName": customer.company_name}.get(field, "")
+
+
+def _page_size(visit: Visit) -> int:
+    text = visit.query.get("size", "0")
+    if not text.isascii() or not text.isdigit():
+        raise ServiceError(400, 3000, f"size is {text!r}: not a whole number.")
+    largest = visit.behaviour.customers_page_size
+    return min(int(text) or largest, largest)
+
+
+def _start(visit: Visit) -> int:
+    seek = visit.query.get("seekoperation")
+    token = visit.headers.get("ms-continuationtoken")
+    if seek is None and token is None:
+        return 0
+    if seek is None or seek.lower() != "next" or token is None:
+        raise ServiceError(
+            400, 3000, "Paging takes seekOperation=Next and the header MS-ContinuationToken."
+        )
+    return _after(visit, token)
+
+
+def _token(customer: Customer) -> str:
+    return base64.b64encode(f"after {customer.tenant_id}".encode()).decode()
+
+
+def _after(visit: Visit, token: str) -> int:
+    """Return the place after the token's customer, who may be deleted by now."""
+    try:
+        last = base64.b64decode(token, validate=True).decode().removeprefix("after ")
+    except (binascii.Error, UnicodeDecodeError) as error:
+        raise ServiceError(400, 3000, "The continuation token is invalid.") from error
+    before = 0
+    alive = {id(customer) for customer in _filtered(visit)}
+    for customer in visit.account.customers:
+        before += id(customer) in alive
+        if customer.tenant_id == last:
+            return before
+    raise ServiceError(400, 3000, "The continuation token is invalid.")
+
+
+def _next_link(visit: Visit, token: str) -> dict[str, object]:
+    behaviour = visit.behaviour
+    query = f"size={visit.query.get('size', '0')}"
+    if "filter" in visit.query:
+        query += f"&filter={quote(visit.query['filter'], safe='')}"
+    version = "/v1" if behaviour.next_link_version else ""
+    uri = f"{behaviour.next_link_host or ''}{version}/customers?{query}&seekOperation=Next"
+    return {**link(uri), "headers": [{"key": "MS-ContinuationToken", "value": token}]}

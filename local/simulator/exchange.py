@@ -1,0 +1,143 @@
+"""What surrounds every call: latency, faults, the echoed IDs and the log."""
+
+import asyncio
+import uuid
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from starlette.requests import Request
+from starlette.responses import Response
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+from local.simulator.calls import Call, CallLog, Notes
+from local.simulator.control import PREFIX
+from local.simulator.faults import Fault, FaultQueue
+from local.simulator.partner_center import WRITES
+from local.simulator.world import World
+
+
+@dataclass
+class Recorded:
+    """An answer on its way out, held back until we know what becomes of it."""
+
+    start: Message
+    body: bytes
+
+    @classmethod
+    async def of(cls, app: ASGIApp, scope: Scope, receive: Receive) -> "Recorded":
+        """Let the app answer and keep what it sends."""
+        recorded = cls({}, b"")
+
+        async def keep(message: Message) -> None:
+            if message["type"] == "http.response.start":
+                recorded.start = message
+            else:
+                recorded.body += message.get("body", b"")
+
+        await app(scope, receive, keep)
+        return recorded
+
+    async def send(self, send: Send, headers: dict[str, str]) -> None:
+        """Send the answer with these headers added."""
+        added = [(name.encode(), value.encode()) for name, value in headers.items()]
+        await send({**self.start, "headers": [*self.start["headers"], *added]})
+        await send({"type": "http.response.body", "body": self.body})
+
+
+class Exchange:
+    """The middleware around everything but the control routes."""
+
+    def __init__(self, app: ASGIApp, world: World, faults: FaultQueue, log: CallLog) -> None:
+        self._app = app
+        self._world = world
+        self._faults = faults
+        self._log = log
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Answer one request."""
+        if scope["path"].startswith(PREFIX):
+            await self._app(scope, receive, send)
+            return
+        request = Request(scope, receive)
+        scope["notes"] = Notes()
+        whole_body = _whole(await request.body())
+        fault = self._faults.take(request.method, request.url.path)
+        await self._wait(fault)
+        recorded = await self._recorded(request, whole_body, fault)
+        dropped = fault is not None and fault.drop
+        headers = _echoed(request)
+        self._write_down(request, headers, None if dropped else recorded.start["status"], fault)
+        if dropped:
+            await _drop(scope, receive)
+        else:
+            await recorded.send(send, headers)
+
+    async def _wait(self, fault: Fault | None) -> None:
+        seconds = self._world.behaviour.latency_ms / 1000
+        if fault:
+            seconds += fault.delay_seconds
+        if seconds:
+            await asyncio.sleep(seconds)
+
+    async def _recorded(self, request: Request, receive: Receive, fault: Fault | None) -> Recorded:
+        if fault is None or not fault.replaces:
+            return await Recorded.of(self._app, request.scope, receive)
+        if fault.performed:
+            await Recorded.of(self._app, request.scope, receive)
+        return await Recorded.of(_app_of(fault.response()), request.scope, receive)
+
+    def _write_down(
+        self, request: Request, ids: dict[str, str], status: int | None, fault: Fault | None
+    ) -> None:
+        path = request.url.path
+        service = path.startswith("/v1")
+        if not service and not path.endswith("/token"):
+            return
+        notes: Notes = request.scope["notes"]
+        self._log.add(
+            Call(
+                time=self._world.clock.now(),
+                method=request.method,
+                path=path,
+                query=request.url.query,
+                status=status,
+                code=None if fault and fault.replaces else notes.code,
+                request_id=ids.get("MS-RequestId"),
+                correlation_id=ids.get("MS-CorrelationId"),
+                partner_tenant_id=notes.partner_tenant_id,
+                app_only=notes.app_only,
+                is_write=service and request.method in WRITES,
+                requested_status=notes.requested_status,
+                fault=fault is not None,
+            )
+        )
+
+
+def _whole(body: bytes) -> Receive:
+    async def receive() -> Message:
+        return {"type": "http.request", "body": body, "more_body": False}
+
+    return receive
+
+
+def _app_of(response: Response) -> ASGIApp:
+    return response
+
+
+def _echoed(request: Request) -> dict[str, str]:
+    if not request.url.path.startswith("/v1"):
+        return {}
+    return {
+        "MS-RequestId": request.headers.get("ms-requestid") or str(uuid.uuid4()),
+        "MS-CorrelationId": request.headers.get("ms-correlationid") or str(uuid.uuid4()),
+        "MS-CV": f"{uuid.uuid4().hex[:16]}.0",
+        "X-Locale": "en-US",
+    }
+
+
+async def _drop(scope: Scope, receive: Receive) -> None:
+    """Cut the connection and wait until the server has noticed."""
+    abort: Callable[[], None] = scope["abort"]
+    abort()
+    while (await receive())["type"] != "http.disconnect":
+        pass

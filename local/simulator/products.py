@@ -1,0 +1,151 @@
+"""What can be bought, and which route cancels it ("Cancel an order from the sandbox")."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from enum import StrEnum
+from types import MappingProxyType
+from typing import Final
+
+
+class ProductKind(StrEnum):
+    """The kinds of product that Partner Center cancels in different ways."""
+
+    RESERVED_INSTANCE = "reserved_instance"
+    PERPETUAL_SOFTWARE = "perpetual_software"
+    SOFTWARE_SUBSCRIPTION = "software_subscription"
+    NCE_LICENCES = "nce_licences"
+    MARKETPLACE_SAAS = "marketplace_saas"
+    AZURE_PLAN = "azure_plan"
+    LEGACY_LICENCES = "legacy_licences"
+    SAVINGS_PLAN = "savings_plan"
+
+
+class OrderId(StrEnum):
+    """The forms that order IDs take."""
+
+    GUID = "guid"
+    LONG = "long"
+    SHORT = "short"
+
+
+@dataclass(frozen=True, slots=True)
+class Refused:
+    """An answer that says no: HTTP status, service error code, description."""
+
+    status: int
+    code: int
+    description: str
+
+
+@dataclass(frozen=True, slots=True)
+class Product:
+    """The rules of one kind.
+
+    `order_refused` is the answer to a cancelling PATCH of the order in the sandbox, None where
+    it works. `subscription_statuses` are those that a PATCH of the subscription may ask for;
+    None where the kind has no subscription.
+    """
+
+    name: str
+    order_id: OrderId
+    billing_cycle: str
+    order_refused: Refused | None = None
+    software: bool = False
+    entitlement_type: str | None = None
+    product_type: str | None = None
+    subscription_statuses: frozenset[str] | None = None
+    term: str = ""
+    legacy: bool = False
+
+
+_NOT_CANCELLABLE: Final = Refused(400, 800061, "Order cannot be canceled.")
+_SUSPEND_INSTEAD: Final = Refused(
+    400, 800063, "This order cannot be canceled. Suspend the subscriptions of the order instead."
+)
+_SEAT_SAAS: Final = Refused(
+    403, 800077, "Use the subscription resource to cancel a seat based SaaS order."
+)
+SAVINGS_PLAN_REFUSED: Final = Refused(
+    403, 900321, "Savings plans are managed in the Azure portal only."
+)
+ONLY_SOFTWARE_IN_PRODUCTION: Final = Refused(
+    403, 800019, "Only software orders can be canceled by a tenant that is not a sandbox."
+)
+
+PRODUCTS: Final[Mapping[ProductKind, Product]] = MappingProxyType(
+    {
+        ProductKind.RESERVED_INSTANCE: Product(
+            name="Reserved VM Instance, Standard_B1s, West Europe",
+            order_id=OrderId.LONG,
+            billing_cycle="one_time",
+            entitlement_type="reservedinstance",
+            term="P1Y",
+        ),
+        ProductKind.PERPETUAL_SOFTWARE: Product(
+            name="Example Server 2022 - 1 user CAL",
+            order_id=OrderId.LONG,
+            billing_cycle="one_time",
+            software=True,
+            entitlement_type="software",
+        ),
+        ProductKind.SOFTWARE_SUBSCRIPTION: Product(
+            name="Example Database Standard - 1 year",
+            order_id=OrderId.LONG,
+            billing_cycle="annual",
+            software=True,
+            entitlement_type="software",
+            product_type="Software",
+            subscription_statuses=frozenset({"active", "suspended"}),
+            term="P1Y",
+        ),
+        ProductKind.NCE_LICENCES: Product(
+            name="Example 365 Business",
+            order_id=OrderId.SHORT,
+            billing_cycle="monthly",
+            order_refused=_NOT_CANCELLABLE,
+            product_type="OnlineServicesNCE",
+            subscription_statuses=frozenset({"active", "suspended", "deleted"}),
+            term="P1Y",
+        ),
+        ProductKind.MARKETPLACE_SAAS: Product(
+            name="Example SaaS by Contoso",
+            order_id=OrderId.SHORT,
+            billing_cycle="monthly",
+            order_refused=_SEAT_SAAS,
+            product_type="SaaS",
+            subscription_statuses=frozenset({"active", "suspended", "deleted"}),
+            term="P1M",
+        ),
+        ProductKind.AZURE_PLAN: Product(
+            name="Azure plan",
+            order_id=OrderId.SHORT,
+            billing_cycle="monthly",
+            order_refused=_SUSPEND_INSTEAD,
+            product_type="Azure",
+            subscription_statuses=frozenset({"active", "suspended"}),
+        ),
+        ProductKind.LEGACY_LICENCES: Product(
+            name="Example Office E1",
+            order_id=OrderId.GUID,
+            billing_cycle="annual",
+            order_refused=_SUSPEND_INSTEAD,
+            subscription_statuses=frozenset({"active", "suspended"}),
+            legacy=True,
+        ),
+        ProductKind.SAVINGS_PLAN: Product(
+            name="Compute savings plan, 1 year",
+            order_id=OrderId.LONG,
+            billing_cycle="monthly",
+            order_refused=SAVINGS_PLAN_REFUSED,
+            term="P1Y",
+        ),
+    }
+)
+
+
+def cancellation_refused(kind: ProductKind, *, sandbox: bool) -> Refused | None:
+    """Return why a PATCH of the order cannot cancel this kind, or None where it can."""
+    product = PRODUCTS[kind]
+    if sandbox:
+        return product.order_refused
+    return None if product.software else ONLY_SOFTWARE_IN_PRODUCTION

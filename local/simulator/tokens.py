@@ -1,0 +1,59 @@
+"""The JSON web tokens that the simulated Entra ID and managed identity issue."""
+
+import base64
+import time
+import uuid
+from collections.abc import Mapping
+from typing import Any
+
+import jwt
+
+from local.simulator.certificates import signing_key
+
+KEY_ID = "simulator"
+
+
+def issue(claims: Mapping[str, object], lifetime_seconds: int) -> str:
+    """Sign the claims, with times from now on and an ID of its own."""
+    now = int(time.time())
+    payload = {
+        **claims,
+        "iat": now,
+        "nbf": now,
+        "exp": now + lifetime_seconds,
+        "uti": uuid.uuid4().hex,
+    }
+    return jwt.encode(payload, signing_key(), algorithm="RS256", headers={"kid": KEY_ID})
+
+
+def read(token: str, audience: str) -> dict[str, Any]:
+    """Return the claims of a token that we issued for this audience.
+
+    Raises jwt.InvalidTokenError, and of it InvalidAudienceError for another audience.
+    """
+    return jwt.decode(
+        token,
+        signing_key().public_key(),
+        algorithms=["RS256"],
+        audience=audience,
+        options={"require": ["exp", "aud"]},
+    )
+
+
+def public_keys() -> dict[str, object]:
+    """Return the public key as a JSON web key set."""
+    numbers = signing_key().public_key().public_numbers()
+    key = {
+        "kty": "RSA",
+        "use": "sig",
+        "alg": "RS256",
+        "kid": KEY_ID,
+        "n": _base64url(numbers.n),
+        "e": _base64url(numbers.e),
+    }
+    return {"keys": [key]}
+
+
+def _base64url(number: int) -> str:
+    content = number.to_bytes((number.bit_length() + 7) // 8, "big")
+    return base64.urlsafe_b64encode(content).rstrip(b"=").decode()
