@@ -20,6 +20,10 @@ class Clock:
             raise ValueError(message)
         self._offset += timedelta(seconds=seconds)
 
+    def reset(self) -> None:
+        """Go back to the machine's time."""
+        self._offset = timedelta()
+
 
 def seven_digits(moment: datetime) -> str:
     """Write a time as orders do, with seven digits after the second."""

@@ -1,3 +1,126 @@
-"""The control of a running simulator over HTTP."""
+"""The control of a running simulator over HTTP, for whoever drives it from outside.
 
-PREFIX = "/_simulator"
+It listens where the simulator does, on the loopback interface, and asks for no credentials.
+Names in requests may be in camel case or with underscores.
+"""
+
+import json
+import re
+from collections.abc import Callable
+from dataclasses import asdict
+from typing import TYPE_CHECKING, Any
+
+from starlette.requests import Request
+from starlette.responses import JSONResponse, Response
+from starlette.routing import Route
+
+from local.simulator.behaviour import changed
+from local.simulator.exchange import PREFIX
+from local.simulator.faults import Fault
+from local.simulator.products import ProductKind
+from local.simulator.views import call_view, customer_truth
+from local.simulator.world import Customer
+
+if TYPE_CHECKING:
+    from local.simulator.simulator import Simulator
+
+Action = Callable[[Any], object]
+
+
+class Control:
+    """The routes below /_simulator."""
+
+    def __init__(self, simulator: "Simulator") -> None:
+        self._simulator = simulator
+
+    def routes(self) -> list[Route]:
+        """Return the routes for Starlette."""
+        actions: tuple[tuple[str, str, Action], ...] = (
+            ("GET", "behaviour", self._behaviour),
+            ("PATCH", "behaviour", self._change_behaviour),
+            ("POST", "faults", self._add_faults),
+            ("DELETE", "faults", lambda _body: self._simulator.clear_faults()),
+            ("GET", "calls", self._calls),
+            ("DELETE", "calls", lambda _body: self._simulator.clear_calls()),
+            ("GET", "customers", self._customers),
+            ("POST", "customers", self._add_customer),
+            ("POST", "clock", self._advance),
+            ("POST", "reset", self._reset),
+        )
+        return [
+            Route(f"{PREFIX}/{name}", _endpoint(action), methods=[method])
+            for method, name, action in actions
+        ]
+
+    def _calls(self, query: Any) -> object:  # noqa: ANN401 - JSON
+        since = int(query.get("since", "0"))
+        return {"calls": [call_view(call) for call in self._simulator.calls_since(since)]}
+
+    def _behaviour(self, _body: object) -> object:
+        return asdict(self._simulator.behaviour)
+
+    def _change_behaviour(self, body: Any) -> object:  # noqa: ANN401 - JSON
+        changes = {_snake(name): value for name, value in body.items()}
+        self._simulator.behaviour = changed(self._simulator.behaviour, changes)
+        return self._behaviour(None)
+
+    def _add_faults(self, body: Any) -> object:  # noqa: ANN401 - JSON
+        faults = [Fault(**_snaked(one)) for one in (body if isinstance(body, list) else [body])]
+        for fault in faults:
+            self._simulator.add_fault(fault)
+        return {"added": len(faults)}
+
+    def _customers(self, _body: object) -> object:
+        accounts = (self._simulator.sandbox, self._simulator.production)
+        return {
+            "customers": [
+                customer_truth(customer, account.name)
+                for account in accounts
+                for customer in account.customers
+            ]
+        }
+
+    def _add_customer(self, body: Any) -> object:  # noqa: ANN401 - JSON
+        members = _snaked(body)
+        names = {"sandbox": self._simulator.sandbox, "production": self._simulator.production}
+        account = names[members.pop("account", "sandbox")]
+        orders = [_snaked(order) for order in members.pop("orders", [])]
+        expected = members.pop("expected", "deleted")
+        customer = account.add_customer(**members)
+        customer.expected = expected
+        _add_orders(customer, orders)
+        return customer_truth(customer, account.name)
+
+    def _advance(self, body: Any) -> object:  # noqa: ANN401 - JSON
+        self._simulator.advance(float(body["seconds"]))
+        return {"now": self._simulator.clock.now().isoformat()}
+
+    def _reset(self, body: Any) -> object:  # noqa: ANN401 - JSON
+        self._simulator.reset(body["seed"])
+        return self._customers(None)
+
+
+def _endpoint(action: Action) -> Callable[[Request], Any]:
+    async def endpoint(request: Request) -> Response:
+        content = await request.body()
+        try:
+            members = json.loads(content) if content else dict(request.query_params)
+            return JSONResponse(action(members))
+        except (ValueError, TypeError, KeyError, AttributeError) as error:
+            return JSONResponse({"error": f"{type(error).__name__}: {error}"}, 400)
+
+    return endpoint
+
+
+def _add_orders(customer: Customer, orders: list[dict[str, Any]]) -> None:
+    for order in orders:
+        kind = ProductKind(order.pop("kind"))
+        customer.add_order(kind, **order)
+
+
+def _snaked(members: dict[str, Any]) -> dict[str, Any]:
+    return {_snake(name): value for name, value in members.items()}
+
+
+def _snake(name: str) -> str:
+    return re.sub(r"(?<=[a-z])([A-Z])", r"_\1", name).lower()

@@ -10,10 +10,11 @@ from starlette.responses import Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from local.simulator.calls import Call, CallLog, Notes
-from local.simulator.control import PREFIX
 from local.simulator.faults import Fault, FaultQueue
 from local.simulator.partner_center import WRITES
 from local.simulator.world import World
+
+PREFIX = "/_simulator"
 
 
 @dataclass

@@ -17,6 +17,7 @@ from local.simulator.behaviour import Behaviour
 from local.simulator.calls import Call, CallLog
 from local.simulator.certificates import authority
 from local.simulator.clock import Clock
+from local.simulator.control import Control
 from local.simulator.entra import Entra
 from local.simulator.errors import GatewayError, gateway_response
 from local.simulator.exchange import Exchange
@@ -149,8 +150,9 @@ class Simulator:
             self._world.clock.advance(seconds)
 
     def reset(self, seed: str) -> None:
-        """Start anew with the customers of a seed; credentials, URL and clock stay."""
+        """Start anew with the customers of a seed; credentials and URL stay."""
         with self._world.lock:
+            self._world.clock.reset()
             self._world.behaviour = self._initial_behaviour
             self.sandbox.clear_customers()
             self.production.clear_customers()
@@ -202,6 +204,7 @@ class Simulator:
     def _app(self) -> Starlette:
         app = Starlette(
             routes=[
+                *Control(self).routes(),
                 *self._partner_center.routes(),
                 *self.managed_identity.routes(),
                 *self.key_vault.routes(),
