@@ -10,7 +10,6 @@ from enum import StrEnum
 
 from shared.deletion.messages import DeletionRequest, StepMessage
 from shared.deletion.records import DeletionRecord, State
-from shared.tenants import TenantId
 
 
 class Claim(StrEnum):
@@ -35,10 +34,9 @@ def claim_request(
         return Claim.CONTINUE
     if record.live:
         return Claim.DUPLICATE
-    earlier = inserted_at is not None and record.finished_at is not None
-    if earlier and inserted_at <= record.finished_at:
-        return Claim.DUPLICATE
-    return Claim.START
+    if inserted_at is None or record.finished_at is None or inserted_at > record.finished_at:
+        return Claim.START
+    return Claim.DUPLICATE
 
 
 def claim_step(record: DeletionRecord | None, message: StepMessage, message_id: str) -> Claim:
@@ -79,6 +77,6 @@ def claimed(record: DeletionRecord, generation: int, message_id: str) -> Deletio
     return replace(record, generation=generation, claimed_by=message_id, state=state)
 
 
-def step_message(record: DeletionRecord, tenant: TenantId | None = None) -> StepMessage:
+def step_message(record: DeletionRecord) -> StepMessage:
     """Return the message of the record's next generation."""
-    return StepMessage(tenant or record.tenant, record.generation + 1, record.correlation_id)
+    return StepMessage(record.tenant, record.generation + 1, record.correlation_id)

@@ -43,6 +43,16 @@ class Refused(TipsweepError):
         self.remedy = remedy
 
 
+class ForeignCustomer(Refused):
+    """Rule 3: the tenant is no customer of this partner."""
+
+    def __init__(self, tenant: TenantId) -> None:
+        finding = f"tenant {tenant} is no customer of this partner, or not any more"
+        super().__init__(
+            Rule.CUSTOMER, finding, "Check the ID and the sandbox account it belongs to."
+        )
+
+
 def require_confirmation(settings: Settings) -> None:
     """Rule 1: the partner tenant has been typed twice; raises Refused."""
     expected = settings.partner_center.tenant_id
@@ -119,9 +129,3 @@ def require_unprotected(customer: Customer, protection: ProtectionSettings) -> N
         if fnmatchcase(customer.domain, pattern):
             finding = f"domain {customer.domain} matches {pattern} in PROTECTED_DOMAINS"
             raise Refused(Rule.CUSTOMER, finding, "Change the pattern to have it deleted.")
-
-
-def foreign_customer(tenant: TenantId) -> Refused:
-    """Rule 3: the error for a tenant that is no customer of this partner."""
-    finding = f"tenant {tenant} is no customer of this partner, or not any more"
-    return Refused(Rule.CUSTOMER, finding, "Check the ID and the sandbox account it belongs to.")

@@ -6,7 +6,12 @@ from urllib.parse import quote
 
 from shared.partner_center import resources
 from shared.partner_center.connection import Answer, Connection
-from shared.partner_center.errors import AppOnlyRefused, Throttled, UnexpectedAnswer
+from shared.partner_center.errors import (
+    AppOnlyRefused,
+    NotFound,
+    Throttled,
+    UnexpectedAnswer,
+)
 from shared.partner_center.resources import (
     CANCELLED,
     AzureSubscription,
@@ -40,9 +45,17 @@ class PartnerCenter:
         return self._connection.tokens.tenant()
 
     def customers(self) -> Iterator[Customer]:
-        """Yield all customers of the partner, page by page ("Get a list of customers")."""
-        for item in self._pages(f"customers?size={_PAGE_SIZE}"):
-            yield resources.customer(item)
+        """Yield all customers of the partner, page by page ("Get a list of customers").
+
+        Raises UnexpectedAnswer where there is no such listing: that is a wrong base URL, and must
+        not be taken for a customer that is gone.
+        """
+        try:
+            for item in self._pages(f"customers?size={_PAGE_SIZE}"):
+                yield resources.customer(item)
+        except NotFound as error:
+            message = f"No Partner Center at this base URL: {error}"
+            raise UnexpectedAnswer(message) from error
 
     def customer(self, customer_id: str) -> Customer:
         """Return one customer ("Get a customer by ID")."""

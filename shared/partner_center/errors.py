@@ -14,6 +14,7 @@ PartnerCenterError
     ├── Busy                  something is in progress: the same call succeeds later
     ├── OrderRouteClosed      this order is cancelled through its subscriptions
     ├── NotCancellable        the call will never succeed
+    │   └── NotSupportedHere  this environment does not know the operation
     ├── AlreadyDeleted        the subscription is gone
     ├── NotActivated          a marketplace subscription must be activated first
     ├── AzureSubscriptionsActive  an Azure plan outlives its Azure subscriptions
@@ -107,6 +108,10 @@ class NotCancellable(ErrorAnswer):
     """The window has passed, or the product cannot be cancelled here."""
 
 
+class NotSupportedHere(NotCancellable):
+    """The operation does not exist in this environment."""
+
+
 class AlreadyDeleted(ErrorAnswer):
     """The subscription is deleted already."""
 
@@ -136,8 +141,9 @@ _BY_CODE: Final[dict[str, type[ErrorAnswer]]] = {
     **dict.fromkeys(("800061", "800063", "800077"), OrderRouteClosed),
     **dict.fromkeys(("800014", "800060", "800082", "900278", "900311", "2055"), Busy),
     **dict.fromkeys(("900117", "900213", "900277", "900279", "900280"), NotCancellable),
-    **dict.fromkeys(("800040", "800091", "800096", "900127", "900321", "900322"), NotCancellable),
+    **dict.fromkeys(("800040", "800091", "800096", "900321", "900322"), NotCancellable),
     **dict.fromkeys(("20002", "900159"), NoRelationship),
+    "900127": NotSupportedHere,
     "2011": AlreadyDeleted,
     "800081": NotActivated,
     "900115": AzureSubscriptionsActive,

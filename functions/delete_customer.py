@@ -1,0 +1,27 @@
+"""Sends the DELETE of a customer whose purchases have all ended."""
+
+import azure.functions as func
+
+from functions.delivery import message_id
+from shared.deletion import steps
+from shared.deletion.messages import BadMessage, parse_step
+from shared.deletion.names import CUSTOMERS_READY
+from shared.deletion.pipeline import pipeline
+from shared.deletion.poison import reject
+
+blueprint = func.Blueprint()
+
+
+@blueprint.queue_trigger(
+    arg_name="message", queue_name=CUSTOMERS_READY, connection="AzureWebJobsStorage"
+)
+def delete_customer(message: func.QueueMessage) -> None:
+    """Delete a customer and record the outcome."""
+    world = pipeline()
+    body = message.get_body()
+    try:
+        step = parse_step(body)
+    except BadMessage as error:
+        reject(world, CUSTOMERS_READY, body, error)
+    else:
+        steps.delete_customer(world, step, message_id(message))

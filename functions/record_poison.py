@@ -1,0 +1,49 @@
+"""Writes down what could not be handled; one function for each poison queue."""
+
+import azure.functions as func
+
+from functions.delivery import message_id
+from shared.deletion.names import (
+    CUSTOMERS_READY,
+    CUSTOMERS_TO_DELETE,
+    ORDERS_TO_CHECK,
+    POISON_SUFFIX,
+)
+from shared.deletion.pipeline import pipeline
+from shared.deletion.poison import Poisoned, record_poisoned
+
+blueprint = func.Blueprint()
+
+
+@blueprint.queue_trigger(
+    arg_name="message",
+    queue_name=CUSTOMERS_TO_DELETE + POISON_SUFFIX,
+    connection="AzureWebJobsStorage",
+)
+def record_poison_requests(message: func.QueueMessage) -> None:
+    """Record a dropped message that could not be handled."""
+    _record(CUSTOMERS_TO_DELETE, message)
+
+
+@blueprint.queue_trigger(
+    arg_name="message",
+    queue_name=ORDERS_TO_CHECK + POISON_SUFFIX,
+    connection="AzureWebJobsStorage",
+)
+def record_poison_checks(message: func.QueueMessage) -> None:
+    """Record a check that could not be handled."""
+    _record(ORDERS_TO_CHECK, message)
+
+
+@blueprint.queue_trigger(
+    arg_name="message",
+    queue_name=CUSTOMERS_READY + POISON_SUFFIX,
+    connection="AzureWebJobsStorage",
+)
+def record_poison_deletes(message: func.QueueMessage) -> None:
+    """Record a deletion step that could not be handled."""
+    _record(CUSTOMERS_READY, message)
+
+
+def _record(queue: str, message: func.QueueMessage) -> None:
+    record_poisoned(pipeline(), Poisoned(queue, message_id(message), message.get_body()))

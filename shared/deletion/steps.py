@@ -1,0 +1,150 @@
+"""The steps of a deletion, each one message long: read, plan, act, decide the next message."""
+
+from dataclasses import replace
+from datetime import datetime, timedelta
+from typing import Final
+
+from shared.deletion.admission import admit_request, admit_step
+from shared.deletion.cancellation import Round, Sender, carry_out
+from shared.deletion.deletion import Deletion
+from shared.deletion.guards import require_sandbox_limits
+from shared.deletion.looking import look_at
+from shared.deletion.messages import DeletionRequest, StepMessage
+from shared.deletion.names import CUSTOMERS_READY, ORDERS_TO_CHECK
+from shared.deletion.outcomes import (
+    refused_delete_reason,
+    refused_delete_remedy,
+    unfinished_reason,
+    unfinished_remedy,
+)
+from shared.deletion.pipeline import Pipeline
+from shared.deletion.plan import Plan, make_plan
+from shared.deletion.purchases import take_stock
+from shared.deletion.records import State
+from shared.deletion.survey import find_customer, log_dry_run
+from shared.deletion.trouble import SwitchTripped, work
+from shared.events import Event, emit
+from shared.partner_center.errors import (
+    ErrorAnswer,
+    NoRelationship,
+    NotASandbox,
+    NotFound,
+    NotSupportedHere,
+    Throttled,
+    Unavailable,
+)
+
+_AT_ONCE: Final = timedelta(0)
+_UNAUTHORIZED: Final = 401
+
+
+def request_deletion(
+    pipeline: Pipeline, request: DeletionRequest, message_id: str, inserted_at: datetime | None
+) -> None:
+    """Start the deletion that a dropped message asks for, and make its first move."""
+    if request.dry_run:
+        log_dry_run(pipeline, request)
+        return
+    deletion = admit_request(pipeline, request, message_id, inserted_at)
+    if deletion is not None:
+        work(deletion, "cancel_orders", ORDERS_TO_CHECK, _advance)
+
+
+def check_orders(pipeline: Pipeline, message: StepMessage, message_id: str) -> None:
+    """Look at a customer again and make the next move."""
+    deletion = admit_step(pipeline, message, message_id)
+    if deletion is not None:
+        work(deletion, "check_orders", ORDERS_TO_CHECK, _advance)
+
+
+def delete_customer(pipeline: Pipeline, message: StepMessage, message_id: str) -> None:
+    """Send the DELETE of a customer whose purchases have all ended."""
+    deletion = admit_step(pipeline, message, message_id)
+    if deletion is not None:
+        work(deletion, "delete_customer", CUSTOMERS_READY, _delete)
+
+
+def _guard(deletion: Deletion) -> None:
+    """Apply the rules that come before the first write; raises Refused or SwitchTripped."""
+    state = deletion.pipeline.switch.read()
+    if state.tripped:
+        message = f"the safety switch was tripped by {state.by}: {state.reason}"
+        raise SwitchTripped(message)
+    customer = find_customer(deletion.pipeline, deletion.client, deletion.record.tenant)
+    deletion.record = replace(deletion.record, seen=True, domain=customer.domain)
+
+
+def _advance(deletion: Deletion) -> None:
+    _guard(deletion)
+    record, now = deletion.record, deletion.pipeline.now()
+    look = look_at(deletion.client, record.tenant, record.purchases, now)
+    require_sandbox_limits(look.subscriptions or ())
+    read = {each.id: each for each in look.subscriptions or ()}
+    sender = Sender(deletion.client, record.tenant, read)
+    purchases = take_stock(look, record.purchases)
+    _decide(deletion, carry_out(sender, purchases, now, deletion.pipeline.switch.seen_tripped))
+
+
+def _decide(deletion: Deletion, found: Round) -> None:
+    """Send the message that follows a round of moves."""
+    deletion.record = replace(deletion.record, purchases=found.purchases)
+    if found.interruption is not None:
+        raise found.interruption
+    if found.plan.clear:
+        never = len(found.plan.never)
+        emit(Event.DELETION_READY, tenant=deletion.record.tenant, never=never)
+        deletion.send_on(CUSTOMERS_READY, _AT_ONCE, state=State.CHECKING)
+    elif deletion.overdue:
+        plan = found.plan
+        deletion.finish(State.STUCK, unfinished_reason(plan), unfinished_remedy(plan))
+    else:
+        _wait(deletion, found.plan)
+
+
+def _wait(deletion: Deletion, plan: Plan) -> None:
+    delay = deletion.delay()
+    emit(
+        Event.DELETION_WAITING,
+        tenant=deletion.record.tenant,
+        open=len(plan.open),
+        waiting=len(plan.waiting),
+        delay_seconds=round(delay.total_seconds(), 1),
+    )
+    attempt = deletion.record.attempt + 1
+    deletion.send_on(ORDERS_TO_CHECK, delay, state=State.CHECKING, attempt=attempt)
+
+
+def _delete(deletion: Deletion) -> None:
+    _guard(deletion)
+    deletion.save(state=State.DELETING)
+    try:
+        deletion.client.delete_customer(deletion.record.tenant)
+    except NotSupportedHere as error:
+        # Production is expected to answer so, although no page says it.
+        raise NotASandbox(error.refusal) from error
+    except (NotFound, NoRelationship, NotASandbox, Throttled, Unavailable):
+        raise
+    except ErrorAnswer as error:
+        if error.refusal.status == _UNAUTHORIZED:
+            raise
+        _after_refused_delete(deletion, error)
+    else:
+        deletion.finish(State.DELETED)
+
+
+def _after_refused_delete(deletion: Deletion, error: ErrorAnswer) -> None:
+    """End as stuck where nothing can change any more, else look at everything again."""
+    plan = make_plan(deletion.record.purchases, deletion.pipeline.now())
+    reason = refused_delete_reason(str(error), plan)
+    emit(Event.DELETE_REFUSED, tenant=deletion.record.tenant, reason=reason)
+    if plan.never or deletion.overdue:
+        deletion.finish(State.STUCK, reason, refused_delete_remedy(plan))
+        return
+    deletion.send_on(
+        ORDERS_TO_CHECK,
+        deletion.delay(),
+        state=State.CHECKING,
+        attempt=deletion.record.attempt + 1,
+        reason=reason,
+        purchases=(),
+    )

@@ -1,0 +1,90 @@
+"""Finds a customer under the safety rules and tells what a deletion would do; writes nothing."""
+
+import uuid
+
+from shared.deletion.guards import (
+    ForeignCustomer,
+    Refused,
+    require_confirmation,
+    require_other_tenant,
+    require_sandbox_limits,
+    require_sandbox_size,
+    require_token_tenant,
+    require_unlisted,
+    require_unprotected,
+)
+from shared.deletion.looking import look_at
+from shared.deletion.messages import DeletionRequest
+from shared.deletion.pipeline import Pipeline
+from shared.deletion.plan import Plan, make_plan
+from shared.deletion.purchases import take_stock
+from shared.events import Event, emit
+from shared.partner_center.client import PartnerCenter
+from shared.partner_center.errors import AccessDenied, NoRelationship, NotFound
+from shared.partner_center.resources import Customer
+from shared.tenants import TenantId
+
+_UNAUTHORIZED = 401
+
+
+def find_customer(pipeline: Pipeline, client: PartnerCenter, tenant: TenantId) -> Customer:
+    """Return the customer if rules 1 to 3 allow its deletion as far as they can tell yet.
+
+    Raises Refused; ForeignCustomer where this partner has no such customer.
+    """
+    settings = pipeline.settings
+    require_other_tenant(tenant, settings.partner_center.tenant_id)
+    require_unlisted(tenant, settings.protection)
+    require_confirmation(settings)
+    require_token_tenant(client.token_tenant(), settings.partner_center.tenant_id)
+    customers = pipeline.census.customers(client)
+    require_sandbox_size(len(customers))
+    customer = customers.get(tenant) or customer_by_id(client, tenant)
+    require_unprotected(customer, settings.protection)
+    return customer
+
+
+def customer_by_id(client: PartnerCenter, tenant: TenantId) -> Customer:
+    """Ask for one customer; raises ForeignCustomer where this partner has none of that ID."""
+    try:
+        return client.customer(tenant)
+    except (NotFound, NoRelationship, AccessDenied) as error:
+        if error.refusal.status == _UNAUTHORIZED:
+            raise
+        raise ForeignCustomer(tenant) from error
+
+
+def dry_run(pipeline: Pipeline, tenant: TenantId) -> Plan:
+    """Return the plan that a deletion would begin with.
+
+    Raises Refused, or the errors of Partner Center.
+    """
+    client = pipeline.client(str(uuid.uuid4()))
+    find_customer(pipeline, client, tenant)
+    look = look_at(client, tenant, (), pipeline.now())
+    require_sandbox_limits(look.subscriptions or ())
+    return make_plan(take_stock(look), pipeline.now())
+
+
+def log_dry_run(pipeline: Pipeline, request: DeletionRequest) -> None:
+    """Log what a deletion would do, one line for each purchase."""
+    tenant = request.tenant
+    try:
+        plan = dry_run(pipeline, tenant)
+    except Refused as refusal:
+        emit(Event.DRY_RUN_FINISHED, tenant=tenant, outcome="refused", reason=str(refusal))
+        return
+    for entry in plan.entries:
+        emit(
+            Event.DRY_RUN_ACTION,
+            tenant=tenant,
+            kind=entry.purchase.kind,
+            id=entry.purchase.id,
+            name=entry.purchase.name or None,
+            status=entry.purchase.status,
+            standing=entry.standing,
+            move=entry.move,
+            reason=entry.reason or None,
+        )
+    outcome = "delete" if plan.clear else "cancel"
+    emit(Event.DRY_RUN_FINISHED, tenant=tenant, outcome=outcome, never=len(plan.never))

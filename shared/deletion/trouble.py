@@ -1,0 +1,125 @@
+"""What the errors of a step mean for its deletion: wait, refuse, end, or rise to the host."""
+
+from collections.abc import Callable
+
+from shared.deletion.cancellation import LATER
+from shared.deletion.deletion import Deletion
+from shared.deletion.guards import ForeignCustomer, Refused, Rule
+from shared.deletion.outcomes import LATE_REMEDY
+from shared.deletion.records import RecordChanged, State
+from shared.deletion.survey import customer_by_id
+from shared.errors import TipsweepError
+from shared.events import Event, emit
+from shared.partner_center.errors import (
+    ErrorAnswer,
+    NoRelationship,
+    NotASandbox,
+    NotFound,
+    PartnerCenterError,
+    SignInFailed,
+    Throttled,
+)
+
+
+class SwitchTripped(TipsweepError):
+    """The safety switch is tripped, so nothing may be written."""
+
+
+def work(deletion: Deletion, step: str, queue: str, move: Callable[[Deletion], None]) -> None:
+    """Make one move; what is put back goes to `queue`.
+
+    An error that nothing is decided on is noted in the record and rises, so that the host tries
+    the message again.
+    """
+    try:
+        _settle(deletion, queue, move)
+    except RecordChanged:
+        emit(Event.DELETION_DUPLICATE, tenant=deletion.record.tenant, reason="overtaken")
+    except Exception as error:
+        _note_failure(deletion, step, error)
+        raise
+    finally:
+        emit(
+            Event.STEP_FINISHED,
+            step=step,
+            tenant=deletion.record.tenant,
+            correlation=deletion.record.correlation_id,
+            state=deletion.record.state,
+            calls=deletion.client.calls,
+            throttled=deletion.client.throttled,
+            seconds=round(deletion.age.total_seconds(), 1),
+        )
+
+
+def _settle(deletion: Deletion, queue: str, move: Callable[[Deletion], None]) -> None:
+    try:
+        move(deletion)
+    except SwitchTripped as error:
+        deletion.send_on(queue, deletion.pipeline.settings.checks.max_delay, reason=str(error))
+    except LATER as error:
+        _postpone(deletion, queue, error)
+    except ForeignCustomer as refusal:
+        _without_customer(deletion, refusal)
+    except Refused as refusal:
+        _refuse(deletion, refusal)
+    except NotASandbox as error:
+        deletion.pipeline.switch.trip("tipsweep", str(error))
+        remedy = "The safety switch is tripped: make sure of the account, then reset the switch."
+        _refuse(deletion, Refused(Rule.SANDBOX, str(error), remedy))
+    except (NotFound, NoRelationship) as error:
+        _confirm_gone(deletion, error)
+
+
+def _postpone(deletion: Deletion, queue: str, error: PartnerCenterError) -> None:
+    """Put the deletion back on its queue; a throttled call has not been carried out."""
+    if deletion.overdue:
+        deletion.finish(State.STUCK, str(error), LATE_REMEDY)
+        return
+    retry_after = error.refusal.retry_after if isinstance(error, ErrorAnswer) else None
+    throttled = isinstance(error, Throttled)
+    delay = deletion.delay(retry_after)
+    emit(
+        Event.THROTTLED if throttled else Event.STEP_FAILED,
+        tenant=deletion.record.tenant,
+        delay_seconds=round(delay.total_seconds(), 1),
+        reason=str(error),
+    )
+    deletion.send_on(
+        queue,
+        delay,
+        state=State.CHECKING if throttled else deletion.record.state,
+        attempt=deletion.record.attempt + (retry_after is None),
+        last_error=str(error),
+    )
+
+
+def _refuse(deletion: Deletion, refusal: Refused) -> None:
+    deletion.finish(State.REFUSED, f"rule {refusal.rule}: {refusal.finding}", refusal.remedy)
+
+
+def _without_customer(deletion: Deletion, refusal: ForeignCustomer) -> None:
+    """Call a customer gone that was seen before, and refuse one that never was."""
+    if deletion.record.seen:
+        deletion.finish(State.DELETED, "the customer was gone already")
+    else:
+        _refuse(deletion, refusal)
+
+
+def _confirm_gone(deletion: Deletion, error: PartnerCenterError) -> None:
+    """Believe "not found" only when the customer itself is not found either."""
+    try:
+        customer_by_id(deletion.client, deletion.record.tenant)
+    except ForeignCustomer as refusal:
+        _without_customer(deletion, refusal)
+    else:
+        raise error
+
+
+def _note_failure(deletion: Deletion, step: str, error: Exception) -> None:
+    reason = f"{type(error).__name__}: {error}"
+    event = Event.SIGN_IN_FAILED if isinstance(error, SignInFailed) else Event.STEP_FAILED
+    emit(event, step=step, tenant=deletion.record.tenant, reason=reason)
+    try:
+        deletion.save(last_error=reason)
+    except RecordChanged:
+        emit(Event.DELETION_DUPLICATE, tenant=deletion.record.tenant, reason="overtaken")
