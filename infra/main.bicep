@@ -1,0 +1,465 @@
+metadata description = 'Everything tipsweep needs, in one resource group, without a secret and without a shared key.'
+
+targetScope = 'resourceGroup'
+
+@description('Name of the environment, such as dev or prod. It tells deployments in one group apart.')
+@minLength(1)
+@maxLength(32)
+param environmentName string
+
+@description('Region of every resource.')
+param location string = resourceGroup().location
+
+@description('Tags of every resource.')
+param tags object = {}
+
+@description('Ending of every generated name.')
+param nameSuffix string = uniqueString(resourceGroup().id, environmentName)
+
+@description('Name of the function app.')
+@maxLength(32)
+param functionAppName string = 'func-tipsweep-${nameSuffix}'
+
+@description('Name of the plan.')
+param planName string = 'plan-tipsweep-${nameSuffix}'
+
+@description('Name of the identity that the function app uses.')
+param identityName string = 'id-tipsweep-${nameSuffix}'
+
+@description('Name of the storage account.')
+@minLength(3)
+@maxLength(24)
+param storageAccountName string = 'sttipsweep${nameSuffix}'
+
+@description('Name of the key vault that the app reads from.')
+@minLength(3)
+@maxLength(24)
+param keyVaultName string = 'kv-${nameSuffix}'
+
+@description('Name of the key vault that holds the refresh token, which the app renews.')
+@minLength(3)
+@maxLength(24)
+param refreshTokenVaultName string = 'kv-rt-${nameSuffix}'
+
+@description('Name of the Log Analytics workspace.')
+param workspaceName string = 'log-tipsweep-${nameSuffix}'
+
+@description('Name of the Application Insights component.')
+param appInsightsName string = 'appi-tipsweep-${nameSuffix}'
+
+@description('Name of the action group.')
+param actionGroupName string = 'ag-tipsweep-${nameSuffix}'
+
+@description('Name of the virtual network.')
+param virtualNetworkName string = 'vnet-tipsweep-${nameSuffix}'
+
+@description('Name of the workflow that deletes a customer over HTTP.')
+param deleteCustomerWorkflowName string = 'logic-delete-customer-${nameSuffix}'
+
+@description('Name of the workflow that puts a customer on the queue.')
+param queueCustomerWorkflowName string = 'logic-queue-customer-${nameSuffix}'
+
+@description('Name of the connection to Azure Queues.')
+param queueConnectionName string = 'con-azurequeues-${nameSuffix}'
+
+@description('flex scales to zero. dedicated runs all the time, for clouds that have no Flex Consumption.')
+@allowed([
+  'flex'
+  'dedicated'
+])
+param hostingModel string = 'flex'
+
+@description('Size of the machine with hostingModel dedicated.')
+param dedicatedSku string = 'B1'
+
+@description('Version of Python.')
+@allowed([
+  '3.11'
+  '3.12'
+  '3.13'
+])
+param pythonVersion string = '3.12'
+
+// The rate limit holds per process, and on Flex each queue function scales on its own: every further instance is a
+// process more that takes its full share of Microsoft's 500 calls a minute. One each is enough for 75 customers.
+@description('Instances that each function may scale out to with hostingModel flex. Some regions want 40 or more.')
+@minValue(1)
+@maxValue(1000)
+param maximumInstanceCount int = 1
+
+@description('Memory of an instance in megabytes with hostingModel flex.')
+@allowed([
+  512
+  2048
+  4096
+])
+param instanceMemoryMB int = 2048
+
+@description('Redundancy of the storage account.')
+@allowed([
+  'Standard_LRS'
+  'Standard_ZRS'
+  'Standard_GRS'
+  'Standard_GZRS'
+])
+param storageSku string = 'Standard_LRS'
+
+@description('Days in which a deleted blob or container can be brought back.')
+param softDeleteDays int = 7
+
+@description('Whether nobody can purge a deleted key vault before 90 days are over. Cannot be switched off again.')
+param purgeProtection bool = true
+
+@description('Object ID of the person or group that stores the credential; empty for nobody.')
+param operatorPrincipalId string = ''
+
+@description('Days that logs are kept.')
+param logRetentionDays int = 30
+
+@description('Gigabytes a day after which no more logs are taken.')
+param logDailyQuotaGb int = 1
+
+@description('Mail addresses that alerts go to.')
+param alertEmailAddresses array = []
+
+@description('Resource IDs of action groups that alerts go to.')
+param actionGroupIds array = []
+
+@description('Whether the app reaches storage and vaults through private endpoints only.')
+param privateNetworking bool = false
+
+@description('Address range of the virtual network.')
+param virtualNetworkPrefix string = '10.40.0.0/24'
+
+@description('Address range of the subnet that the app sends from.')
+param appSubnetPrefix string = '10.40.0.0/26'
+
+@description('Address range of the subnet that the private endpoints lie in.')
+param endpointSubnetPrefix string = '10.40.0.64/26'
+
+@description('Client ID of the app registration that stands for the API. With one, Easy Auth guards the app.')
+param easyAuthClientId string = ''
+
+@description('Object IDs of the identities that Easy Auth admits besides the Logic App.')
+param easyAuthCallerObjectIds array = []
+
+@description('Client IDs of the applications that Easy Auth admits; empty for any application of an admitted identity.')
+param easyAuthCallerClientIds array = []
+
+@description('Whether to deploy the sample workflows. The one that calls over HTTP needs easyAuthClientId.')
+param deployLogicApps bool = false
+
+@description('Address that the sample workflow posts outcomes to; empty for nobody. No secret in it.')
+param logicAppNotifyUrl string = ''
+
+@description('Tenant of the sandbox partner account.')
+@minLength(36)
+@maxLength(36)
+param partnerTenantId string
+
+@description('The same tenant ID again: this is the sandbox.')
+@minLength(36)
+@maxLength(36)
+param sandboxTenantConfirmation string
+
+@description('Client ID of the app registration in the sandbox tenant.')
+@minLength(36)
+@maxLength(36)
+param partnerCenterClientId string
+
+@description('Way to sign in to Partner Center.')
+@allowed([
+  'secret'
+  'certificate'
+  'federated'
+  'user'
+])
+param partnerCenterAuth string = 'secret'
+
+@description('Name under which the client secret lies in the key vault.')
+param clientSecretName string = 'partner-center-client-secret'
+
+@description('Name under which the certificate lies in the key vault.')
+param certificateName string = 'partner-center-certificate'
+
+@description('Name under which the refresh token lies in its key vault.')
+param refreshTokenSecretName string = 'partner-center-refresh-token'
+
+@description('Cloud of Partner Center.')
+@allowed([
+  'global'
+  'usgov'
+  'china'
+])
+param partnerCenterCloud string = 'global'
+
+@description('Address of Partner Center; empty for that of the cloud.')
+param partnerCenterBaseUrl string = ''
+
+@description('Address of the sign-in; empty for that of the cloud.')
+param partnerCenterAuthority string = ''
+
+@description('Scope of the token; empty for that of the cloud.')
+param partnerCenterScope string = ''
+
+// On Flex three functions call Partner Center, each in a process of its own: 3 x 150 stays below Microsoft's 500.
+@description('Calls a minute to Partner Center that each process allows itself.')
+@minValue(1)
+@maxValue(500)
+param partnerCenterRateLimitPerMinute int = hostingModel == 'flex' ? 150 : 475
+
+@description('Tenant IDs of customers that are never deleted, separated by commas, or the word none.')
+param protectedTenants string = ''
+
+@description('Patterns of domains whose customers are never deleted, separated by commas, or the word none.')
+param protectedDomains string = ''
+
+@description('Seconds before the first look at cancelled orders.')
+param checkFirstDelaySeconds int = 5
+
+@description('Longest time between two looks in seconds.')
+param checkMaxDelaySeconds int = 300
+
+@description('Hours after which a deletion ends as stuck.')
+param deletionDeadlineHours int = 24
+
+@description('When the sweep runs: NCRONTAB, UTC.')
+param sweepSchedule string = '0 0 3 * * *'
+
+@description('What the sweep does. Start with report.')
+@allowed([
+  'off'
+  'report'
+  'delete'
+])
+param sweepMode string = 'report'
+
+@description('Patterns of domains whose customers the sweep may delete, separated by commas.')
+param sweepIncludeDomains string = '*'
+
+@description('Days that a customer must have existed before the sweep deletes it.')
+param sweepMinAgeDays int = 7
+
+@description('Customers that one sweep deletes at most.')
+param sweepMaxDeletions int = 25
+
+@description('Free slots that the sweep aims at; empty for as many as there are candidates.')
+param sweepKeepFreeSlots string = ''
+
+@description('Whether 26 hours without a sweep are worth an alert. Switch it off for a schedule rarer than daily.')
+param alertOnMissingSweep bool = sweepMode != 'off'
+
+@description('Address under which callers see the app; empty for its own host name.')
+param publicBaseUrl string = ''
+
+var allTags = union(tags, { 'azd-env-name': environmentName })
+var isFlex = hostingModel == 'flex'
+var usesKeyVault = partnerCenterAuth != 'federated'
+var usesRefreshToken = partnerCenterAuth == 'user'
+var usesClientSecret = partnerCenterAuth == 'secret' || usesRefreshToken
+var keyVaultUri = usesKeyVault ? keyVault!.outputs.uri : ''
+var clientSecretReference = '@Microsoft.KeyVault(SecretUri=${keyVaultUri}secrets/${clientSecretName})'
+var keyVaultIds = usesKeyVault ? [keyVault!.outputs.id] : []
+var refreshTokenVaultIds = usesRefreshToken ? [refreshTokenVault!.outputs.id] : []
+var logicAppCallerIds = deployLogicApps ? [logicApps!.outputs.deleteCustomerPrincipalId] : []
+
+// What shared/settings.py reads; a test compares the two. Empty stands for the default of the code.
+var appSettings = {
+  PARTNER_TENANT_ID: partnerTenantId
+  SANDBOX_TENANT_CONFIRMATION: sandboxTenantConfirmation
+  PARTNER_CENTER_CLIENT_ID: partnerCenterClientId
+  PARTNER_CENTER_AUTH: partnerCenterAuth
+  PARTNER_CENTER_CLIENT_SECRET: usesClientSecret ? clientSecretReference : ''
+  PARTNER_CENTER_CERTIFICATE_NAME: certificateName
+  REFRESH_TOKEN_SECRET_NAME: refreshTokenSecretName
+  KEY_VAULT_URI: usesRefreshToken ? refreshTokenVault!.outputs.uri : keyVaultUri
+  AZURE_CLIENT_ID: identity.outputs.clientId
+  PARTNER_CENTER_CLOUD: partnerCenterCloud
+  PARTNER_CENTER_BASE_URL: partnerCenterBaseUrl
+  PARTNER_CENTER_AUTHORITY: partnerCenterAuthority
+  PARTNER_CENTER_SCOPE: partnerCenterScope
+  PARTNER_CENTER_RATE_LIMIT_PER_MINUTE: string(partnerCenterRateLimitPerMinute)
+  PROTECTED_TENANTS: protectedTenants
+  PROTECTED_DOMAINS: protectedDomains
+  CHECK_FIRST_DELAY_SECONDS: string(checkFirstDelaySeconds)
+  CHECK_MAX_DELAY_SECONDS: string(checkMaxDelaySeconds)
+  DELETION_DEADLINE_HOURS: string(deletionDeadlineHours)
+  SWEEP_SCHEDULE: sweepSchedule
+  SWEEP_MODE: sweepMode
+  SWEEP_INCLUDE_DOMAINS: sweepIncludeDomains
+  SWEEP_MIN_AGE_DAYS: string(sweepMinAgeDays)
+  SWEEP_MAX_DELETIONS: string(sweepMaxDeletions)
+  SWEEP_KEEP_FREE_SLOTS: sweepKeepFreeSlots
+  PUBLIC_BASE_URL: publicBaseUrl
+  REQUIRE_CLIENT_PRINCIPAL: empty(easyAuthClientId) ? 'false' : 'true'
+  AzureWebJobsStorage__queueServiceUri: storage.outputs.queueEndpoint
+  AzureWebJobsStorage__tableServiceUri: storage.outputs.tableEndpoint
+  AzureWebJobsStorage__credential: 'managedidentity'
+  AzureWebJobsStorage__clientId: identity.outputs.clientId
+}
+
+module identity 'modules/identity.bicep' = {
+  params: {
+    name: identityName
+    location: location
+    tags: allTags
+  }
+}
+
+module monitoring 'modules/monitoring.bicep' = {
+  params: {
+    workspaceName: workspaceName
+    appInsightsName: appInsightsName
+    location: location
+    tags: allTags
+    retentionDays: logRetentionDays
+    dailyQuotaGb: logDailyQuotaGb
+    appPrincipalId: identity.outputs.principalId
+  }
+}
+
+module storage 'modules/storage.bicep' = {
+  params: {
+    name: storageAccountName
+    location: location
+    tags: allTags
+    sku: storageSku
+    deploymentContainerName: 'deployments'
+    softDeleteDays: softDeleteDays
+    privateNetworking: privateNetworking
+    appPrincipalId: identity.outputs.principalId
+  }
+}
+
+module keyVault 'modules/keyvault.bicep' = if (usesKeyVault) {
+  params: {
+    name: keyVaultName
+    location: location
+    tags: allTags
+    purgeProtection: purgeProtection
+    privateNetworking: privateNetworking
+    workspaceId: monitoring.outputs.workspaceId
+    appPrincipalId: identity.outputs.principalId
+    appWrites: false
+    operatorPrincipalId: operatorPrincipalId
+  }
+}
+
+// A vault of its own: whoever may write one secret of a vault may write them all.
+module refreshTokenVault 'modules/keyvault.bicep' = if (usesRefreshToken) {
+  params: {
+    name: refreshTokenVaultName
+    location: location
+    tags: allTags
+    purgeProtection: purgeProtection
+    privateNetworking: privateNetworking
+    workspaceId: monitoring.outputs.workspaceId
+    appPrincipalId: identity.outputs.principalId
+    appWrites: true
+    operatorPrincipalId: operatorPrincipalId
+  }
+}
+
+module network 'modules/network.bicep' = if (privateNetworking) {
+  params: {
+    name: virtualNetworkName
+    location: location
+    tags: allTags
+    networkPrefix: virtualNetworkPrefix
+    appSubnetPrefix: appSubnetPrefix
+    endpointSubnetPrefix: endpointSubnetPrefix
+    isFlex: isFlex
+    storageId: storage.outputs.id
+    vaultIds: concat(keyVaultIds, refreshTokenVaultIds)
+  }
+}
+
+module functionApp 'modules/functionapp.bicep' = {
+  params: {
+    name: functionAppName
+    planName: planName
+    location: location
+    tags: allTags
+    hostingModel: hostingModel
+    dedicatedSku: dedicatedSku
+    pythonVersion: pythonVersion
+    maximumInstanceCount: maximumInstanceCount
+    instanceMemoryMB: instanceMemoryMB
+    identityId: identity.outputs.id
+    identityClientId: identity.outputs.clientId
+    deploymentContainerUrl: storage.outputs.deploymentContainerUrl
+    blobEndpoint: storage.outputs.blobEndpoint
+    appInsightsConnectionString: monitoring.outputs.connectionString
+    subnetId: privateNetworking ? network!.outputs.appSubnetId : ''
+    appSettings: appSettings
+  }
+}
+
+module logicApps 'modules/logicapps.bicep' = if (deployLogicApps) {
+  params: {
+    deleteCustomerName: deleteCustomerWorkflowName
+    queueCustomerName: queueCustomerWorkflowName
+    connectionName: queueConnectionName
+    location: location
+    tags: allTags
+    endpoint: empty(publicBaseUrl) ? 'https://${functionApp.outputs.hostName}' : publicBaseUrl
+    apiClientId: easyAuthClientId
+    notifyUrl: logicAppNotifyUrl
+    storageAccountName: storage.outputs.name
+  }
+}
+
+module easyAuth 'modules/easyauth.bicep' = if (!empty(easyAuthClientId)) {
+  params: {
+    functionAppName: functionApp.outputs.name
+    clientId: easyAuthClientId
+    callerObjectIds: concat(easyAuthCallerObjectIds, logicAppCallerIds)
+    callerClientIds: easyAuthCallerClientIds
+  }
+}
+
+module alerts 'modules/alerts.bicep' = {
+  params: {
+    actionGroupName: actionGroupName
+    rulePrefix: 'sqr-tipsweep-${nameSuffix}'
+    location: location
+    tags: allTags
+    appInsightsId: monitoring.outputs.appInsightsId
+    emailAddresses: alertEmailAddresses
+    actionGroupIds: actionGroupIds
+    alertOnMissingSweep: alertOnMissingSweep
+  }
+}
+
+module workbook 'modules/workbook.bicep' = {
+  params: {
+    displayName: 'tipsweep ${environmentName}'
+    location: location
+    tags: allTags
+    appInsightsId: monitoring.outputs.appInsightsId
+  }
+}
+
+@description('Region of the resources.')
+output AZURE_LOCATION string = location
+
+@description('Name of the function app, by which azd finds where to deploy.')
+output SERVICE_API_NAME string = functionApp.outputs.name
+
+@description('Address of the function app.')
+output SERVICE_API_URI string = 'https://${functionApp.outputs.hostName}'
+
+@description('Name of the storage account with the queues.')
+output AZURE_STORAGE_ACCOUNT_NAME string = storage.outputs.name
+
+@description('Name of the key vault that the credential is stored in; empty when the sign-in needs none.')
+output AZURE_KEY_VAULT_NAME string = usesKeyVault ? keyVaultName : ''
+
+@description('Name of the key vault that the refresh token is stored in; empty when the sign-in needs none.')
+output REFRESH_TOKEN_VAULT_NAME string = usesRefreshToken ? refreshTokenVaultName : ''
+
+@description('Object ID of the identity of the app: the subject of a federated credential.')
+output APP_IDENTITY_PRINCIPAL_ID string = identity.outputs.principalId
+
+@description('Name of the Application Insights component.')
+output APPLICATIONINSIGHTS_NAME string = appInsightsName

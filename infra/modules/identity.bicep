@@ -1,0 +1,25 @@
+metadata description = 'The one identity the function app signs in with, everywhere.'
+
+@description('Name of the identity.')
+param name string
+
+@description('Region of the identity.')
+param location string
+
+@description('Tags of the identity.')
+param tags object
+
+resource identity 'Microsoft.ManagedIdentity/userAssignedIdentities@2024-11-30' = {
+  name: name
+  location: location
+  tags: tags
+}
+
+@description('Resource ID, by which the function app carries the identity.')
+output id string = identity.id
+
+@description('Client ID, by which SDKs and the Functions host choose the identity.')
+output clientId string = identity.properties.clientId
+
+@description('Object ID, to which roles are assigned.')
+output principalId string = identity.properties.principalId

@@ -1,0 +1,114 @@
+metadata description = 'An empty key vault with RBAC; people put the secrets in.'
+
+@description('Name of the vault. It stays taken while a deleted vault can be brought back.')
+@minLength(3)
+@maxLength(24)
+param name string
+
+@description('Region of the vault.')
+param location string
+
+@description('Tags of the vault.')
+param tags object
+
+@description('Whether nobody can purge a deleted vault before 90 days are over. Cannot be switched off again.')
+param purgeProtection bool
+
+@description('Whether the vault is reached through private endpoints only.')
+param privateNetworking bool
+
+@description('Resource ID of the workspace that takes the audit log.')
+param workspaceId string
+
+@description('Object ID of the identity that the function app uses.')
+param appPrincipalId string
+
+@description('Whether the app may also write secrets; otherwise it reads.')
+param appWrites bool
+
+@description('Object ID of the person or group that stores the secrets; empty for nobody.')
+param operatorPrincipalId string
+
+var roles = loadJsonContent('../roles.json')
+
+resource vault 'Microsoft.KeyVault/vaults@2024-11-01' = {
+  // checkov:skip=CKV_AZURE_42:purgeProtection is on unless a parameter file switches it off
+  // checkov:skip=CKV_AZURE_110:purgeProtection is on unless a parameter file switches it off
+  // checkov:skip=CKV_AZURE_109:the firewall is closed with privateNetworking; otherwise the app comes from outside
+  // checkov:skip=CKV_AZURE_189:public access is off with privateNetworking; otherwise the app comes from outside
+  name: name
+  location: location
+  tags: tags
+  properties: {
+    tenantId: tenant().tenantId
+    sku: {
+      family: 'A'
+      name: 'standard'
+    }
+    enableRbacAuthorization: true
+    enabledForDeployment: false
+    enabledForDiskEncryption: false
+    enabledForTemplateDeployment: false
+    enableSoftDelete: true
+    softDeleteRetentionInDays: 90
+    // The service refuses false.
+    enablePurgeProtection: purgeProtection ? true : null
+    publicNetworkAccess: privateNetworking ? 'Disabled' : 'Enabled'
+    networkAcls: {
+      bypass: 'AzureServices'
+      defaultAction: privateNetworking ? 'Deny' : 'Allow'
+    }
+  }
+}
+
+resource auditLog 'Microsoft.Insights/diagnosticSettings@2021-05-01-preview' = {
+  name: 'audit'
+  scope: vault
+  properties: {
+    workspaceId: workspaceId
+    logs: [
+      {
+        category: 'AuditEvent'
+        enabled: true
+      }
+    ]
+  }
+}
+
+resource appReads 'Microsoft.Authorization/roleAssignments@2022-04-01' = if (!appWrites) {
+  name: guid(vault.id, appPrincipalId, roles.secretsUser)
+  scope: vault
+  properties: {
+    description: 'Reads the client secret, or the certificate with its key.'
+    roleDefinitionId: subscriptionResourceId('Microsoft.Authorization/roleDefinitions', roles.secretsUser)
+    principalId: appPrincipalId
+    principalType: 'ServicePrincipal'
+  }
+}
+
+resource appReadsAndWrites 'Microsoft.Authorization/roleAssignments@2022-04-01' = if (appWrites) {
+  name: guid(vault.id, appPrincipalId, roles.secretsOfficer)
+  scope: vault
+  properties: {
+    description: 'Reads the refresh token and writes the new one; this vault holds nothing else.'
+    roleDefinitionId: subscriptionResourceId('Microsoft.Authorization/roleDefinitions', roles.secretsOfficer)
+    principalId: appPrincipalId
+    principalType: 'ServicePrincipal'
+  }
+}
+
+resource operatorWrites 'Microsoft.Authorization/roleAssignments@2022-04-01' = if (!empty(operatorPrincipalId)) {
+  name: guid(vault.id, operatorPrincipalId, roles.secretsOfficer)
+  scope: vault
+  properties: {
+    description: 'A person stores the credential after the first deployment and replaces it later.'
+    roleDefinitionId: subscriptionResourceId('Microsoft.Authorization/roleDefinitions', roles.secretsOfficer)
+    principalId: operatorPrincipalId
+  }
+}
+
+@description('Resource ID of the vault.')
+output id string = vault.id
+
+@description('Address of the vault, with a slash at its end.')
+output uri string = vault.properties.vaultUri

@@ -1,0 +1,116 @@
+metadata description = 'The sample workflows, each signed in with a managed identity of its own.'
+
+@description('Name of the workflow that deletes a customer over HTTP.')
+param deleteCustomerName string
+
+@description('Name of the workflow that puts a customer on the queue.')
+param queueCustomerName string
+
+@description('Name of the connection to Azure Queues.')
+param connectionName string
+
+@description('Region of the workflows.')
+param location string
+
+@description('Tags of the workflows.')
+param tags object
+
+@description('Address of the function app, without a slash at its end.')
+param endpoint string
+
+@description('Client ID of the app registration that stands for the API; without one there is no HTTP workflow.')
+param apiClientId string
+
+@description('Address that the outcome is posted to as JSON; empty for nobody.')
+param notifyUrl string
+
+@description('Name of the storage account.')
+param storageAccountName string
+
+var withHttp = !empty(apiClientId)
+var azureQueuesApiId = subscriptionResourceId('Microsoft.Web/locations/managedApis', location, 'azurequeues')
+
+resource deleteCustomer 'Microsoft.Logic/workflows@2019-05-01' = if (withHttp) {
+  name: deleteCustomerName
+  location: location
+  tags: tags
+  identity: {
+    type: 'SystemAssigned'
+  }
+  properties: {
+    state: 'Enabled'
+    definition: loadJsonContent('../workflows/delete-customer.json')
+    parameters: {
+      endpoint: {
+        value: endpoint
+      }
+      audience: {
+        value: 'api://${apiClientId}'
+      }
+      notifyUrl: {
+        value: notifyUrl
+      }
+    }
+  }
+}
+
+resource azureQueues 'Microsoft.Web/connections@2016-06-01' = {
+  name: connectionName
+  location: location
+  tags: tags
+  properties: {
+    displayName: connectionName
+    api: {
+      id: azureQueuesApiId
+    }
+    // The published type lacks this property; without it the connection asks for a key.
+    #disable-next-line BCP037
+    parameterValueSet: {
+      name: 'managedIdentityAuth'
+      values: {}
+    }
+  }
+}
+
+resource queueCustomer 'Microsoft.Logic/workflows@2019-05-01' = {
+  name: queueCustomerName
+  location: location
+  tags: tags
+  identity: {
+    type: 'SystemAssigned'
+  }
+  properties: {
+    state: 'Enabled'
+    definition: loadJsonContent('../workflows/queue-customer.json')
+    parameters: {
+      storageAccount: {
+        value: storageAccountName
+      }
+      '$connections': {
+        value: {
+          azurequeues: {
+            id: azureQueuesApiId
+            connectionId: azureQueues.id
+            connectionName: connectionName
+            connectionProperties: {
+              authentication: {
+                type: 'ManagedServiceIdentity'
+              }
+            }
+          }
+        }
+      }
+    }
+  }
+}
+
+module queueRole 'queuesender.bicep' = {
+  params: {
+    storageAccountName: storageAccountName
+    queueName: 'customers-to-delete'
+    senderPrincipalId: queueCustomer.identity.principalId
+  }
+}
+
+@description('Object ID of the identity that calls the HTTP functions; empty without the HTTP workflow.')
+output deleteCustomerPrincipalId string = withHttp ? deleteCustomer!.identity.principalId : ''

@@ -1,0 +1,19 @@
+using '../main.bicep'
+
+param environmentName = 'usgov'
+// Azure Government has no Flex Consumption.
+param hostingModel = 'dedicated'
+param partnerCenterCloud = 'usgov'
+param sweepMode = 'report'
+param tags = {
+  application: 'tipsweep'
+  environment: 'usgov'
+}
+
+param partnerTenantId = readEnvironmentVariable('PARTNER_TENANT_ID')
+param sandboxTenantConfirmation = readEnvironmentVariable('SANDBOX_TENANT_CONFIRMATION')
+param partnerCenterClientId = readEnvironmentVariable('PARTNER_CENTER_CLIENT_ID')
+param protectedTenants = readEnvironmentVariable('PROTECTED_TENANTS', '')
+param protectedDomains = readEnvironmentVariable('PROTECTED_DOMAINS', '')
+param operatorPrincipalId = readEnvironmentVariable('AZURE_PRINCIPAL_ID', '')
+param alertEmailAddresses = json(readEnvironmentVariable('ALERT_EMAIL_ADDRESSES', '[]'))
