@@ -66,13 +66,21 @@ _SLOW: Final = tuple(
 )
 
 
-def seed(name: str, world: World, sandbox: Account, production: Account) -> None:
-    """Create the customers of a seed, always the same; raises ValueError for an unknown one."""
+Planting = Callable[[Random, Account, Account], None]
+
+
+def planting(name: str) -> Planting:
+    """Return what creates the customers of a seed; raises ValueError for an unknown one."""
     if name not in SEEDS:
         message = f"unknown seed {name!r}: expected one of {', '.join(SEEDS)}"
         raise ValueError(message)
+    return SEEDS[name]
+
+
+def plant(seed: Planting, world: World, sandbox: Account, production: Account) -> None:
+    """Create the customers of a seed, with the same IDs each time."""
     unseeded, world.random = world.random, Random(_SEED_NUMBER)  # noqa: S311 - test data
-    SEEDS[name](world.random, sandbox, production)
+    seed(world.random, sandbox, production)
     world.random = unseeded
 
 
@@ -94,7 +102,7 @@ def _production(random: Random, _sandbox: Account, production: Account) -> None:
     _create(production, [_large(random) for _ in range(_PRODUCTION_CUSTOMERS)])
 
 
-SEEDS: Final[Mapping[str, Callable[[Random, Account, Account], None]]] = MappingProxyType(
+SEEDS: Final[Mapping[str, Planting]] = MappingProxyType(
     {"empty": _empty, "small": _small, "full": _full, "production": _production}
 )
 

@@ -25,7 +25,7 @@ from local.simulator.faults import Fault, FaultQueue
 from local.simulator.key_vault import KeyVault
 from local.simulator.managed_identity import ManagedIdentity
 from local.simulator.partner_center import AUDIENCE, PartnerCenter
-from local.simulator.seeds import seed as plant
+from local.simulator.seeds import plant, planting
 from local.simulator.server import Server, loopback_socket
 from local.simulator.world import World
 
@@ -150,13 +150,17 @@ class Simulator:
             self._world.clock.advance(seconds)
 
     def reset(self, seed: str) -> None:
-        """Start anew with the customers of a seed; credentials and URL stay."""
+        """Start anew with the customers of a seed; credentials and URL stay.
+
+        Raises ValueError for an unknown seed.
+        """
+        customers = planting(seed)
         with self._world.lock:
             self._world.clock.reset()
             self._world.behaviour = self._initial_behaviour
             self.sandbox.clear_customers()
             self.production.clear_customers()
-            plant(seed, self._world, self.sandbox, self.production)
+            plant(customers, self._world, self.sandbox, self.production)
             self.key_vault.fill(self.sandbox, self.production)
             self._partner_center.reset()
         self._faults.clear()
