@@ -26,7 +26,8 @@ STOP_SECONDS: Final = 10.0
 
 # The operating system closes the pipe when the parent dies, however it dies.
 STOP_WITH_PARENT: Final = (
-    'data:text/javascript,process.stdin.on("end",()=>process.kill(process.pid,"SIGTERM")).resume()'
+    "data:text/javascript,const stop = () => process.kill(process.pid, 'SIGTERM');"
+    "process.stdin.on('end', stop).resume().unref()"
 )
 
 

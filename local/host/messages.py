@@ -232,7 +232,7 @@ class QueueListener:
 
 def message_object(message: StoredMessage, body: bytes) -> QueueMessage:
     """Return what a function sees of a stored message."""
-    return QueueMessage(  # type: ignore[no-untyped-call] # the class has no annotations
+    return QueueMessage(
         id=message.id,
         body=body,
         dequeue_count=message.dequeue_count,

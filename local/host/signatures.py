@@ -112,7 +112,7 @@ def _check_return(name: str, binding: Binding, annotation: object) -> None:
 
 
 def _accepts(binding: Binding, check: str, annotation: type) -> bool:
-    registry = func.get_binding_registry()  # type: ignore[no-untyped-call] # has no annotations
+    registry = func.get_binding_registry()
     converter = registry.get(binding.type)
     return converter is None or bool(getattr(converter, check)(annotation))
 

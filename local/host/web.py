@@ -156,7 +156,7 @@ async def _input(request: Request) -> str:
 
 def _message(text: str) -> QueueMessage:
     now = datetime.now(UTC)
-    return QueueMessage(  # type: ignore[no-untyped-call] # the class has no annotations
+    return QueueMessage(
         id=str(uuid.uuid4()),
         body=text,
         dequeue_count=1,
