@@ -1,17 +1,15 @@
-"""Trouble on demand, control over HTTP, and the seeds."""
+"""Trouble on demand, control over HTTP, and the process."""
 
 import json
 import signal
 import subprocess
 import sys
-from collections import Counter
 from typing import Any
 
 import pytest
 import requests
 
 from local.simulator import Customer, Fault, ProductKind, Simulator
-from local.simulator.seeds import SEEDS
 from tests.simulator.conftest import Client, path_of
 
 CUSTOMERS = "/v1/customers?size=0"
@@ -135,43 +133,6 @@ def test_clock_and_reset_over_http(simulator: Simulator, client: Client) -> None
     assert len(client.post("/_simulator/reset", {"seed": "small"}).json["customers"]) == 8
     assert client.post("/_simulator/reset", {"seed": "huge"}).status == 400
     assert len(client.get(CUSTOMERS).json["items"]) == 8
-
-
-@pytest.mark.parametrize("seed", list(SEEDS))
-def test_seed_gives_the_same_customers_each_time(simulator: Simulator, seed: str) -> None:
-    def planted() -> list[tuple[str, str, list[str]]]:
-        simulator.reset(seed)
-        return [
-            (one.tenant_id, one.label, [order.id for order in one.orders])
-            for account in (simulator.sandbox, simulator.production)
-            for one in account.customers
-        ]
-
-    assert planted() == planted()
-
-
-def test_full_seed_fills_the_sandbox_within_its_limits(simulator: Simulator) -> None:
-    simulator.reset("full")
-    customers = simulator.sandbox.customers
-    assert len(customers) == 75
-    assert {order.kind for one in customers for order in one.orders} == set(ProductKind)
-    assert max(len(one.subscriptions) for one in customers) <= 5
-    assert max(sub.quantity for one in customers for sub in one.subscriptions) <= 25
-    assert Counter(one.expected for one in customers) == {
-        "deleted": 72,
-        "stuck": 2,
-        "refused": 1,
-    }
-    assert [one.domain for one in customers if one.expected == "refused"] == [
-        "keep-demo001.onmicrosoft.com"
-    ]
-
-
-def test_production_seed_looks_like_production(simulator: Simulator) -> None:
-    simulator.reset("production")
-    assert simulator.sandbox.customers == ()
-    assert len(simulator.production.customers) == 120
-    assert all(one.subscriptions[0].quantity > 25 for one in simulator.production.customers)
 
 
 def test_process_prints_one_line_and_serves_until_it_is_told_to_stop() -> None:

@@ -24,10 +24,3 @@ def test_unknown_way_to_sign_in_is_refused(simulator: Simulator) -> None:
 
 def test_account_of_the_environment_is_the_sandbox_by_default(simulator: Simulator) -> None:
     assert simulator.environment() == simulator.environment(simulator.sandbox, "secret")
-
-
-def test_unknown_seed_changes_nothing(simulator: Simulator) -> None:
-    customer = simulator.sandbox.add_customer("tipdemo001.onmicrosoft.com")
-    with pytest.raises(ValueError, match="expected one of empty, small, full, production"):
-        simulator.reset("huge")
-    assert simulator.sandbox.customers == (customer,)
