@@ -6,13 +6,14 @@ from typing import Final
 from shared.settings import CheckSettings
 
 _JITTER: Final = 0.25
-_DOUBLINGS: Final = 20
+_GROWTH: Final = 1.5
+_GROWTH_STEPS: Final = 40
 
 
 def next_delay(
     checks: CheckSettings, attempt: int, jitter: float, retry_after: float | None = None
 ) -> timedelta:
-    """Return the delay before look number `attempt` (from 0), doubling up to the longest.
+    """Return the delay before look number `attempt` (from 0), growing up to the longest.
 
     `jitter`, from 0 to 1, stretches the delay by up to a quarter, so that deletions which began
     together do not stay together. Partner Center's own Retry-After, in seconds, wins.
@@ -20,5 +21,5 @@ def next_delay(
     if retry_after is not None:
         base = timedelta(seconds=retry_after)
     else:
-        base = min(checks.first_delay * 2 ** min(attempt, _DOUBLINGS), checks.max_delay)
+        base = min(checks.first_delay * _GROWTH ** min(attempt, _GROWTH_STEPS), checks.max_delay)
     return base * (1 + _JITTER * jitter)

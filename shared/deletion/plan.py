@@ -59,9 +59,14 @@ class Plan:
         return self._standing(Standing.NEVER)
 
     @property
+    def unfinished(self) -> int:
+        """How many purchases are open or waited for."""
+        return len(self.open) + len(self.waiting)
+
+    @property
     def clear(self) -> bool:
         """Whether nothing is left to send or to wait for, so that the DELETE is next."""
-        return not self.open and not self.waiting
+        return not self.unfinished
 
     def _standing(self, standing: Standing) -> tuple[Entry, ...]:
         return tuple(entry for entry in self.entries if entry.standing is standing)

@@ -86,8 +86,11 @@ def _advance(deletion: Deletion) -> None:
 
 
 def _decide(deletion: Deletion, found: Round) -> None:
-    """Send the message that follows a round of moves."""
-    deletion.record = replace(deletion.record, purchases=found.purchases)
+    """Send the message that follows a round of moves; progress shortens the wait again."""
+    before = make_plan(deletion.record.purchases, deletion.pipeline.now())
+    progress = found.plan.unfinished < before.unfinished
+    attempt = 0 if progress else deletion.record.attempt
+    deletion.record = replace(deletion.record, purchases=found.purchases, attempt=attempt)
     if found.interruption is not None:
         raise found.interruption
     if found.plan.clear:

@@ -109,7 +109,7 @@ class PartnerCenter:
         """
         path = _subscription(customer_id, subscription.id)
         body = {**subscription.body, "status": status}
-        headers = {"If-Match": subscription.etag} if subscription.etag else {}
+        headers = {"If-Match": _quoted_etag(subscription.etag)} if subscription.etag else {}
         answer = self._call("PATCH", path, body=body, headers=headers)
         return None if answer.status == _ACCEPTED else resources.subscription(_object(answer))
 
@@ -176,6 +176,10 @@ def _subscription(customer_id: str, subscription_id: str) -> str:
 
 def _quoted(identifier: str) -> str:
     return quote(identifier, safe="")
+
+
+def _quoted_etag(etag: str) -> str:
+    return etag if etag.startswith('"') else f'"{etag}"'
 
 
 def _object(answer: Answer) -> Any:  # noqa: ANN401 - a JSON object

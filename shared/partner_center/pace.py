@@ -5,7 +5,7 @@ import time
 from collections.abc import Callable
 from typing import Final
 
-_BURST_SHARE: Final = 20
+_BURST_SHARE: Final = 40
 _MINUTE: Final = 60.0
 LONGEST_WAIT_SECONDS: Final = 10.0
 
@@ -21,7 +21,7 @@ class NoTurn(Exception):
 class Pace:
     """Spreads calls so that no minute holds more than `calls_per_minute` of them.
 
-    A twentieth of the calls may come at once, the others evenly. Source of the limit:
+    A fortieth of the calls may come at once, the others evenly. Source of the limit:
     Microsoft's page "API throttling guidance for partners".
     """
 
