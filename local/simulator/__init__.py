@@ -5,8 +5,8 @@ from local.simulator.behaviour import Behaviour
 from local.simulator.calls import Call
 from local.simulator.faults import Fault
 from local.simulator.products import ProductKind
+from local.simulator.purchases import Customer, Order, Subscription
 from local.simulator.simulator import Simulator
-from local.simulator.world import Customer, Order, Subscription
 
 __all__ = [
     "Account",

@@ -4,7 +4,8 @@ import secrets
 from datetime import datetime, timedelta
 
 from local.simulator.certificates import AppCertificate, app_certificate
-from local.simulator.world import Customer, World
+from local.simulator.purchases import Customer
+from local.simulator.world import World
 
 
 class Account:

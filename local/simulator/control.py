@@ -18,8 +18,8 @@ from local.simulator.behaviour import changed
 from local.simulator.exchange import PREFIX
 from local.simulator.faults import Fault
 from local.simulator.products import ProductKind
+from local.simulator.purchases import Customer
 from local.simulator.views import call_view, customer_truth
-from local.simulator.world import Customer
 
 if TYPE_CHECKING:
     from local.simulator.simulator import Simulator

@@ -9,9 +9,9 @@ from urllib.parse import quote
 from local.simulator.behaviour import UnknownDelete
 from local.simulator.errors import ServiceError, choice_error
 from local.simulator.products import ProductKind
+from local.simulator.purchases import Customer, Order
 from local.simulator.resources import collection, customer_in_full, customer_item, link
 from local.simulator.visits import UNKNOWN_CUSTOMER, Answer, Visit
-from local.simulator.world import Customer, Order
 
 _FIELDS = {"CompanyName", "Domain", "IndirectReseller", "IndirectCloudSolutionProvider"}
 

@@ -45,7 +45,7 @@ class GatewayError(Exception):
         self.headers = dict(headers or {})
 
 
-def choice_error(choice: str, description: str) -> Exception:
+def choice_error(choice: str, description: str) -> ServiceError | GatewayError:
     """Return the error that a behaviour names as "status/code" or "status/gateway"."""
     status, _, code = choice.partition("/")
     if code == "gateway":

@@ -6,7 +6,6 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from starlette.requests import Request
-from starlette.responses import Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from local.simulator.calls import Call, CallLog, Notes
@@ -85,7 +84,7 @@ class Exchange:
             return await Recorded.of(self._app, request.scope, receive)
         if fault.performed:
             await Recorded.of(self._app, request.scope, receive)
-        return await Recorded.of(_app_of(fault.response()), request.scope, receive)
+        return await Recorded.of(fault.response(), request.scope, receive)
 
     def _write_down(
         self, request: Request, ids: dict[str, str], status: int | None, fault: Fault | None
@@ -119,10 +118,6 @@ def _whole(body: bytes) -> Receive:
         return {"type": "http.request", "body": body, "more_body": False}
 
     return receive
-
-
-def _app_of(response: Response) -> ASGIApp:
-    return response
 
 
 def _echoed(request: Request) -> dict[str, str]:

@@ -7,8 +7,8 @@ from local.simulator import resources
 from local.simulator.behaviour import CancelledEntitlement, CancelledOrder
 from local.simulator.errors import ServiceError, choice_error
 from local.simulator.products import cancellation_refused
+from local.simulator.purchases import Order
 from local.simulator.visits import Answer, Visit
-from local.simulator.world import Order
 
 
 class OrderStatus(StrEnum):

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from datetime import timedelta
 
 from local.simulator.clock import seven_digits, whole_seconds
-from local.simulator.world import AzureSubscription, Customer, Order, Subscription
+from local.simulator.purchases import AzureSubscription, Customer, Order, Subscription
 
 
 def collection(items: Sequence[object]) -> dict[str, object]:

@@ -62,6 +62,7 @@ class Simulator:
 
         Raises ValueError for an unknown seed, OSError when the port is taken.
         """
+        planting(seed)  # an unknown seed must not leave a bound socket behind
         simulator = cls(port, behaviour or Behaviour())
         simulator.reset(seed)
         simulator._server.start()

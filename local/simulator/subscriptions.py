@@ -5,8 +5,8 @@ from enum import StrEnum
 from local.simulator import resources
 from local.simulator.errors import ServiceError
 from local.simulator.products import ProductKind
+from local.simulator.purchases import AzureSubscription, Subscription
 from local.simulator.visits import Answer, Visit
-from local.simulator.world import AzureSubscription, Subscription
 
 _CANCELLATION_REASONS = {"compromise"}
 

@@ -8,7 +8,8 @@ from enum import StrEnum
 from local.simulator.accounts import Account
 from local.simulator.behaviour import Behaviour
 from local.simulator.errors import ServiceError, choice_error
-from local.simulator.world import Customer, Order, Subscription, World
+from local.simulator.purchases import Customer, Order, Subscription
+from local.simulator.world import World
 
 UNKNOWN_CUSTOMER = "The customer's tenant was not found."
 

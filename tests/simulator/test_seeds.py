@@ -90,3 +90,8 @@ def test_unknown_seed_changes_nothing(simulator: Simulator) -> None:
     with pytest.raises(ValueError, match="expected one of empty, small, full, production"):
         simulator.reset("huge")
     assert simulator.sandbox.customers == (customer,)
+
+
+def test_unknown_seed_starts_nothing() -> None:
+    with pytest.raises(ValueError, match="unknown seed 'huge'"):
+        Simulator.start(seed="huge")
