@@ -50,11 +50,9 @@ class Command:
     def __init__(self, process: subprocess.Popen[str]) -> None:
         self.process = process
         assert process.stdout is not None
-        self.line: dict[str, object] = json.loads(process.stdout.readline())
-
-    @property
-    def url(self) -> str:
-        return str(self.line["url"])
+        self.line = json.loads(process.stdout.readline())
+        self.url: str = self.line["url"]
+        self.queues: list[str] = self.line["queues"]
 
 
 Start = Callable[..., AbstractContextManager[Command]]
@@ -84,7 +82,7 @@ def command(*arguments: str) -> list[str]:
 @pytest.fixture
 def start(folder: Path, storage: str) -> Start:
     @contextmanager
-    def started(*arguments: str, **extra: str) -> Iterator[Command]:
+    def started(*arguments: str, folder: Path = folder, **extra: str) -> Iterator[Command]:
         with subprocess.Popen(  # noqa: S603 - our own command
             command(*arguments),
             cwd=folder,
@@ -125,6 +123,14 @@ def test_one_line_says_where_it_listens_and_what_it_runs(start: Start) -> None:
             "queues": ["work"],
         }
         assert requests.get(f"{host.url}/api/colour", timeout=SECONDS).status_code == 200
+
+
+def test_the_app_of_the_project_runs(start: Start) -> None:
+    with start("--no-settings", folder=ROOT, SWEEP_SCHEDULE="0 0 3 1 1 *") as host:
+        assert set(host.queues) == {*QUEUES, *POISON_QUEUES}
+        listed = requests.get(f"{host.url}/admin/functions", timeout=SECONDS).json()
+
+    assert [function["name"] for function in listed] == host.line["functions"]
 
 
 def test_the_storage_is_prepared(start: Start, storage: str) -> None:
