@@ -117,7 +117,6 @@ var siteConfig = {
 }
 
 resource plan 'Microsoft.Web/serverfarms@2024-11-01' = {
-  // checkov:skip=CKV_AZURE_212:messages wait in their queues while an instance is away
   // checkov:skip=CKV_AZURE_225:messages wait in their queues while a zone is away
   name: planName
   location: location

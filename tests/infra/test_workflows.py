@@ -1,0 +1,109 @@
+"""The sample workflows speak the contract of the app and sign in without a secret."""
+
+import json
+import re
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from shared.deletion.records import TERMINAL
+from tests.infra.bicep import INFRA, properties, resources
+
+FOLDER = INFRA / "workflows"
+DELETE = json.loads((FOLDER / "delete-customer.json").read_text())
+QUEUE = json.loads((FOLDER / "queue-customer.json").read_text())
+CALL = DELETE["actions"]["Delete_customer"]
+BRANCHES = DELETE["actions"]["Outcome"]
+NAMED = re.compile(r"(?:parameters|body|outputs|variables)\('([^']+)'\)")
+
+
+def actions(scope: dict[str, Any]) -> Iterator[tuple[str, dict[str, Any]]]:
+    """Yield every action of a workflow, however deep."""
+    for name, action in scope.get("actions", {}).items():
+        yield name, action
+        yield from actions(action)
+    branches = [*scope.get("cases", {}).values(), scope.get("default"), scope.get("else")]
+    for branch in filter(None, branches):
+        yield from actions(branch)
+
+
+def test_the_request_goes_to_the_route_with_the_documented_members() -> None:
+    inputs = CALL["inputs"]
+
+    assert inputs["method"] == "POST"
+    assert inputs["uri"] == "@{parameters('endpoint')}/api/deletions"
+    assert inputs["body"].keys() == {"tenantId", "requestedBy"}
+
+
+def test_the_action_follows_location_by_itself() -> None:
+    """The asynchronous pattern is on unless switched off; the limit exceeds the deadline."""
+    assert "operationOptions" not in CALL
+    assert CALL["limit"]["timeout"] == "P2D"
+
+
+def test_every_end_of_a_deletion_has_a_branch_of_its_own() -> None:
+    cases = {case["case"] for case in BRANCHES["cases"].values()}
+
+    assert cases == {str(state) for state in TERMINAL}
+    assert BRANCHES["default"]["actions"]
+
+
+def test_an_answer_409_or_422_still_reaches_the_branches() -> None:
+    assert BRANCHES["runAfter"] == {"Delete_customer": ["Succeeded", "Failed", "TimedOut"]}
+
+
+def test_a_run_that_did_not_delete_counts_as_failed_after_the_notification() -> None:
+    last = DELETE["actions"]["Fail_unless_deleted"]
+
+    assert "Notify_if_wanted" in last["runAfter"]
+    assert last["actions"]["Fail"]["inputs"]["runStatus"] == "Failed"
+
+
+@pytest.mark.parametrize("workflow", [DELETE, QUEUE], ids=["delete", "queue"])
+def test_a_workflow_signs_in_with_its_own_identity(workflow: dict[str, Any]) -> None:
+    authentications = [
+        a["inputs"].get("authentication") for _, a in actions(workflow) if "inputs" in a
+    ]
+    used = [authentication for authentication in authentications if authentication]
+
+    assert all(one["type"] == "ManagedServiceIdentity" for one in used)
+    assert not re.search(r"x-functions-key|[?&]code=|SharedKey|sig=", json.dumps(workflow))
+
+
+def test_both_workflows_have_an_identity_of_their_own() -> None:
+    workflows = [
+        resource
+        for resource in resources(INFRA / "modules/logicapps.bicep")
+        if resource.type == "Microsoft.Logic/workflows"
+    ]
+
+    assert len(workflows) == 2
+    assert all("type: 'SystemAssigned'" in resource.text for resource in workflows)
+
+
+@pytest.mark.parametrize(
+    ("symbol", "workflow"), [("deleteCustomer", DELETE), ("queueCustomer", QUEUE)]
+)
+def test_the_bicep_file_gives_every_parameter_of_a_workflow(
+    symbol: str, workflow: dict[str, Any]
+) -> None:
+    resource = next(r for r in resources(INFRA / "modules/logicapps.bicep") if r.symbol == symbol)
+    given = properties(properties(resource.properties["properties"])["parameters"])
+
+    assert given.keys() == workflow["parameters"].keys()
+
+
+@pytest.mark.parametrize("path", sorted(FOLDER.glob("*.json")), ids=lambda path: path.name)
+def test_every_name_in_an_expression_is_declared(path: Path) -> None:
+    workflow = json.loads(path.read_text())
+    declared = {*workflow["parameters"], *(name for name, _ in actions(workflow)), "message"}
+
+    assert set(NAMED.findall(path.read_text())) <= declared
+
+
+def test_the_tenant_id_goes_on_the_queue_as_plain_text() -> None:
+    [action] = QUEUE["actions"].values()
+
+    assert action["inputs"]["body"] == "@{triggerBody()?['tenantId']}"
