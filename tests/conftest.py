@@ -5,6 +5,8 @@ from collections.abc import Iterator
 import pytest
 
 from local.azurite import Azurite
+from local.simulator import Simulator
+from tests.bench import Bench
 
 ACCOUNTS = 1000
 
@@ -25,3 +27,29 @@ def unused_accounts(azurite: Azurite) -> Iterator[str]:
 def storage(unused_accounts: Iterator[str]) -> str:
     """Give the connection string of a storage account that nobody has used."""
     return next(unused_accounts)
+
+
+@pytest.fixture(scope="session")
+def running_simulator() -> Iterator[Simulator]:
+    """One simulator for the whole run."""
+    with Simulator.start() as simulator:
+        yield simulator
+
+
+@pytest.fixture
+def simulator(running_simulator: Simulator, monkeypatch: pytest.MonkeyPatch) -> Iterator[Simulator]:
+    """Give an empty simulator whose certificate every client trusts."""
+    running_simulator.reset("empty")
+    for name, value in running_simulator.environment(auth="federated").items():
+        if name in {"REQUESTS_CA_BUNDLE", "IDENTITY_ENDPOINT", "IDENTITY_HEADER"}:
+            monkeypatch.setenv(name, value)
+    yield running_simulator
+    running_simulator.reset("empty")
+
+
+@pytest.fixture
+def bench(simulator: Simulator, storage: str, monkeypatch: pytest.MonkeyPatch) -> Bench:
+    """Give a workbench whose pipeline the handlers use."""
+    bench = Bench(simulator, storage)
+    monkeypatch.setattr("shared.deletion.pipeline._built", [bench.pipeline])
+    return bench

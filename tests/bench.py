@@ -1,0 +1,159 @@
+"""A workbench: the app's real handlers on a simulator and an emulator, without waiting."""
+
+from collections.abc import Callable, Mapping
+from dataclasses import replace
+from datetime import timedelta
+from typing import Any
+
+from azure.functions.queue import QueueMessage
+from azure.storage.queue import QueueMessage as StoredMessage
+from azure.storage.queue import QueueServiceClient
+
+from functions import cancel_orders, check_orders, delete_customer, record_poison
+from local.provision import provision
+from local.simulator import Call, Simulator
+from shared.deletion.names import (
+    CUSTOMERS_READY,
+    CUSTOMERS_TO_DELETE,
+    ORDERS_TO_CHECK,
+    POISON_QUEUES,
+    POISON_SUFFIX,
+    QUEUES,
+)
+from shared.deletion.pipeline import Pipeline, build
+from shared.deletion.records import DeletionRecord
+from shared.partner_center.connection import Connection
+from shared.partner_center.credentials import TokenSource
+from shared.partner_center.pace import Pace
+from shared.settings import Settings, read_settings
+from shared.tenants import TenantId
+
+MAX_DEQUEUE_COUNT = 5
+UNHURRIED = 600_000
+
+HANDLERS: Mapping[str, Callable[[QueueMessage], None]] = {
+    CUSTOMERS_TO_DELETE: cancel_orders.cancel_orders,
+    ORDERS_TO_CHECK: check_orders.check_orders,
+    CUSTOMERS_READY: delete_customer.delete_customer,
+    CUSTOMERS_TO_DELETE + POISON_SUFFIX: record_poison.record_poison_requests,
+    ORDERS_TO_CHECK + POISON_SUFFIX: record_poison.record_poison_checks,
+    CUSTOMERS_READY + POISON_SUFFIX: record_poison.record_poison_deletes,
+}
+
+
+class Bench:
+    """Drops messages, delivers them to the handlers, and looks at what came of them."""
+
+    def __init__(self, simulator: Simulator, storage: str, **settings: str) -> None:
+        provision(storage)
+        self.simulator = simulator
+        self.queues = QueueServiceClient.from_connection_string(storage)
+        environment = {**simulator.environment(), "AzureWebJobsStorage": storage, **settings}
+        self.pipeline = unhurried(read_settings(environment))
+        self.errors: list[Exception] = []
+
+    def drop(self, text: str, queue: str = CUSTOMERS_TO_DELETE) -> None:
+        """Put a message on a queue, as any tool would."""
+        self.queues.get_queue_client(queue).send_message(text)
+
+    def take(self, queue: str, lease_seconds: int = 300) -> StoredMessage | None:
+        """Take the next visible message as the host does."""
+        client = self.queues.get_queue_client(queue)
+        return client.receive_message(visibility_timeout=lease_seconds)
+
+    def deliver(self, queue: str, message: StoredMessage) -> None:
+        """Hand a message to its function; an error rises and leaves the message."""
+        HANDLERS[queue](delivered(message))
+        self.queues.get_queue_client(queue).delete_message(message)
+
+    def run(self, tenant: str) -> DeletionRecord:
+        """Drop a tenant ID, let everything happen, and return the record."""
+        self.drop(tenant)
+        self.pump()
+        return self.record(tenant)
+
+    def pump(self, passes: int = 60, advance_seconds: float = 30) -> int:
+        """Deliver what is visible until nothing is, with the host's retries and poison queues.
+
+        Each pass handles what is there when it comes to a queue; then the simulator's clock moves
+        on. Returns how many messages were delivered.
+        """
+        count = 0
+        for _ in range(passes):
+            delivered_now = sum(self._empty(queue) for queue in (*QUEUES, *POISON_QUEUES))
+            if not delivered_now:
+                break
+            count += delivered_now
+            self.simulator.advance(advance_seconds)
+        return count
+
+    def record(self, tenant: str) -> DeletionRecord:
+        """Return the record of a customer, which must exist."""
+        record = self.pipeline.records.get(TenantId(tenant))
+        assert record is not None, f"no record of {tenant}"
+        return record
+
+    def waiting(self, queue: str) -> int:
+        """Return how many messages a queue holds, the invisible ones too."""
+        properties = self.queues.get_queue_client(queue).get_queue_properties()
+        return properties.approximate_message_count or 0
+
+    def calls(self, method: str = "", part: str = "") -> list[Call]:
+        """Return the calls to Partner Center with this method and this part in the path."""
+        return [
+            call
+            for call in self.simulator.calls
+            if call.path.startswith("/v1/") and method in {"", call.method} and part in call.path
+        ]
+
+    def writes(self) -> list[Call]:
+        """Return the calls that change something."""
+        return [call for call in self.calls() if call.is_write]
+
+    def _empty(self, queue: str) -> int:
+        messages = list(iter(lambda: self.take(queue), None))
+        for message in messages:
+            try:
+                self.deliver(queue, message)
+            except Exception as error:  # noqa: BLE001 - the host survives any error
+                self.errors.append(error)
+                self._put_back(queue, message)
+        return len(messages)
+
+    def _put_back(self, queue: str, message: StoredMessage) -> None:
+        client = self.queues.get_queue_client(queue)
+        if queue.endswith(POISON_SUFFIX):
+            return
+        if (message.dequeue_count or 0) >= MAX_DEQUEUE_COUNT:
+            self.drop(message.content, queue + POISON_SUFFIX)
+            client.delete_message(message)
+        else:
+            client.update_message(message, visibility_timeout=0)
+
+
+def unhurried(settings: Settings, **changes: Any) -> Pipeline:
+    """Build a pipeline that waits neither for checks nor for its own ceiling."""
+    checks = replace(settings.checks, first_delay=timedelta(0), max_delay=timedelta(0))
+    settings = replace(settings, checks=checks)
+    tokens = TokenSource(settings.partner_center)
+    base_url = settings.partner_center.endpoints.base_url
+    connection = Connection(base_url, tokens, Pace(UNHURRIED), sleep=_awake)
+    return replace(build(settings), connection=connection, **changes)
+
+
+def delivered(message: StoredMessage) -> QueueMessage:
+    """Return a stored message as the worker hands it to a function."""
+    return QueueMessage(
+        id=message.id,
+        body=str(message.content).encode(),
+        pop_receipt=message.pop_receipt,
+        dequeue_count=message.dequeue_count,
+        insertion_time=message.inserted_on,
+        expiration_time=message.expires_on,
+        time_next_visible=message.next_visible_on,
+    )
+
+
+def _awake(seconds: float) -> None:
+    message = f"A handler would sleep for {seconds} s"
+    raise AssertionError(message)

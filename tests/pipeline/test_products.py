@@ -1,0 +1,237 @@
+"""Every kind of product is cancelled by its own route, and the customer is deleted."""
+
+from dataclasses import replace
+
+import pytest
+
+from local.simulator import Behaviour, Customer, ProductKind, Simulator
+from shared.deletion.records import State
+from tests.bench import Bench
+
+DELETABLE = [kind for kind in ProductKind if kind is not ProductKind.SAVINGS_PLAN]
+
+
+@pytest.fixture
+def customer(simulator: Simulator) -> Customer:
+    return simulator.sandbox.add_customer("tipdemo001.onmicrosoft.com")
+
+
+@pytest.mark.parametrize("kind", DELETABLE)
+def test_a_customer_with_one_purchase_is_deleted(
+    bench: Bench, customer: Customer, kind: ProductKind
+) -> None:
+    customer.add_order(kind)
+
+    bench.run(customer.tenant_id)
+
+    assert bench.record(customer.tenant_id).state is State.DELETED
+    assert customer.deleted
+    assert not bench.errors
+
+
+@pytest.mark.parametrize("kind", DELETABLE)
+def test_a_slow_cancellation_is_waited_for(
+    bench: Bench, customer: Customer, kind: ProductKind
+) -> None:
+    customer.add_order(kind, cancel_after_seconds=100)
+
+    bench.run(customer.tenant_id)
+
+    assert bench.record(customer.tenant_id).state is State.DELETED
+    assert [call.status for call in bench.calls("DELETE")] == [204]
+
+
+def test_a_customer_without_purchases_is_deleted_at_once(bench: Bench, customer: Customer) -> None:
+    bench.run(customer.tenant_id)
+
+    assert customer.deleted
+    assert [call.method for call in bench.writes()] == ["DELETE"]
+
+
+def test_all_kinds_together_are_deleted(bench: Bench, customer: Customer) -> None:
+    bench.simulator.behaviour = replace(bench.simulator.behaviour, azure_cancel_seconds=60)
+    for kind in DELETABLE[:6]:
+        customer.add_order(kind)
+
+    bench.run(customer.tenant_id)
+
+    assert customer.deleted
+    assert len(bench.calls("DELETE")) == 1
+
+
+def test_an_azure_plan_is_suspended_only_after_its_azure_subscriptions(
+    bench: Bench, customer: Customer
+) -> None:
+    bench.simulator.behaviour = replace(bench.simulator.behaviour, azure_cancel_seconds=600)
+    customer.add_order(ProductKind.AZURE_PLAN, azure_subscriptions=2)
+
+    bench.run(customer.tenant_id)
+
+    writes = [(call.method, call.path.rsplit("/", 1)[-1]) for call in bench.writes()]
+    assert [name for method, name in writes if method == "POST"] == ["cancel", "cancel"]
+    assert [call.status for call in bench.calls("PATCH")] == [200]
+    assert customer.deleted
+
+
+def test_an_inactive_marketplace_subscription_is_activated_first(
+    bench: Bench, customer: Customer
+) -> None:
+    customer.add_order(ProductKind.MARKETPLACE_SAAS, activated=False)
+
+    bench.run(customer.tenant_id)
+
+    methods = [call.method for call in bench.writes()]
+    assert methods == ["PATCH", "POST", "PATCH", "DELETE"]
+    assert customer.deleted
+
+
+def test_a_legacy_order_that_refuses_is_suspended_by_subscription(
+    bench: Bench, customer: Customer
+) -> None:
+    order = customer.add_order(ProductKind.LEGACY_LICENCES)
+
+    bench.run(customer.tenant_id)
+
+    assert [call.code for call in bench.calls("PATCH", "/orders/")] == [800063]
+    assert order.subscription is not None
+    assert order.subscription.status == "suspended"
+
+
+def test_licences_past_their_window_are_suspended(bench: Bench, customer: Customer) -> None:
+    order = customer.add_order(ProductKind.NCE_LICENCES, age_days=20)
+
+    bench.run(customer.tenant_id)
+
+    assert [call.code for call in bench.calls("PATCH")] == [900117, None]
+    assert order.subscription is not None
+    assert order.subscription.status == "suspended"
+    assert customer.deleted
+
+
+def test_suspended_licences_that_block_end_as_stuck_with_the_reason(
+    bench: Bench, customer: Customer
+) -> None:
+    bench.simulator.behaviour = replace(bench.simulator.behaviour, suspended_nce_blocks=True)
+    customer.add_order(ProductKind.NCE_LICENCES, age_days=20)
+
+    record = bench.run(customer.tenant_id)
+
+    assert record.state is State.STUCK
+    assert "900117" in record.reason
+
+
+@pytest.mark.parametrize("kind", [ProductKind.PERPETUAL_SOFTWARE, ProductKind.RESERVED_INSTANCE])
+def test_an_order_over_60_days_gets_one_delete_and_ends_as_stuck(
+    bench: Bench, customer: Customer, kind: ProductKind
+) -> None:
+    order = customer.add_order(kind, age_days=61)
+
+    record = bench.run(customer.tenant_id)
+
+    assert record.state is State.STUCK
+    assert order.id in record.reason
+    assert "older than 60 days" in record.reason
+    assert record.remedy
+    assert [call.method for call in bench.writes()] == ["DELETE"]
+
+
+def test_a_savings_plan_ends_as_stuck_with_partner_centers_word(
+    bench: Bench, customer: Customer
+) -> None:
+    customer.add_order(ProductKind.SAVINGS_PLAN)
+
+    record = bench.run(customer.tenant_id)
+
+    assert record.state is State.STUCK
+    assert "Azure portal" in record.reason
+
+
+def test_the_young_orders_are_cancelled_even_where_an_old_one_stays(
+    bench: Bench, customer: Customer
+) -> None:
+    young = customer.add_order(ProductKind.PERPETUAL_SOFTWARE)
+    customer.add_order(ProductKind.PERPETUAL_SOFTWARE, age_days=90)
+
+    bench.run(customer.tenant_id)
+
+    assert young.status == "cancelled"
+    assert bench.record(customer.tenant_id).state is State.STUCK
+
+
+def test_each_order_is_patched_once_however_many_entitlements_name_it(
+    simulator: Simulator, bench: Bench, customer: Customer
+) -> None:
+    simulator.behaviour = replace(simulator.behaviour, app_only_entitlements=True)
+    customer.add_order(ProductKind.PERPETUAL_SOFTWARE, lines=4)
+
+    bench.run(customer.tenant_id)
+
+    assert len(bench.calls("GET", "/entitlements")) == 1
+    assert len(bench.calls("PATCH", "/orders/")) == 1
+    assert customer.deleted
+
+
+def test_an_order_that_only_an_entitlement_names_is_cancelled(
+    simulator: Simulator, bench: Bench, customer: Customer
+) -> None:
+    simulator.behaviour = replace(
+        simulator.behaviour, app_only_entitlements=True, order_list_lag_seconds=900
+    )
+    customer.add_order(ProductKind.PERPETUAL_SOFTWARE, age_days=0)
+
+    bench.run(customer.tenant_id)
+
+    assert [call.status for call in bench.calls("DELETE")] == [204]
+
+
+def test_an_order_that_shows_up_late_is_seen_after_a_refused_delete(
+    simulator: Simulator, bench: Bench, customer: Customer
+) -> None:
+    simulator.behaviour = replace(simulator.behaviour, order_list_lag_seconds=100)
+    customer.add_order(ProductKind.RESERVED_INSTANCE, age_days=0)
+
+    bench.run(customer.tenant_id)
+
+    statuses = [call.status for call in bench.calls("DELETE")]
+    assert statuses[0] == 400
+    assert statuses[-1] == 204
+    assert customer.deleted
+
+
+@pytest.mark.parametrize("follows", [False, True])
+def test_an_order_counts_as_ended_once_its_subscriptions_are(
+    simulator: Simulator, bench: Bench, customer: Customer, follows: bool
+) -> None:
+    simulator.behaviour = replace(simulator.behaviour, order_cancelled_with_subscriptions=follows)
+    customer.add_order(ProductKind.NCE_LICENCES)
+    customer.add_order(ProductKind.PERPETUAL_SOFTWARE, cancel_after_polls=2)
+
+    bench.run(customer.tenant_id)
+
+    assert customer.deleted
+
+
+@pytest.mark.parametrize(
+    "behaviour",
+    [
+        Behaviour(subscription_patch_accepted=True),
+        Behaviour(azure_cancel_status=202),
+        Behaviour(byte_order_mark=False),
+        Behaviour(active_subscription_blocks=False),
+        Behaviour(next_link_version=True, customers_page_size=2),
+        Behaviour(legacy_etags=False),
+    ],
+    ids=str,
+)
+def test_what_microsoft_leaves_open_does_not_matter(
+    simulator: Simulator, bench: Bench, customer: Customer, behaviour: Behaviour
+) -> None:
+    simulator.behaviour = behaviour
+    for number in range(5):
+        simulator.sandbox.add_customer(f"other{number}.onmicrosoft.com")
+    for kind in (ProductKind.AZURE_PLAN, ProductKind.NCE_LICENCES, ProductKind.LEGACY_LICENCES):
+        customer.add_order(kind)
+
+    bench.run(customer.tenant_id)
+
+    assert customer.deleted
