@@ -22,7 +22,11 @@ Choice = TypeVar("Choice", bound=StrEnum)
 
 
 class SettingsError(TipsweepError):
-    """Settings are missing or contradict each other; the text names all of them."""
+    """Settings are missing or contradict each other; the text says what is expected of each."""
+
+    def __init__(self, text: str, names: tuple[str, ...]) -> None:
+        super().__init__(text)
+        self.names = names
 
 
 class Cloud(StrEnum):
@@ -308,7 +312,12 @@ class _Reader:
                 f"{len(self._problems)} setting(s) missing or wrong. Set them in the function "
                 "app's settings, or in Values of local.settings.json: "
             ) + "; ".join(self._problems)
-            raise SettingsError(message)
+            raise SettingsError(message, self._names())
+
+    def _names(self) -> tuple[str, ...]:
+        """Return the settings in question: each problem opens with the name of one."""
+        first_words = (problem.split(maxsplit=1)[0] for problem in self._problems)
+        return tuple(dict.fromkeys(word.rstrip(":") for word in first_words))
 
     def text(self, name: str) -> str | None:
         value = self._environment.get(name, "").strip()
