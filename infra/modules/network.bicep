@@ -89,6 +89,16 @@ resource network 'Microsoft.Network/virtualNetworks@2024-07-01' = {
   }
 }
 
+resource appSubnet 'Microsoft.Network/virtualNetworks/subnets@2024-07-01' existing = {
+  parent: network
+  name: 'app'
+}
+
+resource endpointSubnet 'Microsoft.Network/virtualNetworks/subnets@2024-07-01' existing = {
+  parent: network
+  name: 'endpoints'
+}
+
 resource zones 'Microsoft.Network/privateDnsZones@2024-06-01' = [
   for zone in zoneNames: {
     name: zone
@@ -119,7 +129,7 @@ resource privateEndpoints 'Microsoft.Network/privateEndpoints@2024-07-01' = [
     tags: tags
     properties: {
       subnet: {
-        id: '${network.id}/subnets/endpoints'
+        id: endpointSubnet.id
       }
       privateLinkServiceConnections: [
         {
@@ -157,4 +167,4 @@ resource endpointNames 'Microsoft.Network/privateEndpoints/privateDnsZoneGroups@
 ]
 
 @description('Resource ID of the subnet that the function app sends from.')
-output appSubnetId string = '${network.id}/subnets/app'
+output appSubnetId string = appSubnet.id

@@ -1,0 +1,61 @@
+"""docs/deploy.md names what the Bicep files have, and its sums are right."""
+
+import re
+
+import pytest
+
+from tests.infra.bicep import INFRA, ROOT, outputs, parameters, text
+from tests.infra.test_alerts import ALERTS
+
+PAGE = (ROOT / "docs/deploy.md").read_text()
+MAIN = INFRA / "main.bicep"
+TABLES = [
+    [[cell.strip() for cell in line.strip("|").split("|")] for line in block.splitlines()[2:]]
+    for block in re.findall(r"^\|[^\n]*(?:\n\|[^\n]*)+", PAGE, re.MULTILINE)
+]
+COSTS = [table for table in TABLES if table[-1][0] == "together"]
+
+
+def test_the_table_of_the_environment_is_what_azd_passes_on() -> None:
+    read = re.findall(r"readEnvironmentVariable\('(\w+)'", (INFRA / "main.bicepparam").read_text())
+    table = next(table for table in TABLES if table[0][0] == "`AZURE_ENV_NAME`")
+
+    assert sorted(re.findall(r"`(\w+)`", " ".join(row[0] for row in table))) == sorted(read)
+
+
+def test_every_output_that_the_page_asks_for_exists() -> None:
+    asked = set(re.findall(r"azd env get-value (\w+)|<([A-Z_]+)>", PAGE))
+
+    assert {one or other for one, other in asked} <= outputs(MAIN).keys()
+
+
+def test_the_secrets_bear_the_names_that_the_app_looks_for() -> None:
+    for name in ("clientSecretName", "certificateName", "refreshTokenSecretName"):
+        default = parameters(MAIN)[name].default
+        assert default is not None
+        assert f"--name {text(default).strip(chr(39))} " in PAGE
+
+
+def amount(arithmetic: str) -> float:
+    """Multiply the numbers of the last part after `=`, and divide by the one after the slash."""
+    last = arithmetic.replace(",", "").split("=")[-1]
+    product, *divisor = last.split("/")
+    result = 1.0
+    for factor in product.split("\N{MULTIPLICATION SIGN}"):
+        number = re.search(r"[\d.]+", factor)
+        assert number, arithmetic
+        result *= float(number.group())
+    return result / float(divisor[0]) if divisor else result
+
+
+@pytest.mark.parametrize("table", COSTS, ids=["idle", "1,000 deletions"])
+def test_the_arithmetic_of_the_costs_is_right(table: list[list[str]]) -> None:
+    for item, arithmetic, cost in table[:-1]:
+        assert amount(arithmetic) == pytest.approx(float(cost), abs=0.0051), item
+    assert float(table[-1][2]) == pytest.approx(sum(float(row[2]) for row in table[:-1]))
+
+
+def test_every_alert_is_in_the_costs() -> None:
+    row = next(row for row in COSTS[0] if row[0] == "alerts")
+
+    assert row[1].startswith(f"{len(ALERTS)} rules")
