@@ -39,6 +39,7 @@ class Event(StrEnum):
     SWEEP_FINISHED = "sweep_finished"
     SWEEP_REFUSED = "sweep_refused"
     REDRIVE_FINISHED = "redrive_finished"
+    REQUEST_FAILED = "request_failed"
 
 
 _LEVELS: Final = {

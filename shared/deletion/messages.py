@@ -11,7 +11,7 @@ from shared.errors import TipsweepError
 from shared.tenants import NotATenantId, TenantId, shown, tenant_id
 
 _VERSION: Final = 1
-_REQUESTED_BY_CHARACTERS: Final = 200
+REQUESTED_BY_CHARACTERS: Final = 200
 _REQUEST_MEMBERS: Final = frozenset({"tenantId", "requestedBy", "dryRun"})
 _STEP_MEMBERS: Final = frozenset({"version", "tenantId", "generation", "correlationId"})
 
@@ -164,8 +164,10 @@ def _tenant(value: object) -> TenantId:
 
 def _requested_by(value: Mapping[str, Any], tenant: TenantId) -> str:
     name = value.get("requestedBy", "")
-    if not isinstance(name, str) or len(name) > _REQUESTED_BY_CHARACTERS:
-        message = f"Expected text of at most {_REQUESTED_BY_CHARACTERS} characters in requestedBy"
+    if not isinstance(name, str) or len(name) > REQUESTED_BY_CHARACTERS or not name.isprintable():
+        message = (
+            f"Expected one line of at most {REQUESTED_BY_CHARACTERS} characters in requestedBy"
+        )
         raise BadMessage(message, tenant)
     return name
 
