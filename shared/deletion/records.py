@@ -130,6 +130,19 @@ class Records:
         ):
             yield _record(entity)
 
+    def after(self, tenant: str, state: State | None) -> Iterator[DeletionRecord]:
+        """Yield the records of the tenants behind this one in the order of IDs, "" for all.
+
+        With a state, only the records in it.
+        """
+        query = "PartitionKey eq @partner and RowKey gt @tenant"
+        parameters = {"partner": self._partner, "tenant": tenant}
+        if state is not None:
+            query += " and state eq @state"
+            parameters["state"] = state.value
+        for entity in self._table.query_entities(query, parameters=parameters):
+            yield _record(entity)
+
     def _entity(self, record: DeletionRecord) -> dict[str, Any]:
         moments = {
             "deadline": record.deadline,
