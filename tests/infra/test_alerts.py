@@ -10,12 +10,8 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
-from azure.data.tables import TableServiceClient
 
-from shared.deletion.names import SANDBOX_TABLE
-from shared.deletion.switch import Switch
 from shared.events import Event, emit
-from shared.tenants import TenantId
 from tests.infra.bicep import INFRA, ROOT, text, tree, variables, walk
 from tests.infra.kql import run
 
@@ -185,19 +181,6 @@ def test_a_day_without_a_sweep_fires(
 
 def test_an_app_that_logs_nothing_fires_both_heartbeats() -> None:
     assert {name for name in ALERTS if fires(name, [])} == {"sweep-silent", "redrive-silent"}
-
-
-def test_a_switch_that_trips_fires(storage: str, caplog: pytest.LogCaptureFixture) -> None:
-    """The line of the code that trips it, not one made here."""
-    with TableServiceClient.from_connection_string(storage) as service:
-        table = service.create_table(SANDBOX_TABLE)
-        with caplog.at_level(logging.INFO, logger="tipsweep"):
-            Switch(table, TenantId(TENANT)).trip("ann", 'Partner Center said "no"')
-    rows = [{"timestamp": NOW - timedelta(minutes=1), "message": m} for m in caplog.messages]
-
-    assert {name for name in ALERTS if fires(name, rows) and "silent" not in name} == {
-        "switch-tripped"
-    }
 
 
 def queries() -> list[str]:
