@@ -119,6 +119,11 @@ class ProtectionSettings:
     domains: tuple[str, ...]
     waived: bool
 
+    @property
+    def decided(self) -> bool:
+        """Whether somebody has said what to protect, or that nothing is to be."""
+        return bool(self.tenants or self.domains or self.waived)
+
 
 @dataclass(frozen=True, slots=True)
 class CheckSettings:
@@ -278,8 +283,7 @@ def _checks(reader: "_Reader") -> CheckSettings:
 
 def _sweep(reader: "_Reader", protection: ProtectionSettings) -> SweepSettings:
     mode = reader.choice("SWEEP_MODE", SweepMode.REPORT)
-    protected = protection.tenants or protection.domains or protection.waived
-    if mode is SweepMode.DELETE and not protected:
+    if mode is SweepMode.DELETE and not protection.decided:
         reader.problem(
             "SWEEP_MODE is delete, but nothing is protected: fill PROTECTED_TENANTS or "
             f"PROTECTED_DOMAINS, or write the word {NO_PROTECTION} there"

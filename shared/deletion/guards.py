@@ -17,7 +17,7 @@ from shared.limits import (
     SANDBOX_SUBSCRIPTIONS_PER_CUSTOMER,
 )
 from shared.partner_center.resources import Customer, Subscription
-from shared.settings import ProtectionSettings, Settings
+from shared.settings import NO_PROTECTION, ProtectionSettings, Settings
 from shared.tenants import TenantId
 
 _LICENCES: Final = frozenset({"license", "licenses"})
@@ -129,3 +129,11 @@ def require_unprotected(customer: Customer, protection: ProtectionSettings) -> N
         if fnmatchcase(customer.domain, pattern):
             finding = f"domain {customer.domain} matches {pattern} in PROTECTED_DOMAINS"
             raise Refused(Rule.CUSTOMER, finding, "Change the pattern to have it deleted.")
+
+
+def require_protection(protection: ProtectionSettings) -> None:
+    """Rule 3: before customers are picked by no person, somebody protected some; raises Refused."""
+    if not protection.decided:
+        finding = "PROTECTED_TENANTS and PROTECTED_DOMAINS are empty"
+        remedy = f"Fill one of them, or write the word {NO_PROTECTION} there."
+        raise Refused(Rule.CUSTOMER, finding, remedy)

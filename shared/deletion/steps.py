@@ -22,7 +22,7 @@ from shared.deletion.plan import Plan, make_plan
 from shared.deletion.purchases import take_stock
 from shared.deletion.records import State
 from shared.deletion.survey import find_customer, log_dry_run
-from shared.deletion.trouble import SwitchTripped, work
+from shared.deletion.trouble import require_switch, work
 from shared.events import Event, emit
 from shared.partner_center.errors import (
     ErrorAnswer,
@@ -66,10 +66,7 @@ def delete_customer(pipeline: Pipeline, message: StepMessage, message_id: str) -
 
 def _guard(deletion: Deletion) -> None:
     """Apply the rules that come before the first write; raises Refused or SwitchTripped."""
-    state = deletion.pipeline.switch.read()
-    if state.tripped:
-        message = f"the safety switch was tripped by {state.by}: {state.reason}"
-        raise SwitchTripped(message)
+    require_switch(deletion.pipeline)
     customer = find_customer(deletion.pipeline, deletion.client, deletion.record.tenant)
     deletion.record = replace(deletion.record, seen=True, domain=customer.domain)
 

@@ -6,6 +6,7 @@ from shared.deletion.cancellation import LATER
 from shared.deletion.deletion import Deletion
 from shared.deletion.guards import ForeignCustomer, Refused, Rule
 from shared.deletion.outcomes import LATE_REMEDY
+from shared.deletion.pipeline import Pipeline
 from shared.deletion.records import RecordChanged, State
 from shared.deletion.survey import customer_by_id
 from shared.errors import TipsweepError
@@ -23,6 +24,21 @@ from shared.partner_center.errors import (
 
 class SwitchTripped(TipsweepError):
     """The safety switch is tripped, so nothing may be written."""
+
+
+def require_switch(pipeline: Pipeline) -> None:
+    """Rule 4: the safety switch is not tripped; raises SwitchTripped."""
+    state = pipeline.switch.read()
+    if state.tripped:
+        message = f"the safety switch was tripped by {state.by}: {state.reason}"
+        raise SwitchTripped(message)
+
+
+def trip(pipeline: Pipeline, error: NotASandbox) -> Refused:
+    """Trip the switch because Partner Center names another kind of account; return the refusal."""
+    pipeline.switch.trip("tipsweep", str(error))
+    remedy = "The safety switch is tripped: make sure of the account, then reset the switch."
+    return Refused(Rule.SANDBOX, str(error), remedy)
 
 
 def work(deletion: Deletion, step: str, queue: str, move: Callable[[Deletion], None]) -> None:
@@ -63,9 +79,7 @@ def _settle(deletion: Deletion, queue: str, move: Callable[[Deletion], None]) ->
     except Refused as refusal:
         _refuse(deletion, refusal)
     except NotASandbox as error:
-        deletion.pipeline.switch.trip("tipsweep", str(error))
-        remedy = "The safety switch is tripped: make sure of the account, then reset the switch."
-        _refuse(deletion, Refused(Rule.SANDBOX, str(error), remedy))
+        _refuse(deletion, trip(deletion.pipeline, error))
     except (NotFound, NoRelationship) as error:
         _confirm_gone(deletion, error)
 
