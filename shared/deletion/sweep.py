@@ -1,0 +1,168 @@
+"""The sweep: looks at the whole sandbox, decides, and submits the deletions it selects."""
+
+import uuid
+from collections.abc import Mapping
+from dataclasses import replace
+from datetime import datetime
+from itertools import islice
+
+from shared.deletion.guards import (
+    require_confirmation,
+    require_protection,
+    require_sandbox_size,
+    require_token_tenant,
+)
+from shared.deletion.intake import submit
+from shared.deletion.messages import DeletionRequest
+from shared.deletion.pipeline import Pipeline
+from shared.deletion.records import DeletionRecord
+from shared.deletion.sweep_ages import NEVER_READ, read_ages
+from shared.deletion.sweep_memory import Sighting, SweepMemory
+from shared.deletion.sweep_plan import (
+    REQUESTED_BY,
+    Age,
+    Candidate,
+    Sandbox,
+    SweepVerdict,
+    decide,
+    exclude,
+)
+from shared.deletion.sweep_report import SweepReport
+from shared.deletion.trouble import require_switch, trip
+from shared.events import Event, emit
+from shared.limits import SANDBOX_CUSTOMERS
+from shared.partner_center.client import PartnerCenter
+from shared.partner_center.errors import NotASandbox
+from shared.partner_center.resources import Customer
+from shared.settings import SweepMode
+from shared.tenants import TenantId, tenant_id
+
+__all__ = [
+    "Candidate",
+    "SweepReport",
+    "SweepVerdict",
+    "last_report",
+    "run_sweep",
+    "survey_sandbox",
+]
+
+Customers = Mapping[TenantId, Customer]
+Sightings = Mapping[TenantId, Sighting]
+
+
+def survey_sandbox(pipeline: Pipeline) -> SweepReport:
+    """Return what a sweep would do, by the ages that the last one found; writes nothing.
+
+    Raises Refused, or the errors of Partner Center.
+    """
+    known = _memory(pipeline).sightings()
+    customers = _customers(pipeline, _client(pipeline))
+    at = pipeline.now()
+    ages = _known_ages(_sightings(customers, known, at))
+    sandbox = Sandbox(customers, _records(pipeline), ages, at)
+    return _report(pipeline, pipeline.settings.sweep.mode, sandbox)
+
+
+def run_sweep(pipeline: Pipeline, mode: SweepMode) -> SweepReport:
+    """Decide on every customer, store the report, and in mode delete submit what it selected.
+
+    Raises Refused, SwitchTripped (in mode delete, after the report is stored), or the errors of
+    Partner Center. A sweep that fails half-way has submitted some: the next selects the others.
+    """
+    if mode is SweepMode.DELETE:
+        require_protection(pipeline.settings.protection)
+    report = _report(pipeline, mode, _look_closely(pipeline))
+    _memory(pipeline).keep(report)
+    started = _start(pipeline, report) if mode is SweepMode.DELETE else 0
+    emit(
+        Event.SWEEP_FINISHED,
+        mode=mode,
+        customers=report.customers,
+        free_slots=report.free_slots,
+        selected=len(report.selected),
+        started=started,
+    )
+    return report
+
+
+def last_report(pipeline: Pipeline) -> SweepReport | None:
+    """Return the report of the last sweep."""
+    return _memory(pipeline).last_report()
+
+
+def _look_closely(pipeline: Pipeline) -> Sandbox:
+    """Look at the sandbox, read the orders of whoever could qualify, and remember the ages."""
+    client, memory = _client(pipeline), _memory(pipeline)
+    known = memory.sightings()
+    customers = _customers(pipeline, client)
+    at = pipeline.now()
+    records = _records(pipeline)
+    sightings = _sightings(customers, known, at)
+    open_to_age = [
+        tenant
+        for tenant, customer in customers.items()
+        if exclude(customer, records.get(tenant), pipeline.settings, at) is None
+    ]
+    try:
+        read = read_ages(pipeline, client, open_to_age, sightings)
+    except NotASandbox as error:
+        raise trip(pipeline, error) from error
+    memory.note(_with_ages(sightings, read), at)
+    memory.forget(known.keys() - customers.keys())
+    return Sandbox(customers, records, {**_known_ages(sightings), **read}, at)
+
+
+def _customers(pipeline: Pipeline, client: PartnerCenter) -> Customers:
+    """List all customers of what is confirmed to be the sandbox account; raises Refused."""
+    require_confirmation(pipeline.settings)
+    require_token_tenant(client.token_tenant(), pipeline.settings.partner_center.tenant_id)
+    try:
+        listed = list(islice(client.customers(), SANDBOX_CUSTOMERS + 1))
+    except NotASandbox as error:
+        raise trip(pipeline, error) from error
+    require_sandbox_size(len(listed))
+    return {tenant_id(customer.id): customer for customer in listed}
+
+
+def _client(pipeline: Pipeline) -> PartnerCenter:
+    return pipeline.client(str(uuid.uuid4()))
+
+
+def _memory(pipeline: Pipeline) -> SweepMemory:
+    return SweepMemory(pipeline.sandbox, pipeline.settings.partner_center.tenant_id)
+
+
+def _records(pipeline: Pipeline) -> dict[TenantId, DeletionRecord]:
+    return {record.tenant: record for record in pipeline.records.all()}
+
+
+def _sightings(customers: Customers, known: Sightings, at: datetime) -> Sightings:
+    return {tenant: known.get(tenant, Sighting(at)) for tenant in customers}
+
+
+def _known_ages(sightings: Sightings) -> dict[TenantId, Age]:
+    return {tenant: each.age or NEVER_READ for tenant, each in sightings.items()}
+
+
+def _with_ages(sightings: Sightings, read: Mapping[TenantId, Age]) -> Sightings:
+    known = {tenant: age for tenant, age in read.items() if age.since is not None}
+    return {
+        tenant: replace(each, age=known.get(tenant, each.age)) for tenant, each in sightings.items()
+    }
+
+
+def _report(pipeline: Pipeline, mode: SweepMode, sandbox: Sandbox) -> SweepReport:
+    return SweepReport(
+        at=sandbox.at,
+        mode=mode,
+        customers=len(sandbox.customers),
+        free_slots=sandbox.free_slots,
+        candidates=decide(sandbox, pipeline.settings),
+    )
+
+
+def _start(pipeline: Pipeline, report: SweepReport) -> int:
+    require_switch(pipeline)
+    for tenant in report.selected:
+        submit(pipeline, DeletionRequest(tenant, REQUESTED_BY))
+    return len(report.selected)

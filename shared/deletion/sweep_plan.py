@@ -1,0 +1,221 @@
+"""What a sweep does with each customer of the sandbox, and why. Pure, without I/O."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from datetime import datetime, timedelta
+from enum import StrEnum
+from fnmatch import fnmatchcase
+from typing import Final
+
+from shared.deletion.guards import (
+    Refused,
+    require_other_tenant,
+    require_unlisted,
+    require_unprotected,
+)
+from shared.deletion.records import DeletionRecord, State
+from shared.limits import SANDBOX_CUSTOMERS
+from shared.partner_center.resources import Customer
+from shared.settings import Settings, SweepSettings
+from shared.tenants import TenantId
+
+REQUESTED_BY: Final = "sweep"
+REST: Final = timedelta(days=7)
+_REASON_CHARACTERS: Final = 500
+_DAY: Final = timedelta(days=1)
+
+
+class SweepVerdict(StrEnum):
+    """What a sweep does with a customer; all but `delete` leave it alone."""
+
+    DELETE = "delete"
+    OVER_LIMIT = "over_limit"
+    ENOUGH_FREE = "enough_free"
+    TOO_YOUNG = "too_young"
+    NOT_INCLUDED = "not_included"
+    IN_PROGRESS = "in_progress"
+    STUCK = "stuck"
+    REFUSED = "refused"
+    ABORTED = "aborted"
+    DELETED = "deleted"
+    PROTECTED = "protected"
+
+
+@dataclass(frozen=True, slots=True)
+class Age:
+    """Since when a customer exists as far as is known, and by what; None where it is unknown."""
+
+    basis: str
+    since: datetime | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Candidate:
+    """A customer with the verdict on it and the reason in plain words."""
+
+    tenant: TenantId
+    domain: str
+    company_name: str
+    verdict: SweepVerdict
+    reason: str
+    age_days: float | None
+
+
+@dataclass(frozen=True, slots=True)
+class Sandbox:
+    """All that a sweep decides on: the customers, their deletion records, their ages."""
+
+    customers: Mapping[TenantId, Customer]
+    records: Mapping[TenantId, DeletionRecord]
+    ages: Mapping[TenantId, Age]
+    at: datetime
+
+    @property
+    def free_slots(self) -> int:
+        """How many customers the sandbox could still take."""
+        return max(0, SANDBOX_CUSTOMERS - len(self.customers))
+
+
+@dataclass(frozen=True, slots=True)
+class Finding:
+    """What speaks against the deletion of a customer."""
+
+    verdict: SweepVerdict
+    reason: str
+
+
+_ENDED: Final = {
+    State.DELETED: SweepVerdict.DELETED,
+    State.STUCK: SweepVerdict.STUCK,
+    State.REFUSED: SweepVerdict.REFUSED,
+    State.ABORTED: SweepVerdict.ABORTED,
+}
+# A deleted customer may be listed for a while yet.
+_BEING_FREED: Final = frozenset({SweepVerdict.IN_PROGRESS, SweepVerdict.DELETED})
+
+
+def decide(sandbox: Sandbox, settings: Settings) -> tuple[Candidate, ...]:
+    """Give each customer its verdict, those that qualify first and oldest first.
+
+    A sweep that comes in while another submits its deletions selects the same customers: what
+    is in progress counts towards both limits.
+    """
+    judged = [_judge(tenant, sandbox, settings) for tenant in sandbox.customers]
+    freeing = sum(each.verdict in _BEING_FREED for each in judged)
+    needed = _needed(settings.sweep, sandbox.free_slots + freeing)
+    allowed = _Limit(
+        settings.sweep.max_deletions - _own_in_progress(judged, sandbox),
+        SweepVerdict.OVER_LIMIT,
+        f"SWEEP_MAX_DELETIONS is {settings.sweep.max_deletions}, and older customers come first",
+    )
+    qualified = sorted(
+        (each for each in judged if each.verdict is SweepVerdict.DELETE),
+        key=lambda each: (sandbox.ages[each.tenant].since or sandbox.at, each.tenant),
+    )
+    others = [each for each in judged if each.verdict is not SweepVerdict.DELETE]
+    limits = (needed, allowed) if needed else (allowed,)
+    return (*(_limited(each, rank, limits) for rank, each in enumerate(qualified)), *others)
+
+
+def exclude(
+    customer: Customer, record: DeletionRecord | None, settings: Settings, at: datetime
+) -> Finding | None:
+    """Return what speaks against the deletion, age and limits apart; None where nothing does."""
+    return (
+        _protected(customer, settings)
+        or _remembered(record, at)
+        or _not_included(customer, settings.sweep)
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class _Limit:
+    count: int
+    verdict: SweepVerdict
+    reason: str
+
+
+def _judge(tenant: TenantId, sandbox: Sandbox, settings: Settings) -> Candidate:
+    customer = sandbox.customers[tenant]
+    age = sandbox.ages[tenant]
+    record = sandbox.records.get(tenant)
+    finding = exclude(customer, record, settings, sandbox.at) or _by_age(
+        age, settings.sweep, sandbox.at
+    )
+    return Candidate(
+        tenant=tenant,
+        domain=customer.domain,
+        company_name=customer.company_name,
+        verdict=finding.verdict,
+        reason=finding.reason[:_REASON_CHARACTERS],
+        age_days=None if age.since is None else round((sandbox.at - age.since) / _DAY, 1),
+    )
+
+
+def _protected(customer: Customer, settings: Settings) -> Finding | None:
+    tenant = TenantId(customer.id)
+    try:
+        require_other_tenant(tenant, settings.partner_center.tenant_id)
+        require_unlisted(tenant, settings.protection)
+        require_unprotected(customer, settings.protection)
+    except Refused as refusal:
+        return Finding(SweepVerdict.PROTECTED, refusal.finding)
+    return None
+
+
+def _remembered(record: DeletionRecord | None, at: datetime) -> Finding | None:
+    """Leave alone what is in progress, and for a week what has ended."""
+    if record is None:
+        return None
+    if record.live:
+        reason = f"its deletion is {record.state}, requested {record.requested_at:%Y-%m-%d %H:%M}"
+        return Finding(SweepVerdict.IN_PROGRESS, reason)
+    ended = record.finished_at or record.requested_at
+    if at >= ended + REST:
+        return None
+    reason = f"left alone until {ended + REST:%Y-%m-%d}: its deletion ended as {record.state}"
+    return Finding(_ENDED[record.state], reason + (f", {record.reason}" if record.reason else ""))
+
+
+def _not_included(customer: Customer, sweep: SweepSettings) -> Finding | None:
+    if any(fnmatchcase(customer.domain, pattern) for pattern in sweep.include_domains):
+        return None
+    domain = f"domain {customer.domain}" if customer.domain else "an unknown domain"
+    reason = f"{domain} matches no pattern in SWEEP_INCLUDE_DOMAINS"
+    return Finding(SweepVerdict.NOT_INCLUDED, reason)
+
+
+def _by_age(age: Age, sweep: SweepSettings, at: datetime) -> Finding:
+    if age.since is None:
+        return Finding(SweepVerdict.TOO_YOUNG, f"its age is unknown: {age.basis}")
+    reason = f"{(at - age.since) / _DAY:.1f} days old by {age.basis}"
+    if at - age.since < sweep.min_age:
+        minimum = f"SWEEP_MIN_AGE_DAYS is {sweep.min_age.days}"
+        return Finding(SweepVerdict.TOO_YOUNG, f"{reason}, and {minimum}")
+    return Finding(SweepVerdict.DELETE, reason)
+
+
+def _needed(sweep: SweepSettings, becoming_free: int) -> _Limit | None:
+    if sweep.keep_free_slots is None:
+        return None
+    return _Limit(
+        sweep.keep_free_slots - becoming_free,
+        SweepVerdict.ENOUGH_FREE,
+        f"SWEEP_KEEP_FREE_SLOTS is {sweep.keep_free_slots}, which {becoming_free} slots free or "
+        "being freed and the older customers make up",
+    )
+
+
+def _own_in_progress(judged: list[Candidate], sandbox: Sandbox) -> int:
+    return sum(
+        each.verdict is SweepVerdict.IN_PROGRESS
+        and sandbox.records[each.tenant].requested_by == REQUESTED_BY
+        for each in judged
+    )
+
+
+def _limited(candidate: Candidate, rank: int, limits: tuple[_Limit, ...]) -> Candidate:
+    for limit in limits:
+        if rank >= limit.count:
+            return replace(candidate, verdict=limit.verdict, reason=limit.reason)
+    return candidate
