@@ -2,7 +2,8 @@
 
 from collections.abc import Callable, Mapping
 from dataclasses import replace
-from datetime import timedelta
+from datetime import datetime, timedelta
+from random import Random
 from typing import Any
 
 from azure.functions.queue import QueueMessage
@@ -12,6 +13,8 @@ from azure.storage.queue import QueueServiceClient
 from functions import cancel_orders, check_orders, delete_customer, record_poison
 from local.provision import provision
 from local.simulator import Call, Simulator
+from shared.deletion import pipeline as process
+from shared.deletion.census import Census
 from shared.deletion.names import (
     CUSTOMERS_READY,
     CUSTOMERS_TO_DELETE,
@@ -21,6 +24,7 @@ from shared.deletion.names import (
     QUEUES,
 )
 from shared.deletion.pipeline import Pipeline, build
+from shared.deletion.poison import POISONED_ROW_PREFIX
 from shared.deletion.records import DeletionRecord
 from shared.partner_center.connection import Connection
 from shared.partner_center.credentials import TokenSource
@@ -29,6 +33,7 @@ from shared.settings import Settings, read_settings
 from shared.tenants import TenantId
 
 MAX_DEQUEUE_COUNT = 5
+DOUBLED = 0.4
 UNHURRIED = 600_000
 
 HANDLERS: Mapping[str, Callable[[QueueMessage], None]] = {
@@ -40,6 +45,8 @@ HANDLERS: Mapping[str, Callable[[QueueMessage], None]] = {
     CUSTOMERS_READY + POISON_SUFFIX: record_poison.record_poison_deletes,
 }
 
+BACKWARDS = (*POISON_QUEUES, *reversed(QUEUES))
+
 
 class Bench:
     """Drops messages, delivers them to the handlers, and looks at what came of them."""
@@ -47,9 +54,10 @@ class Bench:
     def __init__(self, simulator: Simulator, storage: str, **settings: str) -> None:
         provision(storage)
         self.simulator = simulator
+        self.pipeline: Pipeline
         self.queues = QueueServiceClient.from_connection_string(storage)
-        environment = {**simulator.environment(), "AzureWebJobsStorage": storage, **settings}
-        self.pipeline = unhurried(read_settings(environment))
+        self._environment = {**simulator.environment(), "AzureWebJobsStorage": storage}
+        self.use(**settings)
         self.errors: list[Exception] = []
 
     def drop(self, text: str, queue: str = CUSTOMERS_TO_DELETE) -> None:
@@ -66,6 +74,14 @@ class Bench:
         HANDLERS[queue](delivered(message))
         self.queues.get_queue_client(queue).delete_message(message)
 
+    def redeliver(self, queue: str, message: StoredMessage) -> None:
+        """Hand a message to its function again, as after a lost lease."""
+        HANDLERS[queue](delivered(message))
+
+    def forget(self, queue: str, message: StoredMessage) -> None:
+        """Take a message off its queue."""
+        self.queues.get_queue_client(queue).delete_message(message)
+
     def run(self, tenant: str) -> DeletionRecord:
         """Drop a tenant ID, let everything happen, and return the record."""
         self.drop(tenant)
@@ -75,17 +91,32 @@ class Bench:
     def pump(self, passes: int = 60, advance_seconds: float = 30) -> int:
         """Deliver what is visible until nothing is, with the host's retries and poison queues.
 
-        Each pass handles what is there when it comes to a queue; then the simulator's clock moves
-        on. Returns how many messages were delivered.
+        A pass takes each deletion one step on; then the simulator's clock moves on. Returns how
+        many messages were delivered.
         """
         count = 0
         for _ in range(passes):
-            delivered_now = sum(self._empty(queue) for queue in (*QUEUES, *POISON_QUEUES))
+            delivered_now = sum(self._empty(queue) for queue in BACKWARDS)
             if not delivered_now:
                 break
             count += delivered_now
             self.simulator.advance(advance_seconds)
         return count
+
+    def pump_wildly(self, chance: Random) -> None:
+        """Deliver messages in any order, some of them twice, until none is left."""
+        kept: list[tuple[str, StoredMessage]] = []
+        for _ in range(400):
+            queues = [*QUEUES, *POISON_QUEUES]
+            kept += [(q, m) for q in queues for m in iter(lambda q=q: self.take(q), None)]  # type: ignore[misc]
+            if not kept:
+                return
+            queue, message = kept.pop(chance.randrange(len(kept)))
+            self.deliver(queue, message)
+            if chance.random() < DOUBLED:
+                self.redeliver(queue, message)
+            self.simulator.advance(5)
+        raise AssertionError(kept)
 
     def record(self, tenant: str) -> DeletionRecord:
         """Return the record of a customer, which must exist."""
@@ -93,10 +124,42 @@ class Bench:
         assert record is not None, f"no record of {tenant}"
         return record
 
+    def move_clock_to(self, moment: datetime) -> None:
+        """Let the app believe that it is this moment."""
+        self.put(replace(self.pipeline, now=lambda: moment))
+
+    def pause(self) -> None:
+        """Let every later drop be later than all that has ended."""
+        for record in self.pipeline.records.all():
+            if record.finished_at:
+                earlier = record.finished_at - timedelta(hours=1)
+                self.pipeline.records.replace(replace(record, finished_at=earlier))
+
+    def forget_census(self) -> None:
+        """Let the app list the customers again."""
+        self.put(replace(self.pipeline, census=Census()))
+
+    def use(self, **environment: str) -> None:
+        """Give the handlers a pipeline of other settings on the same storage."""
+        self.put(unhurried(read_settings({**self._environment, **environment})))
+
+    def put(self, pipeline: Pipeline) -> None:
+        """Give the handlers this pipeline."""
+        self.pipeline = pipeline
+        process._built[:] = [pipeline]
+
     def waiting(self, queue: str) -> int:
         """Return how many messages a queue holds, the invisible ones too."""
         properties = self.queues.get_queue_client(queue).get_queue_properties()
         return properties.approximate_message_count or 0
+
+    def poisoned(self) -> list[dict[str, Any]]:
+        """Return what was written down from the poison queues."""
+        return [
+            dict(row)
+            for row in self.pipeline.sandbox.list_entities()
+            if row["RowKey"].startswith(POISONED_ROW_PREFIX)
+        ]
 
     def calls(self, method: str = "", part: str = "") -> list[Call]:
         """Return the calls to Partner Center with this method and this part in the path."""

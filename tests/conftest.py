@@ -50,6 +50,5 @@ def simulator(running_simulator: Simulator, monkeypatch: pytest.MonkeyPatch) -> 
 @pytest.fixture
 def bench(simulator: Simulator, storage: str, monkeypatch: pytest.MonkeyPatch) -> Bench:
     """Give a workbench whose pipeline the handlers use."""
-    bench = Bench(simulator, storage)
-    monkeypatch.setattr("shared.deletion.pipeline._built", [bench.pipeline])
-    return bench
+    monkeypatch.setattr("shared.deletion.pipeline._built", [])
+    return Bench(simulator, storage)

@@ -24,7 +24,7 @@ def admit_request(
         if record is None or claim is Claim.START:
             record = new_record(pipeline, request, record)
         try:
-            mine = write(pipeline, claimed(record, record.generation, message_id))
+            mine = write(pipeline, claimed(record, record.generation, message_id, pipeline.now()))
         except (RecordExists, RecordChanged):
             continue
         emit(
@@ -46,7 +46,9 @@ def admit_step(pipeline: Pipeline, message: StepMessage, message_id: str) -> Del
             emit(event, tenant=message.tenant, generation=message.generation, message=message_id)
             return None
         try:
-            mine = pipeline.records.replace(claimed(record, message.generation, message_id))
+            mine = pipeline.records.replace(
+                claimed(record, message.generation, message_id, pipeline.now())
+            )
         except RecordChanged:
             continue
         return in_hand(pipeline, mine)

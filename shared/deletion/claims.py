@@ -71,10 +71,17 @@ def started(
     )
 
 
-def claimed(record: DeletionRecord, generation: int, message_id: str) -> DeletionRecord:
-    """Return the record as the message with this ID works on it."""
+def claimed(
+    record: DeletionRecord, generation: int, message_id: str, now: datetime
+) -> DeletionRecord:
+    """Return the record as the message with this ID works on it.
+
+    Its check is due now: where nothing follows, redrive takes the message for lost.
+    """
     state = State.CANCELLING if record.state is State.REQUESTED else record.state
-    return replace(record, generation=generation, claimed_by=message_id, state=state)
+    return replace(
+        record, generation=generation, claimed_by=message_id, state=state, next_check_at=now
+    )
 
 
 def step_message(record: DeletionRecord) -> StepMessage:

@@ -29,5 +29,9 @@ class Queues:
         """Send plain text at once, such as a message for a poison queue."""
         self._client(queue).send_message(text, time_to_live=_NEVER_EXPIRES)
 
+    def depth(self, queue: str) -> int:
+        """Return about how many messages a queue holds, the invisible ones too."""
+        return self._client(queue).get_queue_properties().approximate_message_count or 0
+
     def _client(self, queue: str) -> QueueClient:
         return self._service.get_queue_client(queue)

@@ -117,11 +117,19 @@ class Records:
                 match_condition=MatchConditions.IfNotModified,
             )
         except (ResourceModifiedError, ResourceNotFoundError) as error:
-            message = (
-                f"The deletion record of customer {record.tenant} was changed by somebody else"
-            )
-            raise RecordChanged(message) from error
+            raise _changed(record) from error
         return replace(record, etag=answer["etag"])
+
+    def remove(self, record: DeletionRecord) -> None:
+        """Remove a record that was read before; raises RecordChanged where it is another now."""
+        try:
+            self._table.delete_entity(
+                self._entity(record),
+                etag=record.etag,
+                match_condition=MatchConditions.IfNotModified,
+            )
+        except ResourceModifiedError as error:
+            raise _changed(record) from error
 
     def all(self) -> Iterator[DeletionRecord]:
         """Yield every record of the partner account."""
@@ -167,6 +175,11 @@ class Records:
             "state": record.state.value,
             **{name: moment.isoformat() for name, moment in moments.items() if moment},
         }
+
+
+def _changed(record: DeletionRecord) -> RecordChanged:
+    message = f"The deletion record of customer {record.tenant} was changed by somebody else"
+    return RecordChanged(message)
 
 
 def _record(entity: TableEntity) -> DeletionRecord:

@@ -7,7 +7,7 @@ from urllib.parse import quote
 from shared.partner_center import resources
 from shared.partner_center.connection import Answer, Connection
 from shared.partner_center.errors import (
-    AppOnlyRefused,
+    AccessDenied,
     NotFound,
     Throttled,
     UnexpectedAnswer,
@@ -71,17 +71,17 @@ class PartnerCenter:
         return [resources.subscription(item) for item in self._pages(path)]
 
     def entitlements(self, customer_id: str) -> list[Entitlement]:
-        """Return all entitlements, included ones too; none where App+User is needed.
+        """Return all entitlements, included ones too; none where the credential may not read them.
 
         Microsoft's page "Get a collection of entitlements" names App+User only. A refusal is
         remembered for the life of the process.
         """
-        if self._connection.app_only_refused:
+        if self._connection.entitlements_refused:
             return []
         try:
             items = list(self._pages(f"{_customer(customer_id)}/entitlements"))
-        except AppOnlyRefused:
-            self._connection.app_only_refused = True
+        except AccessDenied:
+            self._connection.entitlements_refused = True
             return []
         return [found for item in items for found in resources.entitlements(item)]
 

@@ -81,7 +81,7 @@ class Connection:
         sleep: Callable[[float], None] = time.sleep,
     ) -> None:
         self.tokens = tokens
-        self.app_only_refused = False
+        self.entitlements_refused = False
         self._base = f"{base_url}/v1/"
         self._auth = _Bearer(tokens)
         self._pace = pace

@@ -56,12 +56,9 @@ class TokenSource:
         """Return a valid access token; raises SignInFailed or NoAnswer."""
         try:
             return self._current().get_token(self._settings.endpoints.scope).token
-        except ClientAuthenticationError as error:
-            message = f"{self._who()} was refused at {self._where()}: {error.message}"
-            raise SignInFailed(message) from error
         except AzureError as error:
             message = f"{self._who()} could not sign in at {self._where()}: {error.message}"
-            raise NoAnswer(message) from error
+            raise (SignInFailed if _refused(error) else NoAnswer)(message) from error
 
     def tenant(self) -> str:
         """Return the tenant that the access token was issued in, in lower case."""
@@ -83,6 +80,11 @@ class TokenSource:
 
     def _where(self) -> str:
         return f"{self._settings.endpoints.authority}/{self._settings.tenant_id}"
+
+
+def _refused(error: AzureError) -> bool:
+    """Tell a refusal from an outage, which azure-identity wraps in the same type."""
+    return isinstance(error, ClientAuthenticationError) and error.__cause__ is None
 
 
 def tenant_of(token: str) -> str:

@@ -8,7 +8,6 @@ PartnerCenterError
 └── ErrorAnswer               Partner Center said no
     ├── NotASandbox           the account is not an integration sandbox
     ├── AccessDenied          the credential lacks a right
-    │   └── AppOnlyRefused    the resource wants App+User
     ├── NotFound              the customer, order or subscription does not exist
     ├── NoRelationship        the customer belongs to somebody else
     ├── Busy                  something is in progress: the same call succeeds later
@@ -84,10 +83,6 @@ class AccessDenied(ErrorAnswer):
     """The credential is not accepted or lacks a right."""
 
 
-class AppOnlyRefused(AccessDenied):
-    """The resource is for App+User credentials only."""
-
-
 class NotFound(ErrorAnswer):
     """The customer, order or subscription does not exist."""
 
@@ -147,7 +142,6 @@ _BY_CODE: Final[dict[str, type[ErrorAnswer]]] = {
     "2011": AlreadyDeleted,
     "800081": NotActivated,
     "900115": AzureSubscriptionsActive,
-    "900329": AppOnlyRefused,
 }
 
 _BY_STATUS: Final[dict[int, type[ErrorAnswer]]] = {

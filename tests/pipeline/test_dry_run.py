@@ -1,0 +1,62 @@
+"""A dry run tells what a deletion would do and changes nothing."""
+
+import json
+
+import pytest
+
+from local.simulator import Customer, ProductKind, Simulator
+from shared.tenants import TenantId
+from tests.bench import Bench
+
+
+@pytest.fixture
+def customer(simulator: Simulator) -> Customer:
+    customer = simulator.sandbox.add_customer("tipdemo001.onmicrosoft.com")
+    for kind in (ProductKind.PERPETUAL_SOFTWARE, ProductKind.NCE_LICENCES):
+        customer.add_order(kind)
+    customer.add_order(ProductKind.RESERVED_INSTANCE, age_days=61)
+    return customer
+
+
+def test_it_logs_each_purchase_and_writes_nothing(
+    bench: Bench, customer: Customer, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level("INFO", logger="tipsweep")
+    bench.drop(json.dumps({"tenantId": customer.tenant_id, "dryRun": True}))
+
+    bench.pump()
+
+    lines = [record.getMessage() for record in caplog.records]
+    actions = [line for line in lines if line.startswith("dry_run_action ")]
+    assert len(actions) == 4
+    assert sum("move=cancel_order" in line for line in actions) == 1
+    assert sum("move=delete_subscription" in line for line in actions) == 1
+    assert any("older than 60 days" in line for line in actions)
+    assert lines[-1].startswith("dry_run_finished ")
+    assert not bench.writes()
+    assert bench.pipeline.records.get(TenantId(customer.tenant_id)) is None
+
+
+def test_it_says_why_it_would_be_refused(
+    bench: Bench, customer: Customer, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level("INFO", logger="tipsweep")
+    bench.use(PROTECTED_TENANTS=customer.tenant_id)
+    bench.drop(json.dumps({"tenantId": customer.tenant_id, "dryRun": True}))
+
+    bench.pump()
+
+    assert "dry_run_finished" in caplog.text
+    assert "PROTECTED_TENANTS" in caplog.text
+    assert not bench.writes()
+
+
+def test_it_leaves_a_deletion_in_progress_alone(bench: Bench, customer: Customer) -> None:
+    bench.drop(customer.tenant_id)
+    bench.pump(passes=1)
+    before = bench.record(customer.tenant_id)
+
+    bench.drop(json.dumps({"tenantId": customer.tenant_id, "dryRun": True}))
+    bench.pump(passes=1)
+
+    assert bench.record(customer.tenant_id).correlation_id == before.correlation_id

@@ -1,0 +1,279 @@
+"""Doubled, reordered and repeated messages, and crashes between two calls."""
+
+import random
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
+from typing import Any
+
+import pytest
+from azure.storage.queue import QueueMessage as StoredMessage
+
+from local.simulator import Customer, Fault, ProductKind, Simulator
+from shared.deletion.intake import submit
+from shared.deletion.messages import DeletionRequest, StepMessage
+from shared.deletion.names import CUSTOMERS_READY, CUSTOMERS_TO_DELETE, ORDERS_TO_CHECK, QUEUES
+from shared.deletion.records import State
+from shared.tenants import TenantId
+from tests.bench import Bench
+
+
+class Crash(BaseException):
+    """The process dies here."""
+
+
+@pytest.fixture
+def customer(simulator: Simulator) -> Customer:
+    customer = simulator.sandbox.add_customer("tipdemo001.onmicrosoft.com")
+    for _ in range(3):
+        customer.add_order(ProductKind.PERPETUAL_SOFTWARE, cancel_after_seconds=5)
+    return customer
+
+
+def taken(bench: Bench, queue: str) -> StoredMessage:
+    message = bench.take(queue)
+    assert message is not None, f"nothing on {queue}"
+    return message
+
+
+def walk(bench: Bench, customer: Customer) -> Iterator[tuple[str, StoredMessage]]:
+    """Yield the three messages of a deletion, each when it is due."""
+    bench.drop(customer.tenant_id)
+    for queue in QUEUES:
+        yield queue, taken(bench, queue)
+        bench.simulator.advance(10)
+
+
+def test_ten_drops_at_once_lead_to_one_deletion(bench: Bench, customer: Customer) -> None:
+    for _ in range(10):
+        bench.drop(customer.tenant_id)
+    messages = [taken(bench, CUSTOMERS_TO_DELETE) for _ in range(10)]
+
+    with ThreadPoolExecutor(10) as pool:
+        list(pool.map(lambda message: bench.deliver(CUSTOMERS_TO_DELETE, message), messages))
+    bench.pump()
+
+    assert bench.record(customer.tenant_id).state is State.DELETED
+    assert len(bench.calls("PATCH")) == 3
+    assert len(bench.calls("DELETE")) == 1
+
+
+def test_a_drop_that_waited_while_the_deletion_ran_starts_no_second_one(
+    bench: Bench, customer: Customer
+) -> None:
+    bench.drop(customer.tenant_id)
+    bench.drop(customer.tenant_id)
+    first, late = taken(bench, CUSTOMERS_TO_DELETE), taken(bench, CUSTOMERS_TO_DELETE)
+    bench.deliver(CUSTOMERS_TO_DELETE, first)
+    bench.pump()
+    before = bench.record(customer.tenant_id)
+
+    bench.deliver(CUSTOMERS_TO_DELETE, late)
+    bench.pump()
+
+    assert bench.record(customer.tenant_id) == before
+    assert before.state is State.DELETED
+
+
+def test_a_drop_after_the_end_starts_anew_and_finds_the_customer_gone(
+    bench: Bench, customer: Customer
+) -> None:
+    first = bench.run(customer.tenant_id)
+    bench.forget_census()
+    bench.pause()
+
+    second = bench.run(customer.tenant_id)
+
+    assert second.state is State.DELETED
+    assert second.correlation_id != first.correlation_id
+    assert second.generation > first.generation
+    assert len(bench.calls("DELETE")) == 1
+
+
+def test_a_stuck_customer_can_be_dropped_again(
+    bench: Bench, simulator: Simulator, customer: Customer
+) -> None:
+    body = {"code": 800061, "description": "Order cannot be canceled."}
+    simulator.add_fault(Fault(method="PATCH", status=400, body=body, times=None))
+    assert bench.run(customer.tenant_id).state is State.STUCK
+    simulator.clear_faults()
+
+    bench.pause()
+
+    assert bench.run(customer.tenant_id).state is State.DELETED
+
+
+@pytest.mark.parametrize("queue", [CUSTOMERS_TO_DELETE, ORDERS_TO_CHECK, CUSTOMERS_READY])
+def test_a_message_delivered_twice_does_no_harm(
+    bench: Bench, customer: Customer, queue: str
+) -> None:
+    for source, message in walk(bench, customer):
+        bench.deliver(source, message)
+        if source == queue:
+            bench.redeliver(source, message)
+    bench.pump()
+
+    assert bench.record(customer.tenant_id).state is State.DELETED
+    assert [call.status for call in bench.calls("DELETE")] == [204]
+    assert len(bench.calls("PATCH")) == 3
+
+
+@pytest.mark.parametrize("queue", [ORDERS_TO_CHECK, CUSTOMERS_READY])
+def test_the_double_of_a_message_is_dropped(bench: Bench, customer: Customer, queue: str) -> None:
+    """As after a crash between sending the next message and raising the generation."""
+    for source, message in walk(bench, customer):
+        if source == queue:
+            bench.drop(str(message.content), queue)
+        bench.deliver(source, message)
+    bench.pump()
+
+    assert bench.record(customer.tenant_id).state is State.DELETED
+    assert [call.status for call in bench.calls("DELETE")] == [204]
+
+
+@pytest.mark.parametrize(
+    ("queue", "writes"),
+    [
+        (CUSTOMERS_TO_DELETE, 0),
+        (ORDERS_TO_CHECK, 0),
+        (ORDERS_TO_CHECK, 1),
+        (CUSTOMERS_READY, 0),
+        (CUSTOMERS_READY, 1),
+        (CUSTOMERS_READY, 2),
+    ],
+)
+def test_a_crash_at_any_write_of_the_record_loses_nothing(
+    bench: Bench, customer: Customer, monkeypatch: pytest.MonkeyPatch, queue: str, writes: int
+) -> None:
+    """The message comes back after its lease, with the same ID."""
+    for source, message in walk(bench, customer):
+        if source == queue:
+            with monkeypatch.context() as patch:
+                die_after(patch, bench.pipeline.records, "replace", writes)
+                with pytest.raises(Crash):
+                    bench.deliver(source, message)
+        bench.deliver(source, message)
+    bench.pump()
+
+    assert bench.record(customer.tenant_id).state is State.DELETED
+    assert customer.deleted
+    assert {call.status for call in bench.calls("DELETE")} <= {204, 404}
+
+
+@pytest.mark.parametrize("queue", [CUSTOMERS_TO_DELETE, ORDERS_TO_CHECK])
+def test_a_crash_before_the_next_message_is_sent_loses_nothing(
+    bench: Bench, customer: Customer, monkeypatch: pytest.MonkeyPatch, queue: str
+) -> None:
+    for source, message in walk(bench, customer):
+        if source == queue:
+            with monkeypatch.context() as patch:
+                die_after(patch, bench.pipeline.queues, "send_step", 0)
+                with pytest.raises(Crash):
+                    bench.deliver(source, message)
+        bench.deliver(source, message)
+
+    assert bench.record(customer.tenant_id).state is State.DELETED
+
+
+def die_after(patch: pytest.MonkeyPatch, subject: object, method: str, calls: int) -> None:
+    """Let the process die instead of the call after this many."""
+    original = getattr(subject, method)
+    count = iter(range(100))
+
+    def call_or_die(*arguments: Any) -> Any:
+        if next(count) >= calls:
+            raise Crash
+        return original(*arguments)
+
+    patch.setattr(subject, method, call_or_die)
+
+
+def test_a_late_message_of_a_lower_generation_is_dropped(bench: Bench, customer: Customer) -> None:
+    bench.drop(customer.tenant_id)
+    bench.deliver(CUSTOMERS_TO_DELETE, taken(bench, CUSTOMERS_TO_DELETE))
+    record = bench.record(customer.tenant_id)
+    old = StepMessage(record.tenant, record.generation - 1, record.correlation_id)
+    calls = len(bench.calls())
+
+    bench.drop(old.to_json(), CUSTOMERS_READY)
+    bench.deliver(CUSTOMERS_READY, taken(bench, CUSTOMERS_READY))
+
+    assert len(bench.calls()) == calls
+    assert bench.record(customer.tenant_id) == record
+
+
+def test_a_message_without_a_record_is_dropped(bench: Bench, customer: Customer) -> None:
+    stray = StepMessage(TenantId(customer.tenant_id), 3, "c")
+    bench.drop(stray.to_json(), CUSTOMERS_READY)
+
+    bench.pump()
+
+    assert not bench.simulator.calls
+    assert bench.pipeline.records.get(TenantId(customer.tenant_id)) is None
+
+
+def test_a_ready_message_too_early_sends_no_second_delete_and_loses_nothing(
+    bench: Bench, customer: Customer
+) -> None:
+    """A DELETE that comes before the orders are cancelled is refused and the check goes on."""
+    bench.drop(customer.tenant_id)
+    bench.deliver(CUSTOMERS_TO_DELETE, taken(bench, CUSTOMERS_TO_DELETE))
+    check = taken(bench, ORDERS_TO_CHECK)
+    bench.drop(str(check.content), CUSTOMERS_READY)
+    bench.forget(ORDERS_TO_CHECK, check)
+
+    bench.pump()
+
+    assert bench.record(customer.tenant_id).state is State.DELETED
+
+
+@pytest.mark.parametrize("seed", range(8))
+def test_any_order_and_doubling_of_messages_ends_in_one_deletion(
+    bench: Bench, simulator: Simulator, seed: int
+) -> None:
+    chance = random.Random(seed)  # noqa: S311 - picks an order, keeps no secret
+    customers = [simulator.sandbox.add_customer(f"c{n}.onmicrosoft.com") for n in range(3)]
+    for customer in customers:
+        for _ in range(chance.randint(0, 3)):
+            customer.add_order(
+                chance.choice(list(ProductKind)[:-1]), cancel_after_polls=chance.randint(0, 2)
+            )
+        for _ in range(chance.randint(1, 3)):
+            bench.drop(customer.tenant_id)
+
+    bench.pump_wildly(chance)
+
+    assert all(customer.deleted for customer in customers)
+    deletes = [call for call in bench.calls("DELETE") if call.status == 204]
+    assert len(deletes) == len(customers)
+    assert {bench.record(c.tenant_id).state for c in customers} == {State.DELETED}
+    assert not bench.errors
+
+
+def test_an_abort_between_two_steps_stops_the_deletion(bench: Bench, customer: Customer) -> None:
+    bench.drop(customer.tenant_id)
+    bench.deliver(CUSTOMERS_TO_DELETE, taken(bench, CUSTOMERS_TO_DELETE))
+    record = bench.record(customer.tenant_id)
+    bench.pipeline.records.replace(replace(record, state=State.ABORTED))
+
+    bench.pump()
+
+    assert not bench.calls("DELETE")
+    assert bench.record(customer.tenant_id).state is State.ABORTED
+
+
+def test_a_submitted_request_runs_and_a_second_one_joins_it(
+    bench: Bench, customer: Customer
+) -> None:
+    request = DeletionRequest(TenantId(customer.tenant_id), "logic app")
+
+    first = submit(bench.pipeline, request)
+    second = submit(bench.pipeline, request)
+    bench.pump()
+
+    assert first == second
+    assert first.state is State.REQUESTED
+    record = bench.record(customer.tenant_id)
+    assert record.state is State.DELETED
+    assert record.requested_by == "logic app"
+    assert len(bench.calls("DELETE")) == 1

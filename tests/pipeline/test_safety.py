@@ -1,0 +1,258 @@
+"""Each row of the safety rules: what is refused, and that not one write was sent."""
+
+from dataclasses import replace
+from typing import Any
+
+import pytest
+
+from local.simulator import Behaviour, Customer, Fault, ProductKind, Simulator
+from local.simulator.behaviour import ProductionDelete
+from shared.deletion.names import ORDERS_TO_CHECK
+from shared.deletion.records import State
+from shared.tenants import TenantId
+from tests.bench import Bench
+
+OTHER_TENANT = TenantId("99999999-0000-4000-8000-000000000001")
+
+
+@pytest.fixture
+def customer(simulator: Simulator) -> Customer:
+    customer = simulator.sandbox.add_customer("tipdemo001.onmicrosoft.com")
+    customer.add_order(ProductKind.PERPETUAL_SOFTWARE)
+    return customer
+
+
+@pytest.mark.parametrize(
+    ("environment", "finding"),
+    [
+        ({"SANDBOX_TENANT_CONFIRMATION": OTHER_TENANT}, "SANDBOX_TENANT_CONFIRMATION"),
+        ({"PROTECTED_DOMAINS": "keep-*; tipdemo*"}, "matches tipdemo*"),
+    ],
+)
+def test_a_rule_of_the_settings_refuses(
+    bench: Bench,
+    customer: Customer,
+    environment: dict[str, str],
+    finding: str,
+) -> None:
+    bench.use(**environment)
+
+    record = bench.run(customer.tenant_id)
+
+    assert record.state is State.REFUSED
+    assert finding in record.reason
+    assert record.remedy
+    assert not bench.writes()
+
+
+def test_a_protected_tenant_is_refused_without_a_call(bench: Bench, customer: Customer) -> None:
+    protected = "{" + customer.tenant_id.upper() + "}"
+    bench.use(PROTECTED_TENANTS=f"{OTHER_TENANT},{protected}")
+
+    record = bench.run(customer.tenant_id)
+
+    assert record.state is State.REFUSED
+    assert "PROTECTED_TENANTS" in record.reason
+    assert not bench.simulator.calls
+
+
+def test_a_customer_without_domain_is_refused_while_patterns_protect(
+    bench: Bench, simulator: Simulator
+) -> None:
+    customer = simulator.sandbox.add_customer("", company_name="Nameless")
+    bench.use(PROTECTED_DOMAINS="keep-*")
+
+    assert bench.run(customer.tenant_id).state is State.REFUSED
+    assert not bench.writes()
+
+
+def test_a_token_of_another_tenant_is_refused(bench: Bench, customer: Customer) -> None:
+    partner = bench.pipeline.settings.partner_center
+    moved = replace(
+        bench.pipeline.settings,
+        partner_center=replace(partner, tenant_id=OTHER_TENANT),
+        sandbox_tenant_confirmation=OTHER_TENANT,
+    )
+    bench.put(replace(bench.pipeline, settings=moved))
+
+    record = bench.run(customer.tenant_id)
+
+    assert record.state is State.REFUSED
+    assert bench.simulator.sandbox.tenant_id in record.reason
+    assert not bench.calls()
+
+
+def test_production_credentials_send_not_one_write(bench: Bench, simulator: Simulator) -> None:
+    """Even when the production tenant has been confirmed by mistake."""
+    simulator.reset("production")
+    victim = simulator.production.customers[0]
+    environment = simulator.environment(simulator.production)
+    bench.use(**environment)
+
+    record = bench.run(victim.tenant_id)
+
+    assert record.state is State.REFUSED
+    assert "more than 75 customers" in record.reason
+    assert not bench.writes()
+
+
+@pytest.mark.parametrize(
+    ("orders", "quantity", "finding"),
+    [(6, 1, "6 active subscriptions"), (1, 26, "26 licences")],
+)
+def test_a_customer_past_the_sandbox_limits_is_refused(
+    bench: Bench, simulator: Simulator, orders: int, quantity: int, finding: str
+) -> None:
+    customer = simulator.sandbox.add_customer("big.onmicrosoft.com")
+    for _ in range(orders):
+        customer.add_order(ProductKind.NCE_LICENCES, quantity=quantity)
+
+    record = bench.run(customer.tenant_id)
+
+    assert record.state is State.REFUSED
+    assert finding in record.reason
+    assert not bench.writes()
+
+
+@pytest.mark.parametrize(("customers", "state"), [(75, State.DELETED), (76, State.REFUSED)])
+def test_75_customers_are_a_sandbox_and_76_are_not(
+    bench: Bench, customer: Customer, customers: int, state: State
+) -> None:
+    for number in range(customers - 1):
+        bench.simulator.sandbox.add_customer(f"other{number}.onmicrosoft.com")
+
+    assert bench.run(customer.tenant_id).state is state
+
+
+def test_a_small_production_account_trips_the_switch_at_its_first_refusal(
+    bench: Bench, simulator: Simulator
+) -> None:
+    first, second = (simulator.production.add_customer(f"c{n}.example") for n in range(2))
+    for customer in (first, second):
+        customer.add_order(ProductKind.RESERVED_INSTANCE)
+    bench.use(**simulator.environment(simulator.production))
+
+    bench.drop(first.tenant_id)
+    bench.drop(second.tenant_id)
+    bench.pump(passes=3)
+
+    assert [call.code for call in bench.writes()] == [800019]
+    assert bench.pipeline.switch.read().tripped
+    assert bench.record(first.tenant_id).state is State.REFUSED
+    assert bench.record(second.tenant_id).live
+
+
+@pytest.mark.parametrize("answer", list(ProductionDelete)[:1])
+def test_a_delete_that_this_environment_does_not_know_trips_the_switch(
+    bench: Bench,
+    simulator: Simulator,
+    answer: ProductionDelete,
+) -> None:
+    simulator.behaviour = Behaviour(production_delete=answer)
+    customer = simulator.production.add_customer("c.example")
+    bench.use(**simulator.environment(simulator.production))
+
+    assert bench.run(customer.tenant_id).state is State.REFUSED
+    assert bench.pipeline.switch.read().tripped
+
+
+@pytest.mark.parametrize(
+    ("status", "body"),
+    [(403, {"code": 800019, "description": "x"}), (401, {"code": "6002", "description": "x"})],
+)
+def test_partner_centers_alarm_trips_the_switch_from_any_call(
+    bench: Bench, simulator: Simulator, customer: Customer, status: int, body: dict[str, Any]
+) -> None:
+    simulator.add_fault(Fault(method="GET", path="*/orders", status=status, body=body))
+
+    record = bench.run(customer.tenant_id)
+
+    state = bench.pipeline.switch.read()
+    assert record.state is State.REFUSED
+    assert state.tripped
+    assert state.by == "tipsweep"
+    assert not bench.writes()
+
+
+def test_a_tripped_switch_parks_deletions_until_a_person_resets_it(
+    bench: Bench, customer: Customer
+) -> None:
+    bench.pipeline.switch.trip("alice", "looks odd")
+    bench.drop(customer.tenant_id)
+    bench.pump(passes=3)
+    parked = bench.record(customer.tenant_id)
+    assert parked.live
+    assert "looks odd" in parked.reason
+    assert bench.waiting(ORDERS_TO_CHECK) == 1
+    assert not bench.simulator.calls
+
+    bench.pipeline.switch.reset("alice", "was nothing")
+    bench.pump()
+
+    assert bench.record(customer.tenant_id).state is State.DELETED
+
+
+def test_a_switch_tripped_before_the_delete_holds_it_back(bench: Bench, customer: Customer) -> None:
+    bench.drop(customer.tenant_id)
+    message = bench.take("customers-to-delete")
+    assert message is not None
+    bench.deliver("customers-to-delete", message)
+    bench.pipeline.switch.trip("alice", "stop")
+
+    bench.pump(passes=3)
+
+    assert not bench.calls("DELETE")
+    assert bench.record(customer.tenant_id).live
+
+
+def test_a_switch_tripped_by_another_message_stops_the_remaining_writes(
+    bench: Bench, customer: Customer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    customer.add_order(ProductKind.PERPETUAL_SOFTWARE)
+    switch = bench.pipeline.switch
+    answers = iter([False, True])
+    monkeypatch.setattr(switch, "seen_tripped", lambda: next(answers, True))
+
+    bench.drop(customer.tenant_id)
+    bench.pump(passes=1)
+
+    assert len(bench.writes()) == 1
+
+
+def test_the_partners_own_tenant_is_refused(bench: Bench) -> None:
+    record = bench.run(bench.simulator.sandbox.tenant_id)
+
+    assert record.state is State.REFUSED
+    assert "own tenant" in record.reason
+    assert not bench.simulator.calls
+
+
+def test_a_customer_of_somebody_else_is_refused(bench: Bench, simulator: Simulator) -> None:
+    foreign = simulator.production.add_customer("foreign.example")
+
+    record = bench.run(foreign.tenant_id)
+
+    assert record.state is State.REFUSED
+    assert "no customer of this partner" in record.reason
+    assert not bench.writes()
+
+
+@pytest.mark.parametrize("tenant", [OTHER_TENANT])
+def test_an_unknown_tenant_is_refused(bench: Bench, tenant: str) -> None:
+    record = bench.run(tenant)
+
+    assert record.state is State.REFUSED
+    assert "no customer of this partner" in record.reason
+
+
+def test_next_links_to_another_host_are_not_followed(
+    bench: Bench, simulator: Simulator, customer: Customer
+) -> None:
+    simulator.sandbox.add_customer("other.onmicrosoft.com")
+    simulator.behaviour = Behaviour(customers_page_size=1, next_link_host="https://evil.example")
+
+    bench.run(customer.tenant_id)
+
+    assert "evil.example" in str(bench.errors[0])
+    assert bench.record(customer.tenant_id).state is State.STUCK
+    assert not bench.writes()

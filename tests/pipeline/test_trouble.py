@@ -1,0 +1,246 @@
+"""Throttling, failures and lost answers: a deletion waits, goes on, or says why it ended."""
+
+from datetime import timedelta
+from typing import Any
+
+import pytest
+
+from local.simulator import Behaviour, Customer, Fault, ProductKind, Simulator
+from local.simulator.behaviour import BlockedDelete, ErrorBody, UnknownDelete
+from shared.deletion.names import CUSTOMERS_READY, CUSTOMERS_TO_DELETE, ORDERS_TO_CHECK
+from shared.deletion.records import State
+from tests.bench import Bench
+
+
+@pytest.fixture
+def customer(simulator: Simulator) -> Customer:
+    customer = simulator.sandbox.add_customer("tipdemo001.onmicrosoft.com")
+    customer.add_order(ProductKind.PERPETUAL_SOFTWARE)
+    return customer
+
+
+@pytest.mark.parametrize("call", [("GET", "*/orders"), ("PATCH", "*"), ("GET", "*/customers")])
+def test_a_429_puts_the_message_back_with_its_delay(
+    bench: Bench, simulator: Simulator, customer: Customer, call: tuple[str, str]
+) -> None:
+    method, path = call
+    headers = {"Retry-After": "42"}
+    simulator.add_fault(Fault(method=method, path=path, status=429, headers=headers))
+    bench.drop(customer.tenant_id)
+
+    assert bench.pump() == 1
+
+    record = bench.record(customer.tenant_id)
+    assert record.live
+    assert not bench.errors
+    assert bench.waiting(ORDERS_TO_CHECK) == 1
+    assert record.next_check_at is not None
+    wait = record.next_check_at - bench.pipeline.now()
+    assert timedelta(seconds=40) < wait < timedelta(seconds=54)
+
+
+def test_a_throttled_delete_counts_as_not_sent(
+    bench: Bench, simulator: Simulator, customer: Customer
+) -> None:
+    headers = {"Retry-After": "0"}
+    simulator.add_fault(Fault(method="DELETE", status=429, headers=headers, times=1))
+
+    bench.drop(customer.tenant_id)
+    bench.pump(passes=1)
+
+    assert bench.record(customer.tenant_id).state is State.CHECKING
+    assert bench.waiting(CUSTOMERS_READY) == 1
+
+
+@pytest.mark.parametrize(
+    "fault",
+    [
+        Fault(method="GET", path="*/orders", status=503, times=3),
+        Fault(method="PATCH", status=500, body={"code": 800003, "description": "x"}),
+        Fault(method="PATCH", drop=True, times=2),
+        Fault(method="PATCH", performed=True, drop=True, times=2),
+        Fault(method="DELETE", drop=True, times=2),
+        Fault(method="DELETE", performed=True, drop=True, times=2),
+        Fault(method="DELETE", performed=True, status=504, times=3),
+        Fault(method="PATCH", status=409, body={"code": 800060, "description": "x"}),
+        Fault(method="PATCH", status=412),
+        Fault(path="*/token", drop=True, times=3),
+    ],
+    ids=lambda fault: f"{fault.method}-{fault.status or 'lost'}-{fault.performed}",
+)
+def test_trouble_passes_and_the_customer_is_deleted(
+    bench: Bench, simulator: Simulator, customer: Customer, fault: Fault
+) -> None:
+    simulator.add_fault(fault)
+
+    record = bench.run(customer.tenant_id)
+
+    assert record.state is State.DELETED
+    assert customer.deleted
+    assert not bench.errors
+
+
+def test_a_failure_of_one_order_does_not_stop_the_others(
+    bench: Bench, simulator: Simulator, customer: Customer
+) -> None:
+    other = customer.add_order(ProductKind.RESERVED_INSTANCE)
+    first = customer.orders[0]
+    body = {"code": 3000, "description": "Invalid property."}
+    simulator.add_fault(Fault(path=f"*/orders/{first.id}", status=400, body=body))
+
+    record = bench.run(customer.tenant_id)
+
+    assert other.status == "cancelled"
+    assert record.state is State.STUCK
+    assert "400/3000" in record.reason
+
+
+def test_short_retries_keep_the_request_id_and_all_calls_the_correlation_id(
+    bench: Bench, simulator: Simulator, customer: Customer
+) -> None:
+    simulator.add_fault(Fault(method="PATCH", status=502, times=2))
+
+    record = bench.run(customer.tenant_id)
+
+    patches = bench.calls("PATCH")
+    assert [call.status for call in patches] == [502, 502, 200]
+    assert len({call.request_id for call in patches}) == 1
+    assert len({call.request_id for call in bench.calls()}) == len(bench.calls()) - 2
+    assert {call.correlation_id for call in bench.calls()} == {record.correlation_id}
+
+
+def test_a_401_is_answered_with_a_new_token_at_the_next_try(
+    bench: Bench, simulator: Simulator, customer: Customer
+) -> None:
+    simulator.add_fault(Fault(method="PATCH", status=401))
+
+    record = bench.run(customer.tenant_id)
+
+    tokens = [call for call in simulator.calls if call.path.endswith("/token")]
+    assert record.state is State.DELETED
+    assert len(tokens) == 2
+    assert len(bench.errors) == 1
+
+
+def test_a_lasting_401_ends_as_stuck_with_the_reason(
+    bench: Bench, simulator: Simulator, customer: Customer
+) -> None:
+    body = {"code": 900421, "description": "MFA claim missing"}
+    simulator.add_fault(Fault(method="GET", path="/v1/*", status=401, body=body, times=None))
+
+    record = bench.run(customer.tenant_id)
+
+    assert record.state is State.STUCK
+    assert "MFA claim missing" in record.reason
+    assert len(bench.errors) == 5
+
+
+def test_a_refused_sign_in_ends_as_stuck_and_names_no_secret(
+    bench: Bench, simulator: Simulator, customer: Customer, caplog: pytest.LogCaptureFixture
+) -> None:
+    body = {"error": "invalid_client", "error_description": "AADSTS7000222: secret expired"}
+    simulator.add_fault(Fault(path="*/token", status=401, body=body, times=None))
+
+    record = bench.run(customer.tenant_id)
+
+    assert record.state is State.STUCK
+    assert "AADSTS7000222" in record.reason
+    assert "sign_in_failed" in caplog.text
+    assert simulator.sandbox.client_secret not in caplog.text + record.reason
+
+
+def test_deletions_go_on_where_partner_center_stays_down_until_the_deadline(
+    bench: Bench, simulator: Simulator, customer: Customer
+) -> None:
+    simulator.add_fault(Fault(path="/v1/*", status=500, times=None))
+    bench.drop(customer.tenant_id)
+    bench.pump(passes=8)
+    assert bench.record(customer.tenant_id).live
+
+    late = bench.record(customer.tenant_id).deadline + timedelta(seconds=1)
+    bench.move_clock_to(late)
+    bench.pump(passes=2)
+
+    record = bench.record(customer.tenant_id)
+    assert record.state is State.STUCK
+    assert record.remedy
+    assert not bench.errors
+
+
+def test_a_cancellation_that_never_ends_is_stuck_at_the_deadline(
+    bench: Bench, customer: Customer
+) -> None:
+    slow = customer.add_order(ProductKind.RESERVED_INSTANCE, cancel_after_polls=10_000)
+    bench.drop(customer.tenant_id)
+    bench.pump(passes=10)
+
+    bench.move_clock_to(bench.record(customer.tenant_id).deadline)
+    bench.pump()
+
+    record = bench.record(customer.tenant_id)
+    assert record.state is State.STUCK
+    assert slow.id in record.reason
+    assert not bench.calls("DELETE")
+
+
+@pytest.mark.parametrize("answer", list(BlockedDelete))
+@pytest.mark.parametrize("body", list(ErrorBody))
+def test_a_blocked_delete_sends_the_customer_back_to_checking(
+    bench: Bench,
+    simulator: Simulator,
+    customer: Customer,
+    answer: BlockedDelete,
+    body: ErrorBody,
+) -> None:
+    simulator.behaviour = Behaviour(
+        blocked_delete=answer, error_body=body, order_list_lag_seconds=70
+    )
+    customer.add_order(ProductKind.RESERVED_INSTANCE, age_days=0)
+
+    record = bench.run(customer.tenant_id)
+
+    assert record.state is State.DELETED
+    assert bench.calls("DELETE")[-1].status == 204
+
+
+@pytest.mark.parametrize("answer", list(UnknownDelete))
+def test_a_customer_deleted_by_somebody_else_meanwhile_is_success(
+    bench: Bench, simulator: Simulator, customer: Customer, answer: UnknownDelete
+) -> None:
+    simulator.behaviour = Behaviour(unknown_delete=answer)
+    bench.drop(customer.tenant_id)
+    message = bench.take(CUSTOMERS_TO_DELETE)
+    assert message is not None
+    bench.deliver(CUSTOMERS_TO_DELETE, message)
+    customer.deleted = True
+
+    bench.pump()
+
+    assert bench.record(customer.tenant_id).state is State.DELETED
+
+
+@pytest.mark.parametrize("body", [None, {"code": 1000, "description": "Not found."}])
+def test_a_404_on_an_order_is_not_taken_for_a_deleted_customer(
+    bench: Bench, simulator: Simulator, customer: Customer, body: dict[str, Any] | None
+) -> None:
+    simulator.add_fault(Fault(method="PATCH", status=404, body=body, times=None))
+
+    record = bench.run(customer.tenant_id)
+
+    assert record.state is State.STUCK
+    assert not customer.deleted
+
+
+def test_a_wrong_base_url_is_not_taken_for_a_deleted_customer(
+    bench: Bench, simulator: Simulator, customer: Customer
+) -> None:
+    bench.drop(customer.tenant_id)
+    message = bench.take(CUSTOMERS_TO_DELETE)
+    assert message is not None
+    bench.deliver(CUSTOMERS_TO_DELETE, message)
+    bench.forget_census()
+    simulator.add_fault(Fault(path="/v1/*", status=404, times=None))
+
+    bench.pump()
+
+    assert bench.record(customer.tenant_id).state is State.STUCK
