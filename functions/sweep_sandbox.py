@@ -1,0 +1,29 @@
+"""Sweeps the sandbox on a schedule."""
+
+import azure.functions as func
+
+from shared.deletion.guards import Refused
+from shared.deletion.pipeline import pipeline
+from shared.deletion.sweep import run_sweep
+from shared.deletion.trouble import SwitchTripped
+from shared.events import Event, emit
+from shared.partner_center.errors import SignInFailed
+from shared.settings import SweepMode, sweep_schedule
+
+blueprint = func.Blueprint()
+
+
+@blueprint.timer_trigger(arg_name="timer", schedule=sweep_schedule())
+def sweep_sandbox(timer: func.TimerRequest) -> None:  # noqa: ARG001 - the binding names it
+    """Run the sweep that SWEEP_MODE asks for."""
+    world = pipeline()
+    mode = world.settings.sweep.mode
+    if mode is SweepMode.OFF:
+        return
+    try:
+        run_sweep(world, mode)
+    except (Refused, SwitchTripped) as refusal:
+        emit(Event.SWEEP_REFUSED, reason=str(refusal))
+    except SignInFailed as error:
+        emit(Event.SIGN_IN_FAILED, step="sweep_sandbox", reason=str(error))
+        raise
