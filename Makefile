@@ -1,9 +1,10 @@
 PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
+CHECKOV := .venv-checkov
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test lint check clean
+.PHONY: help setup demo test lint infra clean
 
 help: ## Show the targets.
 	@grep -E '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/'
@@ -18,12 +19,18 @@ node_modules/.ready: package.json package-lock.json
 	npm ci --silent
 	touch $@
 
+# checkov needs older versions of packages that the tests use.
+$(CHECKOV)/.ready: infra/requirements-checkov.txt
+	$(PYTHON) -m venv $(CHECKOV)
+	$(CHECKOV)/bin/python -m pip install --quiet --disable-pip-version-check -r infra/requirements-checkov.txt
+	touch $@
+
 setup: $(VENV)/.ready node_modules/.ready ## Install the tools into .venv and node_modules.
 
 demo: setup ## Delete the customers of a simulated sandbox, with live progress.
 	$(BIN)/python -m local.demo
 
-test: setup lint ## Check types and style, then run every test.
+test: setup lint $(CHECKOV)/.ready ## Check types and style, then run every test.
 	$(BIN)/python -m pytest
 
 lint: setup ## Check style and types.
@@ -31,5 +38,8 @@ lint: setup ## Check style and types.
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 
+infra: ## Compile the Bicep files, where a Bicep compiler is found.
+	infra/check.sh
+
 clean: ## Remove what setup installed.
-	rm -rf $(VENV) node_modules
+	rm -rf $(VENV) $(CHECKOV) .venv-3.13 node_modules

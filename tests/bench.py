@@ -6,6 +6,7 @@ from datetime import datetime, timedelta
 from random import Random
 from typing import Any
 
+from azure.data.tables import TableServiceClient
 from azure.functions.queue import QueueMessage
 from azure.storage.queue import QueueMessage as StoredMessage
 from azure.storage.queue import QueueServiceClient
@@ -18,6 +19,7 @@ from shared.deletion.census import Census
 from shared.deletion.names import (
     CUSTOMERS_READY,
     CUSTOMERS_TO_DELETE,
+    DELETIONS_TABLE,
     ORDERS_TO_CHECK,
     POISON_QUEUES,
     POISON_SUFFIX,
@@ -56,6 +58,7 @@ class Bench:
         self.simulator = simulator
         self.pipeline: Pipeline
         self.queues = QueueServiceClient.from_connection_string(storage)
+        self.tables = TableServiceClient.from_connection_string(storage)
         self._environment = {**simulator.environment(), "AzureWebJobsStorage": storage}
         self.use(**settings)
         self.errors: list[Exception] = []
@@ -127,6 +130,11 @@ class Bench:
     def move_clock_to(self, moment: datetime) -> None:
         """Let the app believe that it is this moment."""
         self.put(replace(self.pipeline, now=lambda: moment))
+
+    def remove_record(self, tenant: str) -> None:
+        """Take a customer's record away, as a person could."""
+        partner = self.pipeline.settings.partner_center.tenant_id
+        self.tables.get_table_client(DELETIONS_TABLE).delete_entity(partner, tenant)
 
     def pause(self) -> None:
         """Let every later drop be later than all that has ended."""

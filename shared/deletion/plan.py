@@ -132,7 +132,8 @@ def _order(order: Purchase, family: _Family, now: datetime) -> Entry:
         entries = [_subscription(each, family, now) for each in subscriptions]
         closed = all(entry.standing is Standing.CLOSED for entry in entries)
         return Entry(order, Standing.CLOSED if closed else Standing.FOLLOWS)
-    return Entry(order, Standing.NEVER, reason=order.reason or _too_old_reason(order))
+    reason = _too_old_reason(order) if _too_old(order, now) else order.reason
+    return Entry(order, Standing.NEVER, reason=reason)
 
 
 def _order_route_open(order: Purchase, family: _Family, now: datetime) -> bool:

@@ -1,0 +1,93 @@
+"""The in-progress guard as pure decisions."""
+
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from shared.deletion.claims import Claim, claim_request, claim_step, claimed, started
+from shared.deletion.messages import DeletionRequest, StepMessage
+from shared.deletion.records import TERMINAL, DeletionRecord, State
+from shared.tenants import TenantId
+
+NOW = datetime(2026, 11, 21, tzinfo=UTC)
+TENANT = TenantId("5e2c1a70-0d3b-4c55-9a41-7f6b2d9e8c10")
+RECORD = DeletionRecord(
+    tenant=TENANT,
+    state=State.CHECKING,
+    generation=5,
+    correlation_id="c",
+    requested_at=NOW,
+    deadline=NOW + timedelta(days=1),
+    claimed_by="mine",
+)
+LIVE = [state for state in State if state not in TERMINAL]
+
+
+def step(generation: int) -> StepMessage:
+    return StepMessage(TENANT, generation, "c")
+
+
+@given(st.sampled_from(State), st.integers(1, 9), st.sampled_from(["", "mine", "other"]))
+def test_at_most_one_message_works_on_a_generation(
+    state: State, generation: int, claimed_by: str
+) -> None:
+    record = replace(RECORD, state=state, claimed_by=claimed_by)
+    if claim_step(record, step(generation), "mine") is not Claim.CONTINUE:
+        return
+
+    taken = claimed(record, generation, "mine", now=NOW)
+
+    assert claim_step(taken, step(generation), "mine") is Claim.CONTINUE
+    assert claim_step(taken, step(generation), "other") is Claim.DUPLICATE
+
+
+@given(st.sampled_from(State), st.integers(1, 9), st.text(max_size=3))
+def test_a_lower_generation_and_an_ended_deletion_are_stale(
+    state: State, generation: int, message_id: str
+) -> None:
+    claim = claim_step(replace(RECORD, state=state), step(generation), message_id)
+
+    if generation < RECORD.generation or state in TERMINAL:
+        assert claim is Claim.STALE
+
+
+def test_a_message_without_a_record_is_stale() -> None:
+    assert claim_step(None, step(1), "mine") is Claim.STALE
+
+
+@pytest.mark.parametrize("state", LIVE)
+def test_a_request_that_was_claimed_is_continued_by_its_own_message_only(state: State) -> None:
+    record = replace(RECORD, state=state)
+    other = Claim.CONTINUE if state is State.REQUESTED else Claim.DUPLICATE
+
+    assert claim_request(record, "mine", NOW) is Claim.CONTINUE
+    assert claim_request(record, "other", NOW) is other
+
+
+@pytest.mark.parametrize("state", sorted(TERMINAL))
+@pytest.mark.parametrize(
+    ("inserted_after", "claim"),
+    [(-1, Claim.DUPLICATE), (0, Claim.DUPLICATE), (1, Claim.START)],
+)
+def test_only_a_later_request_starts_an_ended_deletion_anew(
+    state: State, inserted_after: int, claim: Claim
+) -> None:
+    record = replace(RECORD, state=state, finished_at=NOW)
+
+    assert claim_request(record, "m", NOW + timedelta(seconds=inserted_after)) is claim
+
+
+@given(st.sampled_from(sorted(TERMINAL)), st.integers(1, 1000))
+def test_a_new_deletion_stands_above_every_message_of_the_one_before(
+    state: State, generation: int
+) -> None:
+    previous = replace(RECORD, state=state, generation=generation)
+
+    record = started(DeletionRequest(TENANT), previous, correlation_id="n", now=NOW, deadline=NOW)
+
+    assert claim_step(record, step(generation), "late") is Claim.STALE
+    assert record.seen is (state is State.DELETED)
+    assert not record.purchases

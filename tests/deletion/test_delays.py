@@ -1,0 +1,35 @@
+"""How long a deletion waits for its next look."""
+
+from datetime import timedelta
+
+from hypothesis import given
+from hypothesis import strategies as st
+
+from shared.deletion.delays import next_delay
+from shared.settings import CheckSettings
+
+CHECKS = CheckSettings(timedelta(seconds=5), timedelta(seconds=300), timedelta(hours=24))
+jitters = st.floats(0, 1)
+
+
+@given(st.integers(0, 10_000), jitters)
+def test_a_delay_lies_between_the_first_and_the_longest_with_jitter(
+    attempt: int, jitter: float
+) -> None:
+    delay = next_delay(CHECKS, attempt, jitter)
+
+    assert CHECKS.first_delay <= delay <= CHECKS.max_delay * 1.25
+
+
+@given(st.integers(0, 100), jitters)
+def test_a_later_look_never_waits_less(attempt: int, jitter: float) -> None:
+    assert next_delay(CHECKS, attempt, jitter) <= next_delay(CHECKS, attempt + 1, jitter)
+
+
+@given(st.integers(0, 100), jitters, st.floats(0, 86_400))
+def test_retry_after_wins_and_is_never_cut_short(
+    attempt: int, jitter: float, retry_after: float
+) -> None:
+    delay = next_delay(CHECKS, attempt, jitter, retry_after)
+
+    assert timedelta(seconds=retry_after) <= delay <= timedelta(seconds=retry_after) * 1.26

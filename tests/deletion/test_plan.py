@@ -1,0 +1,228 @@
+"""The plan by properties, and by Microsoft's table of what cancels what."""
+
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from shared.deletion.plan import Entry, Standing, make_plan
+from shared.deletion.purchases import (
+    UNLISTED,
+    Move,
+    Product,
+    Purchase,
+    PurchaseKind,
+    follow_cancelled_orders,
+)
+
+NOW = datetime(2026, 11, 21, tzinfo=UTC)
+ORDER, SUBSCRIPTION, AZURE = PurchaseKind
+FINAL = {
+    Move.CANCEL_ORDER: "cancelled",
+    Move.DELETE_SUBSCRIPTION: "deleted",
+    Move.SUSPEND_SUBSCRIPTION: "suspended",
+    Move.ACTIVATE_SUBSCRIPTION: "active",
+    Move.CANCEL_AZURE_SUBSCRIPTION: "inactive",
+}
+ORDER_STATUSES = ["completed", "pending", "cancelled", "suspended", "error", UNLISTED]
+SUBSCRIPTION_STATUSES = ["active", "pending", "suspended", "expired", "disabled", "deleted"]
+MOVES = {
+    ORDER: [Move.CANCEL_ORDER],
+    SUBSCRIPTION: [
+        Move.DELETE_SUBSCRIPTION,
+        Move.SUSPEND_SUBSCRIPTION,
+        Move.ACTIVATE_SUBSCRIPTION,
+    ],
+    AZURE: [Move.CANCEL_AZURE_SUBSCRIPTION],
+}
+ages = st.one_of(st.none(), st.integers(0, 120).map(lambda days: NOW - timedelta(days=days)))
+
+
+@st.composite
+def families(draw: st.DrawFn) -> list[Purchase]:
+    """Any orders with any subscriptions and Azure subscriptions, some without a parent."""
+    purchases: list[Purchase] = []
+    for number in range(draw(st.integers(0, 4))):
+        order = Purchase(
+            ORDER, f"o{number}", draw(st.sampled_from(ORDER_STATUSES)), created=draw(ages)
+        )
+        listed = draw(st.booleans())
+        purchases += [draw(touched(order))] if listed else []
+        for child in range(draw(st.integers(0, 2))):
+            subscription = Purchase(
+                SUBSCRIPTION,
+                f"s{number}{child}",
+                draw(st.sampled_from(SUBSCRIPTION_STATUSES)),
+                parent=order.id,
+                product=draw(st.sampled_from(Product)),
+                needs_activation=draw(st.booleans()),
+            )
+            purchases.append(draw(touched(subscription)))
+            if subscription.product is Product.AZURE_PLAN:
+                purchases += [
+                    draw(touched(Purchase(AZURE, f"a{number}{child}{n}", status, subscription.id)))
+                    for n, status in enumerate(
+                        draw(st.lists(st.sampled_from(["active", "inactive"]), max_size=2))
+                    )
+                ]
+    return purchases
+
+
+@st.composite
+def touched(draw: st.DrawFn, purchase: Purchase) -> Purchase:
+    """Return the purchase as it is, or with moves that were sent or refused."""
+    moves = st.frozensets(st.sampled_from(MOVES[purchase.kind]), max_size=2)
+    refused = draw(moves)
+    return replace(purchase, sent=draw(moves) - refused, refused=refused)
+
+
+def still_cancellable(purchase: Purchase, family: list[Purchase]) -> bool:
+    """By Microsoft's table alone: whether a call is known that ends this purchase."""
+    if purchase.kind is AZURE:
+        return purchase.status == "active" and not purchase.refused
+    if purchase.kind is SUBSCRIPTION:
+        azure = [p for p in family if p.kind is AZURE and p.parent == purchase.id]
+        blocked = any(p.status == "active" and p.refused for p in azure)
+        return (
+            purchase.status in {"active", "pending"}
+            and not blocked
+            and (Move.SUSPEND_SUBSCRIPTION not in purchase.refused)
+        )
+    old = purchase.created is not None and NOW - purchase.created > timedelta(days=60)
+    children = [p for p in family if p.kind is SUBSCRIPTION and p.parent == purchase.id]
+    return purchase.status != "cancelled" and not old and not purchase.refused and not children
+
+
+@given(families())
+def test_no_delete_while_something_cancellable_is_open(family: list[Purchase]) -> None:
+    plan = make_plan(family, NOW)
+
+    if any(still_cancellable(purchase, family) for purchase in family):
+        assert not plan.clear
+
+
+@given(families(), st.randoms(use_true_random=False))
+def test_the_order_of_purchases_does_not_matter(family: list[Purchase], chance: object) -> None:
+    shuffled = list(family)
+    chance.shuffle(shuffled)  # type: ignore[attr-defined]
+
+    assert set(make_plan(family, NOW).entries) == set(make_plan(shuffled, NOW).entries)
+
+
+@given(families())
+def test_an_open_move_was_neither_sent_nor_refused(family: list[Purchase]) -> None:
+    for entry in make_plan(family, NOW).open:
+        assert entry.move is not None
+        assert entry.move not in entry.purchase.sent | entry.purchase.refused
+
+
+@given(families())
+def test_what_follows_hangs_on_something_that_is_not_ended(family: list[Purchase]) -> None:
+    """So that nothing can wait for ever without an open or waiting root, or a stated reason."""
+    plan = make_plan(family, NOW)
+
+    follows = [entry for entry in plan.entries if entry.standing is Standing.FOLLOWS]
+    assert not follows or plan.open or plan.waiting or plan.never
+
+
+@given(families(), st.data())
+def test_every_run_ends(family: list[Purchase], data: st.DataObject) -> None:
+    """Whatever is answered: a move is accepted, finished at once, or refused for good."""
+    purchases = tuple(replace(purchase, sent=frozenset()) for purchase in family)
+    for _ in range(4 * len(family) + 1):
+        plan = make_plan(purchases, NOW)
+        if not plan.open:
+            break
+        entry = data.draw(st.sampled_from(plan.open))
+        answered = answer(entry, data.draw(st.sampled_from(["done", "accepted", "refused"])))
+        purchases = follow_cancelled_orders(
+            answered if p.key == answered.key else p for p in purchases
+        )
+    assert not make_plan(purchases, NOW).open
+
+
+@given(families(), st.data())
+def test_finished_answers_lead_to_a_clear_plan(family: list[Purchase], data: st.DataObject) -> None:
+    purchases = tuple(replace(p, sent=frozenset()) for p in family)
+    while (plan := make_plan(purchases, NOW)).open:
+        answered = answer(data.draw(st.sampled_from(plan.open)), "done")
+        purchases = follow_cancelled_orders(
+            answered if p.key == answered.key else p for p in purchases
+        )
+
+    assert plan.clear
+
+
+def answer(entry: Entry, kind: str) -> Purchase:
+    purchase, move = entry.purchase, entry.move
+    assert move is not None
+    if kind == "refused":
+        return replace(purchase, refused=purchase.refused | {move}, reason="no")
+    status = FINAL[move] if kind == "done" else purchase.status
+    return replace(purchase, sent=purchase.sent | {move}, status=status, needs_activation=False)
+
+
+@given(families())
+def test_the_plan_is_the_same_every_time(family: list[Purchase]) -> None:
+    assert make_plan(family, NOW) == make_plan(list(family), NOW)
+
+
+@given(families())
+def test_each_purchase_that_can_never_be_cancelled_has_a_reason_or_was_refused(
+    family: list[Purchase],
+) -> None:
+    for entry in make_plan(family, NOW).never:
+        assert entry.reason or entry.purchase.refused
+
+
+@pytest.mark.parametrize(
+    ("product", "order_move", "subscription_move"),
+    [
+        (None, Move.CANCEL_ORDER, None),
+        (Product.SOFTWARE, Move.CANCEL_ORDER, None),
+        (Product.LEGACY, Move.CANCEL_ORDER, None),
+        (Product.OTHER, Move.CANCEL_ORDER, None),
+        (Product.NCE, None, Move.DELETE_SUBSCRIPTION),
+        (Product.SAAS, None, Move.DELETE_SUBSCRIPTION),
+        (Product.AZURE_PLAN, None, Move.SUSPEND_SUBSCRIPTION),
+    ],
+)
+def test_the_first_move_follows_microsofts_table(
+    product: Product | None, order_move: Move | None, subscription_move: Move | None
+) -> None:
+    family = [Purchase(ORDER, "o", "completed")]
+    if product:
+        family.append(Purchase(SUBSCRIPTION, "s", "active", parent="o", product=product))
+
+    plan = make_plan(family, NOW)
+
+    assert [entry.move for entry in plan.open] == [
+        move for move in (order_move, subscription_move) if move
+    ]
+
+
+@pytest.mark.parametrize("days", [60, 61])
+def test_an_order_can_be_cancelled_for_60_days(days: int) -> None:
+    created = NOW - timedelta(days=days)
+
+    plan = make_plan([Purchase(ORDER, "o", "completed", created=created)], NOW)
+
+    assert bool(plan.open) is (days == 60)
+    assert bool(plan.never) is (days == 61)
+
+
+def test_an_old_order_of_software_falls_back_to_its_subscription() -> None:
+    created = NOW - timedelta(days=61)
+    subscription = Purchase(SUBSCRIPTION, "s", "active", parent="o", product=Product.SOFTWARE)
+
+    plan = make_plan([Purchase(ORDER, "o", "completed", created=created), subscription], NOW)
+
+    assert [entry.move for entry in plan.open] == [Move.SUSPEND_SUBSCRIPTION]
+
+
+def test_a_suspended_licence_that_may_still_be_deleted_is_deleted() -> None:
+    licence = Purchase(SUBSCRIPTION, "s", "suspended", product=Product.NCE)
+
+    assert [entry.move for entry in make_plan([licence], NOW).open] == [Move.DELETE_SUBSCRIPTION]
