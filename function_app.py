@@ -12,6 +12,7 @@ from functions import (
     redrive,
     sweep_sandbox,
 )
+from functions.api import deletions, health, openapi, sandbox, status, switch
 
 logging.getLogger("azure").setLevel(logging.WARNING)
 
@@ -22,3 +23,9 @@ app.register_functions(delete_customer.blueprint)
 app.register_functions(record_poison.blueprint)
 app.register_functions(redrive.blueprint)
 app.register_functions(sweep_sandbox.blueprint)
+app.register_functions(deletions.blueprint)
+app.register_functions(sandbox.blueprint)
+app.register_functions(switch.blueprint)
+app.register_functions(status.blueprint)
+app.register_functions(openapi.blueprint)
+app.register_functions(health.blueprint)

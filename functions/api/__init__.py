@@ -1,0 +1,1 @@
+"""The HTTP functions: for Logic Apps, for scripts, and a page for people."""

@@ -1,0 +1,129 @@
+"""`/api/deletions`: request a deletion, look at it, list all, stop one."""
+
+import math
+from datetime import datetime
+from http import HTTPStatus
+from itertools import islice
+from typing import Final
+
+import azure.functions as func
+
+from functions.api.addresses import deletion_address, page_address
+from functions.api.answers import json_answer, problem_answer
+from functions.api.boundary import guarded
+from functions.api.parameters import json_object, line_of, tenant_of_path
+from functions.api.principal import principal_name
+from functions.api.problems import ABORTED, REFUSED, STUCK, BadRequest, Problem
+from functions.api.record_json import plan_members, record_members
+from shared.deletion import intake
+from shared.deletion.guards import require_confirmation, require_other_tenant, require_unlisted
+from shared.deletion.messages import request_from_json
+from shared.deletion.pipeline import Pipeline, pipeline
+from shared.deletion.records import DeletionRecord, State
+from shared.deletion.survey import dry_run
+from shared.deletion.trouble import require_switch
+from shared.tenants import TenantId, shown, tenant_id
+
+PAGE_RECORDS: Final = 50
+UNNAMED: Final = "an unnamed caller"
+
+_ENDS: Final = {State.STUCK: STUCK, State.ABORTED: ABORTED, State.REFUSED: REFUSED}
+
+blueprint = func.Blueprint()
+
+
+@blueprint.route(route="deletions", methods=["POST"])
+@guarded
+def request_deletion(req: func.HttpRequest) -> func.HttpResponse:
+    """Start a deletion, or return the one that runs; a dry run returns the plan."""
+    world = pipeline()
+    request = request_from_json({"requestedBy": principal_name(req), **json_object(req)})
+    if request.dry_run:
+        return json_answer(plan_members(request.tenant, dry_run(world, request.tenant)))
+    _require_allowed(world, request.tenant)
+    return _record_answer(req, intake.submit(world, request))
+
+
+@blueprint.route(route="deletions/{tenantId}", methods=["GET"])
+@guarded
+def show_deletion(req: func.HttpRequest) -> func.HttpResponse:
+    """Answer 202 while a deletion runs, then its outcome."""
+    tenant = tenant_of_path(req)
+    record = pipeline().records.get(tenant)
+    if record is None:
+        message = f"Customer {tenant} has no deletion. POST the ID to /api/deletions to start one."
+        raise intake.NoDeletion(message)
+    return _record_answer(req, record)
+
+
+@blueprint.route(route="deletions", methods=["GET"])
+@guarded
+def list_deletions(req: func.HttpRequest) -> func.HttpResponse:
+    """Return a page of records in the order of tenant IDs."""
+    world = pipeline()
+    state, token = _state(req), _token(req)
+    found = list(islice(world.records.after(token, state), PAGE_RECORDS + 1))
+    items, more = found[:PAGE_RECORDS], len(found) > PAGE_RECORDS
+    following = (
+        page_address(req, state=state or "", continuationToken=items[-1].tenant) if more else None
+    )
+    now = world.now()
+    members = [record_members(record, now) for record in items]
+    return json_answer({"items": members, "links": {"next": following}})
+
+
+@blueprint.route(route="deletions/{tenantId}", methods=["DELETE"])
+@guarded
+def abort_deletion(req: func.HttpRequest) -> func.HttpResponse:
+    """Stop a deletion that has not sent its DELETE."""
+    world = pipeline()
+    tenant = tenant_of_path(req)
+    by = line_of(req.params.get("by"), "by", default=principal_name(req) or UNNAMED)
+    return json_answer(record_members(intake.abort(world, tenant, by), world.now()))
+
+
+def _require_allowed(world: Pipeline, tenant: TenantId) -> None:
+    """Apply the rules that need no look at Partner Center; raises Refused or SwitchTripped."""
+    require_other_tenant(tenant, world.settings.partner_center.tenant_id)
+    require_unlisted(tenant, world.settings.protection)
+    require_confirmation(world.settings)
+    require_switch(world)
+
+
+def _record_answer(req: func.HttpRequest, record: DeletionRecord) -> func.HttpResponse:
+    now = pipeline().now()
+    members = record_members(record, now)
+    if record.live:
+        headers = {
+            "Location": deletion_address(req, record.tenant),
+            "Retry-After": str(_seconds_to_next_check(record, now)),
+        }
+        return json_answer(members, HTTPStatus.ACCEPTED, headers)
+    if record.state is State.DELETED:
+        return json_answer(members)
+    return problem_answer(Problem(_ENDS[record.state], record.reason, members=members))
+
+
+def _seconds_to_next_check(record: DeletionRecord, now: datetime) -> int:
+    """Return when a look is worth while again: after the next check, but not all the time."""
+    least = max(1, math.ceil(pipeline().settings.checks.first_delay.total_seconds()))
+    if record.next_check_at is None:
+        return least
+    return max(least, math.ceil((record.next_check_at - now).total_seconds()))
+
+
+def _state(req: func.HttpRequest) -> State | None:
+    text = req.params.get("state")
+    if text is None:
+        return None
+    try:
+        return State(text)
+    except ValueError as error:
+        message = f"state is {shown(text)}: expected one of {', '.join(State)}"
+        raise BadRequest(message) from error
+
+
+def _token(req: func.HttpRequest) -> str:
+    """Return the tenant ID behind which the page begins, which is what our links carry."""
+    text = req.params.get("continuationToken")
+    return "" if text is None else tenant_id(text)

@@ -1,0 +1,17 @@
+"""`/api/openapi.json`: the description of the HTTP functions."""
+
+import azure.functions as func
+
+from functions.api.addresses import server_address
+from functions.api.answers import json_answer
+from functions.api.boundary import guarded
+from functions.api.openapi_document import document
+
+blueprint = func.Blueprint()
+
+
+@blueprint.route(route="openapi.json", methods=["GET"])
+@guarded
+def show_openapi(req: func.HttpRequest) -> func.HttpResponse:
+    """Describe the HTTP functions."""
+    return json_answer(document(server_address(req)))

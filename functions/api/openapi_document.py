@@ -1,0 +1,229 @@
+"""The description of the HTTP functions: OpenAPI 3.0, which custom connectors read too."""
+
+from collections.abc import Mapping
+from http import HTTPStatus
+from typing import Any, Final
+
+from functions.api.openapi_schemas import (
+    LINE,
+    SCHEMAS,
+    TENANT_ID,
+    Schema,
+    one_of,
+    reference,
+)
+from shared.deletion.records import State
+
+_SECONDS: Final[Schema] = {"type": "integer", "minimum": 1}
+_TENANT_PARAMETER: Final[Schema] = {
+    "name": "tenantId",
+    "in": "path",
+    "required": True,
+    "description": "Tenant ID of the customer",
+    "schema": TENANT_ID,
+}
+_RUNNING: Final = "The deletion runs: ask Location again after Retry-After seconds."
+
+
+def document(server: str) -> dict[str, Any]:
+    """Return the description of the app at this address."""
+    return {
+        "openapi": "3.0.3",
+        "info": {
+            "title": "tipsweep",
+            "version": "1",
+            "description": "Deletes customers of the Partner Center integration sandbox.",
+        },
+        "servers": [{"url": server}],
+        "security": [{"header": []}, {"query": []}],
+        "paths": _PATHS,
+        "components": {
+            "schemas": SCHEMAS,
+            "securitySchemes": {
+                "header": {"type": "apiKey", "in": "header", "name": "x-functions-key"},
+                "query": {"type": "apiKey", "in": "query", "name": "code"},
+            },
+        },
+    }
+
+
+def _operation(
+    operation_id: str,
+    summary: str,
+    answers: Mapping[int, Schema],
+    *parameters: Schema,
+    body: str | None = None,
+) -> Schema:
+    """Return an operation; every one may miss a caller, a setting or its storage."""
+    refusals = {
+        401: _problem("No key, or no caller where one is asked for"),
+        503: _later("Storage, Partner Center or settings are not usable now"),
+    }
+    all_answers = dict(sorted({**answers, **refusals}.items()))
+    operation: Schema = {
+        "operationId": operation_id,
+        "summary": summary,
+        "responses": {str(status): answer for status, answer in all_answers.items()},
+    }
+    if parameters:
+        operation["parameters"] = list(parameters)
+    if body:
+        content = {"application/json": {"schema": reference(body)}}
+        operation["requestBody"] = {"required": True, "content": content}
+    return operation
+
+
+def _query(name: str, description: str, schema: Schema, *, required: bool = False) -> Schema:
+    return {
+        "name": name,
+        "in": "query",
+        "required": required,
+        "description": description,
+        "schema": schema,
+    }
+
+
+def _json(description: str, schema: str | Schema) -> Schema:
+    shape = reference(schema) if isinstance(schema, str) else schema
+    return {"description": description, "content": {"application/json": {"schema": shape}}}
+
+
+def _problem(description: str, schema: str = "Problem") -> Schema:
+    content = {"application/problem+json": {"schema": reference(schema)}}
+    return {"description": description, "content": content}
+
+
+def _later(description: str) -> Schema:
+    header = {"required": True, "description": "Seconds", "schema": _SECONDS}
+    return {**_problem(description), "headers": {"Retry-After": header}}
+
+
+def _accepted() -> Schema:
+    location = {"required": True, "schema": {"type": "string", "format": "uri"}}
+    retry_after = {"required": True, "description": "Seconds", "schema": _SECONDS}
+    headers = {"Location": location, "Retry-After": retry_after}
+    return {**_json(_RUNNING, "Deletion"), "headers": headers}
+
+
+_BAD: Final = _problem("The request is not understood")
+_REFUSED: Final = _problem("A safety rule forbids it")
+_PARTNER_CENTER: Final = _problem("Partner Center refused a call")
+_UNKNOWN: Final = _problem("The customer has no deletion")
+
+_PATHS: Final[dict[str, Schema]] = {
+    "/api/deletions": {
+        "post": _operation(
+            "requestDeletion",
+            "Delete a customer, or see what that would do",
+            {
+                200: _json("The plan of a dry run", "DryRun"),
+                202: _accepted(),
+                400: _BAD,
+                422: _REFUSED,
+                502: _PARTNER_CENTER,
+            },
+            body="DeletionRequest",
+        ),
+        "get": _operation(
+            "listDeletions",
+            "List deletions in the order of tenant IDs",
+            {200: _json("A page of deletions", "Deletions"), 400: _BAD},
+            _query("state", "Only deletions in this state", one_of(State)),
+            _query("continuationToken", "Taken from links.next", TENANT_ID),
+        ),
+    },
+    "/api/deletions/{tenantId}": {
+        "get": _operation(
+            "getDeletion",
+            "Look at the deletion of a customer",
+            {
+                200: _json("The customer is deleted", "Deletion"),
+                202: _accepted(),
+                400: _BAD,
+                404: _UNKNOWN,
+                409: _problem("The deletion is stuck, or was aborted", "EndedDeletion"),
+                422: _problem("The deletion was refused", "EndedDeletion"),
+            },
+            _TENANT_PARAMETER,
+        ),
+        "delete": _operation(
+            "abortDeletion",
+            "Stop a deletion that has not sent its DELETE",
+            {
+                200: _json("The deletion is aborted", "Deletion"),
+                400: _BAD,
+                404: _UNKNOWN,
+                409: _problem("It is too late to abort"),
+            },
+            _TENANT_PARAMETER,
+            _query("by", "Who stops it", LINE),
+        ),
+    },
+    "/api/sandbox": {
+        "get": _operation(
+            "getSandbox",
+            "Show the slots, and what a sweep would do with each customer",
+            {200: _json("The sandbox", "Sandbox"), 422: _REFUSED, 502: _PARTNER_CENTER},
+        ),
+    },
+    "/api/sweeps": {
+        "post": _operation(
+            "startSweep",
+            "Run a sweep now",
+            {
+                200: _json("The report", "SweepReport"),
+                400: _BAD,
+                422: _REFUSED,
+                502: _PARTNER_CENTER,
+            },
+            body="SweepRequest",
+        ),
+    },
+    "/api/switch": {
+        "get": _operation(
+            "getSwitch",
+            "Show the safety switch",
+            {200: _json("The switch", "Switch")},
+        ),
+        "put": _operation(
+            "tripSwitch",
+            "Stop everything",
+            {200: _json("The switch", "Switch"), 400: _BAD},
+            body="SwitchRequest",
+        ),
+        "delete": _operation(
+            "resetSwitch",
+            "Let everything go on",
+            {200: _json("The switch", "Switch"), 400: _BAD},
+            _query("by", "Who resets it; by default the name of the signed-in caller", LINE),
+            _query("reason", "Why", LINE, required=True),
+        ),
+    },
+    "/api/status": {
+        "get": _operation(
+            "getStatusPage",
+            "Show the state of the sandbox to a person",
+            {
+                200: {
+                    "description": "A page that refreshes itself",
+                    "content": {"text/html": {"schema": {"type": "string"}}},
+                }
+            },
+        ),
+    },
+    "/api/openapi.json": {
+        "get": _operation(
+            "getDescription",
+            "Return this description",
+            {200: _json("OpenAPI 3.0", {"type": "object"})},
+        ),
+    },
+    "/api/health": {
+        "get": {
+            "operationId": "getHealth",
+            "summary": "Tell that the app is loaded",
+            "security": [],
+            "responses": {str(HTTPStatus.OK.value): _json("It is", "Health")},
+        },
+    },
+}

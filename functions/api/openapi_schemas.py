@@ -1,0 +1,158 @@
+"""The schemas of what the HTTP functions take and give, made of the types that they use."""
+
+from enum import StrEnum
+from typing import Any, Final
+
+from functions.api.parameters import LINE_CHARACTERS
+from functions.api.problems import PROBLEM_TYPES
+from functions.api.sandbox import MODES
+from shared.deletion.messages import REQUESTED_BY_CHARACTERS
+from shared.deletion.plan import Standing
+from shared.deletion.purchases import Move, Product, PurchaseKind
+from shared.deletion.records import State
+from shared.deletion.sweep import SweepVerdict
+from shared.limits import SANDBOX_CUSTOMERS
+from shared.settings import SweepMode
+
+Schema = dict[str, Any]
+
+TEXT: Final[Schema] = {"type": "string"}
+COUNT: Final[Schema] = {"type": "integer", "minimum": 0}
+TENANT_ID: Final[Schema] = {
+    "type": "string",
+    "pattern": "^[0-9a-fA-F]{8}(-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12}$",
+    "example": "5e2c1a70-0d3b-4c55-9a41-7f6b2d9e8c10",
+}
+MOMENT: Final[Schema] = {"type": "string", "format": "date-time"}
+NULLABLE_MOMENT: Final[Schema] = {**MOMENT, "nullable": True}
+LINE: Final[Schema] = {"type": "string", "minLength": 1, "maxLength": LINE_CHARACTERS}
+
+
+def reference(name: str) -> Schema:
+    """Return a reference to one of `SCHEMAS`."""
+    return {"$ref": f"#/components/schemas/{name}"}
+
+
+def one_of(choices: type[StrEnum], *, nullable: bool = False) -> Schema:
+    """Return the schema of an enumeration."""
+    values: list[str | None] = [choice.value for choice in choices]
+    if nullable:
+        return {"type": "string", "enum": [*values, None], "nullable": True}
+    return {"type": "string", "enum": values}
+
+
+def _object(**properties: Schema) -> Schema:
+    """Return the schema of an answer: all members are there, and no others."""
+    return {
+        "type": "object",
+        "required": list(properties),
+        "properties": properties,
+        "additionalProperties": False,
+    }
+
+
+def _request(*required: str, **properties: Schema) -> Schema:
+    return {**_object(**properties), "required": list(required)}
+
+
+def _list_of(name: str) -> Schema:
+    return {"type": "array", "items": reference(name)}
+
+
+_PURCHASE: Final = _object(
+    kind=one_of(PurchaseKind),
+    id=TEXT,
+    name=TEXT,
+    product=one_of(Product, nullable=True),
+    status=TEXT,
+    standing=one_of(Standing),
+    move=one_of(Move, nullable=True),
+    reason=TEXT,
+    createdAt=NULLABLE_MOMENT,
+)
+_RECORD: Final = _object(
+    tenantId=TENANT_ID,
+    domain=TEXT,
+    state=one_of(State),
+    reason=TEXT,
+    remedy=TEXT,
+    lastError=TEXT,
+    requestedBy=TEXT,
+    requestedAt=MOMENT,
+    deadline=MOMENT,
+    nextCheckAt=NULLABLE_MOMENT,
+    finishedAt=NULLABLE_MOMENT,
+    correlationId=TEXT,
+    purchases=_list_of("Purchase"),
+)
+_REPORT: Final = _object(
+    at=MOMENT,
+    mode=one_of(SweepMode),
+    slots=_object(
+        total={"type": "integer", "enum": [SANDBOX_CUSTOMERS]},
+        used=COUNT,
+        free=COUNT,
+    ),
+    customers=_list_of("Candidate"),
+)
+_PROBLEM: Final[Schema] = {
+    "type": "object",
+    "description": "RFC 9457. Further members depend on the type.",
+    "required": ["type", "title", "status", "detail", "correlationId"],
+    "properties": {
+        "type": {"type": "string", "enum": [each.uri for each in PROBLEM_TYPES]},
+        "title": TEXT,
+        "status": {"type": "integer"},
+        "detail": TEXT,
+        "correlationId": TEXT,
+        "state": one_of(State),
+        "reason": TEXT,
+        "remedy": TEXT,
+    },
+}
+
+SCHEMAS: Final[Schema] = {
+    "DeletionRequest": _request(
+        "tenantId",
+        tenantId=TENANT_ID,
+        requestedBy={"type": "string", "maxLength": REQUESTED_BY_CHARACTERS},
+        dryRun={"type": "boolean", "default": False},
+    ),
+    "SweepRequest": _request("mode", mode={"type": "string", "enum": list(MODES)}),
+    "SwitchRequest": _request("reason", by=LINE, reason=LINE),
+    "Purchase": _PURCHASE,
+    "Deletion": _RECORD,
+    "Deletions": _object(
+        items=_list_of("Deletion"),
+        links=_object(next={"type": "string", "format": "uri", "nullable": True}),
+    ),
+    "DryRun": _object(
+        tenantId=TENANT_ID,
+        dryRun={"type": "boolean", "enum": [True]},
+        next={"type": "string", "enum": ["cancel", "delete"]},
+        purchases=_list_of("Purchase"),
+    ),
+    "Candidate": _object(
+        tenantId=TENANT_ID,
+        domain=TEXT,
+        companyName=TEXT,
+        verdict=one_of(SweepVerdict),
+        reason=TEXT,
+        ageDays={"type": "number", "nullable": True},
+    ),
+    "SweepReport": _REPORT,
+    "Sandbox": _object(
+        **_REPORT["properties"],
+        lastSweep={"allOf": [reference("SweepReport")], "nullable": True},
+    ),
+    "Switch": _object(tripped={"type": "boolean"}, by=TEXT, reason=TEXT, at=NULLABLE_MOMENT),
+    "Health": _object(status={"type": "string", "enum": ["ok"]}),
+    "Problem": _PROBLEM,
+    "EndedDeletion": {
+        "description": "A problem document that holds the members of a deletion too.",
+        "allOf": [
+            reference("Problem"),
+            {**_RECORD, "additionalProperties": True},
+        ],
+    },
+}

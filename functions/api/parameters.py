@@ -1,0 +1,83 @@
+"""Reads what a caller sends: the tenant ID of the path, the query, a JSON object as the body."""
+
+import json
+from collections.abc import Collection
+from typing import Any, Final
+
+import azure.functions as func
+
+from functions.api.answers import JSON
+from functions.api.problems import BadRequest
+from shared.tenants import TenantId, shown, tenant_id
+
+BODY_BYTES: Final = 64 * 1024
+LINE_CHARACTERS: Final = 1000
+
+Members = dict[str, Any]
+
+
+def tenant_of_path(request: func.HttpRequest) -> TenantId:
+    """Return the tenant ID of the path; raises NotATenantId."""
+    return tenant_id(request.route_params.get("tenantId", ""))
+
+
+def json_object(request: func.HttpRequest) -> Members:
+    """Return the body, a JSON object; raises BadRequest for anything else."""
+    _check_content_type(request)
+    body = request.get_body()
+    if len(body) > BODY_BYTES:
+        message = f"The body has {len(body)} bytes: expected {BODY_BYTES} at most"
+        raise BadRequest(message)
+    value = _json(body)
+    if not isinstance(value, dict):
+        message = f"Expected a JSON object, found a {type(value).__name__}"
+        raise BadRequest(message)
+    return value
+
+
+def require_known(members: Members, known: Collection[str]) -> None:
+    """Refuse members that nobody reads, which are spelling mistakes; raises BadRequest."""
+    unknown = sorted(set(members) - set(known))
+    if unknown:
+        message = f"Unknown member {shown(unknown[0])}: expected only {', '.join(sorted(known))}"
+        raise BadRequest(message)
+
+
+def line_of(value: object, name: str, *, default: str = "") -> str:
+    """Return one line of text, or the default for none; raises BadRequest where both lack."""
+    text = value.strip() if isinstance(value, str) else value
+    if text is None or text == "":
+        text = default
+    if not isinstance(text, str) or not text:
+        message = f"Expected text in {name}"
+        raise BadRequest(message)
+    if len(text) > LINE_CHARACTERS or not text.isprintable():
+        message = f"Expected one line of at most {LINE_CHARACTERS} characters in {name}"
+        raise BadRequest(message)
+    return text
+
+
+def _check_content_type(request: func.HttpRequest) -> None:
+    content_type = request.headers.get("Content-Type", "")
+    if content_type.partition(";")[0].strip().lower() != JSON:
+        message = f"Content-Type is {shown(content_type)}: expected {JSON}"
+        raise BadRequest(message)
+
+
+def _json(body: bytes) -> object:
+    try:
+        return json.loads(body.decode("utf-8-sig"), object_pairs_hook=_without_repeats)
+    except RecursionError as error:
+        message = "The body is nested too deeply"
+        raise BadRequest(message) from error
+    except ValueError as error:
+        message = f"The body is not JSON in UTF-8: {error}"
+        raise BadRequest(message) from error
+
+
+def _without_repeats(pairs: list[tuple[str, Any]]) -> Members:
+    members = dict(pairs)
+    if len(members) != len(pairs):
+        message = "a member appears twice"
+        raise ValueError(message)
+    return members

@@ -1,0 +1,176 @@
+"""Problem documents (RFC 9457): what every request that goes wrong is answered with."""
+
+import uuid
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from http import HTTPStatus
+from typing import Any, Final
+
+from azure.core.exceptions import AzureError, HttpResponseError
+
+from shared.deletion.guards import Refused
+from shared.deletion.intake import NoDeletion, NotAbortable
+from shared.deletion.messages import BadMessage
+from shared.deletion.records import State
+from shared.deletion.trouble import SwitchTripped
+from shared.errors import TipsweepError
+from shared.partner_center.errors import (
+    ErrorAnswer,
+    NoAnswer,
+    PartnerCenterError,
+    Throttled,
+    Unavailable,
+)
+from shared.settings import SettingsError
+from shared.tenants import NotATenantId
+
+RETRY_SECONDS: Final = 30
+SWITCH_RETRY_SECONDS: Final = 300
+
+
+class BadRequest(TipsweepError):
+    """The request asks for nothing tipsweep knows."""
+
+
+class NoPrincipal(TipsweepError):
+    """The request names no caller, and the settings ask for one."""
+
+
+@dataclass(frozen=True, slots=True)
+class ProblemType:
+    """A kind of problem; callers may rely on `uri` and `status`."""
+
+    name: str
+    status: HTTPStatus
+    title: str
+
+    @property
+    def uri(self) -> str:
+        """The value of the member `type`."""
+        return f"urn:tipsweep:problem:{self.name}"
+
+
+@dataclass(frozen=True, slots=True)
+class Problem:
+    """One problem; `retry_after` is in seconds, `members` are added to the document."""
+
+    type: ProblemType
+    detail: str
+    retry_after: int | None = None
+    members: Mapping[str, Any] = field(default_factory=dict)
+    correlation_id: str = field(default_factory=lambda: str(uuid.uuid4()))
+
+    def document(self) -> dict[str, Any]:
+        """Return the members of the document."""
+        return {
+            "type": self.type.uri,
+            "title": self.type.title,
+            "status": self.type.status.value,
+            "detail": self.detail,
+            "correlationId": self.correlation_id,
+            **self.members,
+        }
+
+
+BAD_REQUEST: Final = ProblemType(
+    "bad-request", HTTPStatus.BAD_REQUEST, "The request is not understood"
+)
+NO_PRINCIPAL: Final = ProblemType(
+    "no-principal", HTTPStatus.UNAUTHORIZED, "The request names no caller"
+)
+NO_DELETION: Final = ProblemType(
+    "no-deletion", HTTPStatus.NOT_FOUND, "The customer has no deletion"
+)
+NOT_ABORTABLE: Final = ProblemType(
+    "not-abortable", HTTPStatus.CONFLICT, "It is too late to stop the deletion"
+)
+STUCK: Final = ProblemType("stuck", HTTPStatus.CONFLICT, "The customer could not be deleted")
+ABORTED: Final = ProblemType("aborted", HTTPStatus.CONFLICT, "The deletion was stopped")
+REFUSED: Final = ProblemType(
+    "refused", HTTPStatus.UNPROCESSABLE_ENTITY, "A safety rule forbids the deletion"
+)
+PARTNER_CENTER: Final = ProblemType(
+    "partner-center", HTTPStatus.BAD_GATEWAY, "Partner Center refused a call"
+)
+PARTNER_CENTER_BUSY: Final = ProblemType(
+    "partner-center-busy", HTTPStatus.SERVICE_UNAVAILABLE, "Partner Center cannot be asked now"
+)
+SWITCH_TRIPPED: Final = ProblemType(
+    "switch-tripped", HTTPStatus.SERVICE_UNAVAILABLE, "The safety switch is tripped"
+)
+STORAGE: Final = ProblemType(
+    "storage", HTTPStatus.SERVICE_UNAVAILABLE, "The storage account cannot be used now"
+)
+SETTINGS: Final = ProblemType(
+    "settings", HTTPStatus.SERVICE_UNAVAILABLE, "The app is not set up completely"
+)
+
+PROBLEM_TYPES: Final = (
+    BAD_REQUEST,
+    NO_PRINCIPAL,
+    NO_DELETION,
+    NOT_ABORTABLE,
+    STUCK,
+    ABORTED,
+    REFUSED,
+    PARTNER_CENTER,
+    PARTNER_CENTER_BUSY,
+    SWITCH_TRIPPED,
+    STORAGE,
+    SETTINGS,
+)
+
+# The first match counts, so a special error stands before its base.
+_MEANINGS: Final[tuple[tuple[type[Exception], ProblemType], ...]] = (
+    (BadRequest, BAD_REQUEST),
+    (BadMessage, BAD_REQUEST),
+    (NotATenantId, BAD_REQUEST),
+    (NoPrincipal, NO_PRINCIPAL),
+    (NoDeletion, NO_DELETION),
+    (NotAbortable, NOT_ABORTABLE),
+    (Refused, REFUSED),
+    (SwitchTripped, SWITCH_TRIPPED),
+    (SettingsError, SETTINGS),
+    (Throttled, PARTNER_CENTER_BUSY),
+    (Unavailable, PARTNER_CENTER_BUSY),
+    (NoAnswer, PARTNER_CENTER_BUSY),
+    (PartnerCenterError, PARTNER_CENTER),
+    (AzureError, STORAGE),
+)
+
+
+def problem_of(error: TipsweepError | AzureError) -> Problem:
+    """Return what an error means to the caller; raises one again that means nothing to him."""
+    if isinstance(error, HttpResponseError) and error.status_code == HTTPStatus.BAD_REQUEST:
+        raise error
+    for kind, problem_type in _MEANINGS:
+        if isinstance(error, kind):
+            return Problem(problem_type, _detail(error), _retry_after(error), _members(error))
+    raise error
+
+
+def _detail(error: TipsweepError | AzureError) -> str:
+    if isinstance(error, AzureError):
+        return "Queues and tables did not answer as expected. The log says more."
+    if isinstance(error, SettingsError):
+        return f"Missing or wrong: {', '.join(error.names)}. The log says what is expected."
+    return str(error)
+
+
+def _retry_after(error: TipsweepError | AzureError) -> int | None:
+    if isinstance(error, SwitchTripped):
+        return SWITCH_RETRY_SECONDS
+    if isinstance(error, Throttled | Unavailable) and error.refusal.retry_after:
+        return max(1, round(error.refusal.retry_after))
+    retryable = isinstance(error, AzureError | SettingsError | Throttled | Unavailable | NoAnswer)
+    return RETRY_SECONDS if retryable else None
+
+
+def _members(error: TipsweepError | AzureError) -> dict[str, Any]:
+    """Return what the record of a refused deletion would say, so that callers read one form."""
+    if isinstance(error, Refused):
+        reason = f"rule {error.rule}: {error.finding}"
+        return {"state": State.REFUSED, "reason": reason, "remedy": error.remedy}
+    if isinstance(error, ErrorAnswer):
+        return {"partnerCenterRequestId": error.refusal.request_id}
+    return {}

@@ -1,0 +1,58 @@
+"""Records and plans as JSON, in the one form that all answers use."""
+
+from datetime import datetime
+from typing import Any
+
+from shared.deletion.plan import Entry, Plan, make_plan
+from shared.deletion.records import DeletionRecord
+from shared.tenants import TenantId
+
+
+def record_members(record: DeletionRecord, now: datetime) -> dict[str, Any]:
+    """Return a record; the purchases stand as they stood at the end of a finished deletion."""
+    plan = make_plan(record.purchases, record.finished_at or now)
+    return {
+        "tenantId": record.tenant,
+        "domain": record.domain,
+        "state": record.state,
+        "reason": record.reason,
+        "remedy": record.remedy,
+        "lastError": record.last_error,
+        "requestedBy": record.requested_by,
+        "requestedAt": moment(record.requested_at),
+        "deadline": moment(record.deadline),
+        "nextCheckAt": moment(record.next_check_at),
+        "finishedAt": moment(record.finished_at),
+        "correlationId": record.correlation_id,
+        "purchases": [_entry_members(entry) for entry in plan.entries],
+    }
+
+
+def plan_members(tenant: TenantId, plan: Plan) -> dict[str, Any]:
+    """Return what a deletion would begin with; `next` is the first thing it would do."""
+    return {
+        "tenantId": tenant,
+        "dryRun": True,
+        "next": "delete" if plan.clear else "cancel",
+        "purchases": [_entry_members(entry) for entry in plan.entries],
+    }
+
+
+def moment(value: datetime | None) -> str | None:
+    """Return a moment by RFC 3339, to the second."""
+    return None if value is None else value.isoformat(timespec="seconds")
+
+
+def _entry_members(entry: Entry) -> dict[str, Any]:
+    purchase = entry.purchase
+    return {
+        "kind": purchase.kind,
+        "id": purchase.id,
+        "name": purchase.name,
+        "product": purchase.product,
+        "status": purchase.status,
+        "standing": entry.standing,
+        "move": entry.move,
+        "reason": entry.reason,
+        "createdAt": moment(purchase.created),
+    }

@@ -1,0 +1,77 @@
+"""`/api/sandbox` and `/api/sweeps`: what a sweep would do with each customer, and a sweep now."""
+
+from typing import Any, Final
+
+import azure.functions as func
+
+from functions.api.answers import json_answer
+from functions.api.boundary import guarded
+from functions.api.parameters import json_object, require_known
+from functions.api.problems import BadRequest
+from functions.api.record_json import moment
+from shared.deletion.pipeline import pipeline
+from shared.deletion.sweep import (
+    Candidate,
+    SweepReport,
+    last_report,
+    run_sweep,
+    survey_sandbox,
+)
+from shared.limits import SANDBOX_CUSTOMERS
+from shared.settings import SweepMode
+from shared.tenants import shown
+
+MODES: Final = (SweepMode.REPORT, SweepMode.DELETE)
+
+blueprint = func.Blueprint()
+
+
+@blueprint.route(route="sandbox", methods=["GET"])
+@guarded
+def show_sandbox(req: func.HttpRequest) -> func.HttpResponse:  # noqa: ARG001 - the trigger's name
+    """Tell the slots used and the verdict on every customer, and what the last sweep said."""
+    world = pipeline()
+    members = report_members(survey_sandbox(world))
+    last = last_report(world)
+    return json_answer({**members, "lastSweep": last and report_members(last)})
+
+
+@blueprint.route(route="sweeps", methods=["POST"])
+@guarded
+def start_sweep(req: func.HttpRequest) -> func.HttpResponse:
+    """Run a sweep now and return its report."""
+    members = json_object(req)
+    require_known(members, {"mode"})
+    return json_answer(report_members(run_sweep(pipeline(), _mode(members.get("mode")))))
+
+
+def report_members(report: SweepReport) -> dict[str, Any]:
+    """Return a report as JSON."""
+    return {
+        "at": moment(report.at),
+        "mode": report.mode,
+        "slots": {
+            "total": SANDBOX_CUSTOMERS,
+            "used": report.customers,
+            "free": report.free_slots,
+        },
+        "customers": [_candidate_members(candidate) for candidate in report.candidates],
+    }
+
+
+def _candidate_members(candidate: Candidate) -> dict[str, Any]:
+    return {
+        "tenantId": candidate.tenant,
+        "domain": candidate.domain,
+        "companyName": candidate.company_name,
+        "verdict": candidate.verdict,
+        "reason": candidate.reason,
+        "ageDays": candidate.age_days,
+    }
+
+
+def _mode(value: object) -> SweepMode:
+    if value not in MODES:
+        message = f"mode is {shown(str(value))}: expected {' or '.join(MODES)}"
+        raise BadRequest(message)
+    return SweepMode(str(value))

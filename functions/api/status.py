@@ -1,0 +1,45 @@
+"""`/api/status`: the page for people."""
+
+import uuid
+from collections.abc import Mapping
+
+import azure.functions as func
+
+from functions.api.answers import COMMON_HEADERS
+from functions.api.boundary import guarded
+from functions.api.status_page import CONTENT_SECURITY_POLICY, Status, page
+from shared.deletion.pipeline import Pipeline, pipeline
+from shared.partner_center.errors import PartnerCenterError
+from shared.partner_center.resources import Customer
+
+blueprint = func.Blueprint()
+
+
+@blueprint.route(route="status", methods=["GET"])
+@guarded
+def show_status(req: func.HttpRequest) -> func.HttpResponse:  # noqa: ARG001 - the trigger's name
+    """Show slots, deletions and what needs a person."""
+    world = pipeline()
+    customers, trouble = _customers(world)
+    status = Status(
+        partner=world.settings.partner_center.tenant_id,
+        now=world.now(),
+        switch=world.switch.read(),
+        records=tuple(world.records.all()),
+        customers=customers,
+        trouble=trouble,
+    )
+    return func.HttpResponse(
+        page(status),
+        headers={**COMMON_HEADERS, "Content-Security-Policy": CONTENT_SECURITY_POLICY},
+        mimetype="text/html",
+    )
+
+
+def _customers(world: Pipeline) -> tuple[Mapping[str, Customer], str]:
+    """Return the customers, or why there are none: the page has more to show than them."""
+    client = world.client(str(uuid.uuid4()))
+    try:
+        return world.census.customers(client), ""
+    except PartnerCenterError as error:
+        return {}, str(error)

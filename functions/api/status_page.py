@@ -1,0 +1,209 @@
+"""The status page: one HTML document without script, made for a desk, a phone and the dark."""
+
+import base64
+import hashlib
+from collections import Counter
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from datetime import datetime
+from pathlib import Path
+from typing import Final
+
+from functions.api.markup import Markup, element, joined, void_element
+from functions.api.status_card import card, short_moment
+from shared.deletion.records import DeletionRecord, State
+from shared.deletion.switch import SwitchState
+from shared.limits import SANDBOX_CUSTOMERS
+from shared.partner_center.resources import Customer
+from shared.tenants import TenantId
+
+REFRESH_SECONDS: Final = 15
+_ENDED_SHOWN: Final = 25
+_STYLE: Final = Path(__file__).with_name("status.css").read_text(encoding="utf-8")
+_STYLE_HASH: Final = base64.b64encode(hashlib.sha256(_STYLE.encode()).digest()).decode()
+
+CONTENT_SECURITY_POLICY: Final = (
+    f"default-src 'none'; style-src 'sha256-{_STYLE_HASH}'; "
+    "base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
+)
+
+_NEED_A_PERSON: Final = frozenset({State.STUCK, State.REFUSED})
+_ENDED: Final = frozenset({State.DELETED, State.ABORTED})
+
+
+@dataclass(frozen=True, slots=True)
+class Status:
+    """What the page shows; `trouble` says why the customers could not be listed."""
+
+    partner: TenantId
+    now: datetime
+    switch: SwitchState
+    records: tuple[DeletionRecord, ...]
+    customers: Mapping[str, Customer]
+    trouble: str = ""
+
+
+def page(status: Status) -> str:
+    """Return the document."""
+    head = element(
+        "head",
+        void_element("meta", charset="utf-8"),
+        void_element("meta", name="viewport", content="width=device-width, initial-scale=1"),
+        void_element("meta", http_equiv="refresh", content=str(REFRESH_SECONDS)),
+        element("title", f"tipsweep: {_used(status)}"),
+        element("style", Markup(_STYLE)),
+    )
+    main = element(
+        "main",
+        _header(status),
+        _switch(status.switch),
+        _slots(status),
+        _states(status.records),
+        _cards("Needs a person", status, _NEED_A_PERSON),
+        _cards("In progress", status, frozenset(State) - _NEED_A_PERSON - _ENDED),
+        _ended(status),
+        _untouched(status),
+    )
+    return "<!doctype html>" + element("html", head, element("body", main), lang="en")
+
+
+def _used(status: Status) -> str:
+    if status.trouble:
+        return f"slots of {SANDBOX_CUSTOMERS} unknown"
+    return f"{len(status.customers)} of {SANDBOX_CUSTOMERS} slots used"
+
+
+def _header(status: Status) -> Markup:
+    return element(
+        "header",
+        element("h1", "tipsweep"),
+        element(
+            "p",
+            "sandbox of ",
+            element("code", status.partner),
+            f" as of {status.now:%Y-%m-%d %H:%M:%S} UTC, renewed every {REFRESH_SECONDS} s",
+            class_="quiet",
+        ),
+    )
+
+
+def _switch(switch: SwitchState) -> Markup:
+    if not switch.tripped:
+        return Markup()
+    return element(
+        "section",
+        element("h3", "The safety switch is tripped: nothing is cancelled or deleted"),
+        element("p", switch.reason),
+        element("p", f"by {switch.by}, {short_moment(switch.at)}", class_="quiet"),
+        class_="panel alarm",
+    )
+
+
+def _slots(status: Status) -> Markup:
+    if status.trouble:
+        return element(
+            "section",
+            element("h3", "The customers cannot be listed now"),
+            element("p", status.trouble),
+            class_="panel alarm",
+        )
+    figure = element(
+        "p",
+        element("strong", str(len(status.customers))),
+        f" of {SANDBOX_CUSTOMERS} slots used, "
+        f"{max(0, SANDBOX_CUSTOMERS - len(status.customers))} free",
+        class_="figure",
+    )
+    shares = _shares(status)
+    return element("section", figure, _bar(status, shares), _legend(shares), class_="panel")
+
+
+def _shares(status: Status) -> dict[str, int]:
+    """Return how many slots are stuck, running, and used apart from that."""
+    here = [record for record in status.records if record.tenant in status.customers]
+    stuck = sum(record.state in _NEED_A_PERSON for record in here)
+    running = sum(record.live for record in here)
+    return {"stuck": stuck, "running": running, "used": len(status.customers) - stuck - running}
+
+
+def _bar(status: Status, shares: Mapping[str, int]) -> Markup:
+    parts = [element("rect", width=str(SANDBOX_CUSTOMERS), height="1")]
+    start = 0
+    for name, count in shares.items():
+        parts.append(element("rect", x=str(start), width=str(count), height="1", class_=name))
+        start += count
+    return element(
+        "svg",
+        *parts,
+        class_="bar",
+        viewBox=f"0 0 {SANDBOX_CUSTOMERS} 1",
+        preserveAspectRatio="none",
+        role="img",
+        aria_label=_used(status),
+    )
+
+
+def _legend(shares: Mapping[str, int]) -> Markup:
+    labels = {"stuck": "need a person", "running": "being deleted", "used": "in use"}
+    items = (
+        element("li", element("span", class_=f"key {name}"), f"{shares[name]} {label}")
+        for name, label in labels.items()
+    )
+    return element("ul", *items, class_="legend")
+
+
+def _states(records: Iterable[DeletionRecord]) -> Markup:
+    counts = Counter(record.state for record in records)
+    items = (
+        element(
+            "li",
+            element("b", str(counts[state]), class_=state),
+            state,
+            class_="some" if counts[state] else "none",
+        )
+        for state in State
+    )
+    return joined(element("h2", "Deletions by state"), element("ul", *items, class_="states"))
+
+
+def _cards(title: str, status: Status, states: frozenset[State]) -> Markup:
+    shown = [record for record in status.records if record.state in states]
+    if not shown:
+        return Markup()
+    cards = (card(each, status.customers.get(each.tenant), status.now) for each in shown)
+    return joined(element("h2", title), *cards)
+
+
+def _ended(status: Status) -> Markup:
+    ended = [record for record in status.records if record.state in _ENDED]
+    ended.sort(key=lambda record: record.finished_at or record.requested_at, reverse=True)
+    rows = (
+        (
+            element("code", each.tenant),
+            each.domain,
+            joined(each.state, f", {each.reason}" if each.reason else ""),
+            short_moment(each.finished_at),
+        )
+        for each in ended[:_ENDED_SHOWN]
+    )
+    title = f"Ended, the last {_ENDED_SHOWN}" if len(ended) > _ENDED_SHOWN else "Ended"
+    return _table(title, ("Customer", "Domain", "Outcome", "When"), rows)
+
+
+def _untouched(status: Status) -> Markup:
+    known = {record.tenant for record in status.records}
+    rows = [
+        (element("code", each.id), each.domain, each.company_name)
+        for each in status.customers.values()
+        if each.id not in known
+    ]
+    return _table("No deletion requested", ("Customer", "Domain", "Company"), rows)
+
+
+def _table(title: str, heads: Iterable[str], rows: Iterable[tuple[str, ...]]) -> Markup:
+    body = [element("tr", *(element("td", cell) for cell in row)) for row in rows]
+    if not body:
+        return Markup()
+    head = element("thead", element("tr", *(element("th", text) for text in heads)))
+    table = element("table", head, element("tbody", *body))
+    return joined(element("h2", title), element("section", table, class_="card"))

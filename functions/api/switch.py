@@ -1,0 +1,53 @@
+"""`/api/switch`: see the safety switch, trip it, reset it."""
+
+import azure.functions as func
+
+from functions.api.answers import json_answer
+from functions.api.boundary import guarded
+from functions.api.parameters import json_object, line_of, require_known
+from functions.api.principal import principal_name
+from functions.api.record_json import moment
+from shared.deletion.pipeline import pipeline
+from shared.deletion.switch import SwitchState
+
+_MEMBERS = frozenset({"by", "reason"})
+
+blueprint = func.Blueprint()
+
+
+@blueprint.route(route="switch", methods=["GET"])
+@guarded
+def show_switch(req: func.HttpRequest) -> func.HttpResponse:  # noqa: ARG001 - the trigger's name
+    """Tell whether everything is stopped, by whom and why."""
+    return _answer(pipeline().switch.read())
+
+
+@blueprint.route(route="switch", methods=["PUT"])
+@guarded
+def trip_switch(req: func.HttpRequest) -> func.HttpResponse:
+    """Stop everything."""
+    members = json_object(req)
+    require_known(members, _MEMBERS)
+    by = line_of(members.get("by"), "by", default=principal_name(req))
+    reason = line_of(members.get("reason"), "reason")
+    return _answer(pipeline().switch.trip(by, reason))
+
+
+@blueprint.route(route="switch", methods=["DELETE"])
+@guarded
+def reset_switch(req: func.HttpRequest) -> func.HttpResponse:
+    """Let everything go on; who and why stand in the query, because a DELETE has no body."""
+    by = line_of(req.params.get("by"), "by", default=principal_name(req))
+    reason = line_of(req.params.get("reason"), "reason")
+    return _answer(pipeline().switch.reset(by, reason))
+
+
+def _answer(state: SwitchState) -> func.HttpResponse:
+    return json_answer(
+        {
+            "tripped": state.tripped,
+            "by": state.by,
+            "reason": state.reason,
+            "at": moment(state.at),
+        }
+    )
