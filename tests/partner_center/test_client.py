@@ -1,0 +1,270 @@
+"""The client against the simulator: shapes, paging, bodies and meanings."""
+
+from dataclasses import replace
+from typing import Any
+from urllib.parse import unquote
+
+import pytest
+
+from local.simulator import Behaviour, Fault, ProductKind, Simulator
+from local.simulator.behaviour import CodeType, ErrorBody
+from shared.partner_center import errors
+from shared.partner_center.client import PartnerCenter
+from shared.partner_center.connection import Connection
+from tests.partner_center.conftest import Connect
+
+
+@pytest.mark.parametrize("versioned", [False, True], ids=["/customers", "/v1/customers"])
+@pytest.mark.parametrize("page_size", [1, 2, 7, 8, 500])
+def test_customers_come_from_all_pages(
+    client: PartnerCenter, simulator: Simulator, page_size: int, versioned: bool
+) -> None:
+    simulator.behaviour = Behaviour(customers_page_size=page_size, next_link_version=versioned)
+    added = [simulator.sandbox.add_customer(f"c{n}.onmicrosoft.com") for n in range(7)]
+
+    found = list(client.customers())
+
+    assert [customer.id for customer in found] == [customer.tenant_id for customer in added]
+    assert found[0].domain == "c0.onmicrosoft.com"
+    assert client.calls == -(-7 // page_size)
+
+
+@pytest.mark.parametrize("mark", [True, False])
+@pytest.mark.parametrize("code", list(CodeType))
+@pytest.mark.parametrize("body", list(ErrorBody))
+def test_every_form_of_a_refusal_is_read(
+    client: PartnerCenter, simulator: Simulator, mark: bool, code: CodeType, body: ErrorBody
+) -> None:
+    simulator.behaviour = Behaviour(byte_order_mark=mark, error_code_type=code, error_body=body)
+
+    with pytest.raises((errors.NotFound, errors.NoRelationship)) as caught:
+        client.customer("99999999-0000-4000-8000-000000000001")
+
+    refusal = caught.value.refusal
+    assert refusal.status == 404
+    assert refusal.code == ("60003" if body is ErrorBody.SERVICE else "")
+    assert refusal.request_id in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("status", "body", "meaning"),
+    [
+        (401, "", errors.AccessDenied),
+        (401, {"code": 6002, "description": "x"}, errors.NotASandbox),
+        (403, {"code": "800019", "description": "x"}, errors.NotASandbox),
+        (403, {"code": 900329, "description": "x"}, errors.AccessDenied),
+        (403, {"code": 900159, "description": "x"}, errors.NoRelationship),
+        (400, {"code": 800061, "description": "x"}, errors.OrderRouteClosed),
+        (400, {"code": "800063", "description": "x"}, errors.OrderRouteClosed),
+        (403, {"code": 800077, "description": "x"}, errors.OrderRouteClosed),
+        (400, {"code": 900117, "description": "x"}, errors.NotCancellable),
+        (400, {"code": 900127, "description": "x"}, errors.NotSupportedHere),
+        (400, {"code": 2011, "description": "x"}, errors.AlreadyDeleted),
+        (400, {"code": 2055, "description": "x"}, errors.Busy),
+        (400, {"code": 800081, "description": "x"}, errors.NotActivated),
+        (403, {"code": 900115, "description": "x"}, errors.AzureSubscriptionsActive),
+        (404, "<html>not found</html>", errors.NotFound),
+        (409, {"code": 800060, "description": "x"}, errors.Busy),
+        (409, None, errors.Busy),
+        (412, None, errors.Busy),
+        (429, {"statusCode": 429, "message": "Rate limit is exceeded."}, errors.Throttled),
+        (500, {"code": 800003, "description": "x"}, errors.Unavailable),
+        (501, {"code": 0, "description": "x"}, errors.Unavailable),
+        (400, ["not", "an", "object"], errors.Rejected),
+        (417, {"code": None, "description": None}, errors.Rejected),
+    ],
+)
+def test_refusals_are_told_apart_by_meaning(
+    client: PartnerCenter, simulator: Simulator, status: int, body: Any, meaning: type[Exception]
+) -> None:
+    simulator.add_fault(Fault(path="*/orders", status=status, body=body))
+
+    with pytest.raises(meaning) as caught:
+        client.orders("c")
+
+    assert type(caught.value) is meaning
+    assert f"answered {status}" in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    "body", ["", "<html>", "[]", '"text"', '{"items": 1}', '{"items": [1]}', '{"items": [{}]}']
+)
+def test_a_success_of_another_shape_is_an_error_and_no_empty_listing(
+    client: PartnerCenter, simulator: Simulator, body: str
+) -> None:
+    simulator.add_fault(Fault(path="*/orders", status=200, body=body))
+
+    with pytest.raises(errors.UnexpectedAnswer):
+        client.orders("c")
+
+
+def test_an_order_without_status_is_an_error(client: PartnerCenter, simulator: Simulator) -> None:
+    simulator.add_fault(Fault(path="*/orders", status=200, body={"items": [{"id": "o"}]}))
+
+    with pytest.raises(errors.UnexpectedAnswer, match="order o without a status"):
+        client.orders("c")
+
+
+def test_endless_pages_are_an_error(client: PartnerCenter, simulator: Simulator) -> None:
+    page = {"items": [], "links": {"next": {"uri": "/customers?page=1", "headers": []}}}
+    simulator.add_fault(Fault(path="/v1/customers", status=200, body=page, times=None))
+
+    with pytest.raises(errors.UnexpectedAnswer, match="more than 100 pages"):
+        list(client.customers())
+
+
+@pytest.mark.parametrize(
+    "host", ["https://evil.example", "http://localhost", "https://localhost.evil.example", "//evil"]
+)
+def test_a_next_link_to_another_host_is_not_followed(
+    client: PartnerCenter, simulator: Simulator, host: str
+) -> None:
+    uri = f"{host}/v1/customers?seekOperation=Next"
+    page = {"items": [], "links": {"next": {"uri": uri, "headers": []}}}
+    simulator.add_fault(Fault(path="/v1/customers", status=200, body=page))
+
+    with pytest.raises(errors.ForeignLink):
+        list(client.customers())
+
+
+def test_an_absolute_next_link_to_the_same_host_is_followed(
+    client: PartnerCenter, simulator: Simulator
+) -> None:
+    simulator.behaviour = Behaviour(customers_page_size=1, next_link_host=simulator.url)
+    for number in range(3):
+        simulator.sandbox.add_customer(f"c{number}.onmicrosoft.com")
+
+    assert len(list(client.customers())) == 3
+
+
+def test_redirects_are_not_followed(client: PartnerCenter, simulator: Simulator) -> None:
+    headers = {"Location": "https://evil.example/"}
+    simulator.add_fault(Fault(path="*/orders", status=302, body="", headers=headers))
+
+    with pytest.raises(errors.UnexpectedAnswer):
+        client.orders("c")
+
+
+def test_identifiers_cannot_leave_their_place_in_the_path(
+    client: PartnerCenter, simulator: Simulator
+) -> None:
+    customer = simulator.sandbox.add_customer("c.onmicrosoft.com")
+
+    with pytest.raises(errors.NotFound):
+        client.cancel_order(customer.tenant_id, "o?x=1#y")
+
+    call = simulator.calls[-1]
+    assert call.query == ""
+    assert unquote(call.path).endswith("/orders/o?x=1#y")
+
+
+def test_an_entitlement_refusal_is_remembered_by_the_connection(
+    connect: Connect, simulator: Simulator
+) -> None:
+    connection = connect()
+    customer = simulator.sandbox.add_customer("c.onmicrosoft.com")
+
+    for _ in range(3):
+        assert PartnerCenter(connection, "c").entitlements(customer.tenant_id) == []
+
+    assert sum("/entitlements" in call.path for call in simulator.calls) == 1
+
+
+def test_included_entitlements_are_found(client: PartnerCenter, simulator: Simulator) -> None:
+    simulator.behaviour = Behaviour(app_only_entitlements=True)
+    customer = simulator.sandbox.add_customer("c.onmicrosoft.com")
+    order = customer.add_order(ProductKind.PERPETUAL_SOFTWARE, lines=2)
+
+    found = client.entitlements(customer.tenant_id)
+
+    assert {entitlement.order_id for entitlement in found} == {order.id}
+
+
+def test_a_subscription_goes_back_whole_with_its_etag(
+    client: PartnerCenter, simulator: Simulator
+) -> None:
+    customer = simulator.sandbox.add_customer("c.onmicrosoft.com")
+    customer.add_order(ProductKind.LEGACY_LICENCES)
+    (subscription,) = client.subscriptions(customer.tenant_id)
+    assert subscription.etag
+
+    changed = client.change_subscription(customer.tenant_id, subscription, "suspended")
+
+    assert changed is not None
+    assert changed.status == "suspended"
+    with pytest.raises(errors.Busy):
+        client.change_subscription(customer.tenant_id, subscription, "suspended")
+
+
+def test_an_accepted_change_reads_as_in_progress(
+    client: PartnerCenter, simulator: Simulator
+) -> None:
+    simulator.behaviour = Behaviour(subscription_patch_accepted=True)
+    customer = simulator.sandbox.add_customer("c.onmicrosoft.com")
+    customer.add_order(ProductKind.NCE_LICENCES)
+    (subscription,) = client.subscriptions(customer.tenant_id)
+
+    assert client.change_subscription(customer.tenant_id, subscription, "deleted") is None
+
+
+def test_dates_with_seven_fraction_digits_are_read(
+    client: PartnerCenter, simulator: Simulator
+) -> None:
+    item = {"id": "o", "status": "Completed", "creationDate": "2026-01-05T10:11:12.1234567Z"}
+    odd = {**item, "creationDate": "yesterday"}
+    simulator.add_fault(Fault(path="*/orders", status=200, body={"items": [item, odd]}))
+
+    first, second = client.orders("c")
+
+    assert first.created is not None
+    assert first.created.isoformat() == "2026-01-05T10:11:12.123456+00:00"
+    assert first.status == "completed"
+    assert second.created is None
+
+
+def test_a_lost_answer_is_told_from_a_refusal(client: PartnerCenter, simulator: Simulator) -> None:
+    simulator.add_fault(Fault(method="DELETE", drop=True, times=None))
+
+    with pytest.raises(errors.NoAnswer, match="DELETE"):
+        client.delete_customer("c")
+
+
+def test_a_slow_answer_times_out(
+    client: PartnerCenter, simulator: Simulator, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("shared.partner_center.connection.READ_TIMEOUT_SECONDS", 0.05)
+    simulator.add_fault(Fault(path="*/orders", delay_seconds=1, times=None))
+
+    with pytest.raises(errors.NoAnswer):
+        client.orders("c")
+
+
+def test_netrc_does_not_replace_the_token(
+    client: PartnerCenter,
+    simulator: Simulator,
+    monkeypatch: pytest.MonkeyPatch,
+    tmp_path: Any,
+) -> None:
+    netrc = tmp_path / "netrc"
+    netrc.write_text("machine localhost login a password b\n")
+    netrc.chmod(0o600)
+    monkeypatch.setenv("NETRC", str(netrc))
+    simulator.sandbox.add_customer("c.onmicrosoft.com")
+
+    assert len(list(client.customers())) == 1
+
+
+@pytest.mark.parametrize("fault", [Fault(status=403), Fault(drop=True, times=None)], ids=str)
+def test_no_error_shows_token_or_secret(
+    connect: Connect, simulator: Simulator, fault: Fault, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level("DEBUG")
+    connection: Connection = connect()
+    token = connection.tokens.token()
+    simulator.add_fault(replace(fault, path="/v1/*"))
+
+    with pytest.raises(errors.PartnerCenterError) as caught:
+        PartnerCenter(connection, "c").orders("c")
+
+    for secret in (token, simulator.sandbox.client_secret):
+        assert secret not in str(caught.value) + repr(caught.value) + caplog.text

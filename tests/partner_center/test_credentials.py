@@ -1,0 +1,140 @@
+"""Signing in with the real azure-identity, msal and Key Vault clients."""
+
+from collections.abc import Callable
+from dataclasses import replace
+
+import pytest
+
+from local.simulator import Behaviour, Fault, Simulator
+from shared.partner_center.client import PartnerCenter
+from shared.partner_center.credentials import TokenSource, tenant_of
+from shared.partner_center.errors import AccessDenied, NoAnswer, SignInFailed
+from shared.settings import Auth, PartnerCenterSettings
+from tests.partner_center.conftest import Connect
+
+Read = Callable[..., PartnerCenterSettings]
+
+
+@pytest.mark.parametrize("auth", list(Auth))
+def test_each_way_to_sign_in_reads_customers(
+    connect: Connect, simulator: Simulator, auth: Auth
+) -> None:
+    simulator.sandbox.add_customer("c.onmicrosoft.com")
+    connection = connect(auth)
+
+    assert len(list(PartnerCenter(connection, "c").customers())) == 1
+    assert connection.tokens.tenant() == simulator.sandbox.tenant_id
+    assert simulator.calls[-1].app_only is (auth is not Auth.USER)
+
+
+def test_a_user_may_read_entitlements(connect: Connect, simulator: Simulator) -> None:
+    customer = simulator.sandbox.add_customer("c.onmicrosoft.com")
+    connection = connect(Auth.USER)
+
+    PartnerCenter(connection, "c").entitlements(customer.tenant_id)
+
+    assert not connection.entitlements_refused
+
+
+def test_each_redeemed_refresh_token_is_replaced_in_the_vault(
+    partner_settings: Read, simulator: Simulator
+) -> None:
+    name = simulator.sandbox.refresh_token_name
+    before = len(simulator.key_vault.versions(name))
+
+    for _ in range(2):
+        TokenSource(partner_settings(Auth.USER)).token()
+
+    versions = simulator.key_vault.versions(name)
+    assert len(versions) == before + 2
+    assert len({version.value for version in versions}) == len(versions)
+
+
+def test_an_expired_refresh_token_says_what_to_do(
+    partner_settings: Read, simulator: Simulator
+) -> None:
+    simulator.advance(91 * 86_400)
+
+    with pytest.raises(SignInFailed, match="consent again") as caught:
+        TokenSource(partner_settings(Auth.USER)).token()
+
+    assert "invalid_grant" in str(caught.value)
+    assert simulator.sandbox.refresh_token not in str(caught.value)
+
+
+def test_a_token_is_used_until_it_is_old(connect: Connect, simulator: Simulator) -> None:
+    client = PartnerCenter(connect(), "c")
+
+    for _ in range(3):
+        list(client.customers())
+
+    assert sum(call.path.endswith("/token") for call in simulator.calls) == 1
+
+
+@pytest.mark.parametrize("auth", [Auth.SECRET, Auth.CERTIFICATE, Auth.USER])
+def test_a_short_lived_token_is_renewed(connect: Connect, simulator: Simulator, auth: Auth) -> None:
+    """Azure-identity's credential of federated apps asks again after 30 seconds at the least."""
+    simulator.behaviour = Behaviour(token_lifetime_seconds=200)
+    client = PartnerCenter(connect(auth), "c")
+
+    for _ in range(3):
+        list(client.customers())
+
+    tokens = [call for call in simulator.calls if call.path.endswith("/oauth2/v2.0/token")]
+    assert len(tokens) == 3
+
+
+def test_a_wrong_secret_is_refused_and_not_shown(
+    partner_settings: Read, simulator: Simulator
+) -> None:
+    settings = replace(partner_settings(), client_secret="wrong-secret-value")
+
+    with pytest.raises(SignInFailed, match="AADSTS7000215") as caught:
+        TokenSource(settings).token()
+
+    assert "wrong-secret-value" not in str(caught.value)
+    assert "wrong-secret-value" not in repr(settings)
+    assert simulator.sandbox.client_id in str(caught.value)
+
+
+def test_a_wrong_audience_is_refused(partner_settings: Read) -> None:
+    read = partner_settings(PARTNER_CENTER_SCOPE="https://graph.windows.net/.default")
+
+    with pytest.raises(SignInFailed):
+        TokenSource(read).token()
+
+
+def test_a_sign_in_that_is_out_of_reach_is_no_refusal(
+    partner_settings: Read, simulator: Simulator
+) -> None:
+    simulator.add_fault(Fault(path="*/token", drop=True, times=None))
+
+    with pytest.raises(NoAnswer, match="could not sign in"):
+        TokenSource(partner_settings()).token()
+
+
+def test_a_missing_certificate_is_an_error_of_sign_in(partner_settings: Read) -> None:
+    read = partner_settings(Auth.CERTIFICATE, PARTNER_CENTER_CERTIFICATE_NAME="absent")
+
+    with pytest.raises(NoAnswer, match="absent"):
+        TokenSource(read).token()
+
+
+def test_a_401_makes_the_next_call_fetch_a_new_token(
+    connect: Connect, simulator: Simulator
+) -> None:
+    connection = connect()
+    client = PartnerCenter(connection, "c")
+    first = connection.tokens.token()
+    simulator.add_fault(Fault(path="/v1/customers", status=401))
+
+    with pytest.raises(AccessDenied):
+        list(client.customers())
+
+    assert connection.tokens.token() != first
+
+
+@pytest.mark.parametrize("token", ["", "opaque", "a.b.c", "a.e30.c", "a.W10.c"])
+def test_a_token_without_a_tenant_is_refused(token: str) -> None:
+    with pytest.raises(SignInFailed, match="tid"):
+        tenant_of(token)

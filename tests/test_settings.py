@@ -1,0 +1,150 @@
+"""Settings: one error names everything that is missing or contradicts."""
+
+from datetime import timedelta
+
+import pytest
+
+from shared.settings import (
+    ENDPOINTS,
+    Auth,
+    Cloud,
+    SettingsError,
+    SweepMode,
+    read_settings,
+    sweep_schedule,
+)
+
+PARTNER = "8e1f2c3d-0000-4000-8000-000000000001"
+CLIENT = "8e1f2c3d-0000-4000-8000-000000000002"
+CUSTOMER = "8e1f2c3d-0000-4000-8000-000000000003"
+REQUIRED = {
+    "PARTNER_TENANT_ID": PARTNER,
+    "SANDBOX_TENANT_CONFIRMATION": PARTNER,
+    "PARTNER_CENTER_CLIENT_ID": CLIENT,
+    "PARTNER_CENTER_CLIENT_SECRET": "hush-hush",
+    "AzureWebJobsStorage": "UseDevelopmentStorage=true",
+}
+
+
+def problems(**changes: str) -> str:
+    with pytest.raises(SettingsError) as caught:
+        read_settings({**REQUIRED, **changes})
+    return str(caught.value)
+
+
+def test_the_defaults_are_those_of_the_documents() -> None:
+    read = read_settings(REQUIRED)
+
+    assert read.partner_center.auth is Auth.SECRET
+    assert read.partner_center.endpoints == ENDPOINTS[Cloud.GLOBAL]
+    assert read.partner_center.rate_limit_per_minute == 475
+    assert read.checks.first_delay == timedelta(seconds=5)
+    assert read.checks.max_delay == timedelta(seconds=300)
+    assert read.checks.deadline == timedelta(hours=24)
+    assert read.sweep.mode is SweepMode.REPORT
+    assert read.sweep.include_domains == ("*",)
+    assert read.sweep.min_age == timedelta(days=7)
+    assert read.sweep.max_deletions == 25
+    assert read.sweep.keep_free_slots is None
+    assert not read.http.require_client_principal
+
+
+def test_one_error_names_all_that_is_missing_and_where_it_goes() -> None:
+    with pytest.raises(SettingsError) as caught:
+        read_settings({})
+
+    text = str(caught.value)
+    for name in REQUIRED:
+        assert name in text
+    assert "local.settings.json" in text
+
+
+@pytest.mark.parametrize(
+    ("changes", "part"),
+    [
+        ({"PARTNER_TENANT_ID": "contoso.com"}, "PARTNER_TENANT_ID"),
+        ({"PARTNER_CENTER_AUTH": "password"}, "secret, certificate, federated, user"),
+        ({"PARTNER_CENTER_AUTH": "certificate"}, "PARTNER_CENTER_CERTIFICATE_NAME is missing"),
+        ({"PARTNER_CENTER_AUTH": "user"}, "REFRESH_TOKEN_SECRET_NAME is missing"),
+        ({"PARTNER_CENTER_AUTH": "user"}, "KEY_VAULT_URI is missing"),
+        ({"PARTNER_CENTER_CLIENT_SECRET": ""}, "PARTNER_CENTER_CLIENT_SECRET is missing"),
+        ({"PARTNER_CENTER_CLIENT_SECRET": "@Microsoft.KeyVault(x)"}, "Key Vault reference"),
+        ({"PARTNER_CENTER_CLOUD": "germany"}, "global, usgov, china"),
+        ({"PARTNER_CENTER_BASE_URL": "http://api.example"}, "expected https://"),
+        ({"PARTNER_CENTER_BASE_URL": "https://api.example/v1"}, "without a path"),
+        ({"PARTNER_CENTER_RATE_LIMIT_PER_MINUTE": "501"}, "1 to 500"),
+        ({"PARTNER_CENTER_RATE_LIMIT_PER_MINUTE": "0"}, "1 to 500"),
+        ({"PARTNER_CENTER_RATE_LIMIT_PER_MINUTE": "\u0665"}, "whole number"),
+        ({"CHECK_FIRST_DELAY_SECONDS": "400"}, "more than CHECK_MAX_DELAY_SECONDS"),
+        ({"PROTECTED_TENANTS": f"{CUSTOMER}, contoso"}, "PROTECTED_TENANTS"),
+        ({"SWEEP_MODE": "delete"}, "nothing is protected"),
+        ({"SWEEP_KEEP_FREE_SLOTS": "76"}, "0 to 75"),
+        ({"REQUIRE_CLIENT_PRINCIPAL": "yes"}, "true or false"),
+        ({"AzureWebJobsStorage__queueServiceUri": "https://q"}, "keep one kind"),
+        ({"AzureWebJobsStorage": ""}, "AzureWebJobsStorage is missing"),
+        ({"AzureWebJobsStorage__credential": "key"}, "managedidentity"),
+    ],
+)
+def test_what_is_wrong_is_named(changes: dict[str, str], part: str) -> None:
+    assert part in problems(**changes)
+
+
+def test_no_secret_is_shown() -> None:
+    assert "hush-hush" not in problems(PARTNER_TENANT_ID="x")
+    assert "hush-hush" not in repr(read_settings(REQUIRED))
+
+
+@pytest.mark.parametrize(
+    "protection", [{"PROTECTED_DOMAINS": "keep-*"}, {"PROTECTED_TENANTS": "none"}]
+)
+def test_a_deleting_sweep_needs_protection_or_the_word(protection: dict[str, str]) -> None:
+    read = read_settings({**REQUIRED, "SWEEP_MODE": "delete", **protection})
+
+    assert read.sweep.mode is SweepMode.DELETE
+
+
+def test_lists_are_read_with_any_separator_and_normalised() -> None:
+    text = f"{{{CUSTOMER.upper()}}};  {CLIENT},{PARTNER}\n"
+
+    protection = read_settings({**REQUIRED, "PROTECTED_TENANTS": text}).protection
+
+    assert protection.tenants == {CUSTOMER, CLIENT, PARTNER}
+
+
+@pytest.mark.parametrize("cloud", list(Cloud))
+def test_a_cloud_is_a_preset_that_each_override_replaces(cloud: Cloud) -> None:
+    read = read_settings({**REQUIRED, "PARTNER_CENTER_CLOUD": cloud.upper()})
+    moved = read_settings(
+        {
+            **REQUIRED,
+            "PARTNER_CENTER_CLOUD": cloud,
+            "PARTNER_CENTER_BASE_URL": "https://other.example/",
+        }
+    )
+
+    assert read.partner_center.endpoints == ENDPOINTS[cloud]
+    assert moved.partner_center.endpoints.base_url == "https://other.example"
+    assert moved.partner_center.endpoints.authority == ENDPOINTS[cloud].authority
+
+
+def test_storage_by_identity_needs_no_connection_string() -> None:
+    environment = {
+        **REQUIRED,
+        "AzureWebJobsStorage": "",
+        "AzureWebJobsStorage__queueServiceUri": "https://q.example",
+        "AzureWebJobsStorage__tableServiceUri": "https://t.example",
+        "AzureWebJobsStorage__credential": "managedidentity",
+        "AzureWebJobsStorage__clientId": CLIENT,
+    }
+
+    storage = read_settings(environment).storage
+
+    assert storage.managed_identity
+    assert storage.managed_identity_client_id == CLIENT
+
+
+def test_the_schedule_has_a_default_for_the_host(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("SWEEP_SCHEDULE", raising=False)
+    assert sweep_schedule() == "0 0 3 * * *"
+    monkeypatch.setenv("SWEEP_SCHEDULE", "0 0 4 * * 1")
+    assert sweep_schedule() == "0 0 4 * * 1"
