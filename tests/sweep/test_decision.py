@@ -1,0 +1,278 @@
+"""The decision of a sweep, which report and deletion share, on generated sandboxes."""
+
+from collections.abc import Iterable
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
+from fnmatch import fnmatchcase
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from shared.deletion.guards import (
+    Refused,
+    require_other_tenant,
+    require_unlisted,
+    require_unprotected,
+)
+from shared.deletion.records import TERMINAL, DeletionRecord, State
+from shared.deletion.sweep_plan import (
+    REQUESTED_BY,
+    REST,
+    Age,
+    Candidate,
+    Sandbox,
+    SweepVerdict,
+    decide,
+)
+from shared.limits import SANDBOX_CUSTOMERS
+from shared.partner_center.resources import Customer
+from shared.settings import Settings, read_settings
+from shared.tenants import TenantId
+
+NOW = datetime(2026, 3, 1, 3, tzinfo=UTC)
+PARTNER = "5e2c1a70-0d3b-4c55-9a41-7f6b2d9e8c10"
+LIMITED = frozenset({SweepVerdict.OVER_LIMIT, SweepVerdict.ENOUGH_FREE})
+FREED = frozenset({SweepVerdict.IN_PROGRESS, SweepVerdict.DELETED})
+OLD = Age("its earliest order", NOW - timedelta(days=30))
+AGES = st.integers(-1, 40).map(lambda days: Age("its earliest order", NOW - timedelta(days=days)))
+
+
+def tenant(number: int) -> TenantId:
+    return TenantId(f"00000000-0000-4000-8000-{number:012d}")
+
+
+def settings(**environment: str) -> Settings:
+    return read_settings(
+        {
+            "PARTNER_TENANT_ID": PARTNER,
+            "SANDBOX_TENANT_CONFIRMATION": PARTNER,
+            "PARTNER_CENTER_CLIENT_ID": PARTNER,
+            "PARTNER_CENTER_CLIENT_SECRET": "x",
+            "AzureWebJobsStorage": "UseDevelopmentStorage=true",
+            "PROTECTED_DOMAINS": "keep-*",
+            **environment,
+        }
+    )
+
+
+def customer(number: int, domain: str = "tipdemo.onmicrosoft.com") -> Customer:
+    return Customer(tenant(number), domain, f"Demo {number}")
+
+
+def record(
+    number: int, state: State, *, ended: datetime | None = None, requested_by: str = ""
+) -> DeletionRecord:
+    return DeletionRecord(
+        tenant=tenant(number),
+        state=state,
+        generation=3,
+        correlation_id="c",
+        requested_at=NOW - timedelta(days=30),
+        deadline=NOW - timedelta(days=29),
+        requested_by=requested_by,
+        finished_at=ended if state in TERMINAL else None,
+        reason="an order is too old" if state is State.STUCK else "",
+    )
+
+
+def sandbox(
+    customers: Iterable[Customer],
+    *,
+    records: Iterable[DeletionRecord] = (),
+    age: Age = OLD,
+) -> Sandbox:
+    listed = {TenantId(each.id): each for each in customers}
+    return Sandbox(listed, {each.tenant: each for each in records}, dict.fromkeys(listed, age), NOW)
+
+
+@st.composite
+def records(draw: st.DrawFn, number: int) -> DeletionRecord:
+    return record(
+        number,
+        draw(st.sampled_from(State)),
+        ended=NOW - draw(st.timedeltas(timedelta(0), 2 * REST)),
+        requested_by=draw(st.sampled_from(["", REQUESTED_BY])),
+    )
+
+
+@st.composite
+def sandboxes(draw: st.DrawFn) -> Sandbox:
+    numbers = draw(st.lists(st.integers(0, 99), unique=True, max_size=SANDBOX_CUSTOMERS))
+    domains = st.sampled_from(["tipdemo.example", "keep-me.example", "other.example", ""])
+    ages = AGES | st.just(Age("its orders could not be read"))
+    return Sandbox(
+        customers={tenant(each): customer(each, draw(domains)) for each in numbers},
+        records={
+            tenant(each): draw(records(each)) for each in numbers if draw(st.integers(0, 3)) == 0
+        },
+        ages={tenant(each): draw(ages) for each in numbers},
+        at=NOW,
+    )
+
+
+@st.composite
+def choices(draw: st.DrawFn) -> Settings:
+    return settings(
+        PROTECTED_DOMAINS=draw(st.sampled_from(["keep-*", "none"])),
+        PROTECTED_TENANTS=draw(st.sampled_from(["", tenant(1), f"{tenant(2)},{tenant(3)}"])),
+        SWEEP_INCLUDE_DOMAINS=draw(st.sampled_from(["", "tipdemo.*", "*.example"])),
+        SWEEP_MIN_AGE_DAYS=draw(st.sampled_from(["", "0", "30"])),
+        SWEEP_MAX_DELETIONS=draw(st.sampled_from(["", "1", "3", "75"])),
+        SWEEP_KEEP_FREE_SLOTS=draw(st.sampled_from(["", "0", "5", "40", "75"])),
+    )
+
+
+def with_verdict(candidates: Iterable[Candidate], *verdicts: SweepVerdict) -> list[TenantId]:
+    return [each.tenant for each in candidates if each.verdict in verdicts]
+
+
+def verdict(world: Sandbox, **environment: str) -> Candidate:
+    (candidate,) = decide(world, settings(**environment))
+    return candidate
+
+
+@given(sandboxes(), choices())
+def test_each_customer_gets_one_verdict_and_a_reason(world: Sandbox, chosen: Settings) -> None:
+    candidates = decide(world, chosen)
+
+    assert sorted(each.tenant for each in candidates) == sorted(world.customers)
+    assert all(each.reason.strip() for each in candidates)
+
+
+@given(sandboxes(), choices())
+def test_who_qualifies_is_who_the_rules_of_a_deletion_let_go(
+    world: Sandbox, chosen: Settings
+) -> None:
+    qualified = with_verdict(decide(world, chosen), SweepVerdict.DELETE, *LIMITED)
+
+    assert set(qualified) == {each for each in world.customers if may_go(world, each, chosen)}
+
+
+def may_go(world: Sandbox, who: TenantId, chosen: Settings) -> bool:
+    """Say in other words than the code what a sweep may delete."""
+    try:
+        require_other_tenant(who, chosen.partner_center.tenant_id)
+        require_unlisted(who, chosen.protection)
+        require_unprotected(world.customers[who], chosen.protection)
+    except Refused:
+        return False
+    known, since = world.records.get(who), world.ages[who].since
+    if known is not None and (known.finished_at is None or NOW - known.finished_at < REST):
+        return False
+    patterns = chosen.sweep.include_domains
+    included = any(fnmatchcase(world.customers[who].domain, pattern) for pattern in patterns)
+    return included and since is not None and NOW - since >= chosen.sweep.min_age
+
+
+@given(sandboxes(), choices(), st.data())
+def test_a_sweep_that_comes_in_while_another_submits_selects_the_same(
+    world: Sandbox, chosen: Settings, data: st.DataObject
+) -> None:
+    selected = with_verdict(decide(world, chosen), SweepVerdict.DELETE)
+    submitted = data.draw(st.sets(st.sampled_from(selected))) if selected else set()
+    begun = {
+        each: replace(record(0, State.REQUESTED, requested_by=REQUESTED_BY), tenant=each)
+        for each in submitted
+    }
+
+    again = decide(replace(world, records={**world.records, **begun}), chosen)
+
+    assert with_verdict(again, SweepVerdict.DELETE) == [
+        each for each in selected if each not in submitted
+    ]
+
+
+@given(sandboxes(), choices())
+def test_the_order_of_the_listing_does_not_matter(world: Sandbox, chosen: Settings) -> None:
+    backwards = replace(world, customers=dict(reversed(list(world.customers.items()))))
+
+    assert set(decide(backwards, chosen)) == set(decide(world, chosen))
+
+
+@given(sandboxes(), choices())
+def test_the_oldest_go_first(world: Sandbox, chosen: Settings) -> None:
+    candidates = decide(world, chosen)
+
+    going = with_verdict(candidates, SweepVerdict.DELETE)
+    staying = with_verdict(candidates, *LIMITED)
+    since = [world.ages[each].since or NOW for each in (*going, *staying)]
+    assert since[: len(going)] == sorted(since[: len(going)])
+    assert not staying or max(since[: len(going)], default=NOW - timedelta(days=99)) <= min(
+        since[len(going) :]
+    )
+
+
+@given(sandboxes(), choices())
+def test_no_more_slots_are_freed_than_asked_for_and_no_fewer_than_possible(
+    world: Sandbox, chosen: Settings
+) -> None:
+    candidates = decide(world, chosen)
+    keep = chosen.sweep.keep_free_slots
+
+    going = len(with_verdict(candidates, SweepVerdict.DELETE))
+    free = world.free_slots + len(with_verdict(candidates, *FREED))
+    if keep is None:
+        assert not with_verdict(candidates, SweepVerdict.ENOUGH_FREE)
+    else:
+        assert going <= max(0, keep - free)
+        assert free + going >= keep or not with_verdict(candidates, SweepVerdict.ENOUGH_FREE)
+    assert going <= chosen.sweep.max_deletions
+
+
+def test_a_protected_customer_stays_protected_while_its_deletion_runs() -> None:
+    world = sandbox([customer(1, "keep-me.example")], records=[record(1, State.CHECKING)])
+
+    assert verdict(world).verdict is SweepVerdict.PROTECTED
+
+
+def test_the_partner_itself_is_never_selected() -> None:
+    world = sandbox([Customer(PARTNER, "sandbox.onmicrosoft.com", "Ourselves")])
+
+    assert verdict(world).verdict is SweepVerdict.PROTECTED
+
+
+@pytest.mark.parametrize("state", sorted(TERMINAL))
+def test_an_ended_deletion_is_left_alone_for_a_week(state: State) -> None:
+    fresh = record(1, state, ended=NOW - REST + timedelta(seconds=1))
+    rested = record(1, state, ended=NOW - REST)
+
+    left = verdict(sandbox([customer(1)], records=[fresh]))
+
+    assert left.verdict == state.value
+    assert left.reason.startswith("left alone until 2026-03-01: its deletion ended as")
+    assert verdict(sandbox([customer(1)], records=[rested])).verdict is SweepVerdict.DELETE
+
+
+def test_the_reason_of_a_stuck_deletion_is_shown() -> None:
+    world = sandbox([customer(1)], records=[record(1, State.STUCK, ended=NOW)])
+
+    assert verdict(world).reason.endswith("ended as stuck, an order is too old")
+
+
+def test_an_unknown_age_counts_as_too_young_whatever_the_minimum() -> None:
+    world = sandbox([customer(1)], age=Age("its orders could not be read"))
+
+    candidate = verdict(world, SWEEP_MIN_AGE_DAYS="0")
+
+    assert candidate.verdict is SweepVerdict.TOO_YOUNG
+    assert candidate.age_days is None
+
+
+def test_a_customer_without_domain_matches_only_the_pattern_for_all() -> None:
+    world = sandbox([customer(1, "")])
+
+    assert verdict(world, PROTECTED_DOMAINS="none").verdict is SweepVerdict.DELETE
+    assert (
+        verdict(world, PROTECTED_DOMAINS="none", SWEEP_INCLUDE_DOMAINS="tip*").verdict
+        is SweepVerdict.NOT_INCLUDED
+    )
+
+
+def test_enough_free_says_what_it_counted() -> None:
+    world = sandbox([customer(each) for each in range(73)], records=[record(0, State.CHECKING)])
+
+    candidates = decide(world, settings(SWEEP_KEEP_FREE_SLOTS="3"))
+
+    assert not with_verdict(candidates, SweepVerdict.DELETE)
+    assert "which 3 slots free or being freed" in candidates[0].reason

@@ -1,0 +1,80 @@
+"""The timer runs the sweep that the setting asks for, and logs one line."""
+
+import logging
+
+import pytest
+from azure.functions.timer import TimerRequest
+
+from functions.sweep_sandbox import sweep_sandbox
+from local.simulator import Simulator
+from shared.deletion.sweep import last_report
+from shared.partner_center.errors import SignInFailed
+from shared.settings import SweepMode
+from tests.bench import Bench
+from tests.sweep.customers import PROTECTED, add
+
+
+def test_the_timer_logs_what_it_did(
+    bench: Bench, simulator: Simulator, caplog: pytest.LogCaptureFixture
+) -> None:
+    add(simulator, 3)
+    bench.use(**PROTECTED, SWEEP_MODE="delete", SWEEP_MAX_DELETIONS="2")
+
+    with caplog.at_level(logging.INFO, logger="tipsweep"):
+        sweep_sandbox(TimerRequest(past_due=False))
+
+    assert caplog.messages == [
+        "sweep_finished mode=delete customers=3 free_slots=72 selected=2 started=2"
+    ]
+
+
+def test_a_report_of_the_timer_starts_nothing_by_its_line(
+    bench: Bench, simulator: Simulator, caplog: pytest.LogCaptureFixture
+) -> None:
+    add(simulator, 1)
+    assert bench.pipeline.settings.sweep.mode is SweepMode.REPORT
+
+    with caplog.at_level(logging.INFO, logger="tipsweep"):
+        sweep_sandbox(TimerRequest(past_due=False))
+
+    assert caplog.messages == [
+        "sweep_finished mode=report customers=1 free_slots=74 selected=1 started=0"
+    ]
+
+
+def test_an_expected_refusal_is_one_line_and_no_exception(
+    bench: Bench, simulator: Simulator, caplog: pytest.LogCaptureFixture
+) -> None:
+    add(simulator, 1)
+    bench.use(**PROTECTED, SWEEP_MODE="delete")
+    bench.pipeline.switch.trip("ann", "holiday")
+    caplog.clear()
+
+    sweep_sandbox(TimerRequest(past_due=False))
+
+    assert caplog.messages == [
+        'sweep_refused reason="the safety switch was tripped by ann: holiday"'
+    ]
+
+
+def test_a_failed_sign_in_is_logged_as_such_and_rises(
+    bench: Bench, simulator: Simulator, caplog: pytest.LogCaptureFixture
+) -> None:
+    add(simulator, 1)
+    bench.use(**PROTECTED, PARTNER_CENTER_CLIENT_SECRET="expired")
+
+    with pytest.raises(SignInFailed):
+        sweep_sandbox(TimerRequest(past_due=False))
+
+    lines = [each.message for each in caplog.records if each.name == "tipsweep"]
+    assert [line.split(" reason=")[0] for line in lines] == ["sign_in_failed step=sweep_sandbox"]
+
+
+def test_a_sweep_that_is_off_makes_no_call(bench: Bench, simulator: Simulator) -> None:
+    add(simulator, 1)
+    bench.use(**PROTECTED, SWEEP_MODE="off")
+
+    sweep_sandbox(TimerRequest(past_due=False))
+
+    assert not simulator.calls
+    assert last_report(bench.pipeline) is None

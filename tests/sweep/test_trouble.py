@@ -1,0 +1,112 @@
+"""Throttling, failures half-way and two sweeps at once."""
+
+import threading
+from dataclasses import replace
+from typing import Any
+
+import pytest
+from azure.core.exceptions import ServiceRequestError
+from azure.core.pipeline.transport import HttpRequest, RequestsTransport
+from azure.storage.queue import QueueServiceClient
+
+from local.simulator import Fault, Simulator
+from shared.deletion.names import CUSTOMERS_TO_DELETE
+from shared.deletion.queues import Queues
+from shared.deletion.redrive import GRACE, redrive_deletions
+from shared.deletion.sweep import SweepVerdict, run_sweep
+from shared.settings import SweepMode
+from tests.bench import Bench
+from tests.sweep.customers import PROTECTED, add, found, ids, later, orders_read, started
+
+
+def test_throttling_ends_the_reading_of_ages_and_what_is_unknown_stays(
+    bench: Bench, simulator: Simulator
+) -> None:
+    first, second, third = add(simulator, 3)
+    simulator.add_fault(
+        Fault(path=f"*/{second.tenant_id}/orders", status=429, headers={"Retry-After": "60"})
+    )
+
+    report = run_sweep(bench.pipeline, SweepMode.DELETE)
+
+    assert report.selected == (first.tenant_id,)
+    assert started(bench) == [first.tenant_id]
+    assert "was answered 429" in found(report, second).reason
+    assert found(report, third).reason == (
+        "its age is unknown: its orders were not read, because Partner Center throttles"
+    )
+    assert orders_read(bench) == ids([first, second])
+
+
+def test_a_customer_whose_orders_fail_does_not_stop_the_others(
+    bench: Bench, simulator: Simulator
+) -> None:
+    first, second, third = add(simulator, 3)
+    simulator.add_fault(Fault(path=f"*/{second.tenant_id}/orders", status=500))
+
+    report = run_sweep(bench.pipeline, SweepMode.DELETE)
+
+    assert report.selected == (first.tenant_id, third.tenant_id)
+    assert found(report, second).verdict is SweepVerdict.TOO_YOUNG
+
+
+def test_two_sweeps_at_once_delete_nobody_twice_and_keep_the_limit(
+    bench: Bench, simulator: Simulator
+) -> None:
+    bench.use(**PROTECTED, SWEEP_MAX_DELETIONS="4")
+    oldest = add(simulator, 7)[:4]
+    together = threading.Barrier(2)
+
+    def sweep() -> None:
+        together.wait()
+        run_sweep(bench.pipeline, SweepMode.DELETE)
+
+    threads = [threading.Thread(target=sweep) for _ in range(2)]
+    for each in threads:
+        each.start()
+    for each in threads:
+        each.join()
+
+    assert sorted(started(bench)) == sorted(ids(oldest))
+    assert bench.waiting(CUSTOMERS_TO_DELETE) == 4
+
+
+class LosingTransport(RequestsTransport):  # type: ignore[misc]  # the SDK leaves it untyped
+    """Loses the connection at one of the messages that are sent."""
+
+    def __init__(self, lost: int) -> None:
+        super().__init__()
+        self._left = lost
+
+    def send(self, request: HttpRequest, **options: Any) -> Any:
+        if request.method == "POST":
+            self._left -= 1
+            if not self._left:
+                message = "connection lost"
+                raise ServiceRequestError(message)
+        return super().send(request, **options)
+
+
+def test_a_sweep_that_fails_half_way_deletes_nobody_twice_and_forgets_nobody(
+    bench: Bench, simulator: Simulator, storage: str
+) -> None:
+    customers = add(simulator, 5)
+    whole = bench.pipeline
+    with QueueServiceClient.from_connection_string(
+        storage, transport=LosingTransport(lost=3), retry_total=0
+    ) as losing:
+        bench.put(replace(whole, queues=Queues(losing)))
+        with pytest.raises(ServiceRequestError):
+            run_sweep(bench.pipeline, SweepMode.DELETE)
+    bench.put(whole)
+    assert bench.waiting(CUSTOMERS_TO_DELETE) == 2
+
+    run_sweep(bench.pipeline, SweepMode.DELETE)
+    assert bench.waiting(CUSTOMERS_TO_DELETE) == 4
+    later(bench, GRACE)
+    redrive_deletions(bench.pipeline)
+    bench.pump()
+
+    assert all(each.deleted for each in customers)
+    assert sorted(started(bench)) == sorted(ids(customers))
+    assert len(bench.calls("DELETE")) == 5
