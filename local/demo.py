@@ -1,0 +1,233 @@
+"""`make demo`: empties a simulated sandbox of 75 customers, with live progress."""
+
+import argparse
+import json
+import os
+import subprocess
+import sys
+import time
+from collections import Counter
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Final
+
+import requests
+from azure.data.tables import TableServiceClient
+from azure.storage.queue import QueueServiceClient
+from rich.console import Console
+from rich.live import Live
+from rich.progress_bar import ProgressBar
+from rich.table import Table
+
+from local.azurite import Azurite
+from local.provision import provision
+from shared.deletion.names import CUSTOMERS_TO_DELETE, DELETIONS_TABLE
+from shared.deletion.records import DeletionRecord, Records, State
+from shared.settings import MICROSOFT_CALLS_PER_MINUTE
+from shared.tenants import TenantId
+
+PROTECTED_DOMAINS: Final = "keep-*"
+LONGEST_SECONDS: Final = 600
+_LOGS: Final = Path(".run")
+_POLL_SECONDS: Final = 0.5
+_PLAIN_LINE_SECONDS: Final = 5.0
+_TOO_MANY_REQUESTS: Final = 429
+_STYLES: Final = {State.DELETED: "green", State.STUCK: "red", State.REFUSED: "yellow"}
+
+
+@dataclass(frozen=True, slots=True)
+class Sandbox:
+    """The simulated sandbox, as the simulator describes it in its first line."""
+
+    control_url: str
+    ca_file: str
+    partner: TenantId
+    environment: Mapping[str, str]
+    customers: Mapping[str, str]
+
+    def calls(self) -> list[Mapping[str, Any]]:
+        """Return the calls that Partner Center has received."""
+        session = requests.Session()
+        session.trust_env = False
+        answer = session.get(f"{self.control_url}/calls", verify=self.ca_file, timeout=30)
+        return [call for call in answer.json()["calls"] if call["path"].startswith("/v1/")]
+
+
+@dataclass(frozen=True, slots=True)
+class Progress:
+    """How far all deletions are."""
+
+    records: Mapping[TenantId, DeletionRecord]
+    customers: int
+    seconds: float
+
+    @property
+    def ended(self) -> int:
+        """How many deletions have ended."""
+        return sum(not record.live for record in self.records.values())
+
+    def states(self) -> str:
+        """Return the number of deletions in each state, in words."""
+        counts = Counter(record.state for record in self.records.values())
+        return ", ".join(f"{counts[state]} {state}" for state in State if counts[state])
+
+
+def main() -> int:
+    """Run the demo; 0 when every deletion has ended."""
+    seed = _arguments().seed
+    console = Console()
+    console.print("Starting Azurite, the simulator of Partner Center, and the host.")
+    with Azurite.start() as azurite, _simulator(seed) as sandbox:
+        storage = azurite.connection_string
+        provision(storage)
+        with _host(sandbox, storage):
+            _drop(storage, sandbox)
+            console.print(f"Dropped {len(sandbox.customers)} tenant IDs on {CUSTOMERS_TO_DELETE}.")
+            progress = _follow(console, _reader(storage, sandbox))
+        _summarise(console, sandbox, progress)
+    return 0 if progress.ended == progress.customers else 1
+
+
+def _arguments() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(prog="python -m local.demo", description=__doc__)
+    parser.add_argument("--seed", choices=("full", "small"), default="full")
+    return parser.parse_args()
+
+
+@contextmanager
+def _simulator(seed: str) -> Iterator[Sandbox]:
+    with _process("local.simulator", "--port", "0", "--seed", seed) as first_line:
+        yield Sandbox(
+            control_url=first_line["controlUrl"],
+            ca_file=first_line["caFile"],
+            partner=TenantId(first_line["partnerTenantId"]),
+            environment=first_line["environment"],
+            customers={each["tenantId"]: each["label"] for each in first_line["customers"]},
+        )
+
+
+@contextmanager
+def _host(sandbox: Sandbox, storage: str) -> Iterator[None]:
+    environment = {
+        **sandbox.environment,
+        "AzureWebJobsStorage": storage,
+        "PROTECTED_DOMAINS": PROTECTED_DOMAINS,
+        "SWEEP_MODE": "off",
+    }
+    with _process("local.host", "--port", "0", "--no-settings", **environment):
+        yield
+
+
+@contextmanager
+def _process(module: str, *arguments: str, **environment: str) -> Iterator[dict[str, Any]]:
+    """Start a module that prints one line of JSON when it is ready, and stop it at the end."""
+    _LOGS.mkdir(exist_ok=True)
+    log_file = _LOGS / f"{module}.log"
+    with (
+        log_file.open("w") as log,
+        subprocess.Popen(  # noqa: S603 - our own modules, by our own interpreter
+            [sys.executable, "-m", module, *arguments],
+            stdout=subprocess.PIPE,
+            stderr=log,
+            text=True,
+            env={**os.environ, **environment},
+        ) as process,
+    ):
+        try:
+            first_line = process.stdout.readline() if process.stdout else ""
+            if not first_line:
+                message = f"{module} did not start; {log_file} says why"
+                raise SystemExit(message)
+            yield json.loads(first_line)
+        finally:
+            process.terminate()
+
+
+def _drop(storage: str, sandbox: Sandbox) -> None:
+    with QueueServiceClient.from_connection_string(storage) as service:
+        queue = service.get_queue_client(CUSTOMERS_TO_DELETE)
+        for tenant in sandbox.customers:
+            queue.send_message(tenant)
+
+
+def _reader(storage: str, sandbox: Sandbox) -> Callable[[], Progress]:
+    tables = TableServiceClient.from_connection_string(storage)
+    records = Records(tables.get_table_client(DELETIONS_TABLE), sandbox.partner)
+    started = time.monotonic()
+
+    def read() -> Progress:
+        known = {record.tenant: record for record in records.all()}
+        return Progress(known, len(sandbox.customers), time.monotonic() - started)
+
+    return read
+
+
+def _follow(console: Console, read: Callable[[], Progress]) -> Progress:
+    """Show the progress until all has ended: a live view, or plain lines without a terminal."""
+    follow = _follow_live if console.is_terminal else _follow_plainly
+    return follow(console, read)
+
+
+def _follow_live(console: Console, read: Callable[[], Progress]) -> Progress:
+    with Live(console=console, refresh_per_second=4, transient=True) as live:
+        for progress in _readings(read):
+            live.update(_view(progress))
+    return progress
+
+
+def _follow_plainly(console: Console, read: Callable[[], Progress]) -> Progress:
+    shown = float("-inf")
+    for progress in _readings(read):
+        if progress.seconds - shown >= _PLAIN_LINE_SECONDS:
+            shown = progress.seconds
+            console.print(f"{progress.seconds:5.0f} s  {progress.states() or 'nothing yet'}")
+    return progress
+
+
+def _readings(read: Callable[[], Progress]) -> Iterator[Progress]:
+    while True:
+        progress = read()
+        yield progress
+        if progress.ended == progress.customers or progress.seconds > LONGEST_SECONDS:
+            return
+        time.sleep(_POLL_SECONDS)
+
+
+def _view(progress: Progress) -> Table:
+    view = Table.grid(padding=(0, 2))
+    bar = ProgressBar(total=progress.customers, completed=progress.ended, width=50)
+    view.add_row("ended", bar, f"{progress.ended} of {progress.customers}")
+    view.add_row("states", progress.states())
+    view.add_row("time", f"{progress.seconds:.0f} s")
+    return view
+
+
+def _summarise(console: Console, sandbox: Sandbox, progress: Progress) -> None:
+    calls = sandbox.calls()
+    throttled = sum(call["status"] == _TOO_MANY_REQUESTS for call in calls)
+    floor = len(calls) / MICROSOFT_CALLS_PER_MINUTE * 60
+    for record in progress.records.values():
+        if record.state is not State.DELETED:
+            _explain(console, sandbox, record)
+    console.print(f"\n[bold]{progress.states()}[/] of {progress.customers} customers")
+    console.print(
+        f"{len(calls)} API calls, {throttled} answered 429, {progress.seconds:.1f} s; "
+        f"the floor for {len(calls)} calls at {MICROSOFT_CALLS_PER_MINUTE} a minute is "
+        f"{floor:.1f} s ({progress.seconds / max(floor, 1):.2f} times)",
+        highlight=False,
+    )
+
+
+def _explain(console: Console, sandbox: Sandbox, record: DeletionRecord) -> None:
+    style = _STYLES.get(record.state, "white")
+    label = sandbox.customers[record.tenant]
+    console.print(f"\n[{style}]{record.state}[/] {record.tenant} ({label})", highlight=False)
+    console.print(f"  why: {record.reason or record.last_error}", highlight=False, markup=False)
+    if record.remedy:
+        console.print(f"  remedy: {record.remedy}", highlight=False, markup=False)
+
+
+if __name__ == "__main__":
+    sys.exit(main())
