@@ -15,16 +15,23 @@ _SHORT_RETRIES: Final[dict[str, Any]] = {
     "connection_timeout": 5,
     "read_timeout": 20,
 }
+# The queue library would wait 15 s before its first retry.
+_SHORT_QUEUE_RETRIES: Final = {
+    **_SHORT_RETRIES,
+    "initial_backoff": 1,
+    "increment_base": 2,
+    "random_jitter_range": 1,
+}
 
 
 def queue_service(settings: StorageSettings) -> QueueServiceClient:
     """Return the queue service by connection string, or by identity."""
     if settings.connection_string:
         return QueueServiceClient.from_connection_string(
-            settings.connection_string, **_SHORT_RETRIES
+            settings.connection_string, **_SHORT_QUEUE_RETRIES
         )
     return QueueServiceClient(
-        str(settings.queue_service_uri), credential=_identity(settings), **_SHORT_RETRIES
+        str(settings.queue_service_uri), credential=_identity(settings), **_SHORT_QUEUE_RETRIES
     )
 
 
