@@ -1,0 +1,137 @@
+"""The app's HTTP functions without a host: routes a request and calls the real function."""
+
+import json
+import runpy
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+from urllib.parse import parse_qsl, urlsplit
+
+import azure.functions as func
+from azure.functions.http import HttpRequest
+
+from local.host.loading import Function, OnRequest, load
+
+ROOT = Path(__file__).parents[2]
+ADDRESS = "https://tipsweep.example"
+JSON = {"Content-Type": "application/json"}
+# The host wants a connection to load queue triggers; nothing is sent there.
+NO_STORAGE = {"AzureWebJobsStorage": "UseDevelopmentStorage=true"}
+
+
+@dataclass(frozen=True)
+class Answer:
+    """What a function answered."""
+
+    status: int
+    headers: Mapping[str, str]
+    content: bytes
+
+    @property
+    def json(self) -> Any:
+        return json.loads(self.content)
+
+    @property
+    def text(self) -> str:
+        return self.content.decode()
+
+    @property
+    def problem(self) -> str:
+        """The last part of the problem's type."""
+        assert self.headers["content-type"] == "application/problem+json"
+        return str(self.json["type"]).removeprefix("urn:tipsweep:problem:")
+
+
+def fresh_app() -> func.FunctionApp:
+    """Build the app anew, because an app object can be loaded once only."""
+    app = runpy.run_path(str(ROOT / "function_app.py"))["app"]
+    assert isinstance(app, func.FunctionApp)
+    return app
+
+
+def http_functions() -> Iterator[tuple[Function, OnRequest]]:
+    for function in load(fresh_app(), NO_STORAGE):
+        if isinstance(function.trigger, OnRequest):
+            yield function, function.trigger
+
+
+class App:
+    """Calls the functions; `headers` go with every request."""
+
+    def __init__(self) -> None:
+        self.headers: dict[str, str] = {}
+        self._functions = list(http_functions())
+
+    def call(
+        self,
+        method: str,
+        path: str,
+        *,
+        json: object = None,
+        body: bytes = b"",
+        headers: Mapping[str, str] | None = None,
+    ) -> Answer:
+        """Send a request; `json` brings its content type along."""
+        content_type = {} if json is None else JSON
+        request = self._request(
+            method,
+            path,
+            body if json is None else dumped(json),
+            {**self.headers, **content_type, **(headers or {})},
+        )
+        answer = self._function(method, path).call(req=request)
+        assert isinstance(answer, func.HttpResponse)
+        named = {name.lower(): value for name, value in answer.headers.items()}
+        named.setdefault("content-type", answer.mimetype)
+        return Answer(answer.status_code, named, answer.get_body())
+
+    def get(self, path: str, **options: Any) -> Answer:
+        return self.call("GET", path, **options)
+
+    def post(self, path: str, json: object, **options: Any) -> Answer:
+        return self.call("POST", path, json=json, **options)
+
+    def put(self, path: str, json: object, **options: Any) -> Answer:
+        return self.call("PUT", path, json=json, **options)
+
+    def delete(self, path: str, **options: Any) -> Answer:
+        return self.call("DELETE", path, **options)
+
+    def _function(self, method: str, path: str) -> Function:
+        segments = _segments(path)
+        for function, trigger in self._functions:
+            template = trigger.route.template.split("/")
+            if method in trigger.methods and _matches(template, segments):
+                return function
+        message = f"no function serves {method} {path}"
+        raise LookupError(message)
+
+    def _request(
+        self, method: str, path: str, body: bytes, headers: Mapping[str, str]
+    ) -> HttpRequest:
+        segments = _segments(path)
+        return HttpRequest(
+            method,
+            f"{ADDRESS}{path}",
+            headers=headers,
+            params=dict(parse_qsl(urlsplit(path).query, keep_blank_values=True)),
+            route_params={"tenantId": segments[1]} if len(segments) > 1 else {},
+            body_type="bytes",
+            body=body,
+        )
+
+
+def dumped(value: object) -> bytes:
+    return json.dumps(value).encode()
+
+
+def _segments(path: str) -> list[str]:
+    return urlsplit(path).path.removeprefix("/api/").split("/")
+
+
+def _matches(template: list[str], segments: list[str]) -> bool:
+    return len(template) == len(segments) and all(
+        part.startswith("{") or part == segment
+        for part, segment in zip(template, segments, strict=True)
+    )

@@ -1,0 +1,371 @@
+"""`/api/deletions`: request, look, list, abort."""
+
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
+from threading import Barrier
+from uuid import UUID
+
+import pytest
+
+from local.simulator import Customer, Fault, Simulator
+from shared.deletion.names import CUSTOMERS_READY, CUSTOMERS_TO_DELETE
+from shared.deletion.records import DeletionRecord, State
+from shared.tenants import TenantId
+from tests.bench import Bench
+from tests.http.app import ADDRESS, Answer, App
+
+STRANGER = "5e2c1a70-0d3b-4c55-9a41-7f6b2d9e8c10"
+NOW = datetime(2026, 11, 21, 12, 0, tzinfo=UTC)
+
+
+def path_of(tenant: str) -> str:
+    return f"/api/deletions/{tenant}"
+
+
+def request(api: App, customer: Customer, **members: object) -> Answer:
+    return api.post("/api/deletions", {"tenantId": customer.tenant_id, **members})
+
+
+def tenant_number(number: int) -> TenantId:
+    return TenantId(str(UUID(int=number + 1)))
+
+
+def some_record(tenant: TenantId, state: State = State.CHECKING) -> DeletionRecord:
+    return DeletionRecord(
+        tenant=tenant,
+        state=state,
+        generation=1,
+        correlation_id="c",
+        requested_at=NOW,
+        deadline=NOW + timedelta(hours=1),
+    )
+
+
+def test_a_request_is_recorded_before_it_is_accepted(api: App, customer: Customer) -> None:
+    accepted = request(api, customer, requestedBy="ann")
+    looked_up = api.get(path_of(customer.tenant_id))
+
+    assert (accepted.status, looked_up.status) == (202, 202)
+    assert accepted.headers["location"] == ADDRESS + path_of(customer.tenant_id)
+    assert accepted.json == looked_up.json
+    assert accepted.json["state"] == "requested"
+    assert accepted.json["requestedBy"] == "ann"
+
+
+def test_five_requests_at_once_start_one_deletion(
+    api: App, bench: Bench, customer: Customer
+) -> None:
+    together = Barrier(5)
+
+    def post(_: int) -> Answer:
+        together.wait()
+        return request(api, customer)
+
+    with ThreadPoolExecutor(5) as pool:
+        answers = list(pool.map(post, range(5)))
+
+    assert len({(each.status, each.headers["location"], each.content) for each in answers}) == 1
+    assert bench.waiting(CUSTOMERS_TO_DELETE) == 1
+
+
+def test_a_request_during_a_deletion_gets_the_running_one(
+    api: App, bench: Bench, customer: Customer
+) -> None:
+    first = request(api, customer)
+    message = bench.take(CUSTOMERS_TO_DELETE)
+    assert message is not None
+    bench.deliver(CUSTOMERS_TO_DELETE, message)
+
+    second = request(api, customer)
+
+    assert second.status == 202
+    assert second.json["correlationId"] == first.json["correlationId"]
+    assert second.json["state"] == "checking"
+
+
+def test_a_deletion_ends_as_200_with_every_purchase(
+    api: App, bench: Bench, customer: Customer
+) -> None:
+    request(api, customer)
+    bench.pump()
+
+    ended = api.get(path_of(customer.tenant_id))
+
+    assert customer.deleted
+    assert ended.status == 200
+    assert ended.json["state"] == "deleted"
+    (purchase,) = ended.json["purchases"]
+    assert (purchase["kind"], purchase["standing"]) == ("order", "closed")
+    assert purchase["id"] == customer.orders[0].id
+
+
+def test_a_stuck_deletion_is_a_409_with_record_and_remedy(
+    api: App, bench: Bench, stuck_customer: Customer
+) -> None:
+    request(api, stuck_customer)
+    bench.pump()
+
+    ended = api.get(path_of(stuck_customer.tenant_id))
+
+    assert (ended.status, ended.problem) == (409, "stuck")
+    assert ended.json["state"] == "stuck"
+    assert ended.json["detail"] == ended.json["reason"]
+    assert stuck_customer.orders[0].id in ended.json["reason"]
+    assert "Partner Center" in ended.json["remedy"]
+
+
+def test_a_stranger_is_refused_by_the_deletion(api: App, bench: Bench) -> None:
+    accepted = api.post("/api/deletions", {"tenantId": STRANGER})
+    bench.pump()
+
+    ended = api.get(path_of(STRANGER))
+
+    assert accepted.status == 202
+    assert (ended.status, ended.problem) == (422, "refused")
+    assert "no customer of this partner" in ended.json["reason"]
+
+
+def test_the_partner_itself_is_refused_at_once(
+    api: App, bench: Bench, simulator: Simulator
+) -> None:
+    answer = api.post("/api/deletions", {"tenantId": simulator.sandbox.tenant_id})
+
+    assert (answer.status, answer.problem) == (422, "refused")
+    assert answer.json["state"] == "refused"
+    assert "partner's own tenant" in answer.json["reason"]
+    assert bench.waiting(CUSTOMERS_TO_DELETE) == 0
+
+
+def test_a_customer_protected_by_id_is_refused_at_once(
+    api: App, bench: Bench, customer: Customer
+) -> None:
+    bench.use(PROTECTED_TENANTS=customer.tenant_id)
+
+    answer = request(api, customer)
+
+    assert (answer.status, answer.problem) == (422, "refused")
+    assert "PROTECTED_TENANTS" in answer.json["detail"]
+    assert bench.pipeline.records.get(TenantId(customer.tenant_id)) is None
+
+
+def test_an_unconfirmed_account_is_refused_at_once(
+    api: App, bench: Bench, customer: Customer
+) -> None:
+    bench.use(SANDBOX_TENANT_CONFIRMATION=STRANGER)
+
+    assert request(api, customer).problem == "refused"
+
+
+def test_a_dry_run_answers_the_plan_and_leaves_nothing(
+    api: App, bench: Bench, customer: Customer
+) -> None:
+    answer = request(api, customer, dryRun=True)
+
+    assert answer.status == 200
+    assert (answer.json["dryRun"], answer.json["next"]) == (True, "cancel")
+    (purchase,) = answer.json["purchases"]
+    assert (purchase["standing"], purchase["move"]) == ("open", "cancel_order")
+    assert bench.writes() == []
+    assert api.get(path_of(customer.tenant_id)).status == 404
+
+
+def test_a_dry_run_sends_first_what_the_deletion_sends_first(
+    api: App, bench: Bench, customer: Customer
+) -> None:
+    moves = [each["id"] for each in request(api, customer, dryRun=True).json["purchases"]]
+    request(api, customer)
+    bench.pump()
+
+    cancellations = bench.calls("PATCH")
+
+    assert [call.path.rpartition("/")[2] for call in cancellations] == moves
+
+
+def test_a_dry_run_of_a_protected_customer_is_refused(
+    api: App, bench: Bench, customer: Customer
+) -> None:
+    bench.use(PROTECTED_DOMAINS="tipdemo*")
+
+    answer = request(api, customer, dryRun=True)
+
+    assert (answer.status, answer.problem) == (422, "refused")
+    assert "PROTECTED_DOMAINS" in answer.json["remedy"] + answer.json["reason"]
+
+
+def test_a_dry_run_with_production_credentials_trips_the_switch(
+    api: App, customer: Customer, simulator: Simulator
+) -> None:
+    body = {"code": 800019, "description": "Not an integration sandbox."}
+    simulator.add_fault(Fault("GET", "/v1/customers*", status=403, body=body))
+
+    answer = request(api, customer, dryRun=True)
+
+    assert (answer.status, answer.problem) == (422, "refused")
+    assert api.get("/api/switch").json["tripped"]
+
+
+def test_a_finished_deletion_can_be_requested_again(
+    api: App, bench: Bench, stuck_customer: Customer
+) -> None:
+    first = request(api, stuck_customer)
+    bench.pump()
+
+    again = request(api, stuck_customer)
+
+    assert again.status == 202
+    assert again.json["state"] == "requested"
+    assert again.json["correlationId"] != first.json["correlationId"]
+
+
+def test_a_poisoned_deletion_can_be_requested_again(
+    api: App, bench: Bench, customer: Customer, simulator: Simulator
+) -> None:
+    simulator.add_fault(Fault("GET", "/v1/customers/*/orders", status=418, times=None))
+    request(api, customer)
+    bench.pump()
+    simulator.clear_faults()
+    poisoned = api.get(path_of(customer.tenant_id))
+
+    request(api, customer)
+    bench.pump()
+
+    assert (poisoned.status, poisoned.json["state"]) == (409, "stuck")
+    assert api.get(path_of(customer.tenant_id)).status == 200
+
+
+@pytest.mark.parametrize(
+    ("until_next_check", "seconds"),
+    [
+        (timedelta(seconds=119.2), "120"),
+        (timedelta(seconds=1), "5"),
+        (timedelta(seconds=-600), "5"),
+        (None, "5"),
+    ],
+)
+def test_retry_after_follows_the_next_check(
+    api: App, bench: Bench, until_next_check: timedelta | None, seconds: str
+) -> None:
+    """It never falls below CHECK_FIRST_DELAY_SECONDS."""
+    checks = replace(bench.pipeline.settings.checks, first_delay=timedelta(seconds=5))
+    settings = replace(bench.pipeline.settings, checks=checks)
+    bench.put(replace(bench.pipeline, settings=settings, now=lambda: NOW))
+    next_check_at = None if until_next_check is None else NOW + until_next_check
+    bench.pipeline.records.insert(
+        replace(some_record(TenantId(STRANGER)), next_check_at=next_check_at)
+    )
+
+    assert api.get(path_of(STRANGER)).headers["retry-after"] == seconds
+
+
+def test_location_names_the_public_address(api: App, bench: Bench, customer: Customer) -> None:
+    bench.use(PUBLIC_BASE_URL="https://gateway.example/")
+
+    answer = request(api, customer)
+
+    assert answer.headers["location"] == "https://gateway.example" + path_of(customer.tenant_id)
+
+
+def test_location_repeats_no_key(api: App, customer: Customer) -> None:
+    answer = api.post("/api/deletions?code=secret", {"tenantId": customer.tenant_id})
+
+    assert answer.headers["location"] == ADDRESS + path_of(customer.tenant_id)
+    assert b"secret" not in answer.content
+
+
+def test_a_tenant_id_is_read_in_any_case(api: App, customer: Customer) -> None:
+    request(api, customer)
+
+    looked_up = api.get(path_of(customer.tenant_id.upper()))
+
+    assert (looked_up.status, looked_up.json["tenantId"]) == (202, customer.tenant_id)
+
+
+def test_a_customer_without_deletion_is_a_404(api: App) -> None:
+    answer = api.get(path_of(STRANGER))
+
+    assert (answer.status, answer.problem) == (404, "no-deletion")
+
+
+def test_records_are_listed_page_by_page(api: App, bench: Bench) -> None:
+    tenants = [tenant_number(number) for number in range(120)]
+    for tenant in reversed(tenants):
+        bench.pipeline.records.insert(some_record(tenant))
+
+    pages, address = [], "/api/deletions"
+    while address:
+        answer = api.get(address)
+        assert answer.status == 200
+        pages.append([each["tenantId"] for each in answer.json["items"]])
+        address = (answer.json["links"]["next"] or "").removeprefix(ADDRESS)
+
+    assert [len(page) for page in pages] == [50, 50, 20]
+    assert [tenant for page in pages for tenant in page] == tenants
+
+
+def test_records_are_listed_by_state_on_every_page(api: App, bench: Bench) -> None:
+    states = (State.STUCK, State.DELETED)
+    for number in range(120):
+        bench.pipeline.records.insert(some_record(tenant_number(number), states[number % 2]))
+
+    first = api.get("/api/deletions?state=stuck").json
+    second = api.get(first["links"]["next"].removeprefix(ADDRESS)).json
+
+    assert (len(first["items"]), len(second["items"])) == (50, 10)
+    assert {each["state"] for each in first["items"] + second["items"]} == {"stuck"}
+    assert second["links"]["next"] is None
+
+
+def test_a_deletion_is_aborted_with_a_name(api: App, bench: Bench, customer: Customer) -> None:
+    request(api, customer)
+
+    aborted = api.delete(path_of(customer.tenant_id) + "?by=ann")
+    bench.pump()
+
+    assert aborted.status == 200
+    assert (aborted.json["state"], aborted.json["reason"]) == ("aborted", "aborted by ann")
+    assert api.get(path_of(customer.tenant_id)).problem == "aborted"
+
+
+def test_two_aborts_at_once_stop_the_deletion_once(api: App, customer: Customer) -> None:
+    request(api, customer)
+    together = Barrier(2)
+
+    def abort(_: int) -> Answer:
+        together.wait()
+        return api.delete(path_of(customer.tenant_id))
+
+    with ThreadPoolExecutor(2) as pool:
+        first, second = pool.map(abort, range(2))
+
+    assert (first.status, second.status) == (200, 200)
+    assert first.json == second.json
+
+
+def test_nothing_is_there_to_abort(api: App) -> None:
+    answer = api.delete(path_of(STRANGER))
+
+    assert (answer.status, answer.problem) == (404, "no-deletion")
+
+
+def test_a_deletion_that_has_sent_its_delete_cannot_be_aborted(
+    api: App, bench: Bench, customer: Customer, simulator: Simulator
+) -> None:
+    simulator.add_fault(Fault("DELETE", "*", status=503, times=None))
+    request(api, customer)
+    for queue in (CUSTOMERS_TO_DELETE, CUSTOMERS_READY):
+        message = bench.take(queue)
+        assert message is not None
+        bench.deliver(queue, message)
+
+    answer = api.delete(path_of(customer.tenant_id))
+
+    assert (answer.status, answer.problem) == (409, "not-abortable")
+    assert "deleting" in answer.json["detail"]
+
+
+def test_an_ended_deletion_cannot_be_aborted(api: App, bench: Bench, customer: Customer) -> None:
+    request(api, customer)
+    bench.pump()
+
+    assert api.delete(path_of(customer.tenant_id)).status == 409

@@ -1,0 +1,85 @@
+"""Who may call: function keys, and Easy Auth in front where the settings ask for it."""
+
+import pytest
+from azure.functions.decorators.http import HttpTrigger
+
+from local.simulator import Customer
+from tests.bench import Bench
+from tests.http.app import App, fresh_app, http_functions
+
+ANN = {"X-MS-CLIENT-PRINCIPAL-ID": "8f1d", "X-MS-CLIENT-PRINCIPAL-NAME": "ann@example.com"}
+TENANT = "5e2c1a70-0d3b-4c55-9a41-7f6b2d9e8c10"
+CALLS = sorted(
+    (method, "/api/" + trigger.route.template.replace("{tenantId}", TENANT))
+    for _, trigger in http_functions()
+    for method in trigger.methods
+)
+
+
+@pytest.fixture
+def easy_auth(bench: Bench) -> None:
+    bench.use(REQUIRE_CLIENT_PRINCIPAL="true")
+
+
+def test_every_route_but_health_asks_for_a_function_key() -> None:
+    triggers = [function.get_trigger() for function in fresh_app().get_functions()]
+    levels = {
+        trigger.route: str(trigger.auth_level)
+        for trigger in triggers
+        if isinstance(trigger, HttpTrigger)
+    }
+
+    assert {route for route, level in levels.items() if level != "FUNCTION"} == {"health"}
+    assert levels["health"] == "ANONYMOUS"
+
+
+@pytest.mark.usefixtures("easy_auth")
+@pytest.mark.parametrize(("method", "path"), CALLS)
+@pytest.mark.parametrize("principal", [None, "", "  "])
+def test_every_route_but_health_refuses_a_nameless_caller(
+    api: App, method: str, path: str, principal: str | None
+) -> None:
+    headers = {} if principal is None else {"X-MS-CLIENT-PRINCIPAL-ID": principal}
+
+    answer = api.call(method, path, headers=headers)
+
+    if path == "/api/health":
+        assert answer.status == 200
+    else:
+        assert (answer.status, answer.problem) == (401, "no-principal")
+
+
+@pytest.mark.usefixtures("easy_auth")
+def test_a_named_caller_is_let_in(api: App, customer: Customer) -> None:
+    api.headers = ANN
+
+    assert api.post("/api/deletions", {"tenantId": customer.tenant_id}).status == 202
+
+
+def test_requested_by_is_the_callers_name(api: App, customer: Customer) -> None:
+    answer = api.post("/api/deletions", {"tenantId": customer.tenant_id}, headers=ANN)
+
+    assert answer.json["requestedBy"] == "ann@example.com"
+
+
+def test_requested_by_in_the_body_goes_first(api: App, customer: Customer) -> None:
+    members = {"tenantId": customer.tenant_id, "requestedBy": "Logic App tidy"}
+
+    assert api.post("/api/deletions", members, headers=ANN).json["requestedBy"] == "Logic App tidy"
+
+
+def test_a_deletion_is_aborted_in_the_callers_name(api: App, customer: Customer) -> None:
+    api.post("/api/deletions", {"tenantId": customer.tenant_id})
+
+    answer = api.delete(f"/api/deletions/{customer.tenant_id}", headers=ANN)
+
+    assert answer.json["reason"] == "aborted by ann@example.com"
+
+
+@pytest.mark.parametrize("name", ["x" * 3000, "a\x85b", "é" * 300])
+def test_a_strange_name_of_the_caller_does_no_harm(api: App, customer: Customer, name: str) -> None:
+    headers = {"X-MS-CLIENT-PRINCIPAL-NAME": name}
+
+    assert (
+        api.post("/api/deletions", {"tenantId": customer.tenant_id}, headers=headers).status == 202
+    )

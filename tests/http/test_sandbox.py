@@ -1,0 +1,95 @@
+"""`/api/sandbox` and `/api/sweeps`."""
+
+import pytest
+
+from local.simulator import Customer, ProductKind, Simulator
+from shared.deletion.names import CUSTOMERS_TO_DELETE
+from tests.bench import Bench
+from tests.http.app import App
+
+
+@pytest.fixture
+def old_customer(simulator: Simulator) -> Customer:
+    customer = simulator.sandbox.add_customer("old001.onmicrosoft.com", "Old 001")
+    customer.add_order(ProductKind.PERPETUAL_SOFTWARE, age_days=30)
+    return customer
+
+
+def verdicts(members: dict[str, object]) -> dict[str, str]:
+    customers = members["customers"]
+    assert isinstance(customers, list)
+    return {each["tenantId"]: each["verdict"] for each in customers}
+
+
+def test_the_sandbox_shows_slots_and_verdicts(
+    api: App, bench: Bench, old_customer: Customer, customer: Customer
+) -> None:
+    bench.use(PROTECTED_DOMAINS="old*")
+    api.post("/api/deletions", {"tenantId": customer.tenant_id})
+
+    answer = api.get("/api/sandbox")
+
+    assert answer.status == 200
+    assert answer.json["slots"] == {"total": 75, "used": 2, "free": 73}
+    assert verdicts(answer.json) == {
+        old_customer.tenant_id: "protected",
+        customer.tenant_id: "in_progress",
+    }
+    assert all(each["reason"] for each in answer.json["customers"])
+    assert answer.json["lastSweep"] is None
+
+
+def test_the_sandbox_shows_the_report_of_the_last_sweep(api: App, old_customer: Customer) -> None:
+    report = api.post("/api/sweeps", {"mode": "report"})
+
+    assert report.status == 200
+    assert verdicts(report.json) == {old_customer.tenant_id: "delete"}
+    assert api.get("/api/sandbox").json["lastSweep"] == report.json
+
+
+def test_a_sweep_that_reports_starts_nothing(
+    api: App, bench: Bench, old_customer: Customer
+) -> None:
+    api.post("/api/sweeps", {"mode": "report"})
+    bench.pump()
+
+    assert not old_customer.deleted
+
+
+def test_a_sweep_that_deletes_does_what_it_reported(
+    api: App, bench: Bench, old_customer: Customer, customer: Customer
+) -> None:
+    bench.use(PROTECTED_DOMAINS="none")
+    reported = api.post("/api/sweeps", {"mode": "report"}).json
+
+    deleted = api.post("/api/sweeps", {"mode": "delete"}).json
+    bench.pump()
+
+    assert verdicts(deleted) == verdicts(reported)
+    assert (old_customer.deleted, customer.deleted) == (True, False)
+
+
+def test_a_sweep_needs_a_protection_list_to_delete(api: App, old_customer: Customer) -> None:
+    answer = api.post("/api/sweeps", {"mode": "delete"})
+
+    assert (answer.status, answer.problem) == (422, "refused")
+    assert "PROTECTED_DOMAINS" in answer.json["detail"]
+    assert not old_customer.deleted
+
+
+@pytest.mark.parametrize("mode", ["report", "delete"])
+def test_an_account_of_76_customers_is_no_sandbox(
+    api: App, bench: Bench, simulator: Simulator, mode: str
+) -> None:
+    bench.use(PROTECTED_DOMAINS="none")
+    for number in range(76):
+        customer = simulator.sandbox.add_customer(f"many{number:03}.onmicrosoft.com")
+        customer.add_order(ProductKind.PERPETUAL_SOFTWARE, age_days=30)
+
+    swept, shown = api.post("/api/sweeps", {"mode": mode}), api.get("/api/sandbox")
+
+    assert (swept.status, swept.problem) == (422, "refused")
+    assert (shown.status, shown.problem) == (422, "refused")
+    assert "75" in swept.json["detail"]
+    assert bench.waiting(CUSTOMERS_TO_DELETE) == 0
+    assert bench.writes() == []

@@ -1,0 +1,152 @@
+"""When something that the functions need is not there."""
+
+import logging
+import socket
+from collections.abc import Iterator
+
+import pytest
+
+from local.simulator import Customer, Fault, Simulator
+from shared.deletion import pipeline as process
+from shared.deletion import storage
+from shared.settings import settings
+from tests.bench import Bench
+from tests.http.app import App
+
+TENANT = "5e2c1a70-0d3b-4c55-9a41-7f6b2d9e8c10"
+CUSTOMER_LIST = "/v1/customers"
+
+
+@pytest.fixture
+def closed_port() -> Iterator[int]:
+    """Hold a port that nobody listens on."""
+    with socket.socket() as held:
+        held.bind(("127.0.0.1", 0))
+        yield held.getsockname()[1]
+
+
+@pytest.fixture
+def unreachable(bench: Bench, closed_port: int, monkeypatch: pytest.MonkeyPatch) -> Bench:
+    """Point the app at a storage account that does not answer."""
+    monkeypatch.setitem(storage._SHORT_RETRIES, "retry_total", 0)
+    key = "a2V5" * 16
+    endpoints = "".join(
+        f"{service}Endpoint=http://127.0.0.1:{closed_port}/devstoreaccount1;"
+        for service in ("Blob", "Queue", "Table")
+    )
+    account = "DefaultEndpointsProtocol=http;AccountName=devstoreaccount1"
+    bench.use(AzureWebJobsStorage=f"{account};AccountKey={key};{endpoints}")
+    return bench
+
+
+@pytest.mark.usefixtures("unreachable")
+@pytest.mark.parametrize(
+    ("method", "path"),
+    [
+        ("GET", "/api/deletions"),
+        ("GET", f"/api/deletions/{TENANT}"),
+        ("DELETE", f"/api/deletions/{TENANT}"),
+        ("GET", "/api/sandbox"),
+        ("GET", "/api/switch"),
+        ("GET", "/api/status"),
+        ("DELETE", "/api/switch?by=ann&reason=Go"),
+    ],
+)
+def test_an_unreachable_storage_account_is_a_503(api: App, method: str, path: str) -> None:
+    answer = api.call(method, path)
+
+    assert (answer.status, answer.problem) == (503, "storage")
+    assert int(answer.headers["retry-after"]) > 0
+
+
+@pytest.mark.usefixtures("unreachable")
+def test_a_request_without_storage_is_a_503(api: App, caplog: pytest.LogCaptureFixture) -> None:
+    caplog.set_level(logging.INFO)
+
+    answer = api.post("/api/deletions", {"tenantId": TENANT})
+
+    assert (answer.status, answer.problem) == (503, "storage")
+    assert "127.0.0.1" not in answer.text
+    assert answer.json["correlationId"] in caplog.text
+
+
+@pytest.mark.usefixtures("unreachable")
+def test_health_needs_no_storage(api: App) -> None:
+    assert api.get("/api/health").json == {"status": "ok"}
+
+
+@pytest.fixture
+def unset(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    """Take the settings away."""
+    monkeypatch.setattr(process, "_built", [])
+    monkeypatch.setenv("PARTNER_CENTER_CLOUD", "moon")
+    monkeypatch.delenv("PARTNER_TENANT_ID", raising=False)
+    settings.cache_clear()
+    yield
+    settings.cache_clear()
+
+
+@pytest.mark.usefixtures("unset")
+def test_missing_settings_are_named_without_values(loaded: App) -> None:
+    answer = loaded.post("/api/deletions", {"tenantId": TENANT})
+
+    assert (answer.status, answer.problem) == (503, "settings")
+    assert "PARTNER_TENANT_ID" in answer.json["detail"]
+    assert "PARTNER_CENTER_CLOUD" in answer.json["detail"]
+    assert "moon" not in answer.text
+
+
+@pytest.mark.usefixtures("unset")
+def test_health_needs_no_settings(loaded: App) -> None:
+    assert loaded.get("/api/health").status == 200
+
+
+def test_a_throttled_dry_run_says_when_to_come_back(
+    api: App, customer: Customer, simulator: Simulator
+) -> None:
+    simulator.add_fault(Fault("GET", CUSTOMER_LIST, status=429, headers={"Retry-After": "17"}))
+
+    answer = api.post("/api/deletions", {"tenantId": customer.tenant_id, "dryRun": True})
+
+    assert (answer.status, answer.problem) == (503, "partner-center-busy")
+    assert answer.headers["retry-after"] == "17"
+
+
+def test_partner_center_without_answer_is_a_503(api: App, simulator: Simulator) -> None:
+    simulator.add_fault(Fault("GET", CUSTOMER_LIST, drop=True, times=None))
+
+    answer = api.get("/api/sandbox")
+
+    assert (answer.status, answer.problem) == (503, "partner-center-busy")
+
+
+def test_a_refusal_of_partner_center_is_a_502(api: App, simulator: Simulator) -> None:
+    simulator.add_fault(Fault("GET", CUSTOMER_LIST, status=418))
+
+    answer = api.get("/api/sandbox")
+
+    assert (answer.status, answer.problem) == (502, "partner-center")
+    assert answer.json["partnerCenterRequestId"]
+
+
+def test_a_wrong_client_secret_is_a_502_that_hides_it(api: App, bench: Bench) -> None:
+    bench.use(PARTNER_CENTER_CLIENT_SECRET="wrong-but-secret")
+
+    answer = api.get("/api/sandbox")
+
+    assert (answer.status, answer.problem) == (502, "partner-center")
+    assert "wrong-but-secret" not in answer.text
+
+
+def test_the_status_page_is_shown_without_partner_center(
+    api: App, bench: Bench, customer: Customer, simulator: Simulator
+) -> None:
+    api.post("/api/deletions", {"tenantId": customer.tenant_id})
+    bench.forget_census()
+    simulator.add_fault(Fault("GET", CUSTOMER_LIST, status=418))
+
+    answer = api.get("/api/status")
+
+    assert answer.status == 200
+    assert customer.tenant_id in answer.text
+    assert "418" in answer.text
