@@ -35,7 +35,9 @@ PARTNER = "5e2c1a70-0d3b-4c55-9a41-7f6b2d9e8c10"
 LIMITED = frozenset({SweepVerdict.OVER_LIMIT, SweepVerdict.ENOUGH_FREE})
 FREED = frozenset({SweepVerdict.IN_PROGRESS, SweepVerdict.DELETED})
 OLD = Age("its earliest order", NOW - timedelta(days=30))
-AGES = st.integers(-1, 40).map(lambda days: Age("its earliest order", NOW - timedelta(days=days)))
+AGES = st.sampled_from([-1, 0, 6, 7, 8, 29, 30, 31]).map(
+    lambda days: Age("its earliest order", NOW - timedelta(days=days))
+)
 
 
 def tenant(number: int) -> TenantId:

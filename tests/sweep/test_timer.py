@@ -1,15 +1,18 @@
 """The timer runs the sweep that the setting asks for, and logs one line."""
 
 import logging
+from datetime import UTC, datetime, timedelta
 
+import azure.functions as func
 import pytest
 from azure.functions.timer import TimerRequest
 
-from functions.sweep_sandbox import sweep_sandbox
+from functions.sweep_sandbox import blueprint, sweep_sandbox
+from local.host.loading import OnSchedule, load
 from local.simulator import Simulator
 from shared.deletion.sweep import last_report
 from shared.partner_center.errors import SignInFailed
-from shared.settings import SweepMode
+from shared.settings import SweepMode, sweep_schedule
 from tests.bench import Bench
 from tests.sweep.customers import PROTECTED, add
 
@@ -78,3 +81,18 @@ def test_a_sweep_that_is_off_makes_no_call(bench: Bench, simulator: Simulator) -
 
     assert not simulator.calls
     assert last_report(bench.pipeline) is None
+
+
+def test_the_timer_runs_at_three_unless_the_setting_says_otherwise(
+    storage: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    app = func.FunctionApp()
+    app.register_functions(blueprint)
+
+    (function,) = load(app, {"AzureWebJobsStorage": storage})
+
+    assert isinstance(function.trigger, OnSchedule)
+    moment = datetime(2026, 3, 1, 12, tzinfo=UTC)
+    assert function.trigger.schedule.after(moment) == moment + timedelta(hours=15)
+    monkeypatch.setenv("SWEEP_SCHEDULE", "0 30 6 * * 1")
+    assert sweep_schedule() == "0 30 6 * * 1"

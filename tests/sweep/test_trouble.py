@@ -1,7 +1,9 @@
 """Throttling, failures half-way and two sweeps at once."""
 
+import itertools
 import threading
 from dataclasses import replace
+from datetime import timedelta
 from typing import Any
 
 import pytest
@@ -36,6 +38,40 @@ def test_throttling_ends_the_reading_of_ages_and_what_is_unknown_stays(
         "its age is unknown: its orders were not read, because Partner Center throttles"
     )
     assert orders_read(bench) == ids([first, second])
+
+
+def test_a_lost_connection_ends_the_reading_of_ages(bench: Bench, simulator: Simulator) -> None:
+    first, second = add(simulator, 2)
+    simulator.add_fault(Fault(path=f"*/{first.tenant_id}/orders", drop=True, times=None))
+
+    report = run_sweep(bench.pipeline, SweepMode.DELETE)
+
+    assert not report.selected
+    assert "got no answer" in found(report, second).reason
+    assert set(orders_read(bench)) == set(ids([first]))
+
+
+def test_reading_ages_ends_after_90_seconds(bench: Bench, simulator: Simulator) -> None:
+    first, second = add(simulator, 2)
+    start = bench.pipeline.now()
+    seconds = itertools.count(0, 50)
+    slow = replace(bench.pipeline, now=lambda: start + timedelta(seconds=next(seconds)))
+
+    report = run_sweep(slow, SweepMode.REPORT)
+
+    assert report.selected == (first.tenant_id,)
+    assert "reading orders took more than 90 s" in found(report, second).reason
+    assert orders_read(bench) == ids([first])
+
+
+def test_orders_without_a_date_tell_no_age(bench: Bench, simulator: Simulator) -> None:
+    (customer,) = add(simulator, 1)
+    undated = {"totalCount": 1, "items": [{"id": "x", "status": "completed"}]}
+    simulator.add_fault(Fault(path="*/orders", status=200, body=undated))
+
+    candidate = found(run_sweep(bench.pipeline, SweepMode.REPORT), customer)
+
+    assert candidate.reason == "its age is unknown: none of its orders has a date"
 
 
 def test_a_customer_whose_orders_fail_does_not_stop_the_others(

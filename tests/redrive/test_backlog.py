@@ -1,0 +1,164 @@
+"""What redrive removes after 90 days, and the line that it logs."""
+
+import logging
+from dataclasses import replace
+from datetime import timedelta
+
+import pytest
+from azure.functions.timer import TimerRequest
+
+from functions.redrive import redrive
+from local.simulator import Fault, Simulator
+from shared.deletion.intake import submit
+from shared.deletion.messages import DeletionRequest
+from shared.deletion.names import (
+    CUSTOMERS_READY,
+    CUSTOMERS_TO_DELETE,
+    ORDERS_TO_CHECK,
+    POISON_QUEUES,
+    SANDBOX_TABLE,
+)
+from shared.deletion.poison import POISONED_ROW_PREFIX, Poisoned, record_poisoned
+from shared.deletion.records import RecordChanged, State
+from shared.deletion.redrive import KEPT, redrive_deletions
+from shared.deletion.sweep import last_report, run_sweep
+from shared.deletion.sweep_memory import SEEN_ROW_PREFIX
+from shared.settings import SweepMode
+from shared.tenants import TenantId
+from tests.bench import Bench
+
+FIRST = TenantId("10000000-0000-4000-8000-000000000001")
+SECOND = TenantId("10000000-0000-4000-8000-000000000002")
+MINUTE = timedelta(minutes=1)
+
+
+def ended(bench: Bench, tenant: TenantId, state: State, ago: timedelta) -> None:
+    record = submit(bench.pipeline, DeletionRequest(tenant))
+    moment = bench.pipeline.now() - ago
+    bench.pipeline.records.replace(replace(record, state=state, finished_at=moment))
+
+
+def rows(bench: Bench, prefix: str) -> list[str]:
+    table = bench.pipeline.sandbox
+    assert table.table_name == SANDBOX_TABLE
+    return [row["RowKey"] for row in table.list_entities() if row["RowKey"].startswith(prefix)]
+
+
+def logged(bench: Bench, caplog: pytest.LogCaptureFixture) -> dict[str, str]:
+    """Run the timer and return the fields of its line."""
+    with caplog.at_level(logging.INFO, logger="tipsweep"):
+        redrive(TimerRequest(past_due=False))
+    lines = [each.message for each in caplog.records if each.name == "tipsweep"]
+    (line,) = [each for each in lines if each.startswith("redrive_finished ")]
+    assert bench.pipeline.settings.partner_center.tenant_id not in line
+    return dict(field.split("=") for field in line.split()[1:])
+
+
+def test_a_finished_record_is_removed_after_90_days(bench: Bench) -> None:
+    ended(bench, FIRST, State.DELETED, KEPT + MINUTE)
+    ended(bench, SECOND, State.STUCK, KEPT - MINUTE)
+
+    redrive_deletions(bench.pipeline)
+
+    assert [each.tenant for each in bench.pipeline.records.all()] == [SECOND]
+
+
+def test_a_live_record_is_never_removed(bench: Bench) -> None:
+    submit(bench.pipeline, DeletionRequest(FIRST))
+    bench.move_clock_to(bench.pipeline.now() + 2 * KEPT)
+
+    redrive_deletions(bench.pipeline)
+
+    assert bench.record(FIRST).live
+
+
+def test_a_record_that_was_requested_anew_is_not_removed(bench: Bench) -> None:
+    ended(bench, FIRST, State.DELETED, KEPT + MINUTE)
+    old = bench.record(FIRST)
+    submit(bench.pipeline, DeletionRequest(FIRST))
+
+    with pytest.raises(RecordChanged):
+        bench.pipeline.records.remove(old)
+
+    assert bench.record(FIRST).live
+
+
+def test_a_poisoned_message_is_removed_after_90_days(bench: Bench) -> None:
+    record_poisoned(bench.pipeline, Poisoned(CUSTOMERS_TO_DELETE, "m1", b"nonsense"))
+    redrive_deletions(bench.pipeline)
+    assert rows(bench, POISONED_ROW_PREFIX) == ["poisoned-m1"]
+
+    bench.move_clock_to(bench.pipeline.now() + KEPT + MINUTE)
+    redrive_deletions(bench.pipeline)
+
+    assert not rows(bench, POISONED_ROW_PREFIX)
+
+
+def test_a_customer_that_no_sweep_sees_is_forgotten_after_90_days(
+    bench: Bench, simulator: Simulator
+) -> None:
+    simulator.sandbox.add_customer("tipdemo001.onmicrosoft.com")
+    report = run_sweep(bench.pipeline, SweepMode.REPORT)
+    bench.pipeline.switch.reset("ann", "looked at it")
+
+    bench.move_clock_to(bench.pipeline.now() + KEPT + MINUTE)
+    redrive_deletions(bench.pipeline)
+
+    assert not rows(bench, SEEN_ROW_PREFIX)
+    assert last_report(bench.pipeline) == report
+    assert bench.pipeline.switch.read().by == "ann"
+
+
+def test_a_quiet_app_logs_a_line_of_noughts(bench: Bench, caplog: pytest.LogCaptureFixture) -> None:
+    fields = "live stuck redriven removed oldest_seconds customers_to_delete orders_to_check"
+
+    assert logged(bench, caplog) == dict.fromkeys(
+        [*fields.split(), "customers_ready", "poison"], "0"
+    )
+
+
+def test_the_line_counts_records_and_messages(
+    bench: Bench, caplog: pytest.LogCaptureFixture
+) -> None:
+    submit(bench.pipeline, DeletionRequest(FIRST))
+    ended(bench, SECOND, State.STUCK, timedelta(days=1))
+    bench.drop("x", ORDERS_TO_CHECK)
+    bench.drop("x", CUSTOMERS_READY)
+    for queue in POISON_QUEUES:
+        bench.drop("x", queue)
+    bench.move_clock_to(bench.record(FIRST).requested_at + timedelta(hours=7))
+
+    fields = logged(bench, caplog)
+
+    assert (fields["live"], fields["stuck"], fields["redriven"]) == ("1", "1", "1")
+    assert fields["oldest_seconds"] == "25200"
+    assert fields["customers_to_delete"] == "3"
+    assert (fields["orders_to_check"], fields["customers_ready"]) == ("1", "1")
+    assert fields["poison"] == "3"
+
+
+def test_the_age_of_the_refresh_token_is_logged(
+    bench: Bench, simulator: Simulator, caplog: pytest.LogCaptureFixture
+) -> None:
+    account = simulator.sandbox
+    simulator.key_vault.put(account.refresh_token_name, account.refresh_token, age_days=61)
+    bench.use(**simulator.environment(auth="user"))
+
+    assert logged(bench, caplog)["refresh_token_age_days"] == "61.0"
+    assert account.refresh_token not in caplog.text
+
+
+def test_a_vault_that_cannot_be_read_is_a_sign_in_trouble_and_costs_nothing_else(
+    bench: Bench, simulator: Simulator, caplog: pytest.LogCaptureFixture
+) -> None:
+    simulator.add_fault(Fault(path="/secrets/*", status=403, times=None))
+    bench.use(**simulator.environment(auth="user"))
+
+    fields = logged(bench, caplog)
+
+    assert "refresh_token_age_days" not in fields
+    name = simulator.sandbox.refresh_token_name
+    assert any(
+        message.startswith("sign_in_failed step=redrive ") and name in message
+        for message in caplog.messages
+    )

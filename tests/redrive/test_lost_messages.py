@@ -1,0 +1,258 @@
+"""Deletions whose message got lost get it again, and only those."""
+
+import logging
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
+
+import azure.functions as func
+import pytest
+from azure.functions.timer import TimerRequest
+
+from functions.redrive import blueprint, redrive
+from local.host.loading import OnSchedule, load
+from local.simulator import Customer, ProductKind, Simulator
+from shared.deletion.admission import admit_request, admit_step
+from shared.deletion.intake import submit
+from shared.deletion.messages import DeletionRequest, StepMessage
+from shared.deletion.names import (
+    CUSTOMERS_READY,
+    CUSTOMERS_TO_DELETE,
+    ORDERS_TO_CHECK,
+    POISON_SUFFIX,
+    QUEUES,
+)
+from shared.deletion.records import DeletionRecord, State
+from shared.deletion.redrive import GRACE, redrive_deletions
+from shared.tenants import TenantId
+from tests.bench import Bench
+
+
+@pytest.fixture
+def customer(simulator: Simulator) -> Customer:
+    customer = simulator.sandbox.add_customer("tipdemo001.onmicrosoft.com")
+    customer.add_order(ProductKind.PERPETUAL_SOFTWARE)
+    return customer
+
+
+@pytest.fixture
+def tenant(customer: Customer) -> TenantId:
+    return TenantId(customer.tenant_id)
+
+
+def clear(bench: Bench) -> None:
+    """Clear every queue, as a person could by hand."""
+    for queue in QUEUES:
+        bench.queues.get_queue_client(queue).clear_messages()
+
+
+def pass_grace(bench: Bench) -> None:
+    bench.move_clock_to(bench.pipeline.now() + GRACE)
+
+
+def request(bench: Bench, tenant: TenantId) -> DeletionRecord:
+    return submit(bench.pipeline, DeletionRequest(tenant, "ann"))
+
+
+def in_state(bench: Bench, tenant: TenantId, state: State) -> DeletionRecord:
+    """Leave a record in this state with its check due now, and no message."""
+    record = request(bench, tenant)
+    clear(bench)
+    return bench.pipeline.records.replace(replace(record, state=state, claimed_by="lost"))
+
+
+@pytest.mark.parametrize(
+    ("state", "queue"),
+    [
+        (State.REQUESTED, CUSTOMERS_TO_DELETE),
+        (State.CANCELLING, ORDERS_TO_CHECK),
+        (State.CHECKING, ORDERS_TO_CHECK),
+        (State.DELETING, CUSTOMERS_READY),
+    ],
+)
+def test_a_lost_message_is_sent_again_and_the_customer_deleted(
+    bench: Bench, customer: Customer, tenant: TenantId, state: State, queue: str
+) -> None:
+    in_state(bench, tenant, state)
+    pass_grace(bench)
+
+    redrive_deletions(bench.pipeline)
+
+    assert bench.waiting(queue) == 1
+    bench.pump()
+    assert customer.deleted
+    assert bench.record(tenant).state is State.DELETED
+
+
+@pytest.mark.parametrize("state", [State.REQUESTED, State.CANCELLING, State.DELETING])
+def test_nothing_is_sent_before_the_grace_is_over(
+    bench: Bench, tenant: TenantId, state: State
+) -> None:
+    record = in_state(bench, tenant, state)
+    assert record.next_check_at is not None
+    bench.move_clock_to(record.next_check_at + GRACE - timedelta(seconds=1))
+
+    redrive_deletions(bench.pipeline)
+
+    assert not any(bench.waiting(queue) for queue in QUEUES)
+
+
+def test_a_message_is_sent_once_for_each_grace(bench: Bench, tenant: TenantId) -> None:
+    in_state(bench, tenant, State.CHECKING)
+    pass_grace(bench)
+
+    redrive_deletions(bench.pipeline)
+    redrive_deletions(bench.pipeline)
+
+    assert bench.waiting(ORDERS_TO_CHECK) == 1
+
+
+def test_a_check_that_is_due_later_is_left_alone(bench: Bench, tenant: TenantId) -> None:
+    record = in_state(bench, tenant, State.CHECKING)
+    due = bench.pipeline.now() + timedelta(days=2)
+    bench.pipeline.records.replace(replace(record, next_check_at=due))
+    bench.move_clock_to(due)
+
+    redrive_deletions(bench.pipeline)
+
+    assert not bench.waiting(ORDERS_TO_CHECK)
+
+
+def test_a_crash_right_after_the_claim_is_found(
+    bench: Bench, customer: Customer, tenant: TenantId
+) -> None:
+    admit_request(bench.pipeline, DeletionRequest(tenant), "a message that never comes back", None)
+    assert bench.record(tenant).state is State.CANCELLING
+    pass_grace(bench)
+
+    redrive_deletions(bench.pipeline)
+    bench.pump()
+
+    assert customer.deleted
+
+
+def test_a_live_record_without_a_next_check_is_found(
+    bench: Bench, customer: Customer, tenant: TenantId
+) -> None:
+    record = in_state(bench, tenant, State.CANCELLING)
+    bench.pipeline.records.replace(replace(record, next_check_at=None))
+    pass_grace(bench)
+
+    redrive_deletions(bench.pipeline)
+    bench.pump()
+
+    assert customer.deleted
+
+
+def test_a_message_that_waited_long_is_not_overdue_while_it_is_worked_on(
+    bench: Bench, tenant: TenantId
+) -> None:
+    record = in_state(bench, tenant, State.CHECKING)
+    pass_grace(bench)
+    message = StepMessage(tenant, record.generation + 1, record.correlation_id)
+    admit_step(bench.pipeline, message, "late")
+
+    redrive_deletions(bench.pipeline)
+
+    assert not bench.waiting(ORDERS_TO_CHECK)
+
+
+def test_a_message_that_was_only_late_falls_out_as_stale(
+    bench: Bench, customer: Customer, tenant: TenantId
+) -> None:
+    request(bench, tenant)
+    pass_grace(bench)
+    redrive_deletions(bench.pipeline)
+    assert bench.waiting(CUSTOMERS_TO_DELETE) == 2
+
+    bench.pump()
+
+    assert customer.deleted
+    assert not bench.errors
+    assert len(bench.calls("DELETE")) == 1
+
+
+def test_a_deletion_past_its_deadline_ends_by_itself(
+    bench: Bench, simulator: Simulator, customer: Customer, tenant: TenantId
+) -> None:
+    customer.add_order(ProductKind.RESERVED_INSTANCE, cancel_after_seconds=10**7)
+    record = in_state(bench, tenant, State.CHECKING)
+    bench.move_clock_to(record.deadline)
+
+    redrive_deletions(bench.pipeline)
+    bench.pump()
+
+    ended = bench.record(tenant)
+    assert ended.state is State.STUCK
+    assert ended.reason.startswith("not cancelled before the deadline")
+    assert simulator.sandbox.customer(tenant) is not None
+
+
+@pytest.mark.parametrize("state", [State.STUCK, State.REFUSED, State.ABORTED, State.DELETED])
+def test_what_has_ended_is_not_driven(bench: Bench, tenant: TenantId, state: State) -> None:
+    record = in_state(bench, tenant, state)
+    bench.pipeline.records.replace(replace(record, finished_at=bench.pipeline.now()))
+    pass_grace(bench)
+
+    redrive_deletions(bench.pipeline)
+
+    assert bench.record(tenant).state is state
+    assert not any(bench.waiting(queue) for queue in QUEUES)
+
+
+def test_a_poisoned_deletion_is_started_again_by_a_new_request(
+    bench: Bench, customer: Customer, tenant: TenantId
+) -> None:
+    record = in_state(bench, tenant, State.CHECKING)
+    stepped = replace(record, last_error="UnexpectedAnswer: no list of objects")
+    bench.pipeline.records.replace(stepped)
+    message = StepMessage(tenant, record.generation, record.correlation_id)
+    bench.drop(message.to_json(), ORDERS_TO_CHECK + POISON_SUFFIX)
+    bench.pump()
+    poisoned = bench.record(tenant)
+    assert (poisoned.state, poisoned.reason) == (
+        State.STUCK,
+        "UnexpectedAnswer: no list of objects",
+    )
+
+    again = request(bench, tenant)
+    bench.pump()
+
+    assert again.state is State.REQUESTED
+    assert again.generation > poisoned.generation
+    assert customer.deleted
+
+
+def test_a_rejected_request_with_a_known_tenant_is_started_by_a_new_one(
+    bench: Bench, customer: Customer, tenant: TenantId
+) -> None:
+    bench.drop(f'{{"tenantId": "{tenant}", "dryrun": true}}')
+    bench.pump()
+    assert bench.record(tenant).state is State.REFUSED
+
+    request(bench, tenant)
+    bench.pump()
+
+    assert customer.deleted
+
+
+def test_the_timer_runs_every_five_minutes(storage: str) -> None:
+    app = func.FunctionApp()
+    app.register_functions(blueprint)
+
+    (function,) = load(app, {"AzureWebJobsStorage": storage})
+
+    assert isinstance(function.trigger, OnSchedule)
+    moment = datetime(2026, 3, 1, 3, 1, tzinfo=UTC)
+    assert function.trigger.schedule.after(moment) == moment + timedelta(minutes=4)
+
+
+def test_each_redriven_deletion_is_logged(
+    bench: Bench, tenant: TenantId, caplog: pytest.LogCaptureFixture
+) -> None:
+    in_state(bench, tenant, State.CHECKING)
+    pass_grace(bench)
+
+    with caplog.at_level(logging.INFO, logger="tipsweep"):
+        redrive(TimerRequest(past_due=False))
+
+    assert f"deletion_redriven tenant={tenant} state=checking" in caplog.messages
