@@ -2,12 +2,12 @@
 
 import threading
 import time
+from collections import deque
 from collections.abc import Callable
 from typing import Final
 
-_BURST_SHARE: Final = 40
-_MINUTE: Final = 60.0
-LONGEST_WAIT_SECONDS: Final = 10.0
+_WINDOW_SECONDS: Final = 60.0
+LONGEST_WAIT_SECONDS: Final = 2.0
 
 
 class NoTurn(Exception):
@@ -19,38 +19,36 @@ class NoTurn(Exception):
 
 
 class Pace:
-    """Spreads calls so that no minute holds more than `calls_per_minute` of them.
+    """Lets at most `calls_per_minute` calls begin in any 60 seconds.
 
-    A fortieth of the calls may come at once, the others evenly. Source of the limit:
-    Microsoft's page "API throttling guidance for partners".
+    The calls come as fast as they are asked for until the minute is full. So long cancellations
+    begin early, and a lone deletion never waits. Source of the limit: Microsoft's page "API
+    throttling guidance for partners".
     """
 
     def __init__(
         self, calls_per_minute: int, *, monotonic: Callable[[], float] = time.monotonic
     ) -> None:
-        burst = max(1, calls_per_minute // _BURST_SHARE)
-        self._gap = _MINUTE / max(1, calls_per_minute - burst)
-        self._tolerance = (burst - 1) * self._gap
         self._monotonic = monotonic
         self._lock = threading.Lock()
-        self._next = float("-inf")
+        self._turns: deque[float] = deque(maxlen=calls_per_minute)
         self._held_until = float("-inf")
 
     def take_turn(self) -> float:
-        """Take the next turn and return the seconds until it comes.
+        """Take the next turn and return the seconds until it comes, two at the most.
 
-        Raises NoTurn, and takes none, while calls are held or the turn is far away.
+        Raises NoTurn, and takes none, while calls are held or the turn is further away.
         """
         with self._lock:
             now = self._monotonic()
             if self._held_until > now:
                 raise NoTurn(self._held_until - now)
-            turn = max(self._next, now)
-            wait = max(0.0, turn - self._tolerance - now)
-            if wait > LONGEST_WAIT_SECONDS:
-                raise NoTurn(wait)
-            self._next = turn + self._gap
-            return wait
+            full = len(self._turns) == self._turns.maxlen
+            turn = max(now, self._turns[0] + _WINDOW_SECONDS) if full else now
+            if turn - now > LONGEST_WAIT_SECONDS:
+                raise NoTurn(turn - now)
+            self._turns.append(turn)
+            return turn - now
 
     def hold(self, seconds: float) -> None:
         """Let nobody call for this many seconds, as Partner Center asked."""
