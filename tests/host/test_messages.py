@@ -88,7 +88,9 @@ def test_a_failed_message_comes_back_after_the_visibility_timeout(storage: str) 
     assert handler.times[1] - handler.times[0] >= 0.9
 
 
-def test_the_last_failure_moves_the_body_to_a_poison_queue_that_is_created(storage: str) -> None:
+def test_the_last_failure_moves_the_body_to_a_poison_queue_that_is_created(
+    storage: str, caplog: pytest.LogCaptureFixture
+) -> None:
     queue = new_queue(storage, "work")
     queue.send_message("<hello>")
     poison = QueueClient.from_connection_string(storage, "work-poison")
@@ -101,6 +103,7 @@ def test_the_last_failure_moves_the_body_to_a_poison_queue_that_is_created(stora
     (moved,) = poison.receive_messages()
     assert moved.content == "<hello>"
     assert handler.calls == 3
+    assert "moved to work-poison after 3 tries" in caplog.text
 
 
 def test_a_message_taken_too_often_is_not_tried_again(storage: str) -> None:
@@ -171,7 +174,9 @@ def test_a_returned_value_is_a_failure(storage: str) -> None:
         eventually(lambda: count(poison) == 1)
 
 
-def test_a_message_that_its_function_deleted_is_no_error(storage: str) -> None:
+def test_a_message_that_its_function_deleted_is_no_error(
+    storage: str, caplog: pytest.LogCaptureFixture
+) -> None:
     queue = new_queue(storage, "work")
     queue.send_message("hello")
 
@@ -183,8 +188,12 @@ def test_a_message_that_its_function_deleted_is_no_error(storage: str) -> None:
         queue.send_message("next")
         eventually(lambda: count(queue) == 0)
 
+    assert "could not be settled" not in caplog.text
 
-def test_a_message_that_was_changed_during_its_run_is_not_deleted(storage: str) -> None:
+
+def test_a_message_that_was_changed_during_its_run_is_not_deleted(
+    storage: str, caplog: pytest.LogCaptureFixture
+) -> None:
     queue = new_queue(storage, "work")
     queue.send_message("hello")
     changed = threading.Event()
@@ -197,6 +206,7 @@ def test_a_message_that_was_changed_during_its_run_is_not_deleted(storage: str) 
         assert changed.wait(5)
 
     assert count(queue) == 1
+    assert "could not be settled" not in caplog.text
 
 
 def test_base64_is_decoded(storage: str) -> None:
@@ -233,7 +243,7 @@ def test_no_more_run_at_once_than_batch_and_threshold_allow(storage: str) -> Non
     def hold(message: func.QueueMessage) -> None:
         running.append(message)
         most.append(len(running))
-        released.acquire()
+        assert released.acquire(timeout=5)
         running.remove(message)
 
     threads = {"PYTHON_THREADPOOL_THREAD_COUNT": "9"}
