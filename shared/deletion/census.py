@@ -20,13 +20,25 @@ class Census:
         self._monotonic = monotonic
         self._lock = threading.Lock()
         self._taken_at = float("-inf")
-        self._customers: Mapping[str, Customer] = {}
+        self._listed: Mapping[str, Customer] = {}
+        self._newer: dict[str, Customer] = {}
 
     def customers(self, client: PartnerCenter) -> Mapping[str, Customer]:
-        """Return the customers by ID, at most one more than a sandbox can hold."""
+        """Return the listed customers by ID, at most one more than a sandbox can hold."""
         with self._lock:
             if self._monotonic() - self._taken_at > MAX_AGE_SECONDS:
                 listed = islice(client.customers(), SANDBOX_CUSTOMERS + 1)
-                self._customers = {customer.id: customer for customer in listed}
+                self._listed = {customer.id: customer for customer in listed}
+                self._newer.clear()
                 self._taken_at = self._monotonic()
-            return self._customers
+            return self._listed
+
+    def newer(self, tenant: str) -> Customer | None:
+        """Return a customer that was found by ID since the listing."""
+        with self._lock:
+            return self._newer.get(tenant)
+
+    def remember(self, customer: Customer) -> None:
+        """Keep a customer that the listing did not show yet."""
+        with self._lock:
+            self._newer[customer.id] = customer

@@ -5,6 +5,7 @@ import uuid
 from shared.deletion.guards import (
     ForeignCustomer,
     Refused,
+    Rule,
     require_confirmation,
     require_other_tenant,
     require_sandbox_limits,
@@ -39,19 +40,30 @@ def find_customer(pipeline: Pipeline, client: PartnerCenter, tenant: TenantId) -
     require_token_tenant(client.token_tenant(), settings.partner_center.tenant_id)
     customers = pipeline.census.customers(client)
     require_sandbox_size(len(customers))
-    customer = customers.get(tenant) or customer_by_id(client, tenant)
+    customer = customers.get(tenant) or pipeline.census.newer(tenant)
+    if customer is None:
+        customer = customer_by_id(client, tenant)
+        pipeline.census.remember(customer)
     require_unprotected(customer, settings.protection)
     return customer
 
 
 def customer_by_id(client: PartnerCenter, tenant: TenantId) -> Customer:
-    """Ask for one customer; raises ForeignCustomer where this partner has none of that ID."""
+    """Ask for one customer.
+
+    Raises ForeignCustomer where this partner has none of that ID, and another Refused where it may
+    not see it: that must not be taken for a customer that is gone.
+    """
     try:
         return client.customer(tenant)
-    except (NotFound, NoRelationship, AccessDenied) as error:
+    except (NotFound, NoRelationship) as error:
+        raise ForeignCustomer(tenant) from error
+    except AccessDenied as error:
         if error.refusal.status == _UNAUTHORIZED:
             raise
-        raise ForeignCustomer(tenant) from error
+        finding = f"Partner Center does not show tenant {tenant} ({error})"
+        remedy = "Check the ID, and the rights of the app registration."
+        raise Refused(Rule.CUSTOMER, finding, remedy) from error
 
 
 def dry_run(pipeline: Pipeline, tenant: TenantId) -> Plan:

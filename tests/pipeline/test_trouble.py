@@ -244,3 +244,17 @@ def test_a_wrong_base_url_is_not_taken_for_a_deleted_customer(
     bench.pump()
 
     assert bench.record(customer.tenant_id).state is State.STUCK
+
+
+def test_a_customer_that_may_not_be_read_any_more_is_not_taken_for_deleted(
+    bench: Bench, simulator: Simulator, customer: Customer
+) -> None:
+    simulator.add_fault(Fault(method="PATCH", status=404, times=None))
+    denied = {"code": 2032, "description": "Access denied."}
+    path = f"/v1/customers/{customer.tenant_id}"
+    simulator.add_fault(Fault(method="GET", path=path, status=403, body=denied, times=None))
+
+    record = bench.run(customer.tenant_id)
+
+    assert record.state is State.STUCK
+    assert not customer.deleted
