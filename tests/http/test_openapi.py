@@ -1,0 +1,243 @@
+"""The description agrees with the app: the same routes, parameters and answers, both ways."""
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from typing import Any
+
+import pytest
+import requests
+import schemathesis
+from schemathesis.core.failures import FailureGroup
+
+from functions.api.openapi_document import document
+from local.simulator import Customer, Fault, ProductKind, Simulator
+from shared.deletion import pipeline as process
+from shared.settings import settings
+from tests.bench import Bench
+from tests.http.app import ADDRESS, Answer, App, http_functions
+
+STRANGER = "5e2c1a70-0d3b-4c55-9a41-7f6b2d9e8c10"
+DESCRIPTION = document(ADDRESS)
+SCHEMA = schemathesis.openapi.from_dict(DESCRIPTION)
+GUARDED = {401, 503}
+
+Operation = tuple[str, str]
+Documented = tuple[str, str, int]
+
+
+def documented_operations() -> Iterator[tuple[Operation, dict[str, Any]]]:
+    for path, methods in DESCRIPTION["paths"].items():
+        for method, operation in methods.items():
+            yield (method.upper(), path), operation
+
+
+OPERATIONS = dict(documented_operations())
+
+
+@dataclass(frozen=True)
+class Stage:
+    """What a scenario has at hand."""
+
+    api: App
+    bench: Bench
+    simulator: Simulator
+
+    def customer(self, kind: ProductKind = ProductKind.PERPETUAL_SOFTWARE) -> Customer:
+        customer = self.simulator.sandbox.add_customer("tipdemo001.onmicrosoft.com")
+        customer.add_order(kind)
+        return customer
+
+    def post(self, tenant: str, **members: object) -> Answer:
+        return self.api.post("/api/deletions", {"tenantId": tenant, **members})
+
+    def ended(self, tenant: str) -> Answer:
+        self.post(tenant)
+        self.bench.pump()
+        return self.api.get(f"/api/deletions/{tenant}")
+
+    def listed(self) -> Answer:
+        self.post(STRANGER)
+        return self.api.get("/api/deletions?state=requested")
+
+    def running(self) -> Answer:
+        self.post(STRANGER)
+        return self.api.get(f"/api/deletions/{STRANGER}")
+
+    def without_partner_center(self) -> None:
+        self.simulator.add_fault(Fault("GET", "/v1/customers", status=418))
+
+    def too_late_to_abort(self) -> Answer:
+        self.ended(STRANGER)
+        return self.api.delete(f"/api/deletions/{STRANGER}")
+
+    def refused_dry_run(self) -> Answer:
+        return self.post(STRANGER, dryRun=True)
+
+    def failed_dry_run(self) -> Answer:
+        self.without_partner_center()
+        return self.post(STRANGER, dryRun=True)
+
+    def aborted(self) -> Answer:
+        self.post(STRANGER)
+        return self.api.delete(f"/api/deletions/{STRANGER}?by=ann")
+
+    def sandbox_without_partner_center(self) -> Answer:
+        self.without_partner_center()
+        return self.api.get("/api/sandbox")
+
+    def sweep_without_partner_center(self) -> Answer:
+        self.without_partner_center()
+        return self.api.post("/api/sweeps", {"mode": "report"})
+
+    def unconfirmed_sandbox(self) -> Answer:
+        self.bench.use(SANDBOX_TENANT_CONFIRMATION=STRANGER)
+        return self.api.get("/api/sandbox")
+
+    def swept_sandbox(self) -> Answer:
+        self.customer()
+        self.api.post("/api/sweeps", {"mode": "report"})
+        return self.api.get("/api/sandbox")
+
+
+DELETIONS = "/api/deletions"
+DELETION = "/api/deletions/{tenantId}"
+SANDBOX = "/api/sandbox"
+SWEEPS = "/api/sweeps"
+SWITCH = "/api/switch"
+
+SCENARIOS: dict[Documented, Callable[[Stage], Answer]] = {
+    ("POST", DELETIONS, 200): lambda stage: stage.post(stage.customer().tenant_id, dryRun=True),
+    ("POST", DELETIONS, 202): lambda stage: stage.post(STRANGER, requestedBy="ann"),
+    ("POST", DELETIONS, 400): lambda stage: stage.post("contoso"),
+    ("POST", DELETIONS, 422): Stage.refused_dry_run,
+    ("POST", DELETIONS, 502): Stage.failed_dry_run,
+    ("GET", DELETIONS, 200): Stage.listed,
+    ("GET", DELETIONS, 400): lambda stage: stage.api.get(f"{DELETIONS}?state=done"),
+    ("GET", DELETION, 200): lambda stage: stage.ended(stage.customer().tenant_id),
+    ("GET", DELETION, 202): Stage.running,
+    ("GET", DELETION, 400): lambda stage: stage.api.get(f"{DELETIONS}/contoso"),
+    ("GET", DELETION, 404): lambda stage: stage.api.get(f"{DELETIONS}/{STRANGER}"),
+    ("GET", DELETION, 409): lambda stage: stage.ended(
+        stage.customer(ProductKind.SAVINGS_PLAN).tenant_id
+    ),
+    ("GET", DELETION, 422): lambda stage: stage.ended(STRANGER),
+    ("DELETE", DELETION, 200): Stage.aborted,
+    ("DELETE", DELETION, 400): lambda stage: stage.api.delete(f"{DELETIONS}/contoso"),
+    ("DELETE", DELETION, 404): lambda stage: stage.api.delete(f"{DELETIONS}/{STRANGER}"),
+    ("DELETE", DELETION, 409): Stage.too_late_to_abort,
+    ("GET", SANDBOX, 200): Stage.swept_sandbox,
+    ("GET", SANDBOX, 422): Stage.unconfirmed_sandbox,
+    ("GET", SANDBOX, 502): Stage.sandbox_without_partner_center,
+    ("POST", SWEEPS, 200): lambda stage: stage.api.post(SWEEPS, {"mode": "report"}),
+    ("POST", SWEEPS, 400): lambda stage: stage.api.post(SWEEPS, {"mode": "off"}),
+    ("POST", SWEEPS, 422): lambda stage: stage.api.post(SWEEPS, {"mode": "delete"}),
+    ("POST", SWEEPS, 502): Stage.sweep_without_partner_center,
+    ("GET", SWITCH, 200): lambda stage: stage.api.get(SWITCH),
+    ("PUT", SWITCH, 200): lambda stage: stage.api.put(SWITCH, {"by": "ann", "reason": "Stop"}),
+    ("PUT", SWITCH, 400): lambda stage: stage.api.put(SWITCH, {}),
+    ("DELETE", SWITCH, 200): lambda stage: stage.api.delete(f"{SWITCH}?by=ann&reason=Go"),
+    ("DELETE", SWITCH, 400): lambda stage: stage.api.delete(SWITCH),
+    ("GET", "/api/status", 200): lambda stage: stage.api.get("/api/status"),
+    ("GET", "/api/openapi.json", 200): lambda stage: stage.api.get("/api/openapi.json"),
+    ("GET", "/api/health", 200): lambda stage: stage.api.get("/api/health"),
+}
+
+
+def check(operation: Operation, answer: Answer) -> None:
+    """Hold an answer against the description: status, content type, headers, body."""
+    method, path = operation
+    sent = requests.Request(method, ADDRESS + path).prepare()
+    response = schemathesis.Response(
+        status_code=answer.status,
+        headers={name: [value] for name, value in answer.headers.items()},
+        content=answer.content,
+        request=sent,
+        elapsed=0.0,
+        verify=True,
+    )
+    SCHEMA[path][method].validate_response(response)
+
+
+def test_the_description_and_the_app_have_the_same_routes() -> None:
+    served = {
+        (method, f"/api/{trigger.route.template}")
+        for _, trigger in http_functions()
+        for method in trigger.methods
+    }
+
+    assert served == set(OPERATIONS)
+
+
+@pytest.mark.parametrize("operation", OPERATIONS, ids=" ".join)
+def test_the_parameters_of_the_path_are_described(operation: Operation) -> None:
+    described = [
+        parameter["name"]
+        for parameter in OPERATIONS[operation].get("parameters", ())
+        if parameter["in"] == "path"
+    ]
+
+    assert described == (["tenantId"] if "{tenantId}" in operation[1] else [])
+
+
+def test_there_is_a_scenario_for_every_described_answer() -> None:
+    described = {
+        (method, path, int(status))
+        for (method, path), operation in OPERATIONS.items()
+        for status in operation["responses"]
+    }
+    guarded = {
+        (method, path, status)
+        for method, path in OPERATIONS
+        if path != "/api/health"
+        for status in GUARDED
+    }
+
+    assert set(SCENARIOS) | guarded == described
+
+
+@pytest.mark.parametrize("documented", SCENARIOS, ids=lambda each: " ".join(map(str, each)))
+def test_an_answer_is_as_described(
+    api: App, bench: Bench, simulator: Simulator, documented: Documented
+) -> None:
+    method, path, status = documented
+
+    answer = SCENARIOS[documented](Stage(api, bench, simulator))
+
+    assert answer.status == status
+    check((method, path), answer)
+
+
+@pytest.mark.parametrize("operation", OPERATIONS, ids=" ".join)
+def test_a_nameless_caller_is_answered_as_described(
+    api: App, bench: Bench, operation: Operation
+) -> None:
+    bench.use(REQUIRE_CLIENT_PRINCIPAL="true")
+
+    check(operation, api.call(operation[0], operation[1].replace("{tenantId}", STRANGER)))
+
+
+@pytest.mark.parametrize("operation", OPERATIONS, ids=" ".join)
+def test_an_app_without_settings_answers_as_described(
+    loaded: App, operation: Operation, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(process, "_built", [])
+    monkeypatch.delenv("PARTNER_TENANT_ID", raising=False)
+    settings.cache_clear()
+
+    answer = loaded.call(operation[0], operation[1].replace("{tenantId}", STRANGER))
+
+    assert answer.status == (200 if operation[1] == "/api/health" else 503)
+    check(operation, answer)
+
+
+def test_every_operation_has_its_own_id() -> None:
+    identifiers = [operation["operationId"] for operation in OPERATIONS.values()]
+
+    assert len(set(identifiers)) == len(identifiers)
+
+
+def test_a_wrong_answer_would_be_noticed() -> None:
+    answer = Answer(200, {"content-type": "application/json"}, b'{"tripped": "yes"}')
+
+    with pytest.raises(FailureGroup, match="2 distinct failures"):
+        check(("GET", SWITCH), answer)
