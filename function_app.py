@@ -14,7 +14,8 @@ from functions import (
 )
 from functions.api import deletions, health, openapi, sandbox, status, switch
 
-logging.getLogger("azure").setLevel(logging.WARNING)
+for talkative in ("azure", "urllib3"):
+    logging.getLogger(talkative).setLevel(logging.WARNING)
 
 app = func.FunctionApp()
 app.register_functions(cancel_orders.blueprint)
