@@ -2,11 +2,20 @@
 
 from collections.abc import Iterator
 from datetime import datetime
+from typing import Final
 
 from functions.api.markup import Markup, element, joined
 from shared.deletion.plan import Entry, Plan, Standing, make_plan
 from shared.deletion.records import DeletionRecord
 from shared.partner_center.resources import Customer
+
+_WORDS: Final = {
+    Standing.OPEN: "to be cancelled",
+    Standing.WAITING: "being cancelled",
+    Standing.FOLLOWS: "follows another",
+    Standing.CLOSED: "done",
+    Standing.NEVER: "cannot be cancelled",
+}
 
 
 def card(record: DeletionRecord, customer: Customer | None, now: datetime) -> Markup:
@@ -63,7 +72,8 @@ def _progress(plan: Plan) -> tuple[Markup, ...]:
     heads = ("Purchase", "ID", "Status", "Standing")
     head = element("thead", element("tr", *(element("th", text) for text in heads)))
     summary = element("summary", f"{done} of {total} orders and subscriptions are done")
-    return (bar, element("details", summary, element("table", head, element("tbody", *rows))))
+    table = element("table", head, element("tbody", *rows))
+    return (bar, element("details", summary, table, open=""))
 
 
 def _cells(entry: Entry) -> Iterator[Markup]:
@@ -73,4 +83,4 @@ def _cells(entry: Entry) -> Iterator[Markup]:
     yield element("td", name, element("div", kind, class_="quiet") if name else kind)
     yield element("td", element("code", purchase.id))
     yield element("td", purchase.status)
-    yield element("td", entry.standing, element("div", entry.reason, class_="quiet"))
+    yield element("td", _WORDS[entry.standing], element("div", entry.reason, class_="quiet"))
