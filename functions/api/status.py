@@ -1,7 +1,7 @@
 """`/api/status`: the page for people."""
 
 import uuid
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 
 import azure.functions as func
 
@@ -9,6 +9,7 @@ from functions.api.answers import COMMON_HEADERS
 from functions.api.boundary import guarded
 from functions.api.status_page import CONTENT_SECURITY_POLICY, Status, page
 from shared.deletion.pipeline import Pipeline, pipeline
+from shared.deletion.records import DeletionRecord, State
 from shared.partner_center.errors import PartnerCenterError
 from shared.partner_center.resources import Customer
 
@@ -20,12 +21,13 @@ blueprint = func.Blueprint()
 def show_status(req: func.HttpRequest) -> func.HttpResponse:  # noqa: ARG001 - the trigger's name
     """Show slots, deletions and what needs a person."""
     world = pipeline()
-    customers, trouble = _customers(world)
+    records = tuple(world.records.all())
+    customers, trouble = _customers(world, records)
     status = Status(
         partner=world.settings.partner_center.tenant_id,
         now=world.now(),
         switch=world.switch.read(),
-        records=tuple(world.records.all()),
+        records=records,
         customers=customers,
         trouble=trouble,
     )
@@ -36,10 +38,17 @@ def show_status(req: func.HttpRequest) -> func.HttpResponse:  # noqa: ARG001 - t
     )
 
 
-def _customers(world: Pipeline) -> tuple[Mapping[str, Customer], str]:
-    """Return the customers, or why there are none: the page has more to show than them."""
+def _customers(
+    world: Pipeline, records: Iterable[DeletionRecord]
+) -> tuple[Mapping[str, Customer], str]:
+    """Return the customers, or why there are none: the page has more to show than them.
+
+    The listing may be a minute old, so what has been deleted is taken out of it.
+    """
     client = world.client(str(uuid.uuid4()))
+    deleted = {record.tenant for record in records if record.state is State.DELETED}
     try:
-        return world.census.customers(client), ""
+        listed = world.census.customers(client)
     except PartnerCenterError as error:
         return {}, str(error)
+    return {tenant: each for tenant, each in listed.items() if tenant not in deleted}, ""

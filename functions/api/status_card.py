@@ -64,7 +64,7 @@ def _facts(record: DeletionRecord) -> Iterator[Markup]:
 
 def _progress(plan: Plan) -> tuple[Markup, ...]:
     if not plan.entries:
-        return (element("p", "Its purchases have not been read yet.", class_="quiet"),)
+        return (element("p", "Its purchases have not been read.", class_="quiet"),)
     done = sum(entry.standing is Standing.CLOSED for entry in plan.entries)
     total = len(plan.entries)
     bar = element("progress", f"{done}/{total}", max=str(total), value=str(done))

@@ -170,6 +170,7 @@ def _cards(title: str, status: Status, states: frozenset[State]) -> Markup:
     shown = [record for record in status.records if record.state in states]
     if not shown:
         return Markup()
+    shown.sort(key=lambda record: record.requested_at, reverse=True)
     cards = (card(each, status.customers.get(each.tenant), status.now) for each in shown)
     return joined(element("h2", title), *cards)
 

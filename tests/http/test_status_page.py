@@ -123,6 +123,17 @@ def test_deletions_are_counted_by_state(
     assert "0 requested 0 cancelling 0 checking 0 deleting 1 deleted 1 stuck 0 refused" in text
 
 
+def test_a_deleted_customer_gives_its_slot_back_at_once(
+    api: App, bench: Bench, customer: Customer
+) -> None:
+    """The listing of customers is a minute old by then."""
+    assert "1 of 75 slots used" in text_of(api.get("/api/status").text)
+    api.post("/api/deletions", {"tenantId": customer.tenant_id})
+    bench.pump()
+
+    assert "0 of 75 slots used" in text_of(api.get("/api/status").text)
+
+
 def test_a_stuck_deletion_shows_reason_remedy_and_orders(
     api: App, bench: Bench, stuck_customer: Customer
 ) -> None:
