@@ -77,6 +77,7 @@ HEALTHY = [
 TROUBLE = {
     "poison": Line(Event.MESSAGE_POISONED, {"queue": "orders-to-check-poison", "reason": "bad"}),
     "stuck": Line(Event.DELETION_STUCK, {"tenant": TENANT, "reason": "too old"}),
+    "sweep-refused": Line(Event.SWEEP_REFUSED, {"reason": "rule 2"}),
     "switch-tripped": Line(Event.SWITCH_TRIPPED, {"by": "tipsweep", "reason": "403/800019"}),
     "sign-in": Line(Event.SIGN_IN_FAILED, {"step": "cancel_orders", "reason": "AADSTS7000222"}),
     "token-60-days": redrive(refresh_token_age_days=60),
