@@ -13,11 +13,12 @@ from functions import (
     sweep_sandbox,
 )
 from functions.api import deletions, health, openapi, sandbox, status, switch
+from functions.api.principal import http_auth_level
 
 for talkative in ("azure", "urllib3"):
     logging.getLogger(talkative).setLevel(logging.WARNING)
 
-app = func.FunctionApp()
+app = func.FunctionApp(http_auth_level=http_auth_level())
 app.register_functions(cancel_orders.blueprint)
 app.register_functions(check_orders.blueprint)
 app.register_functions(delete_customer.blueprint)

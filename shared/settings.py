@@ -151,6 +151,7 @@ class HttpSettings:
 
     public_base_url: str | None
     require_client_principal: bool
+    easy_auth: bool
 
 
 @dataclass(frozen=True, slots=True)
@@ -177,6 +178,15 @@ def sweep_schedule() -> str:
     return os.environ.get("SWEEP_SCHEDULE") or DEFAULT_SWEEP_SCHEDULE
 
 
+def easy_auth_guards_http() -> bool:
+    """Whether callers are signed in by Easy Auth instead of a key; the host needs it to load.
+
+    Azure itself sets WEBSITE_AUTH_ENABLED where Easy Auth is on.
+    """
+    names = ("REQUIRE_CLIENT_PRINCIPAL", "WEBSITE_AUTH_ENABLED")
+    return all(os.environ.get(name, "").strip().lower() == "true" for name in names)
+
+
 def read_settings(environment: Mapping[str, str]) -> Settings:
     """Read every setting; raises SettingsError that names all that is missing or wrong."""
     reader = _Reader(environment)
@@ -191,6 +201,7 @@ def read_settings(environment: Mapping[str, str]) -> Settings:
         http=HttpSettings(
             public_base_url=reader.https_url("PUBLIC_BASE_URL"),
             require_client_principal=reader.flag("REQUIRE_CLIENT_PRINCIPAL"),
+            easy_auth=reader.flag("WEBSITE_AUTH_ENABLED"),
         ),
     )
     reader.raise_problems()

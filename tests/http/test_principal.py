@@ -1,11 +1,15 @@
 """Who may call: function keys, and Easy Auth in front where the settings ask for it."""
 
+import json
+import os
+import subprocess
+import sys
+
 import pytest
-from azure.functions.decorators.http import HttpTrigger
 
 from local.simulator import Customer
 from tests.bench import Bench
-from tests.http.app import App, fresh_app, http_functions
+from tests.http.app import ROOT, App, http_functions
 
 ANN = {"X-MS-CLIENT-PRINCIPAL-ID": "8f1d", "X-MS-CLIENT-PRINCIPAL-NAME": "ann@example.com"}
 TENANT = "5e2c1a70-0d3b-4c55-9a41-7f6b2d9e8c10"
@@ -18,19 +22,55 @@ CALLS = sorted(
 
 @pytest.fixture
 def easy_auth(bench: Bench) -> None:
+    bench.use(REQUIRE_CLIENT_PRINCIPAL="true", WEBSITE_AUTH_ENABLED="True")
+
+
+def levels(**environment: str) -> dict[str, str]:
+    """Load the app in a process of its own, since levels are fixed while it loads."""
+    code = (
+        "import json, function_app as f;"
+        "t = [g.get_trigger() for g in f.app.get_functions()];"
+        "print(json.dumps({x.route: str(x.auth_level) for x in t if hasattr(x, 'route')}))"
+    )
+    loaded = subprocess.run(  # noqa: S603 - our own app, by our own interpreter
+        [sys.executable, "-c", code],
+        capture_output=True,
+        text=True,
+        check=True,
+        cwd=ROOT,
+        env={**os.environ, **environment},
+    )
+    found: dict[str, str] = json.loads(loaded.stdout)
+    return found
+
+
+@pytest.mark.parametrize(
+    "environment",
+    [{}, {"REQUIRE_CLIENT_PRINCIPAL": "true"}, {"WEBSITE_AUTH_ENABLED": "True"}],
+    ids=str,
+)
+def test_every_route_but_health_asks_for_a_function_key(environment: dict[str, str]) -> None:
+    found = levels(**environment)
+
+    assert {route for route, level in found.items() if level != "FUNCTION"} == {"health"}
+
+
+def test_where_easy_auth_signs_callers_in_no_key_is_asked_for() -> None:
+    found = levels(REQUIRE_CLIENT_PRINCIPAL="true", WEBSITE_AUTH_ENABLED="True")
+
+    assert set(found.values()) == {"ANONYMOUS"}
+    assert "deletions" in found
+
+
+@pytest.mark.parametrize(("method", "path"), CALLS)
+def test_a_principal_without_easy_auth_could_be_forged_and_is_refused(
+    api: App, bench: Bench, method: str, path: str
+) -> None:
     bench.use(REQUIRE_CLIENT_PRINCIPAL="true")
 
+    answer = api.call(method, path, headers=ANN)
 
-def test_every_route_but_health_asks_for_a_function_key() -> None:
-    triggers = [function.get_trigger() for function in fresh_app().get_functions()]
-    levels = {
-        trigger.route: str(trigger.auth_level)
-        for trigger in triggers
-        if isinstance(trigger, HttpTrigger)
-    }
-
-    assert {route for route, level in levels.items() if level != "FUNCTION"} == {"health"}
-    assert levels["health"] == "ANONYMOUS"
+    assert answer.status == (200 if path == "/api/health" else 401)
 
 
 @pytest.mark.usefixtures("easy_auth")

@@ -41,6 +41,7 @@ DEDICATED = {
 NOT_OURS_TO_SET = {
     "AzureWebJobsStorage": "in Azure the identity takes the place of a connection string",
     "IDENTITY_ENDPOINT": "Azure sets it in every app that has an identity",
+    "WEBSITE_AUTH_ENABLED": "Azure sets it where Easy Auth is on",
 }
 FIXED = {"AzureWebJobsStorage__credential": "managedidentity"}
 
