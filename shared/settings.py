@@ -6,27 +6,16 @@ from dataclasses import dataclass, field
 from datetime import timedelta
 from enum import StrEnum
 from functools import cache
-from typing import Final, TypeVar
-from urllib.parse import urlsplit
+from typing import Final
 
-from shared.errors import TipsweepError
+from shared.environment import Reader
 from shared.limits import SANDBOX_CUSTOMERS
-from shared.tenants import NotATenantId, TenantId, shown, tenant_id
+from shared.tenants import TenantId
 
 DEFAULT_SWEEP_SCHEDULE: Final = "0 0 3 * * *"
 MICROSOFT_CALLS_PER_MINUTE: Final = 500
 NO_PROTECTION: Final = "none"
 _WEEK_SECONDS: Final = 604_800
-
-Choice = TypeVar("Choice", bound=StrEnum)
-
-
-class SettingsError(TipsweepError):
-    """Settings are missing or contradict each other; the text says what is expected of each."""
-
-    def __init__(self, text: str, names: tuple[str, ...]) -> None:
-        super().__init__(text)
-        self.names = names
 
 
 class Cloud(StrEnum):
@@ -189,7 +178,7 @@ def easy_auth_guards_http() -> bool:
 
 def read_settings(environment: Mapping[str, str]) -> Settings:
     """Read every setting; raises SettingsError that names all that is missing or wrong."""
-    reader = _Reader(environment)
+    reader = Reader(environment)
     protection = _protection(reader)
     result = Settings(
         partner_center=_partner_center(reader),
@@ -208,7 +197,7 @@ def read_settings(environment: Mapping[str, str]) -> Settings:
     return result
 
 
-def _partner_center(reader: "_Reader") -> PartnerCenterSettings:
+def _partner_center(reader: Reader) -> PartnerCenterSettings:
     auth = reader.choice("PARTNER_CENTER_AUTH", Auth.SECRET)
     needs_secret = auth in {Auth.SECRET, Auth.USER}
     needs_vault = auth in {Auth.CERTIFICATE, Auth.USER}
@@ -238,7 +227,7 @@ def _partner_center(reader: "_Reader") -> PartnerCenterSettings:
     )
 
 
-def _storage(reader: "_Reader") -> StorageSettings:
+def _storage(reader: Reader) -> StorageSettings:
     connection_string = reader.text("AzureWebJobsStorage")
     queue_uri = reader.text("AzureWebJobsStorage__queueServiceUri")
     table_uri = reader.text("AzureWebJobsStorage__tableServiceUri")
@@ -264,7 +253,7 @@ def _storage(reader: "_Reader") -> StorageSettings:
     )
 
 
-def _protection(reader: "_Reader") -> ProtectionSettings:
+def _protection(reader: Reader) -> ProtectionSettings:
     tenants = reader.words("PROTECTED_TENANTS")
     domains = reader.words("PROTECTED_DOMAINS")
     return ProtectionSettings(
@@ -278,7 +267,7 @@ def _protection(reader: "_Reader") -> ProtectionSettings:
     )
 
 
-def _checks(reader: "_Reader") -> CheckSettings:
+def _checks(reader: Reader) -> CheckSettings:
     first = reader.whole("CHECK_FIRST_DELAY_SECONDS", 5, 1, _WEEK_SECONDS)
     longest = reader.whole("CHECK_MAX_DELAY_SECONDS", 300, 1, _WEEK_SECONDS)
     if first > longest:
@@ -292,7 +281,7 @@ def _checks(reader: "_Reader") -> CheckSettings:
     )
 
 
-def _sweep(reader: "_Reader", protection: ProtectionSettings) -> SweepSettings:
+def _sweep(reader: Reader, protection: ProtectionSettings) -> SweepSettings:
     mode = reader.choice("SWEEP_MODE", SweepMode.REPORT)
     if mode is SweepMode.DELETE and not protection.decided:
         reader.problem(
@@ -309,89 +298,3 @@ def _sweep(reader: "_Reader", protection: ProtectionSettings) -> SweepSettings:
         if keep_free is None
         else reader.whole("SWEEP_KEEP_FREE_SLOTS", 0, 0, SANDBOX_CUSTOMERS),
     )
-
-
-class _Reader:
-    """Reads typed values and collects what is wrong with them."""
-
-    def __init__(self, environment: Mapping[str, str]) -> None:
-        self._environment = environment
-        self._problems: list[str] = []
-
-    def problem(self, text: str) -> None:
-        self._problems.append(text)
-
-    def raise_problems(self) -> None:
-        if self._problems:
-            message = (
-                f"{len(self._problems)} setting(s) missing or wrong. Set them in the function "
-                "app's settings, or in Values of local.settings.json: "
-            ) + "; ".join(self._problems)
-            raise SettingsError(message, self._names())
-
-    def _names(self) -> tuple[str, ...]:
-        """Return the settings in question: each problem opens with the name of one."""
-        first_words = (problem.split(maxsplit=1)[0] for problem in self._problems)
-        return tuple(dict.fromkeys(word.rstrip(":") for word in first_words))
-
-    def text(self, name: str) -> str | None:
-        value = self._environment.get(name, "").strip()
-        if value.startswith("@Microsoft.KeyVault("):
-            self.problem(f"{name} holds a Key Vault reference that Azure did not resolve")
-        return value or None
-
-    def text_for(self, auth: Auth, name: str, *, needed: bool) -> str | None:
-        value = self.text(name)
-        if needed and value is None:
-            self.problem(f"{name} is missing: PARTNER_CENTER_AUTH is {auth}")
-        return value
-
-    def tenant(self, name: str) -> TenantId:
-        value = self.text(name)
-        if value is None:
-            self.problem(f"{name} is missing: expected a GUID")
-            return TenantId("")
-        return self.listed_tenant(name, value)
-
-    def listed_tenant(self, name: str, word: str) -> TenantId:
-        try:
-            return tenant_id(word)
-        except NotATenantId as error:
-            self.problem(f"{name}: {error}")
-            return TenantId("")
-
-    def words(self, name: str) -> list[str]:
-        return (self.text(name) or "").replace(",", " ").replace(";", " ").split()
-
-    def whole(self, name: str, default: int, least: int, most: int) -> int:
-        value = self.text(name)
-        if value is None:
-            return default
-        if not (value.isascii() and value.isdigit() and least <= int(value[:9]) <= most):
-            self.problem(f"{name} is {shown(value)}: expected a whole number, {least} to {most}")
-            return default
-        return int(value)
-
-    def choice(self, name: str, default: Choice) -> Choice:
-        value = self.text(name)
-        choices = {str(choice): choice for choice in type(default)}
-        if value is not None and value.lower() not in choices:
-            self.problem(f"{name} is {shown(value)}: expected one of {', '.join(choices)}")
-        return choices.get((value or default).lower(), default)
-
-    def flag(self, name: str) -> bool:
-        value = (self.text(name) or "false").lower()
-        if value not in {"true", "false"}:
-            self.problem(f"{name} is {shown(value)}: expected true or false")
-        return value == "true"
-
-    def https_url(self, name: str, *, needed_for: Auth | None = None) -> str | None:
-        value = self.text(name)
-        if value is None:
-            if needed_for:
-                self.problem(f"{name} is missing: PARTNER_CENTER_AUTH is {needed_for}")
-            return None
-        parts = urlsplit(value)
-        if parts.scheme != "https" or not parts.netloc or parts.path not in {"", "/"}:
-            self.problem(f"{name} is {shown(value)}: expected https://host without a path")
-        return value.rstrip("/")

@@ -4,11 +4,11 @@ from datetime import timedelta
 
 import pytest
 
+from shared.environment import SettingsError
 from shared.settings import (
     ENDPOINTS,
     Auth,
     Cloud,
-    SettingsError,
     SweepMode,
     read_settings,
     sweep_schedule,

@@ -13,6 +13,7 @@ from shared.deletion.intake import NoDeletion, NotAbortable
 from shared.deletion.messages import BadMessage
 from shared.deletion.records import State
 from shared.deletion.trouble import SwitchTripped
+from shared.environment import SettingsError
 from shared.errors import TipsweepError
 from shared.partner_center.errors import (
     ErrorAnswer,
@@ -21,7 +22,6 @@ from shared.partner_center.errors import (
     Throttled,
     Unavailable,
 )
-from shared.settings import SettingsError
 from shared.tenants import NotATenantId
 
 RETRY_SECONDS: Final = 30

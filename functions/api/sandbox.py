@@ -11,12 +11,12 @@ from functions.api.problems import BadRequest
 from functions.api.record_json import moment
 from shared.deletion.pipeline import pipeline
 from shared.deletion.sweep import (
-    Candidate,
     SweepReport,
     last_report,
     run_sweep,
     survey_sandbox,
 )
+from shared.deletion.sweep_report import candidate_members
 from shared.limits import SANDBOX_CUSTOMERS
 from shared.settings import SweepMode
 from shared.tenants import shown
@@ -55,18 +55,7 @@ def report_members(report: SweepReport) -> dict[str, Any]:
             "used": report.customers,
             "free": report.free_slots,
         },
-        "customers": [_candidate_members(candidate) for candidate in report.candidates],
-    }
-
-
-def _candidate_members(candidate: Candidate) -> dict[str, Any]:
-    return {
-        "tenantId": candidate.tenant,
-        "domain": candidate.domain,
-        "companyName": candidate.company_name,
-        "verdict": candidate.verdict,
-        "reason": candidate.reason,
-        "ageDays": candidate.age_days,
+        "customers": [candidate_members(candidate) for candidate in report.candidates],
     }
 
 

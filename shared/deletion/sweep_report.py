@@ -33,7 +33,7 @@ class SweepReport:
                 "mode": self.mode,
                 "customers": self.customers,
                 "freeSlots": self.free_slots,
-                "candidates": [_row(each) for each in self.candidates],
+                "candidates": [candidate_members(each) for each in self.candidates],
             },
             separators=(",", ":"),
         )
@@ -51,7 +51,8 @@ class SweepReport:
         )
 
 
-def _row(candidate: Candidate) -> dict[str, Any]:
+def candidate_members(candidate: Candidate) -> dict[str, Any]:
+    """Return a candidate as JSON, in storage and over HTTP alike."""
     return {
         "tenantId": candidate.tenant,
         "domain": candidate.domain,

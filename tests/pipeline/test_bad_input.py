@@ -18,7 +18,8 @@ from shared.deletion.names import (
     POISON_SUFFIX,
 )
 from shared.deletion.records import State
-from shared.settings import SettingsError, settings
+from shared.environment import SettingsError
+from shared.settings import settings
 from shared.tenants import TenantId
 from tests.bench import Bench
 

@@ -1,0 +1,116 @@
+"""Reads the settings of the environment one by one and collects what is wrong with them."""
+
+from collections.abc import Mapping
+from enum import StrEnum
+from typing import TypeVar
+from urllib.parse import urlsplit
+
+from shared.errors import TipsweepError
+from shared.tenants import NotATenantId, TenantId, shown, tenant_id
+
+Choice = TypeVar("Choice", bound=StrEnum)
+
+
+class SettingsError(TipsweepError):
+    """Settings are missing or contradict each other; the text says what is expected of each."""
+
+    def __init__(self, text: str, names: tuple[str, ...]) -> None:
+        super().__init__(text)
+        self.names = names
+
+
+class Reader:
+    """Reads typed values and collects what is wrong with them."""
+
+    def __init__(self, environment: Mapping[str, str]) -> None:
+        self._environment = environment
+        self._problems: list[str] = []
+
+    def problem(self, text: str) -> None:
+        """Note one thing that is wrong; the text opens with the name of the setting."""
+        self._problems.append(text)
+
+    def raise_problems(self) -> None:
+        """Raise SettingsError if anything was wrong."""
+        if self._problems:
+            message = (
+                f"{len(self._problems)} setting(s) missing or wrong. Set them in the function "
+                "app's settings, or in Values of local.settings.json: "
+            ) + "; ".join(self._problems)
+            raise SettingsError(message, self._names())
+
+    def _names(self) -> tuple[str, ...]:
+        """Return the settings in question: each problem opens with the name of one."""
+        first_words = (problem.split(maxsplit=1)[0] for problem in self._problems)
+        return tuple(dict.fromkeys(word.rstrip(":") for word in first_words))
+
+    def text(self, name: str) -> str | None:
+        """Return a setting as it is, None where it is empty or missing."""
+        value = self._environment.get(name, "").strip()
+        if value.startswith("@Microsoft.KeyVault("):
+            self.problem(f"{name} holds a Key Vault reference that Azure did not resolve")
+        return value or None
+
+    def text_for(self, auth: str, name: str, *, needed: bool) -> str | None:
+        """Return a setting that the way to sign in may need."""
+        value = self.text(name)
+        if needed and value is None:
+            self.problem(f"{name} is missing: PARTNER_CENTER_AUTH is {auth}")
+        return value
+
+    def tenant(self, name: str) -> TenantId:
+        """Return a required GUID."""
+        value = self.text(name)
+        if value is None:
+            self.problem(f"{name} is missing: expected a GUID")
+            return TenantId("")
+        return self.listed_tenant(name, value)
+
+    def listed_tenant(self, name: str, word: str) -> TenantId:
+        """Return a GUID out of a list."""
+        try:
+            return tenant_id(word)
+        except NotATenantId as error:
+            self.problem(f"{name}: {error}")
+            return TenantId("")
+
+    def words(self, name: str) -> list[str]:
+        """Return the words of a list with any separator."""
+        return (self.text(name) or "").replace(",", " ").replace(";", " ").split()
+
+    def whole(self, name: str, default: int, least: int, most: int) -> int:
+        """Return a whole number between two bounds."""
+        value = self.text(name)
+        if value is None:
+            return default
+        if not (value.isascii() and value.isdigit() and least <= int(value[:9]) <= most):
+            self.problem(f"{name} is {shown(value)}: expected a whole number, {least} to {most}")
+            return default
+        return int(value)
+
+    def choice(self, name: str, default: Choice) -> Choice:
+        """Return one member of the default's enumeration."""
+        value = self.text(name)
+        choices = {str(choice): choice for choice in type(default)}
+        if value is not None and value.lower() not in choices:
+            self.problem(f"{name} is {shown(value)}: expected one of {', '.join(choices)}")
+        return choices.get((value or default).lower(), default)
+
+    def flag(self, name: str) -> bool:
+        """Return true or false, false where it is missing."""
+        value = (self.text(name) or "false").lower()
+        if value not in {"true", "false"}:
+            self.problem(f"{name} is {shown(value)}: expected true or false")
+        return value == "true"
+
+    def https_url(self, name: str, *, needed_for: str | None = None) -> str | None:
+        """Return an https URL without a path and without a slash at the end."""
+        value = self.text(name)
+        if value is None:
+            if needed_for:
+                self.problem(f"{name} is missing: PARTNER_CENTER_AUTH is {needed_for}")
+            return None
+        parts = urlsplit(value)
+        if parts.scheme != "https" or not parts.netloc or parts.path not in {"", "/"}:
+            self.problem(f"{name} is {shown(value)}: expected https://host without a path")
+        return value.rstrip("/")
