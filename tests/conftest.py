@@ -1,7 +1,9 @@
 """Fixtures that every test may use."""
 
+import os
 from collections.abc import Iterator
 
+import hypothesis
 import pytest
 
 from local.azurite import Azurite
@@ -9,6 +11,11 @@ from local.simulator import Simulator
 from tests.bench import Bench
 
 ACCOUNTS = 1000
+
+# A push must not fail by the luck of another push; runs by hand go on exploring.
+hypothesis.settings.register_profile("default", deadline=None)
+hypothesis.settings.register_profile("ci", deadline=None, derandomize=True)
+hypothesis.settings.load_profile("ci" if os.environ.get("CI") else "default")
 
 
 @pytest.fixture(scope="session")

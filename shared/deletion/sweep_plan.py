@@ -113,8 +113,8 @@ def decide(sandbox: Sandbox, settings: Settings) -> tuple[Candidate, ...]:
         key=lambda each: (sandbox.ages[each.tenant].since or sandbox.at, each.tenant),
     )
     others = [each for each in judged if each.verdict is not SweepVerdict.DELETE]
-    limits = (needed, allowed) if needed else (allowed,)
-    return (*(_limited(each, rank, limits) for rank, each in enumerate(qualified)), *others)
+    limit = min(needed, allowed, key=lambda each: each.count) if needed else allowed
+    return (*(_limited(each, rank, limit) for rank, each in enumerate(qualified)), *others)
 
 
 def exclude(
@@ -214,8 +214,7 @@ def _own_in_progress(judged: list[Candidate], sandbox: Sandbox) -> int:
     )
 
 
-def _limited(candidate: Candidate, rank: int, limits: tuple[_Limit, ...]) -> Candidate:
-    for limit in limits:
-        if rank >= limit.count:
-            return replace(candidate, verdict=limit.verdict, reason=limit.reason)
-    return candidate
+def _limited(candidate: Candidate, rank: int, limit: _Limit) -> Candidate:
+    if rank < limit.count:
+        return candidate
+    return replace(candidate, verdict=limit.verdict, reason=limit.reason)

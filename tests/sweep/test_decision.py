@@ -222,6 +222,20 @@ def test_no_more_slots_are_freed_than_asked_for_and_no_fewer_than_possible(
     assert going <= chosen.sweep.max_deletions
 
 
+@pytest.mark.parametrize(
+    ("most", "keep", "reason"),
+    [("1", "75", SweepVerdict.OVER_LIMIT), ("3", "74", SweepVerdict.ENOUGH_FREE)],
+)
+def test_the_tighter_limit_gives_the_reason(most: str, keep: str, reason: SweepVerdict) -> None:
+    world = sandbox([customer(1), customer(2), customer(3)])
+    chosen = settings(SWEEP_MAX_DELETIONS=most, SWEEP_KEEP_FREE_SLOTS=keep)
+
+    verdicts = [each.verdict for each in decide(world, chosen)]
+
+    assert verdicts.count(SweepVerdict.DELETE) == (1 if most == "1" else 2)
+    assert set(verdicts[verdicts.count(SweepVerdict.DELETE) :]) == {reason}
+
+
 def test_a_protected_customer_stays_protected_while_its_deletion_runs() -> None:
     world = sandbox([customer(1, "keep-me.example")], records=[record(1, State.CHECKING)])
 
