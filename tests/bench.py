@@ -37,6 +37,7 @@ from shared.tenants import TenantId
 MAX_DEQUEUE_COUNT = 5
 DOUBLED = 0.4
 UNHURRIED = 600_000
+A_MOMENT = timedelta(microseconds=1)
 
 HANDLERS: Mapping[str, Callable[[QueueMessage], None]] = {
     CUSTOMERS_TO_DELETE: cancel_orders.cancel_orders,
@@ -143,6 +144,12 @@ class Bench:
                 earlier = record.finished_at - timedelta(hours=1)
                 self.pipeline.records.replace(replace(record, finished_at=earlier))
 
+    def give_checks_no_patience(self) -> None:
+        """Let every look count as one of the rarest."""
+        settings = self.pipeline.settings
+        checks = replace(settings.checks, max_delay=timedelta(0))
+        self.put(replace(self.pipeline, settings=replace(settings, checks=checks)))
+
     def forget_census(self) -> None:
         """Let the app list the customers again."""
         self.put(replace(self.pipeline, census=Census()))
@@ -204,7 +211,7 @@ class Bench:
 
 def unhurried(settings: Settings, **changes: Any) -> Pipeline:
     """Build a pipeline that waits neither for checks nor for its own ceiling."""
-    checks = replace(settings.checks, first_delay=timedelta(0), max_delay=timedelta(0))
+    checks = replace(settings.checks, first_delay=timedelta(0), max_delay=A_MOMENT)
     settings = replace(settings, checks=checks)
     tokens = TokenSource(settings.partner_center)
     base_url = settings.partner_center.endpoints.base_url

@@ -18,8 +18,15 @@ def next_delay(
     `jitter`, from 0 to 1, stretches the delay by up to a quarter, so that deletions which began
     together do not stay together. Partner Center's own Retry-After, in seconds, wins.
     """
-    if retry_after is not None:
-        base = timedelta(seconds=retry_after)
-    else:
-        base = min(checks.first_delay * _GROWTH ** min(attempt, _GROWTH_STEPS), checks.max_delay)
+    base = _grown(checks, attempt) if retry_after is None else timedelta(seconds=retry_after)
     return base * (1 + _JITTER * jitter)
+
+
+def patience_is_over(checks: CheckSettings, attempt: int) -> bool:
+    """Whether looks have become as rare as they get, so that a call is worth sending again."""
+    return attempt > 0 and _grown(checks, attempt) >= checks.max_delay
+
+
+def _grown(checks: CheckSettings, attempt: int) -> timedelta:
+    growth = _GROWTH ** min(attempt, _GROWTH_STEPS)
+    return min(checks.first_delay * growth, checks.max_delay)

@@ -15,6 +15,7 @@ from shared.partner_center.resources import (
 )
 
 UNLISTED: Final = "unlisted"
+_IN_PROGRESS: Final = "pending"
 
 
 class PurchaseKind(StrEnum):
@@ -114,6 +115,14 @@ def follow_cancelled_orders(purchases: Iterable[Purchase]) -> tuple[Purchase, ..
         if purchase.kind is PurchaseKind.SUBSCRIPTION and purchase.parent in cancelled
         else purchase
         for purchase in everything
+    )
+
+
+def forget_sent(purchases: Iterable[Purchase]) -> tuple[Purchase, ...]:
+    """Let the moves be sent again that do not even read as in progress."""
+    return tuple(
+        purchase if purchase.status == _IN_PROGRESS else replace(purchase, sent=frozenset())
+        for purchase in purchases
     )
 
 

@@ -6,6 +6,7 @@ from typing import Final
 
 from shared.deletion.admission import admit_request, admit_step
 from shared.deletion.cancellation import Round, Sender, carry_out
+from shared.deletion.delays import patience_is_over
 from shared.deletion.deletion import Deletion
 from shared.deletion.guards import require_sandbox_limits
 from shared.deletion.looking import look_at
@@ -19,7 +20,7 @@ from shared.deletion.outcomes import (
 )
 from shared.deletion.pipeline import Pipeline
 from shared.deletion.plan import Plan, make_plan
-from shared.deletion.purchases import take_stock
+from shared.deletion.purchases import forget_sent, take_stock
 from shared.deletion.records import State
 from shared.deletion.survey import find_customer, log_dry_run
 from shared.deletion.trouble import require_switch, work
@@ -79,6 +80,8 @@ def _advance(deletion: Deletion) -> None:
     read = {each.id: each for each in look.subscriptions or ()}
     sender = Sender(deletion.client, record.tenant, read)
     purchases = take_stock(look, record.purchases)
+    if patience_is_over(deletion.pipeline.settings.checks, record.attempt):
+        purchases = forget_sent(purchases)
     _decide(deletion, carry_out(sender, purchases, now, deletion.pipeline.switch.seen_tripped))
 
 

@@ -258,3 +258,21 @@ def test_a_customer_that_may_not_be_read_any_more_is_not_taken_for_deleted(
 
     assert record.state is State.STUCK
     assert not customer.deleted
+
+
+def test_a_cancellation_that_was_accepted_and_dropped_is_sent_again_after_long_patience(
+    bench: Bench, simulator: Simulator, customer: Customer
+) -> None:
+    order = customer.orders[0]
+    accepted = {"id": order.id, "status": "completed"}
+    simulator.add_fault(Fault(method="PATCH", status=200, body=accepted, times=1))
+    bench.drop(customer.tenant_id)
+    bench.pump(passes=5)
+    assert len(bench.calls("PATCH")) == 1
+    assert bench.record(customer.tenant_id).live
+
+    bench.give_checks_no_patience()
+    bench.pump()
+
+    assert bench.record(customer.tenant_id).state is State.DELETED
+    assert len(bench.calls("PATCH")) == 2
