@@ -7,6 +7,7 @@ from enum import StrEnum
 from typing import Final
 
 _log: Final = logging.getLogger("tipsweep")
+_VALUE_CHARACTERS: Final = 2_000
 _PLAIN: Final = re.compile(r"[\w.:@/+*-]+", re.ASCII)
 
 
@@ -33,6 +34,7 @@ class Event(StrEnum):
     STEP_FAILED = "step_failed"
     STEP_FINISHED = "step_finished"
     THROTTLED = "throttled"
+    ENTITLEMENTS_REFUSED = "entitlements_refused"
     SIGN_IN_FAILED = "sign_in_failed"
     SWITCH_TRIPPED = "switch_tripped"
     SWITCH_RESET = "switch_reset"
@@ -71,5 +73,5 @@ def line(event: Event, **fields: str | int | float | None) -> str:
 
 
 def _shown(value: str | float) -> str:
-    text = str(value)
+    text = str(value)[:_VALUE_CHARACTERS]
     return text if _PLAIN.fullmatch(text) else json.dumps(text)

@@ -123,6 +123,8 @@ class Behaviour:
     """Whether `links.next.uri` begins with /v1, as it does since November 2021."""
     next_link_host: str | None = None
     """An attack: scheme and host to put before `links.next.uri`."""
+    references_by_alternate_id: bool = False
+    """Whether subscriptions and entitlements name their order by its alternate ID."""
     order_list_lag_seconds: float = 0.0
     """Seconds that a new order is missing in the list of orders; DELETE sees it at once."""
     legacy_etags: bool = True

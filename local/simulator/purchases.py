@@ -128,6 +128,12 @@ class Order:
         return PRODUCTS[self.kind]
 
     @property
+    def reference_id(self) -> str:
+        """The ID by which subscriptions and entitlements name this order."""
+        by_alternate = self._world.behaviour.references_by_alternate_id
+        return self.short_id if by_alternate else self.id
+
+    @property
     def status(self) -> str:
         """The status as it is now; asking here is not a poll."""
         with self._world.lock:

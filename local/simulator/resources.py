@@ -113,7 +113,7 @@ def subscription(subscription: Subscription, status: str) -> dict[str, object]:
     until = subscription.cancellable_until
     body: dict[str, object] = {
         "id": subscription.id,
-        "orderId": order.id,
+        "orderId": order.reference_id,
         "offerId": order.lines[0].offer_id,
         "offerName": order.product.name,
         "friendlyName": order.product.name,
@@ -185,7 +185,11 @@ def _entitlement(order: Order, sku_id: str, artifacts: list[object]) -> dict[str
     quantity = sum(line.quantity for line in order.lines)
     return {
         "includedEntitlements": [],
-        "referenceOrder": {"id": order.id, "lineItemId": "0", "alternateId": order.short_id},
+        "referenceOrder": {
+            "id": order.reference_id,
+            "lineItemId": "0",
+            "alternateId": order.short_id,
+        },
         "productId": order.product_id,
         "skuId": sku_id,
         "quantity": quantity,

@@ -5,10 +5,17 @@ from dataclasses import dataclass, replace
 from datetime import datetime
 
 from shared.deletion.plan import Entry, Plan, make_plan
-from shared.deletion.purchases import Move, Purchase, PurchaseKind, follow_cancelled_orders
+from shared.deletion.purchases import (
+    UNLISTED,
+    Move,
+    Purchase,
+    PurchaseKind,
+    follow_orders,
+)
 from shared.events import Event, emit
 from shared.partner_center.client import PartnerCenter
 from shared.partner_center.errors import (
+    AccessDenied,
     AlreadyDeleted,
     AzureSubscriptionsActive,
     Busy,
@@ -23,12 +30,14 @@ from shared.partner_center.errors import (
     Throttled,
     Unavailable,
 )
-from shared.partner_center.resources import AzureSubscription, Subscription
+from shared.partner_center.resources import CANCELLED, AzureSubscription, Subscription
 from shared.tenants import TenantId
 
 LATER = (Throttled, Unavailable, NoAnswer)
 _GONE_CODES = {"20000", "20003", "800111"}
 _GONE = "deleted"
+_UNAUTHORIZED = 401
+_REASON_CHARACTERS = 200
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,7 +66,7 @@ class Sender:
         return replace(
             purchase,
             sent=purchase.sent | {move},
-            status=status or purchase.status,
+            status=_status_after(purchase, status),
             needs_activation=False,
         )
 
@@ -88,6 +97,13 @@ class Sender:
         self.client.cancel_azure_subscription(self.customer, azure)
 
 
+def _status_after(purchase: Purchase, answered: str | None) -> str:
+    """Keep an order marked that the listing does not show, so that it is not forgotten."""
+    if answered is None or (purchase.status == UNLISTED and answered != CANCELLED):
+        return purchase.status
+    return answered
+
+
 def carry_out(
     sender: Sender,
     purchases: Collection[Purchase],
@@ -96,24 +112,29 @@ def carry_out(
 ) -> Round:
     """Send open moves until none is left that this round has not tried.
 
-    Ends early, with the interruption, when Partner Center throttles or fails, or when `stopped`
-    says so. Raises the errors that concern more than one purchase.
+    Ends early at any trouble that concerns more than one purchase, and where `stopped` says so;
+    what has been learned until then is in the round. A failure of the service on one purchase
+    leaves the others their turn.
     """
     ledger = {purchase.key: purchase for purchase in purchases}
     tried: set[tuple[Purchase, Move]] = set()
+    interruption: PartnerCenterError | None = None
     while True:
         plan = make_plan(tuple(ledger.values()), now)
         entry = _untried(plan, tried)
         if entry is None or entry.move is None or stopped():
-            return Round(tuple(ledger.values()), plan)
+            return Round(tuple(ledger.values()), plan, interruption)
         tried.add((entry.purchase, entry.move))
         try:
             changed = _attempt(sender, entry.purchase, entry.move)
-        except LATER as interruption:
-            return Round(tuple(ledger.values()), plan, interruption)
+        except Unavailable as error:
+            interruption = interruption or error
+            continue
+        except PartnerCenterError as error:
+            return Round(tuple(ledger.values()), plan, error)
         ledger[changed.key] = changed
-        if changed.kind is PurchaseKind.ORDER:
-            ledger = {each.key: each for each in follow_cancelled_orders(ledger.values())}
+        if changed.kind is PurchaseKind.ORDER and changed.status == CANCELLED:
+            ledger = {each.key: each for each in follow_orders(ledger.values(), {changed.id})}
 
 
 def _untried(plan: Plan, tried: Collection[tuple[Purchase, Move]]) -> Entry | None:
@@ -153,20 +174,23 @@ def after_refusal(purchase: Purchase, move: Move, error: ErrorAnswer) -> Purchas
         case AlreadyDeleted():
             return replace(purchase, status=_GONE)
         case NotFound() if error.refusal.code in _GONE_CODES:
-            return _gone(purchase, move, error)
+            return _unfound(purchase)
         case Busy() | AzureSubscriptionsActive():
             return purchase
         case NotActivated():
             return _after_inactive(purchase, move, error)
-        case OrderRouteClosed() | NotCancellable() | Rejected():
+        case AccessDenied() if error.refusal.status == _UNAUTHORIZED:
+            raise error
+        case OrderRouteClosed() | NotCancellable() | AccessDenied() | Rejected():
             return _refused(purchase, move, error)
         case _:
             raise error
 
 
-def _gone(purchase: Purchase, move: Move, error: ErrorAnswer) -> Purchase:
+def _unfound(purchase: Purchase) -> Purchase:
+    """Look for an order again, as its page says; what belongs to it is gone."""
     if purchase.kind is PurchaseKind.ORDER:
-        return _refused(purchase, move, error)
+        return purchase
     return replace(purchase, status=_GONE)
 
 
@@ -181,5 +205,6 @@ def _after_inactive(purchase: Purchase, move: Move, error: ErrorAnswer) -> Purch
 def _refused(purchase: Purchase, move: Move, error: ErrorAnswer) -> Purchase:
     refusal = error.refusal
     code = f"/{refusal.code}" if refusal.code else ""
-    reason = f"{move} was answered {refusal.status}{code}: {refusal.description}"
+    description = refusal.description[:_REASON_CHARACTERS]
+    reason = f"{move} was answered {refusal.status}{code}: {description}"
     return replace(purchase, refused=purchase.refused | {move}, reason=reason)

@@ -33,6 +33,12 @@ class Census:
                 self._taken_at = self._monotonic()
             return self._listed
 
+    def anew(self, client: PartnerCenter) -> Mapping[str, Customer]:
+        """Return the customers by a listing of this moment."""
+        with self._lock:
+            self._taken_at = float("-inf")
+        return self.customers(client)
+
     def newer(self, tenant: str) -> Customer | None:
         """Return a customer that was found by ID since the listing."""
         with self._lock:

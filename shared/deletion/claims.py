@@ -7,9 +7,13 @@ these apart: one message works on one generation, and only it may come back.
 from dataclasses import replace
 from datetime import datetime
 from enum import StrEnum
+from typing import Final
 
 from shared.deletion.messages import DeletionRequest, StepMessage
 from shared.deletion.records import DeletionRecord, State
+
+# A crash may leave a message that is one generation above its record.
+_ABOVE_ANY_MESSAGE: Final = 2
 
 
 class Claim(StrEnum):
@@ -34,9 +38,11 @@ def claim_request(
         return Claim.CONTINUE
     if record.live:
         return Claim.DUPLICATE
-    if inserted_at is None or record.finished_at is None or inserted_at > record.finished_at:
+    if inserted_at is None or record.finished_at is None:
         return Claim.START
-    return Claim.DUPLICATE
+    # Queues tell whole seconds; a repeated look does less harm than a lost request.
+    same_second = record.finished_at.replace(microsecond=0)
+    return Claim.START if inserted_at >= same_second else Claim.DUPLICATE
 
 
 def claim_step(record: DeletionRecord | None, message: StepMessage, message_id: str) -> Claim:
@@ -60,7 +66,7 @@ def started(
     return DeletionRecord(
         tenant=request.tenant,
         state=State.REQUESTED,
-        generation=previous.generation + 1 if previous else 1,
+        generation=previous.generation + _ABOVE_ANY_MESSAGE if previous else 1,
         correlation_id=correlation_id,
         requested_at=now,
         requested_by=request.requested_by,

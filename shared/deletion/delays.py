@@ -16,9 +16,14 @@ def next_delay(
     """Return the delay before look number `attempt` (from 0), growing up to the longest.
 
     `jitter`, from 0 to 1, stretches the delay by up to a quarter, so that deletions which began
-    together do not stay together. Partner Center's own Retry-After, in seconds, wins.
+    together do not stay together. Partner Center's own Retry-After, in seconds, is kept to; where
+    the trouble lasts, the longer of both.
     """
-    base = _grown(checks, attempt) if retry_after is None else timedelta(seconds=retry_after)
+    if retry_after is None:
+        base = _grown(checks, attempt)
+    else:
+        least = _grown(checks, attempt) if attempt else timedelta(0)
+        base = max(timedelta(seconds=retry_after), least)
     return base * (1 + _JITTER * jitter)
 
 

@@ -26,10 +26,10 @@ def look_at(
     Everything is read where nothing is remembered as unfinished, and where an order has shown up
     since, because its subscriptions decide how it is cancelled.
     """
-    wanted = _unfinished_kinds(make_plan(tuple(memory), now))
-    if not wanted:
+    plan = make_plan(tuple(memory), now)
+    if plan.clear:
         return _full_look(client, tenant)
-    look = _partial_look(client, tenant, wanted, memory)
+    look = _partial_look(client, tenant, plan)
     return _full_look(client, tenant) if _has_new_order(look, memory) else look
 
 
@@ -49,30 +49,35 @@ def _full_look(client: PartnerCenter, tenant: TenantId) -> Look:
     )
 
 
-def _partial_look(
-    client: PartnerCenter,
-    tenant: TenantId,
-    wanted: Collection[PurchaseKind],
-    memory: Collection[Purchase],
-) -> Look:
-    plans = sorted({p.parent for p in memory if p.kind is PurchaseKind.AZURE_SUBSCRIPTION})
+def _partial_look(client: PartnerCenter, tenant: TenantId, plan: Plan) -> Look:
+    kinds = {entry.purchase.kind for entry in (*plan.open, *plan.waiting)}
+    azure_plans = _azure_plans(plan)
     return Look(
-        orders=client.orders(tenant) if PurchaseKind.ORDER in wanted else None,
-        subscriptions=client.subscriptions(tenant) if PurchaseKind.SUBSCRIPTION in wanted else None,
-        azure_subscriptions=_azure_subscriptions(client, tenant, plans)
-        if PurchaseKind.AZURE_SUBSCRIPTION in wanted
+        orders=client.orders(tenant) if PurchaseKind.ORDER in kinds else None,
+        subscriptions=client.subscriptions(tenant) if PurchaseKind.SUBSCRIPTION in kinds else None,
+        azure_subscriptions=_azure_subscriptions(client, tenant, azure_plans)
+        if azure_plans
         else None,
     )
+
+
+def _azure_plans(plan: Plan) -> list[str]:
+    """Return the Azure plans to look into: an open one may hold more than was listed before."""
+    holding = {
+        entry.purchase.parent
+        for entry in (*plan.open, *plan.waiting)
+        if entry.purchase.kind is PurchaseKind.AZURE_SUBSCRIPTION
+    }
+    still_open = {
+        entry.purchase.id for entry in plan.open if entry.purchase.product is Product.AZURE_PLAN
+    }
+    return sorted(holding | still_open)
 
 
 def _azure_subscriptions(
     client: PartnerCenter, tenant: TenantId, plans: Iterable[str]
 ) -> list[AzureSubscription]:
     return [azure for plan in plans for azure in client.azure_subscriptions(tenant, plan)]
-
-
-def _unfinished_kinds(plan: Plan) -> set[PurchaseKind]:
-    return {entry.purchase.kind for entry in (*plan.open, *plan.waiting)}
 
 
 def _has_new_order(look: Look, memory: Collection[Purchase]) -> bool:

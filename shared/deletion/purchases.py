@@ -1,6 +1,6 @@
 """What a customer ever bought, as tipsweep remembers it between two looks."""
 
-from collections.abc import Collection, Iterable
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass, replace
 from datetime import datetime
 from enum import StrEnum
@@ -91,31 +91,45 @@ def take_stock(look: Look, memory: Collection[Purchase] = ()) -> tuple[Purchase,
     """Return every purchase: fresh where the look has read it, as remembered elsewhere."""
     fresh = {purchase.key: purchase for purchase in _found(look)}
     known = {purchase.key: purchase for purchase in memory}
-    read = {purchase.kind for purchase in fresh.values()} | _kinds_read(look)
+    read = _kinds_read(look)
     kept = {
         key: purchase
         for key, purchase in known.items()
         if purchase.kind not in read or purchase.status == UNLISTED
     }
-    merged = kept | {key: _carried_on(found, known.get(key)) for key, found in fresh.items()}
-    purchases = tuple(merged.values())
-    return purchases if look.subscriptions is not None else follow_cancelled_orders(purchases)
-
-
-def follow_cancelled_orders(purchases: Iterable[Purchase]) -> tuple[Purchase, ...]:
-    """Count subscriptions as cancelled whose order has been cancelled since they were read."""
-    everything = tuple(purchases)
-    cancelled = {
-        purchase.id
-        for purchase in everything
-        if purchase.kind is PurchaseKind.ORDER and purchase.status == CANCELLED
+    merged = kept | {
+        key: _carried_on(found, known[key], look) if key in known else found
+        for key, found in fresh.items()
     }
+    purchases = tuple(merged.values())
+    if look.subscriptions is not None:
+        return purchases
+    return follow_orders(purchases, _cancelled_since(fresh.values(), known))
+
+
+def follow_orders(
+    purchases: Iterable[Purchase], cancelled: Collection[str]
+) -> tuple[Purchase, ...]:
+    """Count the subscriptions of orders as cancelled that were cancelled after they were read."""
     return tuple(
         replace(purchase, status=CANCELLED)
         if purchase.kind is PurchaseKind.SUBSCRIPTION and purchase.parent in cancelled
         else purchase
-        for purchase in everything
+        for purchase in purchases
     )
+
+
+def _cancelled_since(
+    fresh: Iterable[Purchase], known: Mapping[tuple[PurchaseKind, str], Purchase]
+) -> set[str]:
+    return {
+        order.id
+        for order in fresh
+        if order.kind is PurchaseKind.ORDER
+        and order.status == CANCELLED
+        and order.key in known
+        and known[order.key].status != CANCELLED
+    }
 
 
 def forget_sent(purchases: Iterable[Purchase]) -> tuple[Purchase, ...]:
@@ -184,11 +198,11 @@ def _kinds_read(look: Look) -> set[PurchaseKind]:
     return {kind for kind, collection in collections.items() if collection is not None}
 
 
-def _carried_on(fresh: Purchase, remembered: Purchase | None) -> Purchase:
-    if remembered is None:
-        return fresh
+def _carried_on(fresh: Purchase, remembered: Purchase, look: Look) -> Purchase:
+    """Return what was read with what is remembered; aliases are known only where orders are."""
     return replace(
         fresh,
+        parent=fresh.parent if look.orders is not None else remembered.parent,
         sent=remembered.sent,
         refused=remembered.refused,
         reason=remembered.reason,

@@ -23,6 +23,7 @@ from shared.tenants import TenantId
 # Table storage holds 32,768 characters in a property.
 _PROPERTY_CHARACTERS: Final = 32_000
 _TEXT_CHARACTERS: Final = 4_000
+_NAME_CHARACTERS: Final = 100
 
 
 class State(StrEnum):
@@ -231,7 +232,7 @@ def _row(purchase: Purchase) -> dict[str, Any]:
         "parent": purchase.parent,
         "product": purchase.product.name if purchase.product else "",
         "created": purchase.created.isoformat() if purchase.created else "",
-        "name": purchase.name,
+        "name": purchase.name[:_NAME_CHARACTERS],
         "sent": sorted(purchase.sent),
         "refused": sorted(purchase.refused),
         "reason": purchase.reason,

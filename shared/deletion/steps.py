@@ -26,6 +26,7 @@ from shared.deletion.survey import find_customer, log_dry_run
 from shared.deletion.trouble import require_switch, work
 from shared.events import Event, emit
 from shared.partner_center.errors import (
+    Busy,
     ErrorAnswer,
     NoRelationship,
     NotASandbox,
@@ -140,7 +141,7 @@ def _after_refused_delete(deletion: Deletion, error: ErrorAnswer) -> None:
     plan = make_plan(deletion.record.purchases, deletion.pipeline.now())
     reason = refused_delete_reason(str(error), plan)
     emit(Event.DELETE_REFUSED, tenant=deletion.record.tenant, reason=reason)
-    if plan.never or deletion.overdue:
+    if deletion.overdue or (plan.never and not isinstance(error, Busy)):
         deletion.finish(State.STUCK, reason, refused_delete_remedy(plan))
         return
     deletion.send_on(

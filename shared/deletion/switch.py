@@ -30,10 +30,11 @@ class Switch:
     def __init__(self, table: TableClient, partner: TenantId) -> None:
         self._table = table
         self._partner = partner
-        self._seen_tripped = threading.Event()
+        self._lock = threading.Lock()
+        self._stop: SwitchState | None = None
 
     def read(self) -> SwitchState:
-        """Return the state as it is stored now."""
+        """Return the state as it is stored now, or our own trip while nothing newer is stored."""
         try:
             entity = self._table.get_entity(self._partner, _ROW)
         except ResourceNotFoundError:
@@ -45,12 +46,11 @@ class Switch:
                 reason=entity["reason"],
                 at=datetime.fromisoformat(entity["at"]),
             )
-        self._notice(state)
-        return state
+        return self._notice(state)
 
     def seen_tripped(self) -> bool:
         """Whether this process has last seen it tripped; asked before each single write."""
-        return self._seen_tripped.is_set()
+        return self._stop is not None
 
     def trip(self, by: str, reason: str) -> SwitchState:
         """Stop everything."""
@@ -66,11 +66,14 @@ class Switch:
         emit(event, by=state.by, reason=state.reason)
         return state
 
-    def _notice(self, state: SwitchState) -> None:
-        if state.tripped:
-            self._seen_tripped.set()
-        else:
-            self._seen_tripped.clear()
+    def _notice(self, state: SwitchState) -> SwitchState:
+        """Remember a stop until something newer lifts it: a late read or a lost write does not."""
+        with self._lock:
+            stop = self._stop
+            if not state.tripped and stop and not _newer(state, stop):
+                return stop
+            self._stop = state if state.tripped else None
+            return state
 
     def _entity(self, state: SwitchState) -> dict[str, Any]:
         return {
@@ -81,3 +84,7 @@ class Switch:
             "reason": state.reason,
             "at": (state.at or datetime.now(UTC)).isoformat(),
         }
+
+
+def _newer(state: SwitchState, stop: SwitchState) -> bool:
+    return state.at is not None and stop.at is not None and state.at > stop.at

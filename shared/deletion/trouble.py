@@ -13,6 +13,7 @@ from shared.errors import TipsweepError
 from shared.events import Event, emit
 from shared.partner_center.errors import (
     ErrorAnswer,
+    HeldBack,
     NoRelationship,
     NotASandbox,
     NotFound,
@@ -69,7 +70,7 @@ def work(deletion: Deletion, step: str, queue: str, move: Callable[[Deletion], N
 
 def _settle(deletion: Deletion, queue: str, move: Callable[[Deletion], None]) -> None:
     try:
-        move(deletion)
+        _move(deletion, move)
     except SwitchTripped as error:
         deletion.send_on(queue, deletion.pipeline.settings.checks.max_delay, reason=str(error))
     except LATER as error:
@@ -80,31 +81,32 @@ def _settle(deletion: Deletion, queue: str, move: Callable[[Deletion], None]) ->
         _refuse(deletion, refusal)
     except NotASandbox as error:
         _refuse(deletion, trip(deletion.pipeline, error))
+
+
+def _move(deletion: Deletion, move: Callable[[Deletion], None]) -> None:
+    try:
+        move(deletion)
     except (NotFound, NoRelationship) as error:
         _confirm_gone(deletion, error)
 
 
 def _postpone(deletion: Deletion, queue: str, error: PartnerCenterError) -> None:
-    """Put the deletion back on its queue; a throttled call has not been carried out."""
+    """Put the deletion back on its queue, with a delay that grows where the trouble lasts.
+
+    The state stays: after a DELETE without a clear answer the deletion cannot be aborted.
+    """
     if deletion.overdue:
         deletion.finish(State.STUCK, str(error), LATE_REMEDY)
         return
-    retry_after = error.refusal.retry_after if isinstance(error, ErrorAnswer) else None
-    throttled = isinstance(error, Throttled)
-    delay = deletion.delay(retry_after)
+    delay = deletion.delay(error.refusal.retry_after if isinstance(error, ErrorAnswer) else None)
     emit(
-        Event.THROTTLED if throttled else Event.STEP_FAILED,
+        Event.THROTTLED if isinstance(error, Throttled) else Event.STEP_FAILED,
         tenant=deletion.record.tenant,
         delay_seconds=round(delay.total_seconds(), 1),
         reason=str(error),
     )
-    deletion.send_on(
-        queue,
-        delay,
-        state=State.CHECKING if throttled else deletion.record.state,
-        attempt=deletion.record.attempt + (retry_after is None),
-        last_error=str(error),
-    )
+    attempt = deletion.record.attempt + (not isinstance(error, HeldBack))
+    deletion.send_on(queue, delay, attempt=attempt, last_error=str(error))
 
 
 def _refuse(deletion: Deletion, refusal: Refused) -> None:
@@ -120,13 +122,14 @@ def _without_customer(deletion: Deletion, refusal: ForeignCustomer) -> None:
 
 
 def _confirm_gone(deletion: Deletion, error: PartnerCenterError) -> None:
-    """Believe "not found" only when the customer itself is not found either."""
-    try:
-        customer_by_id(deletion.client, deletion.record.tenant)
-    except ForeignCustomer as refusal:
-        _without_customer(deletion, refusal)
-    else:
-        raise error
+    """Raise ForeignCustomer if a new listing and the customer's own page know it no more.
+
+    Raises the error itself otherwise: a 404 alone is also what an outage of a route looks like.
+    """
+    tenant = deletion.record.tenant
+    if tenant not in deletion.pipeline.census.anew(deletion.client):
+        customer_by_id(deletion.client, tenant)
+    raise error
 
 
 def _note_failure(deletion: Deletion, step: str, error: Exception) -> None:

@@ -4,6 +4,7 @@ from collections.abc import Iterator
 from typing import Any, Final
 from urllib.parse import quote
 
+from shared.events import Event, emit
 from shared.partner_center import resources
 from shared.partner_center.connection import Answer, Connection
 from shared.partner_center.errors import (
@@ -25,6 +26,8 @@ from shared.partner_center.resources import (
 _PAGE_SIZE: Final = 100
 _PAGE_LIMIT: Final = 100
 _ACCEPTED: Final = 202
+_FORBIDDEN: Final = 403
+_DELETED: Final = frozenset({200, 204})
 
 
 class PartnerCenter:
@@ -73,15 +76,17 @@ class PartnerCenter:
     def entitlements(self, customer_id: str) -> list[Entitlement]:
         """Return all entitlements, included ones too; none where the credential may not read them.
 
-        Microsoft's page "Get a collection of entitlements" names App+User only. A refusal is
+        Microsoft's page "Get a collection of entitlements" names App+User only. A 403 is
         remembered for the life of the process.
         """
         if self._connection.entitlements_refused:
             return []
         try:
             items = list(self._pages(f"{_customer(customer_id)}/entitlements"))
-        except AccessDenied:
-            self._connection.entitlements_refused = True
+        except AccessDenied as error:
+            if error.refusal.status == _FORBIDDEN:
+                self._connection.entitlements_refused = True
+                emit(Event.ENTITLEMENTS_REFUSED, reason=str(error))
             return []
         return [found for item in items for found in resources.entitlements(item)]
 
@@ -131,8 +136,14 @@ class PartnerCenter:
         self._call("POST", f"{path}/cancel", body={"cancellationReason": "compromise"})
 
     def delete_customer(self, customer_id: str) -> None:
-        """Purge a customer ("Delete a customer account from the integration sandbox")."""
-        self._call("DELETE", _customer(customer_id))
+        """Purge a customer ("Delete a customer account from the integration sandbox").
+
+        The page says 204 and the REST reference 200; UnexpectedAnswer is raised for any other.
+        """
+        answer = self._call("DELETE", _customer(customer_id))
+        if answer.status not in _DELETED:
+            message = f"DELETE of customer {customer_id} was answered {answer.status}"
+            raise UnexpectedAnswer(message)
 
     def _pages(self, path: str) -> Iterator[Json]:
         headers: dict[str, str] = {}

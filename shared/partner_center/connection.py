@@ -19,9 +19,11 @@ from shared.partner_center.credentials import TokenSource
 from shared.partner_center.errors import (
     ErrorAnswer,
     ForeignLink,
+    HeldBack,
     NoAnswer,
     Refusal,
     Throttled,
+    UnexpectedAnswer,
     error_answer,
 )
 from shared.partner_center.pace import NoTurn, Pace
@@ -29,6 +31,9 @@ from shared.partner_center.pace import NoTurn, Pace
 CONNECT_TIMEOUT_SECONDS: Final = 5.0
 READ_TIMEOUT_SECONDS: Final = 60.0
 DEFAULT_RETRY_AFTER_SECONDS: Final = 30.0
+LONGEST_RETRY_AFTER_SECONDS: Final = 86_400.0
+LONGEST_HOLD_SECONDS: Final = 600.0
+_REDIRECTION: Final = 300
 _ERROR: Final = 400
 _UNAUTHORIZED: Final = 401
 _DESCRIPTION_CHARACTERS: Final = 1024
@@ -55,7 +60,6 @@ class Answer:
 
     status: int
     body: Any
-    location: str | None
 
 
 class _Bearer(AuthBase):
@@ -94,13 +98,13 @@ class Connection:
         self._session.mount("https://", adapter)
 
     def wait_for_turn(self, method: str, path: str) -> None:
-        """Wait for a moment as the pace asks; raises Throttled where it would be long."""
+        """Wait for a moment as the pace asks; raises HeldBack where it would be long."""
         try:
             wait = self._pace.take_turn()
         except NoTurn as held:
             description = f"not sent: {held}"
             refusal = Refusal(method, path, 429, "", description, held.seconds, "")
-            raise Throttled(refusal) from held
+            raise HeldBack(refusal) from held
         if wait:
             self._sleep(wait)
 
@@ -128,7 +132,10 @@ class Connection:
         response = self._send(method, url, body, all_headers)
         if response.status_code >= _ERROR:
             raise self._refused(method, url, request_id, response)
-        return Answer(response.status_code, _json(response), response.headers.get("Location"))
+        if response.status_code >= _REDIRECTION:
+            message = f"{method} {path} was answered {response.status_code}: expected a 2xx"
+            raise UnexpectedAnswer(message)
+        return Answer(response.status_code, _json(response))
 
     def _resolve(self, path: str) -> str:
         base = urlsplit(self._base)
@@ -177,23 +184,28 @@ class Connection:
         if response.status_code == _UNAUTHORIZED:
             self.tokens.forget()
         if isinstance(error, Throttled):
-            self._pace.hold(retry_after or DEFAULT_RETRY_AFTER_SECONDS)
+            hold = DEFAULT_RETRY_AFTER_SECONDS if retry_after is None else retry_after
+            self._pace.hold(min(hold, LONGEST_HOLD_SECONDS))
         return error
 
 
 def retry_after_seconds(header: str | None, now: datetime | None = None) -> float | None:
-    """Read a Retry-After header: seconds or an HTTP date; None where it says neither."""
+    """Read a Retry-After header: seconds, a day at the most; None where it says nothing.
+
+    The header holds seconds, or an HTTP date.
+    """
     if header is None:
         return None
     if header.strip().isdecimal():
-        return float(header)
+        return min(float(header), LONGEST_RETRY_AFTER_SECONDS)
     try:
         moment = parsedate_to_datetime(header)
     except ValueError:
         return None
     if moment.tzinfo is None:
         moment = moment.replace(tzinfo=UTC)
-    return max(0.0, (moment - (now or datetime.now(UTC))).total_seconds())
+    seconds = (moment - (now or datetime.now(UTC))).total_seconds()
+    return min(max(0.0, seconds), LONGEST_RETRY_AFTER_SECONDS)
 
 
 def _json(response: requests.Response) -> Any:  # noqa: ANN401 - JSON of any shape

@@ -13,6 +13,7 @@ from typing import Any, Final
 from urllib.parse import urlsplit
 
 import msal
+import requests
 from azure.core.credentials import AccessToken, TokenCredential
 from azure.core.exceptions import AzureError, ClientAuthenticationError
 from azure.identity import (
@@ -23,6 +24,7 @@ from azure.identity import (
     ManagedIdentityCredential,
 )
 from azure.keyvault.secrets import SecretClient
+from msal.exceptions import MsalError
 
 from shared.partner_center.errors import NoAnswer, SignInFailed
 from shared.settings import Auth, PartnerCenterSettings
@@ -34,6 +36,7 @@ _FEDERATION_AUDIENCES: Final = {
 _PUBLIC_FEDERATION_AUDIENCE: Final = "api://AzureADTokenExchange"
 _RENEWAL_SECONDS: Final = 300
 _TIMEOUT_SECONDS: Final = 20
+_ENTRA_CODE: Final = "AADSTS"
 _PKCS12: Final = "application/x-pkcs12"
 
 # The sign-in library would wait for minutes; a message that is put back waits for nothing.
@@ -56,8 +59,8 @@ class TokenSource:
         """Return a valid access token; raises SignInFailed or NoAnswer."""
         try:
             return self._current().get_token(self._settings.endpoints.scope).token
-        except AzureError as error:
-            message = f"{self._who()} could not sign in at {self._where()}: {error.message}"
+        except (AzureError, MsalError, requests.RequestException) as error:
+            message = f"{self._who()} could not sign in at {self._where()}: {error}"
             raise (SignInFailed if _refused(error) else NoAnswer)(message) from error
 
     def tenant(self) -> str:
@@ -82,9 +85,9 @@ class TokenSource:
         return f"{self._settings.endpoints.authority}/{self._settings.tenant_id}"
 
 
-def _refused(error: AzureError) -> bool:
-    """Tell a refusal from an outage, which azure-identity wraps in the same type."""
-    return isinstance(error, ClientAuthenticationError) and error.__cause__ is None
+def _refused(error: Exception) -> bool:
+    """Tell a refusal of Entra ID from an outage, which azure-identity wraps in the same type."""
+    return isinstance(error, ClientAuthenticationError) and _ENTRA_CODE in str(error)
 
 
 def tenant_of(token: str) -> str:

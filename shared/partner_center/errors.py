@@ -18,6 +18,7 @@ PartnerCenterError
     ├── NotActivated          a marketplace subscription must be activated first
     ├── AzureSubscriptionsActive  an Azure plan outlives its Azure subscriptions
     ├── Throttled             too many calls
+    │   └── HeldBack          not sent: our own ceiling, or the pause that was asked for
     ├── Unavailable           the service failed
     └── Rejected              anything else
 
@@ -121,6 +122,10 @@ class AzureSubscriptionsActive(ErrorAnswer):
 
 class Throttled(ErrorAnswer):
     """Too many calls were made."""
+
+
+class HeldBack(Throttled):
+    """The call was not sent, because our own ceiling or Partner Center asks to wait."""
 
 
 class Unavailable(ErrorAnswer):

@@ -11,6 +11,7 @@ from datetime import UTC, datetime
 from typing import Any, Final
 
 from shared.partner_center.errors import UnexpectedAnswer
+from shared.tenants import shown
 
 Json = Mapping[str, Any]
 
@@ -139,7 +140,8 @@ def azure_subscription(body: Json, plan_id: str) -> AzureSubscription:
 def _identifier(body: Json, kind: str) -> str:
     value = body.get("id")
     if not isinstance(value, str) or not value:
-        message = f"A {kind} without an id: expected a string in member id, found {value!r}"
+        found = shown(str(value))
+        message = f"A {kind} without an id: expected a string in member id, found {found}"
         raise UnexpectedAnswer(message)
     return value
 
@@ -149,7 +151,7 @@ def _status(body: Json, kind: str) -> str:
     if not isinstance(value, str) or not value:
         message = (
             f"{kind} {body.get('id')} without a status: expected a string in member status, "
-            f"found {value!r}"
+            f"found {shown(str(value))}"
         )
         raise UnexpectedAnswer(message)
     return value.lower()

@@ -27,9 +27,11 @@ def test_a_later_look_never_waits_less(attempt: int, jitter: float) -> None:
 
 
 @given(st.integers(0, 100), jitters, st.floats(0, 86_400))
-def test_retry_after_wins_and_is_never_cut_short(
+def test_retry_after_is_kept_to_and_lasting_trouble_backs_off(
     attempt: int, jitter: float, retry_after: float
 ) -> None:
     delay = next_delay(CHECKS, attempt, jitter, retry_after)
+    grown = next_delay(CHECKS, attempt, jitter) if attempt else timedelta(0)
 
-    assert timedelta(seconds=retry_after) <= delay <= timedelta(seconds=retry_after) * 1.26
+    assert delay >= timedelta(seconds=retry_after)
+    assert delay == max(timedelta(seconds=retry_after) * (1 + 0.25 * jitter), grown)

@@ -14,7 +14,7 @@ from shared.deletion.purchases import (
     Product,
     Purchase,
     PurchaseKind,
-    follow_cancelled_orders,
+    follow_orders,
 )
 
 NOW = datetime(2026, 11, 21, tzinfo=UTC)
@@ -137,9 +137,7 @@ def test_every_run_ends(family: list[Purchase], data: st.DataObject) -> None:
             break
         entry = data.draw(st.sampled_from(plan.open))
         answered = answer(entry, data.draw(st.sampled_from(["done", "accepted", "refused"])))
-        purchases = follow_cancelled_orders(
-            answered if p.key == answered.key else p for p in purchases
-        )
+        purchases = folded(purchases, answered)
     assert not make_plan(purchases, NOW).open
 
 
@@ -148,11 +146,14 @@ def test_finished_answers_lead_to_a_clear_plan(family: list[Purchase], data: st.
     purchases = tuple(replace(p, sent=frozenset()) for p in family)
     while (plan := make_plan(purchases, NOW)).open:
         answered = answer(data.draw(st.sampled_from(plan.open)), "done")
-        purchases = follow_cancelled_orders(
-            answered if p.key == answered.key else p for p in purchases
-        )
+        purchases = folded(purchases, answered)
 
     assert plan.clear
+
+
+def folded(purchases: tuple[Purchase, ...], answered: Purchase) -> tuple[Purchase, ...]:
+    ended = {answered.id} if answered.status == "cancelled" else set()
+    return follow_orders((answered if p.key == answered.key else p for p in purchases), ended)
 
 
 def answer(entry: Entry, kind: str) -> Purchase:

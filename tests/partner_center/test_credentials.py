@@ -104,13 +104,17 @@ def test_a_wrong_audience_is_refused(partner_settings: Read) -> None:
         TokenSource(read).token()
 
 
+@pytest.mark.parametrize("auth", list(Auth))
+@pytest.mark.parametrize(
+    "fault", [Fault(drop=True, times=None), Fault(status=503, times=None)], ids=str
+)
 def test_a_sign_in_that_is_out_of_reach_is_no_refusal(
-    partner_settings: Read, simulator: Simulator
+    partner_settings: Read, simulator: Simulator, auth: Auth, fault: Fault
 ) -> None:
-    simulator.add_fault(Fault(path="*/token", drop=True, times=None))
+    simulator.add_fault(replace(fault, path="*/oauth2/v2.0/token"))
 
     with pytest.raises(NoAnswer, match="could not sign in"):
-        TokenSource(partner_settings()).token()
+        TokenSource(partner_settings(auth)).token()
 
 
 def test_a_missing_certificate_is_an_error_of_sign_in(partner_settings: Read) -> None:

@@ -235,3 +235,53 @@ def test_what_microsoft_leaves_open_does_not_matter(
     bench.run(customer.tenant_id)
 
     assert customer.deleted
+
+
+@pytest.mark.parametrize("kind", DELETABLE)
+@pytest.mark.parametrize("accepted", [False, True], ids=["at once", "in progress"])
+def test_orders_that_are_named_by_their_alternate_id_are_the_same_orders(
+    simulator: Simulator, bench: Bench, customer: Customer, kind: ProductKind, accepted: bool
+) -> None:
+    simulator.behaviour = Behaviour(
+        references_by_alternate_id=True,
+        subscription_patch_accepted=accepted,
+        app_only_entitlements=True,
+    )
+    order = customer.add_order(kind, cancel_after_seconds=40 if accepted else 0)
+
+    bench.run(customer.tenant_id)
+
+    assert customer.deleted
+    patched = [call.path.rsplit("/", 1)[-1] for call in bench.calls("PATCH", "/orders/")]
+    by_order = kind not in {
+        ProductKind.NCE_LICENCES,
+        ProductKind.MARKETPLACE_SAAS,
+        ProductKind.AZURE_PLAN,
+    }
+    assert patched == [order.id] * by_order
+
+
+def test_an_order_that_shows_up_between_two_checks_is_looked_at_with_its_subscriptions(
+    simulator: Simulator, bench: Bench, customer: Customer
+) -> None:
+    customer.add_order(ProductKind.PERPETUAL_SOFTWARE, cancel_after_seconds=100)
+    bench.drop(customer.tenant_id)
+    bench.pump(passes=2)
+    customer.add_order(ProductKind.NCE_LICENCES)
+
+    bench.pump()
+
+    assert customer.deleted
+    assert [call.status for call in bench.calls("DELETE")] == [204]
+    assert 800061 not in [call.code for call in bench.calls("PATCH")]
+
+
+def test_the_subscription_of_a_cancelled_order_is_not_cancelled_again(
+    bench: Bench, customer: Customer
+) -> None:
+    customer.add_order(ProductKind.SOFTWARE_SUBSCRIPTION)
+
+    bench.run(customer.tenant_id)
+
+    assert not bench.calls("PATCH", "/subscriptions/")
+    assert len(bench.calls("PATCH", "/orders/")) == 1

@@ -4,6 +4,7 @@ import random
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
+from datetime import timedelta
 from typing import Any
 
 import pytest
@@ -65,6 +66,7 @@ def test_a_drop_that_waited_while_the_deletion_ran_starts_no_second_one(
     bench.drop(customer.tenant_id)
     first, late = taken(bench, CUSTOMERS_TO_DELETE), taken(bench, CUSTOMERS_TO_DELETE)
     bench.deliver(CUSTOMERS_TO_DELETE, first)
+    bench.move_clock_to(bench.pipeline.now() + timedelta(seconds=2))
     bench.pump()
     before = bench.record(customer.tenant_id)
 

@@ -1,5 +1,6 @@
 """Throttling, failures and lost answers: a deletion waits, goes on, or says why it ended."""
 
+from dataclasses import replace
 from datetime import timedelta
 from typing import Any
 
@@ -7,9 +8,16 @@ import pytest
 
 from local.simulator import Behaviour, Customer, Fault, ProductKind, Simulator
 from local.simulator.behaviour import BlockedDelete, ErrorBody, UnknownDelete
+from shared.deletion.deletion import Deletion
+from shared.deletion.intake import NotAbortable, abort
 from shared.deletion.names import CUSTOMERS_READY, CUSTOMERS_TO_DELETE, ORDERS_TO_CHECK
 from shared.deletion.records import State
+from shared.settings import CheckSettings
+from shared.tenants import TenantId
 from tests.bench import Bench
+
+SECOND = timedelta(seconds=1)
+DAY = timedelta(days=1)
 
 
 @pytest.fixture
@@ -39,16 +47,16 @@ def test_a_429_puts_the_message_back_with_its_delay(
     assert timedelta(seconds=40) < wait < timedelta(seconds=54)
 
 
-def test_a_throttled_delete_counts_as_not_sent(
+def test_a_throttled_delete_waits_where_it_cannot_be_aborted(
     bench: Bench, simulator: Simulator, customer: Customer
 ) -> None:
     headers = {"Retry-After": "0"}
     simulator.add_fault(Fault(method="DELETE", status=429, headers=headers, times=1))
 
     bench.drop(customer.tenant_id)
-    bench.pump(passes=1)
+    bench.pump(passes=2)
 
-    assert bench.record(customer.tenant_id).state is State.CHECKING
+    assert bench.record(customer.tenant_id).state is State.DELETING
     assert bench.waiting(CUSTOMERS_READY) == 1
 
 
@@ -276,3 +284,199 @@ def test_a_cancellation_that_was_accepted_and_dropped_is_sent_again_after_long_p
 
     assert bench.record(customer.tenant_id).state is State.DELETED
     assert len(bench.calls("PATCH")) == 2
+
+
+@pytest.mark.parametrize("status", [202, 302, 307])
+def test_a_delete_answered_otherwise_than_documented_is_not_taken_for_deleted(
+    bench: Bench, simulator: Simulator, customer: Customer, status: int
+) -> None:
+    simulator.add_fault(Fault(method="DELETE", status=status, body="", times=None))
+
+    record = bench.run(customer.tenant_id)
+
+    assert record.state is State.STUCK
+    assert str(status) in record.reason
+
+
+def test_an_outage_of_a_route_is_not_taken_for_a_deleted_customer(
+    bench: Bench, simulator: Simulator, customer: Customer
+) -> None:
+    bench.drop(customer.tenant_id)
+    bench.pump(passes=1)
+    simulator.add_fault(Fault(path="/v1/customers/*", status=404, times=None))
+
+    bench.pump()
+
+    assert bench.record(customer.tenant_id).state is State.STUCK
+
+
+def test_throttling_while_a_deletion_is_confirmed_burns_no_try(
+    bench: Bench, simulator: Simulator, customer: Customer
+) -> None:
+    bench.drop(customer.tenant_id)
+    bench.pump(passes=1)
+    customer.deleted = True
+    headers = {"Retry-After": "0"}
+    path = f"/v1/customers/{customer.tenant_id}"
+    simulator.add_fault(Fault(method="GET", path=path, status=429, headers=headers, times=7))
+
+    bench.pump()
+
+    assert bench.record(customer.tenant_id).state is State.DELETED
+    assert not bench.errors
+
+
+def test_a_delete_with_a_lost_answer_cannot_be_aborted_even_after_a_429(
+    bench: Bench, simulator: Simulator, customer: Customer
+) -> None:
+    headers = {"Retry-After": "0"}
+    bench.drop(customer.tenant_id)
+    bench.pump(passes=1)
+    simulator.add_fault(Fault(method="DELETE", drop=True, performed=True, times=2))
+    bench.pump(passes=1)
+    bench.forget_census()
+    path = "/v1/customers"
+    simulator.add_fault(Fault(method="GET", path=path, status=429, headers=headers, times=1))
+    bench.pump(passes=1)
+
+    with pytest.raises(NotAbortable):
+        abort(bench.pipeline, TenantId(customer.tenant_id), "ann")
+    bench.pump()
+
+    assert bench.record(customer.tenant_id).state is State.DELETED
+
+
+def test_what_a_round_has_learned_survives_a_401(
+    bench: Bench, simulator: Simulator, customer: Customer
+) -> None:
+    slow = customer.orders[0]
+    slow.cancel_after_seconds = 200
+    other = customer.add_order(ProductKind.RESERVED_INSTANCE)
+    simulator.add_fault(Fault(method="PATCH", path=f"*/{other.id}", status=401, times=2))
+
+    record = bench.run(customer.tenant_id)
+
+    assert record.state is State.DELETED
+    assert [call.status for call in bench.calls("PATCH", slow.id)] == [200]
+
+
+@pytest.mark.parametrize(
+    ("status", "body"),
+    [
+        (500, {"code": 800094, "description": "Update failed."}),
+        (403, {"code": 900308, "description": "Insufficient privileges."}),
+    ],
+)
+def test_one_purchase_that_always_fails_leaves_the_others_their_turn(
+    bench: Bench, simulator: Simulator, customer: Customer, status: int, body: dict[str, Any]
+) -> None:
+    first = customer.orders[0]
+    other = customer.add_order(ProductKind.RESERVED_INSTANCE)
+    fault = Fault(method="PATCH", path=f"*/{first.id}", status=status, body=body, times=None)
+    simulator.add_fault(fault)
+
+    bench.drop(customer.tenant_id)
+    bench.pump(passes=4)
+
+    assert other.status == "cancelled"
+
+
+def test_a_403_on_one_purchase_still_leads_to_one_delete(
+    bench: Bench, simulator: Simulator, customer: Customer
+) -> None:
+    customer.add_order(ProductKind.AZURE_PLAN)
+    body = {"code": 900308, "description": "Insufficient privileges."}
+    simulator.add_fault(Fault(method="POST", path="*/cancel", status=403, body=body, times=None))
+
+    record = bench.run(customer.tenant_id)
+
+    assert record.state is State.STUCK
+    assert "900308" in record.reason
+    assert len(bench.calls("DELETE")) == 1
+
+
+@pytest.mark.parametrize("header", ["0", "1"])
+def test_a_short_retry_after_that_comes_again_backs_off(
+    bench: Bench, simulator: Simulator, customer: Customer, header: str
+) -> None:
+    fault = Fault(path="*/orders", status=429, headers={"Retry-After": header}, times=None)
+    simulator.add_fault(fault)
+    bench.use()
+    settings = replace(bench.pipeline.settings, checks=CheckSettings(SECOND, 300 * SECOND, DAY))
+    bench.put(replace(bench.pipeline, settings=settings))
+    bench.drop(customer.tenant_id)
+    bench.pump(passes=1)
+
+    record = replace(bench.record(customer.tenant_id), attempt=9)
+    delay = Deletion(bench.pipeline, record, bench.pipeline.client("c")).delay(float(header))
+
+    assert bench.record(customer.tenant_id).attempt == 1
+    assert delay > timedelta(seconds=30)
+
+
+def test_an_endless_retry_after_is_cut_short(
+    bench: Bench, simulator: Simulator, customer: Customer
+) -> None:
+    headers = {"Retry-After": "9" * 20}
+    simulator.add_fault(Fault(path="*/orders", status=429, headers=headers))
+    bench.drop(customer.tenant_id)
+
+    bench.pump()
+
+    record = bench.record(customer.tenant_id)
+    assert record.next_check_at is not None
+    assert record.next_check_at - bench.pipeline.now() < timedelta(hours=31)
+    assert not bench.errors
+
+
+def test_an_order_that_is_not_found_once_is_looked_for_again(
+    bench: Bench, simulator: Simulator, customer: Customer
+) -> None:
+    body = {"code": 20000, "description": "Order not found."}
+    simulator.add_fault(Fault(method="PATCH", status=404, body=body))
+
+    assert bench.run(customer.tenant_id).state is State.DELETED
+
+
+def test_a_busy_delete_is_no_final_refusal(
+    bench: Bench, simulator: Simulator, customer: Customer
+) -> None:
+    customer.add_order(ProductKind.NCE_LICENCES, age_days=20)
+    body = {"code": 800060, "description": "In progress."}
+    simulator.add_fault(Fault(method="DELETE", status=409, body=body))
+
+    assert bench.run(customer.tenant_id).state is State.DELETED
+
+
+def test_azure_subscriptions_that_show_up_late_are_found(
+    bench: Bench, simulator: Simulator, customer: Customer
+) -> None:
+    customer.add_order(ProductKind.AZURE_PLAN)
+    simulator.add_fault(Fault(path="*/azureEntitlements", status=200, body={"items": []}))
+
+    assert bench.run(customer.tenant_id).state is State.DELETED
+
+
+def test_an_azure_plan_without_a_way_to_cancel_below_it_is_not_tried(
+    bench: Bench, simulator: Simulator, customer: Customer
+) -> None:
+    customer.add_order(ProductKind.AZURE_PLAN, azure_subscriptions=1)
+    body = {"code": 900307, "description": "Invalid reason."}
+    simulator.add_fault(Fault(method="POST", path="*/cancel", status=400, body=body, times=None))
+
+    record = bench.run(customer.tenant_id)
+
+    assert record.state is State.STUCK
+    assert not bench.calls("PATCH", "/subscriptions/")
+
+
+def test_a_moment_without_the_right_to_entitlements_is_forgotten(
+    bench: Bench, simulator: Simulator, customer: Customer, caplog: pytest.LogCaptureFixture
+) -> None:
+    simulator.behaviour = replace(simulator.behaviour, app_only_entitlements=True)
+    simulator.add_fault(Fault(path="*/entitlements", status=401))
+
+    bench.run(customer.tenant_id)
+
+    assert not bench.pipeline.connection.entitlements_refused
+    assert "entitlements_refused" not in caplog.text

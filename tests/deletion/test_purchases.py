@@ -1,0 +1,109 @@
+"""What is remembered between two looks."""
+
+from dataclasses import replace
+
+from shared.deletion.purchases import (
+    UNLISTED,
+    Look,
+    Move,
+    Product,
+    Purchase,
+    PurchaseKind,
+    follow_orders,
+    forget_sent,
+    product_of,
+    take_stock,
+)
+from shared.partner_center.resources import Entitlement, Order, Subscription
+
+ORDER = Purchase(PurchaseKind.ORDER, "o", "completed", sent=frozenset({Move.CANCEL_ORDER}))
+SUBSCRIPTION = Purchase(PurchaseKind.SUBSCRIPTION, "s", "active", "o", Product.SOFTWARE)
+CANCELLED = Order("o", "cancelled")
+
+
+def statuses(purchases: tuple[Purchase, ...]) -> dict[str, str]:
+    return {purchase.id: purchase.status for purchase in purchases}
+
+
+def test_what_was_sent_is_remembered_and_what_was_read_is_fresh() -> None:
+    (order,) = take_stock(Look(orders=[Order("o", "pending")]), [ORDER])
+
+    assert order.status == "pending"
+    assert order.sent == {Move.CANCEL_ORDER}
+
+
+def test_an_order_that_is_no_longer_listed_is_forgotten() -> None:
+    assert take_stock(Look(orders=[]), [ORDER]) == ()
+
+
+def test_an_order_that_only_an_entitlement_named_is_kept() -> None:
+    unlisted = replace(ORDER, status=UNLISTED)
+
+    assert take_stock(Look(orders=[]), [unlisted]) == (unlisted,)
+
+
+def test_a_subscription_that_was_not_read_follows_its_order() -> None:
+    found = take_stock(Look(orders=[CANCELLED]), [ORDER, SUBSCRIPTION])
+
+    assert statuses(found) == {"o": "cancelled", "s": "cancelled"}
+
+
+def test_a_subscription_that_was_read_is_what_it_reads() -> None:
+    fresh = Subscription("s", "o", "active", product_type="Software")
+
+    found = take_stock(Look(orders=[CANCELLED], subscriptions=[fresh]), [ORDER, SUBSCRIPTION])
+
+    assert statuses(found) == {"o": "cancelled", "s": "active"}
+
+
+def test_a_subscription_read_after_its_order_was_cancelled_stays_as_it_was_read() -> None:
+    cancelled = replace(ORDER, status="cancelled")
+
+    found = take_stock(Look(orders=[CANCELLED]), [cancelled, SUBSCRIPTION])
+
+    assert statuses(found)["s"] == "active"
+
+
+def test_only_the_subscriptions_of_the_cancelled_order_follow_it() -> None:
+    other = replace(SUBSCRIPTION, id="t", parent="p")
+
+    assert statuses(follow_orders([SUBSCRIPTION, other], {"o"})) == {
+        "s": "cancelled",
+        "t": "active",
+    }
+
+
+def test_entitlements_that_hold_nothing_name_no_order() -> None:
+    look = Look(orders=[], entitlements=[Entitlement("o", "software", 0)])
+
+    assert take_stock(look) == ()
+
+
+def test_an_alternate_id_is_remembered_where_orders_are_not_read() -> None:
+    order = Order("long", "completed", alternate_id="short")
+    fresh = Subscription("s", "short", "active", product_type="OnlineServicesNCE")
+    first = take_stock(Look(orders=[order], subscriptions=[fresh]))
+
+    second = take_stock(Look(subscriptions=[fresh]), first)
+
+    assert {purchase.parent for purchase in second if purchase.id == "s"} == {"long"}
+
+
+def test_what_reads_as_in_progress_is_not_sent_again() -> None:
+    pending = replace(ORDER, id="p", status="pending")
+
+    assert [bool(each.sent) for each in forget_sent([ORDER, pending])] == [False, True]
+
+
+def test_products_are_told_by_type_and_publisher() -> None:
+    def kind(product_type: str, *, microsoft: bool = True) -> Product:
+        plain = Subscription("s", "o", "active", product_type=product_type)
+        return product_of(replace(plain, microsoft_product=microsoft))
+
+    assert kind("OnlineServicesNCE") is Product.NCE
+    assert kind("Software") is Product.SOFTWARE
+    assert kind("Azure") is Product.AZURE_PLAN
+    assert kind("") is Product.LEGACY
+    assert kind("SaaS") is Product.SAAS
+    assert kind("", microsoft=False) is Product.SAAS
+    assert kind("Quantum") is Product.OTHER
