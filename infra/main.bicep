@@ -202,11 +202,11 @@ param partnerCenterAuthority string = ''
 @description('Scope of the token; empty for that of the cloud.')
 param partnerCenterScope string = ''
 
-// On Flex three functions call Partner Center, each in a process of its own: 3 x 150 stays below Microsoft's 500.
+// On Flex five processes call Partner Center (three queues, sweep, HTTP): 5 x 95 stays below Microsoft's 500.
 @description('Calls a minute to Partner Center that each process allows itself.')
 @minValue(1)
 @maxValue(500)
-param partnerCenterRateLimitPerMinute int = hostingModel == 'flex' ? 150 : 475
+param partnerCenterRateLimitPerMinute int = hostingModel == 'flex' ? 95 : 475
 
 @description('Tenant IDs of customers that are never deleted, separated by commas, or the word none.')
 param protectedTenants string = ''

@@ -8,6 +8,8 @@ param purgeProtection = bool(readEnvironmentVariable('PURGE_PROTECTION', 'true')
 param privateNetworking = bool(readEnvironmentVariable('PRIVATE_NETWORKING', 'false'))
 param alertEmailAddresses = json(readEnvironmentVariable('ALERT_EMAIL_ADDRESSES', '[]'))
 param easyAuthClientId = readEnvironmentVariable('EASY_AUTH_CLIENT_ID', '')
+param easyAuthCallerObjectIds = json(readEnvironmentVariable('EASY_AUTH_CALLER_OBJECT_IDS', '[]'))
+param maximumInstanceCount = int(readEnvironmentVariable('MAXIMUM_INSTANCE_COUNT', '1'))
 param deployLogicApps = bool(readEnvironmentVariable('DEPLOY_LOGIC_APPS', 'false'))
 
 param partnerTenantId = readEnvironmentVariable('PARTNER_TENANT_ID')

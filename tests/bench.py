@@ -137,6 +137,11 @@ class Bench:
         partner = self.pipeline.settings.partner_center.tenant_id
         self.tables.get_table_client(DELETIONS_TABLE).delete_entity(partner, tenant)
 
+    def remove_switch(self) -> None:
+        """Take the switch's row away, as if it had never been written."""
+        partner = self.pipeline.settings.partner_center.tenant_id
+        self.pipeline.sandbox.delete_entity(partner, "switch")
+
     def pause(self) -> None:
         """Let every later drop be later than all that has ended."""
         for record in self.pipeline.records.all():

@@ -13,7 +13,7 @@ from shared.deletion.pipeline import pipeline
 from shared.deletion.trouble import trip
 from shared.errors import TipsweepError
 from shared.events import Event, emit
-from shared.partner_center.errors import NotASandbox
+from shared.partner_center.errors import NotASandbox, SignInFailed
 
 Handler = Callable[[func.HttpRequest], func.HttpResponse]
 
@@ -41,6 +41,8 @@ def _carried_out(handler: Handler, req: func.HttpRequest) -> func.HttpResponse:
 
 def _failed(error: TipsweepError | AzureError) -> func.HttpResponse:
     problem = problem_of(error)
+    if isinstance(error, SignInFailed):
+        emit(Event.SIGN_IN_FAILED, step="http", reason=str(error))
     emit(
         Event.REQUEST_FAILED,
         problem=problem.type.name,

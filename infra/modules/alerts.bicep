@@ -74,7 +74,7 @@ resource alertRules 'Microsoft.Insights/scheduledQueryRules@2023-12-01' = [
           }
         ]
       }
-      autoMitigate: true
+      autoMitigate: rule.autoMitigate
       // The table is empty until the app has logged something.
       skipQueryValidation: true
       actions: {

@@ -5,7 +5,7 @@ these apart: one message works on one generation, and only it may come back.
 """
 
 from dataclasses import replace
-from datetime import datetime
+from datetime import datetime, timedelta
 from enum import StrEnum
 from typing import Final
 
@@ -14,6 +14,7 @@ from shared.deletion.records import DeletionRecord, State
 
 # A crash may leave a message that is one generation above its record.
 _ABOVE_ANY_MESSAGE: Final = 2
+_TICK: Final = timedelta(microseconds=1)
 
 
 class Claim(StrEnum):
@@ -40,9 +41,11 @@ def claim_request(
         return Claim.DUPLICATE
     if inserted_at is None or record.finished_at is None:
         return Claim.START
-    # Queues tell whole seconds; a repeated look does less harm than a lost request.
-    same_second = record.finished_at.replace(microsecond=0)
-    return Claim.START if inserted_at >= same_second else Claim.DUPLICATE
+    ended = record.finished_at
+    if record.state is not State.ABORTED:
+        # Queues tell whole seconds; a repeated look does less harm than a lost request.
+        ended = ended.replace(microsecond=0) - _TICK
+    return Claim.START if inserted_at > ended else Claim.DUPLICATE
 
 
 def claim_step(record: DeletionRecord | None, message: StepMessage, message_id: str) -> Claim:
@@ -88,6 +91,11 @@ def claimed(
     return replace(
         record, generation=generation, claimed_by=message_id, state=state, next_check_at=now
     )
+
+
+def first_message(record: DeletionRecord) -> StepMessage:
+    """Return the message that begins a deletion which nobody has dropped on the queue."""
+    return StepMessage(record.tenant, record.generation, record.correlation_id)
 
 
 def step_message(record: DeletionRecord) -> StepMessage:

@@ -1,15 +1,19 @@
 """Requests that do not come over the queue: submit a deletion, or abort one."""
 
-import json
 from dataclasses import replace
+from datetime import timedelta
+from typing import Final
 
 from shared.deletion.admission import in_hand, new_record, write
+from shared.deletion.claims import first_message
 from shared.deletion.messages import DeletionRequest
-from shared.deletion.names import CUSTOMERS_TO_DELETE
+from shared.deletion.names import ORDERS_TO_CHECK
 from shared.deletion.pipeline import Pipeline
 from shared.deletion.records import DeletionRecord, RecordChanged, RecordExists, State
 from shared.errors import TipsweepError
 from shared.tenants import TenantId
+
+_AT_ONCE: Final = timedelta(0)
 
 
 class NotAbortable(TipsweepError):
@@ -23,7 +27,8 @@ class NoDeletion(TipsweepError):
 def submit(pipeline: Pipeline, request: DeletionRequest) -> DeletionRecord:
     """Write the record of a deletion, then queue it; return the one in progress if there is one.
 
-    A crash in between leaves a record whose next check is overdue, which redrive finds.
+    A crash in between leaves a record whose next check is overdue, which redrive finds. The
+    message carries the record's generation, so that nothing comes of it after an abort.
     """
     while True:
         record = pipeline.records.get(request.tenant)
@@ -34,14 +39,8 @@ def submit(pipeline: Pipeline, request: DeletionRequest) -> DeletionRecord:
             submitted = write(pipeline, fresh)
         except (RecordExists, RecordChanged):
             continue
-        queue_request(pipeline, submitted)
+        pipeline.queues.send_step(ORDERS_TO_CHECK, first_message(submitted), _AT_ONCE)
         return submitted
-
-
-def queue_request(pipeline: Pipeline, record: DeletionRecord) -> None:
-    """Put the request of a record on the queue, for the first time or again."""
-    text = json.dumps({"tenantId": record.tenant, "requestedBy": record.requested_by})
-    pipeline.queues.send_text(CUSTOMERS_TO_DELETE, text)
 
 
 def abort(pipeline: Pipeline, tenant: TenantId, by: str) -> DeletionRecord:

@@ -7,7 +7,6 @@ from typing import Final
 from azure.core.exceptions import AzureError
 
 from shared.deletion.admission import in_hand
-from shared.deletion.intake import queue_request
 from shared.deletion.names import (
     CUSTOMERS_READY,
     CUSTOMERS_TO_DELETE,
@@ -48,12 +47,8 @@ def _redrive(pipeline: Pipeline, record: DeletionRecord) -> bool:
     """Send the message of a deletion; False where it has moved on meanwhile."""
     deletion = in_hand(pipeline, record)
     try:
-        if record.state is State.REQUESTED:
-            queue_request(pipeline, record)
-            deletion.save(next_check_at=pipeline.now())
-        else:
-            ready = record.state is State.DELETING
-            deletion.send_on(CUSTOMERS_READY if ready else ORDERS_TO_CHECK, _AT_ONCE)
+        ready = record.state is State.DELETING
+        deletion.send_on(CUSTOMERS_READY if ready else ORDERS_TO_CHECK, _AT_ONCE)
     except RecordChanged:
         return False
     emit(Event.DELETION_REDRIVEN, tenant=record.tenant, state=record.state)

@@ -83,7 +83,15 @@ def _advance(deletion: Deletion) -> None:
     purchases = take_stock(look, record.purchases)
     if patience_is_over(deletion.pipeline.settings.checks, record.attempt):
         purchases = forget_sent(purchases)
-    _decide(deletion, carry_out(sender, purchases, now, deletion.pipeline.switch.seen_tripped))
+    _decide(deletion, carry_out(sender, purchases, now, lambda: _must_stop(deletion)))
+
+
+def _must_stop(deletion: Deletion) -> bool:
+    """Ask before each single write: for the switch, and for an abort."""
+    pipeline = deletion.pipeline
+    record = pipeline.records.get(deletion.record.tenant)
+    overtaken = record is None or record.etag != deletion.record.etag
+    return overtaken or pipeline.switch.read().tripped
 
 
 def _decide(deletion: Deletion, found: Round) -> None:
@@ -120,6 +128,7 @@ def _wait(deletion: Deletion, plan: Plan) -> None:
 
 def _delete(deletion: Deletion) -> None:
     _guard(deletion)
+    require_switch(deletion.pipeline)
     deletion.save(state=State.DELETING)
     try:
         deletion.client.delete_customer(deletion.record.tenant)

@@ -26,6 +26,7 @@ from shared.deletion.sweep_plan import (
     SweepVerdict,
     decide,
     exclude,
+    remembered,
 )
 from shared.deletion.sweep_report import SweepReport
 from shared.deletion.trouble import require_switch, trip
@@ -162,7 +163,18 @@ def _report(pipeline: Pipeline, mode: SweepMode, sandbox: Sandbox) -> SweepRepor
 
 
 def _start(pipeline: Pipeline, report: SweepReport) -> int:
+    """Submit what was selected and still qualifies, and no more than a sweep may."""
     require_switch(pipeline)
+    started = 0
     for tenant in report.selected:
-        submit(pipeline, DeletionRequest(tenant, REQUESTED_BY))
-    return len(report.selected)
+        running = sum(_is_own(record) for record in pipeline.records.all())
+        if running >= pipeline.settings.sweep.max_deletions:
+            break
+        if remembered(pipeline.records.get(tenant), pipeline.now()) is None:
+            submit(pipeline, DeletionRequest(tenant, REQUESTED_BY))
+            started += 1
+    return started
+
+
+def _is_own(record: DeletionRecord) -> bool:
+    return record.live and record.requested_by == REQUESTED_BY

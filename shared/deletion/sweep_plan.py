@@ -123,7 +123,7 @@ def exclude(
     """Return what speaks against the deletion, age and limits apart; None where nothing does."""
     return (
         _protected(customer, settings)
-        or _remembered(record, at)
+        or remembered(record, at)
         or _not_included(customer, settings.sweep)
     )
 
@@ -163,7 +163,7 @@ def _protected(customer: Customer, settings: Settings) -> Finding | None:
     return None
 
 
-def _remembered(record: DeletionRecord | None, at: datetime) -> Finding | None:
+def remembered(record: DeletionRecord | None, at: datetime) -> Finding | None:
     """Leave alone what is in progress, and for a week what has ended."""
     if record is None:
         return None

@@ -48,10 +48,6 @@ class Switch:
             )
         return self._notice(state)
 
-    def seen_tripped(self) -> bool:
-        """Whether this process has last seen it tripped; asked before each single write."""
-        return self._stop is not None
-
     def trip(self, by: str, reason: str) -> SwitchState:
         """Stop everything."""
         return self._move(Event.SWITCH_TRIPPED, SwitchState(True, by, reason, datetime.now(UTC)))

@@ -9,7 +9,7 @@ from uuid import UUID
 import pytest
 
 from local.simulator import Customer, Fault, Simulator
-from shared.deletion.names import CUSTOMERS_READY, CUSTOMERS_TO_DELETE
+from shared.deletion.names import CUSTOMERS_READY, ORDERS_TO_CHECK
 from shared.deletion.records import DeletionRecord, State
 from shared.tenants import TenantId
 from tests.bench import Bench
@@ -66,16 +66,16 @@ def test_five_requests_at_once_start_one_deletion(
         answers = list(pool.map(post, range(5)))
 
     assert len({(each.status, each.headers["location"], each.content) for each in answers}) == 1
-    assert bench.waiting(CUSTOMERS_TO_DELETE) == 1
+    assert bench.waiting(ORDERS_TO_CHECK) == 1
 
 
 def test_a_request_during_a_deletion_gets_the_running_one(
     api: App, bench: Bench, customer: Customer
 ) -> None:
     first = request(api, customer)
-    message = bench.take(CUSTOMERS_TO_DELETE)
+    message = bench.take(ORDERS_TO_CHECK)
     assert message is not None
-    bench.deliver(CUSTOMERS_TO_DELETE, message)
+    bench.deliver(ORDERS_TO_CHECK, message)
 
     second = request(api, customer)
 
@@ -134,7 +134,7 @@ def test_the_partner_itself_is_refused_at_once(
     assert (answer.status, answer.problem) == (422, "refused")
     assert answer.json["state"] == "refused"
     assert "partner's own tenant" in answer.json["reason"]
-    assert bench.waiting(CUSTOMERS_TO_DELETE) == 0
+    assert bench.waiting(ORDERS_TO_CHECK) == 0
 
 
 def test_a_customer_protected_by_id_is_refused_at_once(
@@ -353,7 +353,7 @@ def test_a_deletion_that_has_sent_its_delete_cannot_be_aborted(
 ) -> None:
     simulator.add_fault(Fault("DELETE", "*", status=503, times=None))
     request(api, customer)
-    for queue in (CUSTOMERS_TO_DELETE, CUSTOMERS_READY):
+    for queue in (ORDERS_TO_CHECK, CUSTOMERS_READY):
         message = bench.take(queue)
         assert message is not None
         bench.deliver(queue, message)

@@ -262,7 +262,7 @@ def test_orders_that_are_named_by_their_alternate_id_are_the_same_orders(
 
 
 def test_an_order_that_shows_up_between_two_checks_is_looked_at_with_its_subscriptions(
-    simulator: Simulator, bench: Bench, customer: Customer
+    bench: Bench, customer: Customer
 ) -> None:
     customer.add_order(ProductKind.PERPETUAL_SOFTWARE, cancel_after_seconds=100)
     bench.drop(customer.tenant_id)

@@ -11,7 +11,7 @@ import pytest
 from azure.storage.queue import QueueMessage as StoredMessage
 
 from local.simulator import Customer, Fault, ProductKind, Simulator
-from shared.deletion.intake import submit
+from shared.deletion.intake import abort, submit
 from shared.deletion.messages import DeletionRequest, StepMessage
 from shared.deletion.names import CUSTOMERS_READY, CUSTOMERS_TO_DELETE, ORDERS_TO_CHECK, QUEUES
 from shared.deletion.records import State
@@ -279,3 +279,14 @@ def test_a_submitted_request_runs_and_a_second_one_joins_it(
     assert record.state is State.DELETED
     assert record.requested_by == "logic app"
     assert len(bench.calls("DELETE")) == 1
+
+
+def test_an_abort_right_after_the_request_holds(bench: Bench, customer: Customer) -> None:
+    tenant = TenantId(customer.tenant_id)
+    submit(bench.pipeline, DeletionRequest(tenant))
+    abort(bench.pipeline, tenant, "ann")
+
+    bench.pump()
+
+    assert bench.record(tenant).state is State.ABORTED
+    assert not bench.calls()

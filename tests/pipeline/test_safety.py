@@ -1,5 +1,6 @@
 """Each row of the safety rules: what is refused, and that not one write was sent."""
 
+from collections.abc import Callable
 from dataclasses import replace
 from typing import Any
 
@@ -7,8 +8,11 @@ import pytest
 
 from local.simulator import Behaviour, Customer, Fault, ProductKind, Simulator
 from local.simulator.behaviour import ProductionDelete
+from shared.deletion.intake import abort
 from shared.deletion.names import ORDERS_TO_CHECK
 from shared.deletion.records import State
+from shared.deletion.switch import Switch
+from shared.partner_center.client import PartnerCenter
 from shared.tenants import TenantId
 from tests.bench import Bench
 
@@ -205,18 +209,59 @@ def test_a_switch_tripped_before_the_delete_holds_it_back(bench: Bench, customer
     assert bench.record(customer.tenant_id).live
 
 
-def test_a_switch_tripped_by_another_message_stops_the_remaining_writes(
+def test_a_switch_tripped_elsewhere_stops_the_remaining_writes(
+    bench: Bench, customer: Customer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Another process trips it while the first PATCH travels."""
+    customer.add_order(ProductKind.PERPETUAL_SOFTWARE)
+    partner = bench.pipeline.settings.partner_center.tenant_id
+    elsewhere = Switch(bench.pipeline.sandbox, partner)
+    during(monkeypatch, "cancel_order", lambda: elsewhere.trip("ann", "looks odd"))
+
+    bench.drop(customer.tenant_id)
+    bench.pump(passes=3)
+
+    assert [call.method for call in bench.writes()] == ["PATCH"]
+    assert bench.record(customer.tenant_id).live
+
+
+def test_an_abort_stops_the_remaining_writes(
     bench: Bench, customer: Customer, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     customer.add_order(ProductKind.PERPETUAL_SOFTWARE)
-    switch = bench.pipeline.switch
-    answers = iter([False, True])
-    monkeypatch.setattr(switch, "seen_tripped", lambda: next(answers, True))
+    tenant = TenantId(customer.tenant_id)
+    during(monkeypatch, "cancel_order", lambda: abort(bench.pipeline, tenant, "ann"))
 
+    record = bench.run(customer.tenant_id)
+
+    assert [call.method for call in bench.writes()] == ["PATCH"]
+    assert record.state is State.ABORTED
+
+
+def test_a_switch_tripped_while_the_guards_look_holds_the_delete_back(
+    bench: Bench, customer: Customer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    partner = bench.pipeline.settings.partner_center.tenant_id
+    elsewhere = Switch(bench.pipeline.sandbox, partner)
     bench.drop(customer.tenant_id)
     bench.pump(passes=1)
+    during(monkeypatch, "token_tenant", lambda: elsewhere.trip("ann", "stop"))
 
-    assert len(bench.writes()) == 1
+    bench.pump(passes=3)
+
+    assert not bench.calls("DELETE")
+    assert bench.record(customer.tenant_id).state is State.CHECKING
+
+
+def during(patch: pytest.MonkeyPatch, method: str, event: Callable[[], object]) -> None:
+    """Let something happen elsewhere while a call of the client is under way."""
+    original = getattr(PartnerCenter, method)
+
+    def call(*arguments: object) -> object:
+        event()
+        return original(*arguments)
+
+    patch.setattr(PartnerCenter, method, call)
 
 
 def test_the_partners_own_tenant_is_refused(bench: Bench) -> None:

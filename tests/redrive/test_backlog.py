@@ -14,7 +14,6 @@ from shared.deletion.messages import DeletionRequest
 from shared.deletion.names import (
     CUSTOMERS_READY,
     CUSTOMERS_TO_DELETE,
-    ORDERS_TO_CHECK,
     POISON_QUEUES,
     SANDBOX_TABLE,
 )
@@ -122,7 +121,7 @@ def test_the_line_counts_records_and_messages(
 ) -> None:
     submit(bench.pipeline, DeletionRequest(FIRST))
     ended(bench, SECOND, State.STUCK, timedelta(days=1))
-    bench.drop("x", ORDERS_TO_CHECK)
+    bench.drop("x", CUSTOMERS_TO_DELETE)
     bench.drop("x", CUSTOMERS_READY)
     for queue in POISON_QUEUES:
         bench.drop("x", queue)
@@ -132,8 +131,8 @@ def test_the_line_counts_records_and_messages(
 
     assert (fields["live"], fields["stuck"], fields["redriven"]) == ("1", "1", "1")
     assert fields["oldest_seconds"] == "25200"
-    assert fields["customers_to_delete"] == "3"
-    assert (fields["orders_to_check"], fields["customers_ready"]) == ("1", "1")
+    assert fields["orders_to_check"] == "3"
+    assert (fields["customers_to_delete"], fields["customers_ready"]) == ("1", "1")
     assert fields["poison"] == "3"
 
 

@@ -12,11 +12,10 @@ from functions.redrive import blueprint, redrive
 from local.host.loading import OnSchedule, load
 from local.simulator import Customer, ProductKind, Simulator
 from shared.deletion.admission import admit_request, admit_step
-from shared.deletion.intake import submit
+from shared.deletion.intake import abort, submit
 from shared.deletion.messages import DeletionRequest, StepMessage
 from shared.deletion.names import (
     CUSTOMERS_READY,
-    CUSTOMERS_TO_DELETE,
     ORDERS_TO_CHECK,
     POISON_SUFFIX,
     QUEUES,
@@ -63,7 +62,7 @@ def in_state(bench: Bench, tenant: TenantId, state: State) -> DeletionRecord:
 @pytest.mark.parametrize(
     ("state", "queue"),
     [
-        (State.REQUESTED, CUSTOMERS_TO_DELETE),
+        (State.REQUESTED, ORDERS_TO_CHECK),
         (State.CANCELLING, ORDERS_TO_CHECK),
         (State.CHECKING, ORDERS_TO_CHECK),
         (State.DELETING, CUSTOMERS_READY),
@@ -162,7 +161,7 @@ def test_a_message_that_was_only_late_falls_out_as_stale(
     request(bench, tenant)
     pass_grace(bench)
     redrive_deletions(bench.pipeline)
-    assert bench.waiting(CUSTOMERS_TO_DELETE) == 2
+    assert bench.waiting(ORDERS_TO_CHECK) == 2
 
     bench.pump()
 
@@ -256,3 +255,20 @@ def test_each_redriven_deletion_is_logged(
         redrive(TimerRequest(past_due=False))
 
     assert f"deletion_redriven tenant={tenant} state=checking" in caplog.messages
+
+
+def test_a_deletion_aborted_while_redrive_runs_stays_aborted(
+    bench: Bench, customer: Customer, tenant: TenantId, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The abort comes between the list of records and the message."""
+    request(bench, tenant)
+    pass_grace(bench)
+    records = list(bench.pipeline.records.all())
+    abort(bench.pipeline, tenant, "ann")
+    monkeypatch.setattr(bench.pipeline.records, "all", lambda: iter(records))
+
+    redrive_deletions(bench.pipeline)
+    bench.pump()
+
+    assert bench.record(tenant).state is State.ABORTED
+    assert not customer.deleted

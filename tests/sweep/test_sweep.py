@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from local.simulator import Customer, ProductKind, Simulator
 from shared.deletion.intake import submit
 from shared.deletion.messages import DeletionRequest
-from shared.deletion.names import CUSTOMERS_TO_DELETE
+from shared.deletion.names import ORDERS_TO_CHECK
 from shared.deletion.records import TERMINAL, State
 from shared.deletion.sweep import SweepVerdict, last_report, run_sweep
 from shared.deletion.sweep_plan import REST
@@ -38,7 +38,7 @@ def test_a_report_starts_nothing(bench: Bench, simulator: Simulator) -> None:
 
     assert len(report.selected) == 2
     assert not started(bench)
-    assert not bench.waiting(CUSTOMERS_TO_DELETE)
+    assert not bench.waiting(ORDERS_TO_CHECK)
     assert not bench.writes()
 
 
@@ -98,7 +98,7 @@ def test_the_report_is_what_the_deletion_does(
 
     assert verdicts(deletion) == verdicts(report)
     assert sorted(started(bench)) == sorted(report.selected)
-    assert bench.waiting(CUSTOMERS_TO_DELETE) == len(report.selected) + sum(
+    assert bench.waiting(ORDERS_TO_CHECK) == len(report.selected) + sum(
         each[2] is not None for each in customers
     )
 

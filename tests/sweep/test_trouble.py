@@ -12,11 +12,18 @@ from azure.core.pipeline.transport import HttpRequest, RequestsTransport
 from azure.storage.queue import QueueServiceClient
 
 from local.simulator import Fault, Simulator
-from shared.deletion.names import CUSTOMERS_TO_DELETE
+from shared.deletion.intake import abort, submit
+from shared.deletion.messages import DeletionRequest
+from shared.deletion.names import ORDERS_TO_CHECK
 from shared.deletion.queues import Queues
+from shared.deletion.records import State
 from shared.deletion.redrive import GRACE, redrive_deletions
 from shared.deletion.sweep import SweepVerdict, run_sweep
+from shared.deletion.sweep_plan import REQUESTED_BY
+from shared.partner_center.client import PartnerCenter
+from shared.partner_center.resources import Order
 from shared.settings import SweepMode
+from shared.tenants import TenantId
 from tests.bench import Bench
 from tests.sweep.customers import PROTECTED, add, found, ids, later, orders_read, started
 
@@ -104,7 +111,48 @@ def test_two_sweeps_at_once_delete_nobody_twice_and_keep_the_limit(
         each.join()
 
     assert sorted(started(bench)) == sorted(ids(oldest))
-    assert bench.waiting(CUSTOMERS_TO_DELETE) == 4
+    assert bench.waiting(ORDERS_TO_CHECK) == 4
+
+
+def test_what_a_person_aborts_while_the_sweep_reads_ages_stays_aborted(
+    bench: Bench, simulator: Simulator, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    bench.use(**PROTECTED)
+    (customer,) = add(simulator, 1)
+    tenant = TenantId(customer.tenant_id)
+    original = PartnerCenter.orders
+
+    def orders(client: PartnerCenter, customer_id: str) -> list[Order]:
+        submit(bench.pipeline, DeletionRequest(tenant))
+        abort(bench.pipeline, tenant, "ann")
+        return original(client, customer_id)
+
+    monkeypatch.setattr(PartnerCenter, "orders", orders)
+
+    run_sweep(bench.pipeline, SweepMode.DELETE)
+
+    assert bench.record(tenant).state is State.ABORTED
+
+
+def test_a_sweep_that_knew_less_than_another_keeps_the_limit(
+    bench: Bench, simulator: Simulator, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The other one starts its deletions after this one has listed the records."""
+    bench.use(**PROTECTED, SWEEP_MAX_DELETIONS="2")
+    customers = add(simulator, 4)
+    others = [TenantId(each.tenant_id) for each in customers[2:]]
+    original = PartnerCenter.orders
+
+    def orders(client: PartnerCenter, customer_id: str) -> list[Order]:
+        for tenant in others:
+            submit(bench.pipeline, DeletionRequest(tenant, REQUESTED_BY))
+        return original(client, customer_id)
+
+    monkeypatch.setattr(PartnerCenter, "orders", orders)
+
+    run_sweep(bench.pipeline, SweepMode.DELETE)
+
+    assert sum(record.live for record in bench.pipeline.records.all()) == 2
 
 
 class LosingTransport(RequestsTransport):  # type: ignore[misc]  # the SDK leaves it untyped
@@ -135,10 +183,10 @@ def test_a_sweep_that_fails_half_way_deletes_nobody_twice_and_forgets_nobody(
         with pytest.raises(ServiceRequestError):
             run_sweep(bench.pipeline, SweepMode.DELETE)
     bench.put(whole)
-    assert bench.waiting(CUSTOMERS_TO_DELETE) == 2
+    assert bench.waiting(ORDERS_TO_CHECK) == 2
 
     run_sweep(bench.pipeline, SweepMode.DELETE)
-    assert bench.waiting(CUSTOMERS_TO_DELETE) == 4
+    assert bench.waiting(ORDERS_TO_CHECK) == 4
     later(bench, GRACE)
     redrive_deletions(bench.pipeline)
     bench.pump()
