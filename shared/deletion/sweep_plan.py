@@ -164,12 +164,14 @@ def _protected(customer: Customer, settings: Settings) -> Finding | None:
 
 
 def remembered(record: DeletionRecord | None, at: datetime) -> Finding | None:
-    """Leave alone what is in progress, and for a week what has ended."""
+    """Leave alone what is in progress, what a person has aborted, and for a week what has ended."""
     if record is None:
         return None
     if record.live:
         reason = f"its deletion is {record.state}, requested {record.requested_at:%Y-%m-%d %H:%M}"
         return Finding(SweepVerdict.IN_PROGRESS, reason)
+    if record.state is State.ABORTED:
+        return Finding(SweepVerdict.ABORTED, f"a person wants it to stay: {record.reason}")
     ended = record.finished_at or record.requested_at
     if at >= ended + REST:
         return None

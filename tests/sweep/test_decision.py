@@ -162,6 +162,8 @@ def may_go(world: Sandbox, who: TenantId, chosen: Settings) -> bool:
     known, since = world.records.get(who), world.ages[who].since
     if known is not None and (known.finished_at is None or NOW - known.finished_at < REST):
         return False
+    if known is not None and known.state is State.ABORTED:
+        return False
     patterns = chosen.sweep.include_domains
     included = any(fnmatchcase(world.customers[who].domain, pattern) for pattern in patterns)
     return included and since is not None and NOW - since >= chosen.sweep.min_age
@@ -248,7 +250,13 @@ def test_the_partner_itself_is_never_selected() -> None:
     assert verdict(world).verdict is SweepVerdict.PROTECTED
 
 
-@pytest.mark.parametrize("state", sorted(TERMINAL))
+def test_what_a_person_has_aborted_stays_until_it_is_requested_again() -> None:
+    aborted = record(1, State.ABORTED, ended=NOW - 5 * REST)
+
+    assert verdict(sandbox([customer(1)], records=[aborted])).verdict is SweepVerdict.ABORTED
+
+
+@pytest.mark.parametrize("state", sorted(TERMINAL - {State.ABORTED}))
 def test_an_ended_deletion_is_left_alone_for_a_week(state: State) -> None:
     fresh = record(1, state, ended=NOW - REST + timedelta(seconds=1))
     rested = record(1, state, ended=NOW - REST)
