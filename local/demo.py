@@ -6,10 +6,12 @@ import os
 import subprocess
 import sys
 import time
+from bisect import bisect_left
 from collections import Counter
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
+from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any, Final
 
@@ -31,6 +33,7 @@ from shared.tenants import TenantId
 PROTECTED_DOMAINS: Final = "keep-*"
 LONGEST_SECONDS: Final = 600
 _LOGS: Final = Path(".run")
+_MINUTE: Final = timedelta(seconds=60)
 _POLL_SECONDS: Final = 0.5
 _PLAIN_LINE_SECONDS: Final = 5.0
 _TOO_MANY_REQUESTS: Final = 429
@@ -85,6 +88,7 @@ def main() -> int:
         with _host(sandbox, storage):
             _drop(storage, sandbox)
             console.print(f"Dropped {len(sandbox.customers)} tenant IDs on {CUSTOMERS_TO_DELETE}.")
+            console.print("Where it stands still, it waits for room under the calls per minute.")
             progress = _follow(console, _reader(storage, sandbox))
         _summarise(console, sandbox, progress)
     return 0 if progress.ended == progress.customers else 1
@@ -207,16 +211,23 @@ def _view(progress: Progress) -> Table:
 def _summarise(console: Console, sandbox: Sandbox, progress: Progress) -> None:
     calls = sandbox.calls()
     throttled = sum(call["status"] == _TOO_MANY_REQUESTS for call in calls)
-    floor = len(calls) / MICROSOFT_CALLS_PER_MINUTE * 60
     for record in progress.records.values():
         if record.state is not State.DELETED:
             _explain(console, sandbox, record)
     console.print(f"\n[bold]{progress.states()}[/] of {progress.customers} customers")
     console.print(
-        f"{len(calls)} API calls, {throttled} answered 429, {progress.seconds:.1f} s; "
-        f"the floor for {len(calls)} calls at {MICROSOFT_CALLS_PER_MINUTE} a minute is "
-        f"{floor:.1f} s ({progress.seconds / max(floor, 1):.2f} times)",
+        f"{len(calls)} API calls, {throttled} answered 429, {progress.seconds:.1f} s; the busiest "
+        f"60 s held {_busiest_minute(calls)} calls (Microsoft allows {MICROSOFT_CALLS_PER_MINUTE})",
         highlight=False,
+        soft_wrap=True,
+    )
+
+
+def _busiest_minute(calls: Sequence[Mapping[str, Any]]) -> int:
+    moments = sorted(datetime.fromisoformat(call["time"]) for call in calls)
+    return max(
+        (bisect_left(moments, moment + _MINUTE) - index for index, moment in enumerate(moments)),
+        default=0,
     )
 
 
@@ -224,9 +235,9 @@ def _explain(console: Console, sandbox: Sandbox, record: DeletionRecord) -> None
     style = _STYLES.get(record.state, "white")
     label = sandbox.customers[record.tenant]
     console.print(f"\n[{style}]{record.state}[/] {record.tenant} ({label})", highlight=False)
-    console.print(f"  why: {record.reason or record.last_error}", highlight=False, markup=False)
-    if record.remedy:
-        console.print(f"  remedy: {record.remedy}", highlight=False, markup=False)
+    remedy = f"\n  remedy: {record.remedy}" if record.remedy else ""
+    text = f"  why: {record.reason or record.last_error}{remedy}"
+    console.print(text, highlight=False, markup=False, soft_wrap=True)
 
 
 if __name__ == "__main__":

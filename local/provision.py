@@ -2,7 +2,7 @@
 
 import os
 import sys
-from typing import Final
+from typing import Any, Final
 
 from azure.data.tables import TableServiceClient
 from azure.storage.queue import QueueServiceClient
@@ -10,16 +10,17 @@ from azure.storage.queue import QueueServiceClient
 from shared.deletion.names import POISON_QUEUES, QUEUES, TABLES
 
 STORAGE_SETTING: Final = "AzureWebJobsStorage"
+_AT_ONCE: Final[dict[str, Any]] = {"retry_total": 0, "connection_timeout": 5}
 
 
 def provision(connection_string: str) -> None:
     """Create what is missing of the queues, their poison queues and the tables."""
-    with QueueServiceClient.from_connection_string(connection_string) as queues:
+    with QueueServiceClient.from_connection_string(connection_string, **_AT_ONCE) as queues:
         existing = {queue.name for queue in queues.list_queues()}
         for name in (*QUEUES, *POISON_QUEUES):
             if name not in existing:
                 queues.create_queue(name)
-    with TableServiceClient.from_connection_string(connection_string) as tables:
+    with TableServiceClient.from_connection_string(connection_string, **_AT_ONCE) as tables:
         for name in TABLES:
             tables.create_table_if_not_exists(name)
 

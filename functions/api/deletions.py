@@ -14,7 +14,7 @@ from functions.api.boundary import guarded
 from functions.api.parameters import json_object, line_of, tenant_of_path
 from functions.api.principal import principal_name
 from functions.api.problems import ABORTED, REFUSED, STUCK, BadRequest, Problem
-from functions.api.record_json import plan_members, record_members
+from functions.api.record_json import dry_run_members, record_members
 from shared.deletion import intake
 from shared.deletion.guards import require_confirmation, require_other_tenant, require_unlisted
 from shared.deletion.messages import request_from_json
@@ -39,7 +39,7 @@ def request_deletion(req: func.HttpRequest) -> func.HttpResponse:
     world = pipeline()
     request = request_from_json({"requestedBy": principal_name(req), **json_object(req)})
     if request.dry_run:
-        return json_answer(plan_members(request.tenant, dry_run(world, request.tenant)))
+        return json_answer(dry_run_members(dry_run(world, request.tenant)))
     _require_allowed(world, request.tenant)
     return _record_answer(req, intake.submit(world, request))
 

@@ -128,6 +128,8 @@ SCHEMAS: Final[Schema] = {
     ),
     "DryRun": _object(
         tenantId=TENANT_ID,
+        domain=TEXT,
+        companyName=TEXT,
         dryRun={"type": "boolean", "enum": [True]},
         next={"type": "string", "enum": ["cancel", "delete"]},
         purchases=_list_of("Purchase"),

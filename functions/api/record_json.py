@@ -3,9 +3,9 @@
 from datetime import datetime
 from typing import Any
 
-from shared.deletion.plan import Entry, Plan, make_plan
+from shared.deletion.plan import Entry, make_plan
 from shared.deletion.records import DeletionRecord
-from shared.tenants import TenantId
+from shared.deletion.survey import DryRun
 
 
 def record_members(record: DeletionRecord, now: datetime) -> dict[str, Any]:
@@ -28,13 +28,15 @@ def record_members(record: DeletionRecord, now: datetime) -> dict[str, Any]:
     }
 
 
-def plan_members(tenant: TenantId, plan: Plan) -> dict[str, Any]:
+def dry_run_members(found: DryRun) -> dict[str, Any]:
     """Return what a deletion would begin with; `next` is the first thing it would do."""
     return {
-        "tenantId": tenant,
+        "tenantId": found.customer.id,
+        "domain": found.customer.domain,
+        "companyName": found.customer.company_name,
         "dryRun": True,
-        "next": "delete" if plan.clear else "cancel",
-        "purchases": [_entry_members(entry) for entry in plan.entries],
+        "next": "delete" if found.plan.clear else "cancel",
+        "purchases": [_entry_members(entry) for entry in found.plan.entries],
     }
 
 

@@ -10,6 +10,8 @@ import threading
 from pathlib import Path
 from typing import Final
 
+from azure.core.exceptions import ServiceRequestError
+
 from local.host.app_settings import connection_string, read_settings
 from local.host.configuration import read_configuration
 from local.host.host import LEASE_SECONDS, Host
@@ -47,7 +49,7 @@ def _run(arguments: argparse.Namespace) -> None:
     _add_settings(arguments)
     root = Path.cwd()
     configuration = read_configuration(root, os.environ)
-    provision(connection_string(STORAGE_SETTING, os.environ, where="the host"))
+    _provision(connection_string(STORAGE_SETTING, os.environ, where="the host"))
     with Host.start(
         find_app(root),
         os.environ,
@@ -58,6 +60,17 @@ def _run(arguments: argparse.Namespace) -> None:
         line = {"url": host.url, "functions": host.functions, "queues": host.queues}
         print(json.dumps(line), flush=True)
         stopped.wait()
+
+
+def _provision(storage: str) -> None:
+    try:
+        provision(storage)
+    except ServiceRequestError as error:
+        message = (
+            f"the storage of {STORAGE_SETTING} does not answer; start Azurite with "
+            "python -m local.azurite, or name another account"
+        )
+        raise Refused(message) from error
 
 
 def _add_settings(arguments: argparse.Namespace) -> None:

@@ -149,6 +149,7 @@ def _attempt(sender: Sender, purchase: Purchase, move: Move) -> Purchase:
         emit(
             Event.CANCELLATION_REFUSED,
             tenant=sender.customer,
+            correlation=sender.client.correlation_id,
             kind=purchase.kind,
             id=purchase.id,
             move=move,
@@ -160,6 +161,7 @@ def _attempt(sender: Sender, purchase: Purchase, move: Move) -> Purchase:
         emit(
             Event.CANCELLATION_SENT,
             tenant=sender.customer,
+            correlation=sender.client.correlation_id,
             kind=purchase.kind,
             id=purchase.id,
             move=move,

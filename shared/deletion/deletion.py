@@ -32,6 +32,11 @@ class Deletion:
     client: PartnerCenter
 
     @property
+    def ids(self) -> dict[str, str]:
+        """The fields that every log line of this deletion carries."""
+        return {"tenant": self.record.tenant, "correlation": self.record.correlation_id}
+
+    @property
     def overdue(self) -> bool:
         """Whether the deletion has taken longer than its deadline."""
         return self.pipeline.now() >= self.record.deadline
@@ -71,8 +76,7 @@ class Deletion:
         self.save(state=state, reason=reason, remedy=remedy, finished_at=now, next_check_at=None)
         emit(
             _END_EVENTS[state],
-            tenant=self.record.tenant,
-            correlation=self.record.correlation_id,
+            **self.ids,
             seconds=round(self.age.total_seconds(), 1),
             reason=reason or None,
             remedy=remedy or None,

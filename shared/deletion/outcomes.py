@@ -10,8 +10,8 @@ LATE_REMEDY: Final = (
     "the deletion again."
 )
 _NEVER_REMEDY: Final = (
-    "No API call cancels these. Cancel them in Partner Center if it lets you, or ask Partner "
-    "Center support to remove the customer; then request the deletion again."
+    "No API call cancels these. Cancel them in Partner Center or the Azure portal where it lets "
+    "you, or ask Partner Center support to remove the customer; then request the deletion again."
 )
 _REFUSED_REMEDY: Final = (
     "Everything tipsweep can see is cancelled. Look for what Partner Center names, cancel it "

@@ -104,7 +104,7 @@ def _decide(deletion: Deletion, found: Round) -> None:
         raise found.interruption
     if found.plan.clear:
         never = len(found.plan.never)
-        emit(Event.DELETION_READY, tenant=deletion.record.tenant, never=never)
+        emit(Event.DELETION_READY, **deletion.ids, never=never)
         deletion.send_on(CUSTOMERS_READY, _AT_ONCE, state=State.CHECKING)
     elif deletion.overdue:
         plan = found.plan
@@ -117,7 +117,7 @@ def _wait(deletion: Deletion, plan: Plan) -> None:
     delay = deletion.delay()
     emit(
         Event.DELETION_WAITING,
-        tenant=deletion.record.tenant,
+        **deletion.ids,
         open=len(plan.open),
         waiting=len(plan.waiting),
         delay_seconds=round(delay.total_seconds(), 1),
@@ -149,7 +149,7 @@ def _after_refused_delete(deletion: Deletion, error: ErrorAnswer) -> None:
     """End as stuck where nothing can change any more, else look at everything again."""
     plan = make_plan(deletion.record.purchases, deletion.pipeline.now())
     reason = refused_delete_reason(str(error), plan)
-    emit(Event.DELETE_REFUSED, tenant=deletion.record.tenant, reason=reason)
+    emit(Event.DELETE_REFUSED, **deletion.ids, reason=reason)
     if deletion.overdue or (plan.never and not isinstance(error, Busy)):
         deletion.finish(State.STUCK, reason, refused_delete_remedy(plan))
         return

@@ -1,6 +1,7 @@
 """Finds a customer under the safety rules and tells what a deletion would do; writes nothing."""
 
 import uuid
+from dataclasses import dataclass
 
 from shared.deletion.guards import (
     ForeignCustomer,
@@ -66,26 +67,35 @@ def customer_by_id(client: PartnerCenter, tenant: TenantId) -> Customer:
         raise Refused(Rule.CUSTOMER, finding, remedy) from error
 
 
-def dry_run(pipeline: Pipeline, tenant: TenantId) -> Plan:
-    """Return the plan that a deletion would begin with.
+@dataclass(frozen=True, slots=True)
+class DryRun:
+    """A customer, and the plan that its deletion would begin with."""
+
+    customer: Customer
+    plan: Plan
+
+
+def dry_run(pipeline: Pipeline, tenant: TenantId) -> DryRun:
+    """Return what a deletion would begin with, and write nothing.
 
     Raises Refused, or the errors of Partner Center.
     """
     client = pipeline.client(str(uuid.uuid4()))
-    find_customer(pipeline, client, tenant)
+    customer = find_customer(pipeline, client, tenant)
     look = look_at(client, tenant, (), pipeline.now())
     require_sandbox_limits(look.subscriptions or ())
-    return make_plan(take_stock(look), pipeline.now())
+    return DryRun(customer, make_plan(take_stock(look), pipeline.now()))
 
 
 def log_dry_run(pipeline: Pipeline, request: DeletionRequest) -> None:
     """Log what a deletion would do, one line for each purchase."""
     tenant = request.tenant
     try:
-        plan = dry_run(pipeline, tenant)
+        found = dry_run(pipeline, tenant)
     except Refused as refusal:
         emit(Event.DRY_RUN_FINISHED, tenant=tenant, outcome="refused", reason=str(refusal))
         return
+    plan = found.plan
     for entry in plan.entries:
         emit(
             Event.DRY_RUN_ACTION,
@@ -99,4 +109,10 @@ def log_dry_run(pipeline: Pipeline, request: DeletionRequest) -> None:
             reason=entry.reason or None,
         )
     outcome = "delete" if plan.clear else "cancel"
-    emit(Event.DRY_RUN_FINISHED, tenant=tenant, outcome=outcome, never=len(plan.never))
+    emit(
+        Event.DRY_RUN_FINISHED,
+        tenant=tenant,
+        domain=found.customer.domain,
+        outcome=outcome,
+        never=len(plan.never),
+    )

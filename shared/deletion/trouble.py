@@ -51,7 +51,7 @@ def work(deletion: Deletion, step: str, queue: str, move: Callable[[Deletion], N
     try:
         _settle(deletion, queue, move)
     except RecordChanged:
-        emit(Event.DELETION_DUPLICATE, tenant=deletion.record.tenant, reason="overtaken")
+        emit(Event.DELETION_DUPLICATE, **deletion.ids, reason="overtaken")
     except Exception as error:
         _note_failure(deletion, step, error)
         raise
@@ -59,8 +59,7 @@ def work(deletion: Deletion, step: str, queue: str, move: Callable[[Deletion], N
         emit(
             Event.STEP_FINISHED,
             step=step,
-            tenant=deletion.record.tenant,
-            correlation=deletion.record.correlation_id,
+            **deletion.ids,
             state=deletion.record.state,
             calls=deletion.client.calls,
             throttled=deletion.client.throttled,
@@ -101,7 +100,7 @@ def _postpone(deletion: Deletion, queue: str, error: PartnerCenterError) -> None
     delay = deletion.delay(error.refusal.retry_after if isinstance(error, ErrorAnswer) else None)
     emit(
         Event.THROTTLED if isinstance(error, Throttled) else Event.STEP_FAILED,
-        tenant=deletion.record.tenant,
+        **deletion.ids,
         delay_seconds=round(delay.total_seconds(), 1),
         reason=str(error),
     )
@@ -135,8 +134,8 @@ def _confirm_gone(deletion: Deletion, error: PartnerCenterError) -> None:
 def _note_failure(deletion: Deletion, step: str, error: Exception) -> None:
     reason = f"{type(error).__name__}: {error}"
     event = Event.SIGN_IN_FAILED if isinstance(error, SignInFailed) else Event.STEP_FAILED
-    emit(event, step=step, tenant=deletion.record.tenant, reason=reason)
+    emit(event, step=step, **deletion.ids, reason=reason)
     try:
         deletion.save(last_error=reason)
     except RecordChanged:
-        emit(Event.DELETION_DUPLICATE, tenant=deletion.record.tenant, reason="overtaken")
+        emit(Event.DELETION_DUPLICATE, **deletion.ids, reason="overtaken")

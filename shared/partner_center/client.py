@@ -40,8 +40,8 @@ class PartnerCenter:
     def __init__(self, connection: Connection, correlation_id: str) -> None:
         self.calls = 0
         self.throttled = 0
+        self.correlation_id = correlation_id
         self._connection = connection
-        self._correlation_id = correlation_id
 
     def token_tenant(self) -> str:
         """Return the tenant of the access token, in lower case."""
@@ -170,7 +170,7 @@ class PartnerCenter:
         self.calls += 1
         try:
             return self._connection.call(
-                method, path, correlation_id=self._correlation_id, body=body, headers=headers
+                method, path, correlation_id=self.correlation_id, body=body, headers=headers
             )
         except Throttled:
             self.throttled += 1
