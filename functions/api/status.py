@@ -10,6 +10,7 @@ from functions.api.boundary import guarded
 from functions.api.status_page import CONTENT_SECURITY_POLICY, Status, page
 from shared.deletion.pipeline import Pipeline, pipeline
 from shared.deletion.records import DeletionRecord, State
+from shared.deletion.trouble import trip
 from shared.partner_center.errors import NotASandbox, PartnerCenterError
 from shared.partner_center.resources import Customer
 
@@ -49,8 +50,8 @@ def _customers(
     deleted = {record.tenant for record in records if record.state is State.DELETED}
     try:
         listed = world.census.customers(client)
-    except NotASandbox:
-        raise
+    except NotASandbox as error:
+        return {}, str(trip(world, error))
     except PartnerCenterError as error:
         return {}, str(error)
     return {tenant: each for tenant, each in listed.items() if tenant not in deleted}, ""

@@ -120,7 +120,7 @@ class Connection:
         """Send one call and return its answer.
 
         `path` is relative to /v1/, or a link out of an answer. Raises ForeignLink, NoAnswer,
-        SignInFailed or an ErrorAnswer.
+        SignInFailed, UnexpectedAnswer for a redirection, or an ErrorAnswer.
         """
         url = self._resolve(path)
         request_id = str(uuid.uuid4())

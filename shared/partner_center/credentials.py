@@ -32,6 +32,7 @@ from shared.settings import Auth, PartnerCenterSettings
 _FEDERATION_AUDIENCES: Final = {
     "login.microsoftonline.us": "api://AzureADTokenExchangeUSGov",
     "login.chinacloudapi.cn": "api://AzureADTokenExchangeChina",
+    "login.partner.microsoftonline.cn": "api://AzureADTokenExchangeChina",
 }
 _PUBLIC_FEDERATION_AUDIENCE: Final = "api://AzureADTokenExchange"
 _RENEWAL_SECONDS: Final = 300

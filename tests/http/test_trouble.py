@@ -138,6 +138,30 @@ def test_a_wrong_client_secret_is_a_502_that_hides_it(api: App, bench: Bench) ->
     assert "wrong-but-secret" not in answer.text
 
 
+def test_a_refused_sign_in_is_logged_for_its_alert(
+    api: App, bench: Bench, caplog: pytest.LogCaptureFixture
+) -> None:
+    bench.use(PARTNER_CENTER_CLIENT_SECRET="wrong-but-secret")
+
+    api.get("/api/sandbox")
+
+    lines = [record.getMessage() for record in caplog.records]
+    assert any(line.startswith("sign_in_failed step=http ") for line in lines)
+
+
+def test_the_status_page_trips_the_switch_where_the_account_is_no_sandbox(
+    api: App, simulator: Simulator
+) -> None:
+    body = {"code": 800019, "description": "Not an integration sandbox."}
+    simulator.add_fault(Fault("GET", CUSTOMER_LIST, status=403, body=body))
+
+    answer = api.get("/api/status")
+
+    assert answer.status == 200
+    assert "800019" in answer.text
+    assert api.get("/api/switch").json["tripped"]
+
+
 def test_the_status_page_is_shown_without_partner_center(
     api: App, bench: Bench, customer: Customer, simulator: Simulator
 ) -> None:
