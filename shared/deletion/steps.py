@@ -128,7 +128,7 @@ def _wait(deletion: Deletion, plan: Plan) -> None:
 
 def _delete(deletion: Deletion) -> None:
     _guard(deletion)
-    # The guards may have waited for a listing, and nothing comes between this and the DELETE.
+    # The guards may have waited for a listing meanwhile.
     require_switch(deletion.pipeline)
     deletion.save(state=State.DELETING)
     try:
