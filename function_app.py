@@ -12,8 +12,9 @@ from functions import (
     redrive,
     sweep_sandbox,
 )
-from functions.api import deletions, health, openapi, sandbox, status, switch
+from functions.api import deletions, health, openapi, sandbox, switch
 from functions.api.principal import http_auth_level
+from functions.pages import status
 
 for talkative in ("azure", "urllib3"):
     logging.getLogger(talkative).setLevel(logging.WARNING)

@@ -9,12 +9,12 @@ from typing import Final
 import azure.functions as func
 
 from functions.api.addresses import deletion_address, page_address
-from functions.api.answers import json_answer, problem_answer
-from functions.api.boundary import guarded
+from functions.api.endpoint import guarded
 from functions.api.parameters import json_object, line_of, tenant_of_path
 from functions.api.principal import principal_name
 from functions.api.problems import ABORTED, REFUSED, STUCK, BadRequest, Problem
-from functions.api.record_json import dry_run_members, record_members
+from functions.api.representations import dry_run_members, record_members
+from functions.api.responses import json_answer, problem_answer
 from shared.deletion import intake
 from shared.deletion.guards import require_confirmation, require_other_tenant, require_unlisted
 from shared.deletion.messages import request_from_json

@@ -2,7 +2,7 @@
 
 import azure.functions as func
 
-from functions.api.answers import json_answer
+from functions.api.responses import json_answer
 
 blueprint = func.Blueprint()
 

@@ -3,9 +3,9 @@
 import azure.functions as func
 
 from functions.api.addresses import server_address
-from functions.api.answers import json_answer
-from functions.api.boundary import guarded
+from functions.api.endpoint import guarded
 from functions.api.openapi_document import document
+from functions.api.responses import json_answer
 
 blueprint = func.Blueprint()
 

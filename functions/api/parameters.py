@@ -6,8 +6,8 @@ from typing import Any, Final
 
 import azure.functions as func
 
-from functions.api.answers import JSON
 from functions.api.problems import BadRequest
+from functions.api.responses import JSON
 from shared.tenants import TenantId, shown, tenant_id
 
 BODY_BYTES: Final = 64 * 1024

@@ -4,11 +4,11 @@ from typing import Any, Final
 
 import azure.functions as func
 
-from functions.api.answers import json_answer
-from functions.api.boundary import guarded
+from functions.api.endpoint import guarded
 from functions.api.parameters import json_object, require_known
 from functions.api.problems import BadRequest
-from functions.api.record_json import moment
+from functions.api.representations import moment
+from functions.api.responses import json_answer
 from shared.deletion.pipeline import pipeline
 from shared.deletion.sweep import (
     SweepReport,

@@ -8,8 +8,8 @@ from pathlib import Path
 import azure.functions as func
 import pytest
 
-from functions.api import status
-from functions.api.status_page import CONTENT_SECURITY_POLICY
+from functions.pages import status
+from functions.pages.status_page import CONTENT_SECURITY_POLICY
 from local.host import Host
 from local.simulator import Simulator
 from shared.deletion.records import State

@@ -12,7 +12,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from functions.api.status_page import Status, page
+from functions.pages.status_page import Status, page
 from local.simulator import Customer, ProductKind, Simulator
 from shared.deletion.purchases import Purchase, PurchaseKind
 from shared.deletion.records import DeletionRecord, State

@@ -4,7 +4,7 @@ from collections.abc import Iterator
 from datetime import datetime
 from typing import Final
 
-from functions.api.markup import Markup, element, joined
+from functions.pages.markup import Markup, element, joined
 from shared.deletion.plan import Entry, Plan, Standing, make_plan
 from shared.deletion.records import DeletionRecord
 from shared.partner_center.resources import Customer

@@ -5,9 +5,9 @@ from collections.abc import Iterable, Mapping
 
 import azure.functions as func
 
-from functions.api.answers import COMMON_HEADERS
-from functions.api.boundary import guarded
-from functions.api.status_page import CONTENT_SECURITY_POLICY, Status, page
+from functions.api.endpoint import guarded
+from functions.api.responses import COMMON_HEADERS
+from functions.pages.status_page import CONTENT_SECURITY_POLICY, Status, page
 from shared.deletion.pipeline import Pipeline, pipeline
 from shared.deletion.records import DeletionRecord, State
 from shared.deletion.trouble import trip

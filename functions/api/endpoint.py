@@ -6,9 +6,9 @@ from collections.abc import Callable
 import azure.functions as func
 from azure.core.exceptions import AzureError
 
-from functions.api.answers import problem_answer
 from functions.api.principal import require_principal
 from functions.api.problems import problem_of
+from functions.api.responses import problem_answer
 from shared.deletion.pipeline import pipeline
 from shared.deletion.trouble import trip
 from shared.errors import TipsweepError

@@ -9,8 +9,8 @@ from datetime import datetime
 from pathlib import Path
 from typing import Final
 
-from functions.api.markup import Markup, element, joined, void_element
-from functions.api.status_card import card, short_moment
+from functions.pages.markup import Markup, element, joined, void_element
+from functions.pages.status_card import card, short_moment
 from shared.deletion.records import DeletionRecord, State
 from shared.deletion.switch import SwitchState
 from shared.limits import SANDBOX_CUSTOMERS
