@@ -14,8 +14,8 @@ from typing import Any
 
 from local.azurite import Azurite
 from local.simulator import Customer, ProductKind, Simulator
-from shared.deletion.pipeline import connect
 from shared.partner_center.connection import Connection
+from shared.services import connect
 from shared.settings import PartnerCenterSettings, read_settings
 from tests.bench import Bench
 

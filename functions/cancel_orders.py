@@ -4,10 +4,10 @@ import azure.functions as func
 
 from functions.delivery import inserted_at, message_id
 from shared.deletion.messages import BadMessage, parse_request
-from shared.deletion.names import CUSTOMERS_TO_DELETE
-from shared.deletion.pipeline import pipeline
 from shared.deletion.poison import reject
 from shared.deletion.steps import request_deletion
+from shared.services import pipeline
+from shared.storage.names import CUSTOMERS_TO_DELETE
 
 blueprint = func.Blueprint()
 

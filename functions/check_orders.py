@@ -5,9 +5,9 @@ import azure.functions as func
 from functions.delivery import message_id
 from shared.deletion import steps
 from shared.deletion.messages import BadMessage, parse_step
-from shared.deletion.names import ORDERS_TO_CHECK
-from shared.deletion.pipeline import pipeline
 from shared.deletion.poison import reject
+from shared.services import pipeline
+from shared.storage.names import ORDERS_TO_CHECK
 
 blueprint = func.Blueprint()
 

@@ -3,14 +3,14 @@
 import azure.functions as func
 
 from functions.delivery import message_id
-from shared.deletion.names import (
+from shared.deletion.poison import Poisoned, record_poisoned
+from shared.services import pipeline
+from shared.storage.names import (
     CUSTOMERS_READY,
     CUSTOMERS_TO_DELETE,
     ORDERS_TO_CHECK,
     POISON_SUFFIX,
 )
-from shared.deletion.pipeline import pipeline
-from shared.deletion.poison import Poisoned, record_poisoned
 
 blueprint = func.Blueprint()
 

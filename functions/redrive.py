@@ -2,8 +2,8 @@
 
 import azure.functions as func
 
-from shared.deletion.pipeline import pipeline
 from shared.deletion.redrive import redrive_deletions
+from shared.services import pipeline
 
 blueprint = func.Blueprint()
 

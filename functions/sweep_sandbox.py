@@ -2,13 +2,13 @@
 
 import azure.functions as func
 
-from shared.deletion.guards import Refused
-from shared.deletion.pipeline import pipeline
-from shared.deletion.sweep import run_sweep
-from shared.deletion.trouble import SwitchTripped
+from shared.deletion.error_handling import SwitchTripped
 from shared.events import Event, emit
 from shared.partner_center.errors import SignInFailed
+from shared.safety.rules import Refused
+from shared.services import pipeline
 from shared.settings import SweepMode, sweep_schedule
+from shared.sweep.run import run_sweep
 
 blueprint = func.Blueprint()
 

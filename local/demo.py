@@ -25,9 +25,9 @@ from rich.table import Table
 
 from local.azurite import Azurite
 from local.provision import provision
-from shared.deletion.names import CUSTOMERS_TO_DELETE, DELETIONS_TABLE
-from shared.deletion.records import DeletionRecord, Records, State
 from shared.settings import MICROSOFT_CALLS_PER_MINUTE
+from shared.storage.names import CUSTOMERS_TO_DELETE, DELETIONS_TABLE
+from shared.storage.records import DeletionRecord, Records, State
 from shared.tenants import TenantId
 
 PROTECTED_DOMAINS: Final = "keep-*"

@@ -7,7 +7,7 @@ from typing import Any, Final
 from azure.data.tables import TableServiceClient
 from azure.storage.queue import QueueServiceClient
 
-from shared.deletion.names import POISON_QUEUES, QUEUES, TABLES
+from shared.storage.names import POISON_QUEUES, QUEUES, TABLES
 
 STORAGE_SETTING: Final = "AzureWebJobsStorage"
 _AT_ONCE: Final[dict[str, Any]] = {"retry_total": 0, "connection_timeout": 5}

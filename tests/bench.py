@@ -14,9 +14,15 @@ from azure.storage.queue import QueueServiceClient
 from functions import cancel_orders, check_orders, delete_customer, record_poison
 from local.provision import provision
 from local.simulator import Call, Simulator
-from shared.deletion import pipeline as process
-from shared.deletion.census import Census
-from shared.deletion.names import (
+from shared import services
+from shared.deletion.poison import POISONED_ROW_PREFIX
+from shared.partner_center.connection import Connection
+from shared.partner_center.credentials import TokenSource
+from shared.partner_center.customer_list import Census
+from shared.partner_center.rate_limit import Pace
+from shared.services import Pipeline, build
+from shared.settings import Settings, read_settings
+from shared.storage.names import (
     CUSTOMERS_READY,
     CUSTOMERS_TO_DELETE,
     DELETIONS_TABLE,
@@ -25,13 +31,7 @@ from shared.deletion.names import (
     POISON_SUFFIX,
     QUEUES,
 )
-from shared.deletion.pipeline import Pipeline, build
-from shared.deletion.poison import POISONED_ROW_PREFIX
-from shared.deletion.records import DeletionRecord
-from shared.partner_center.connection import Connection
-from shared.partner_center.credentials import TokenSource
-from shared.partner_center.pace import Pace
-from shared.settings import Settings, read_settings
+from shared.storage.records import DeletionRecord
 from shared.tenants import TenantId
 
 MAX_DEQUEUE_COUNT = 5
@@ -166,7 +166,7 @@ class Bench:
     def put(self, pipeline: Pipeline) -> None:
         """Give the handlers this pipeline."""
         self.pipeline = pipeline
-        process._built[:] = [pipeline]
+        services._built[:] = [pipeline]
 
     def waiting(self, queue: str) -> int:
         """Return how many messages a queue holds, the invisible ones too."""

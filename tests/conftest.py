@@ -57,5 +57,5 @@ def simulator(running_simulator: Simulator, monkeypatch: pytest.MonkeyPatch) -> 
 @pytest.fixture
 def bench(simulator: Simulator, storage: str, monkeypatch: pytest.MonkeyPatch) -> Bench:
     """Give a workbench whose pipeline the handlers use."""
-    monkeypatch.setattr("shared.deletion.pipeline._built", [])
+    monkeypatch.setattr("shared.services._built", [])
     return Bench(simulator, storage)

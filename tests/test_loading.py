@@ -19,7 +19,7 @@ from pathspec import GitIgnoreSpec
 
 from local.host.configuration import read_configuration
 from local.host.loading import FUNCTION_NAME
-from shared.deletion.names import POISON_QUEUES, QUEUES
+from shared.storage.names import POISON_QUEUES, QUEUES
 
 ROOT = Path(__file__).parents[1]
 WORKER = "azure-functions-runtime==1.3.0"

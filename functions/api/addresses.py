@@ -5,7 +5,7 @@ from urllib.parse import urlencode, urlsplit
 
 import azure.functions as func
 
-from shared.deletion.pipeline import pipeline
+from shared.services import pipeline
 from shared.tenants import TenantId
 
 _DELETIONS: Final = "/api/deletions"

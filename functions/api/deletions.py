@@ -15,13 +15,13 @@ from functions.api.principal import principal_name
 from functions.api.problems import ABORTED, REFUSED, STUCK, BadRequest, Problem
 from functions.api.representations import dry_run_members, record_members
 from functions.api.responses import json_answer, problem_answer
-from shared.deletion import intake
-from shared.deletion.guards import require_confirmation, require_other_tenant, require_unlisted
+from shared.deletion import submission
+from shared.deletion.dry_run import dry_run
+from shared.deletion.error_handling import require_switch
 from shared.deletion.messages import request_from_json
-from shared.deletion.pipeline import Pipeline, pipeline
-from shared.deletion.records import DeletionRecord, State
-from shared.deletion.survey import dry_run
-from shared.deletion.trouble import require_switch
+from shared.safety.rules import require_confirmation, require_other_tenant, require_unlisted
+from shared.services import Pipeline, pipeline
+from shared.storage.records import DeletionRecord, State
 from shared.tenants import TenantId, shown, tenant_id
 
 PAGE_RECORDS: Final = 50
@@ -41,7 +41,7 @@ def request_deletion(req: func.HttpRequest) -> func.HttpResponse:
     if request.dry_run:
         return json_answer(dry_run_members(dry_run(world, request.tenant)))
     _require_allowed(world, request.tenant)
-    return _record_answer(req, intake.submit(world, request))
+    return _record_answer(req, submission.submit(world, request))
 
 
 @blueprint.route(route="deletions/{tenantId}", methods=["GET"])
@@ -52,7 +52,7 @@ def show_deletion(req: func.HttpRequest) -> func.HttpResponse:
     record = pipeline().records.get(tenant)
     if record is None:
         message = f"Customer {tenant} has no deletion. POST the ID to /api/deletions to start one."
-        raise intake.NoDeletion(message)
+        raise submission.NoDeletion(message)
     return _record_answer(req, record)
 
 
@@ -79,7 +79,7 @@ def abort_deletion(req: func.HttpRequest) -> func.HttpResponse:
     world = pipeline()
     tenant = tenant_of_path(req)
     by = line_of(req.params.get("by"), "by", default=principal_name(req) or UNNAMED)
-    return json_answer(record_members(intake.abort(world, tenant, by), world.now()))
+    return json_answer(record_members(submission.abort(world, tenant, by), world.now()))
 
 
 def _require_allowed(world: Pipeline, tenant: TenantId) -> None:

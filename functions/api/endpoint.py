@@ -9,11 +9,11 @@ from azure.core.exceptions import AzureError
 from functions.api.principal import require_principal
 from functions.api.problems import problem_of
 from functions.api.responses import problem_answer
-from shared.deletion.pipeline import pipeline
-from shared.deletion.trouble import trip
+from shared.deletion.error_handling import trip
 from shared.errors import TipsweepError
 from shared.events import Event, emit
 from shared.partner_center.errors import NotASandbox, SignInFailed
+from shared.services import pipeline
 
 Handler = Callable[[func.HttpRequest], func.HttpResponse]
 

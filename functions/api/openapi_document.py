@@ -12,7 +12,7 @@ from functions.api.openapi_schemas import (
     one_of,
     reference,
 )
-from shared.deletion.records import State
+from shared.storage.records import State
 
 _SECONDS: Final[Schema] = {"type": "integer", "minimum": 1}
 _TENANT_PARAMETER: Final[Schema] = {

@@ -7,12 +7,12 @@ from functions.api.parameters import LINE_CHARACTERS
 from functions.api.problems import PROBLEM_TYPES
 from functions.api.sandbox import MODES
 from shared.deletion.messages import REQUESTED_BY_CHARACTERS
-from shared.deletion.plan import Standing
-from shared.deletion.purchases import Move, Product, PurchaseKind
-from shared.deletion.records import State
-from shared.deletion.sweep import SweepVerdict
 from shared.limits import SANDBOX_CUSTOMERS
+from shared.purchases.plan import Standing
+from shared.purchases.purchase import Move, Product, PurchaseKind
 from shared.settings import SweepMode
+from shared.storage.records import State
+from shared.sweep.run import SweepVerdict
 
 Schema = dict[str, Any]
 

@@ -8,11 +8,9 @@ from typing import Any, Final
 
 from azure.core.exceptions import AzureError, HttpResponseError
 
-from shared.deletion.guards import Refused
-from shared.deletion.intake import NoDeletion, NotAbortable
+from shared.deletion.error_handling import SwitchTripped
 from shared.deletion.messages import BadMessage
-from shared.deletion.records import State
-from shared.deletion.trouble import SwitchTripped
+from shared.deletion.submission import NoDeletion, NotAbortable
 from shared.environment import SettingsError
 from shared.errors import TipsweepError
 from shared.partner_center.errors import (
@@ -22,6 +20,8 @@ from shared.partner_center.errors import (
     Throttled,
     Unavailable,
 )
+from shared.safety.rules import Refused
+from shared.storage.records import State
 from shared.tenants import NotATenantId
 
 RETRY_SECONDS: Final = 30

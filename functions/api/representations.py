@@ -3,9 +3,9 @@
 from datetime import datetime
 from typing import Any
 
-from shared.deletion.plan import Entry, make_plan
-from shared.deletion.records import DeletionRecord
-from shared.deletion.survey import DryRun
+from shared.deletion.dry_run import DryRun
+from shared.purchases.plan import Entry, make_plan
+from shared.storage.records import DeletionRecord
 
 
 def record_members(record: DeletionRecord, now: datetime) -> dict[str, Any]:

@@ -9,16 +9,16 @@ from functions.api.parameters import json_object, require_known
 from functions.api.problems import BadRequest
 from functions.api.representations import moment
 from functions.api.responses import json_answer
-from shared.deletion.pipeline import pipeline
-from shared.deletion.sweep import (
+from shared.limits import SANDBOX_CUSTOMERS
+from shared.services import pipeline
+from shared.settings import SweepMode
+from shared.sweep.report import candidate_members
+from shared.sweep.run import (
     SweepReport,
     last_report,
     run_sweep,
     survey_sandbox,
 )
-from shared.deletion.sweep_report import candidate_members
-from shared.limits import SANDBOX_CUSTOMERS
-from shared.settings import SweepMode
 from shared.tenants import shown
 
 MODES: Final = (SweepMode.REPORT, SweepMode.DELETE)

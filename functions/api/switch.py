@@ -7,8 +7,8 @@ from functions.api.parameters import json_object, line_of, require_known
 from functions.api.principal import principal_name
 from functions.api.representations import moment
 from functions.api.responses import json_answer
-from shared.deletion.pipeline import pipeline
-from shared.deletion.switch import SwitchState
+from shared.safety.switch import SwitchState
+from shared.services import pipeline
 
 _MEMBERS = frozenset({"by", "reason"})
 

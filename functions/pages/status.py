@@ -8,11 +8,11 @@ import azure.functions as func
 from functions.api.endpoint import guarded
 from functions.api.responses import COMMON_HEADERS
 from functions.pages.status_page import CONTENT_SECURITY_POLICY, Status, page
-from shared.deletion.pipeline import Pipeline, pipeline
-from shared.deletion.records import DeletionRecord, State
-from shared.deletion.trouble import trip
+from shared.deletion.error_handling import trip
 from shared.partner_center.errors import NotASandbox, PartnerCenterError
 from shared.partner_center.resources import Customer
+from shared.services import Pipeline, pipeline
+from shared.storage.records import DeletionRecord, State
 
 blueprint = func.Blueprint()
 

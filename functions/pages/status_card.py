@@ -5,9 +5,9 @@ from datetime import datetime
 from typing import Final
 
 from functions.pages.markup import Markup, element, joined
-from shared.deletion.plan import Entry, Plan, Standing, make_plan
-from shared.deletion.records import DeletionRecord
 from shared.partner_center.resources import Customer
+from shared.purchases.plan import Entry, Plan, Standing, make_plan
+from shared.storage.records import DeletionRecord
 
 _WORDS: Final = {
     Standing.OPEN: "to be cancelled",

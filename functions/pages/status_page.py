@@ -11,10 +11,10 @@ from typing import Final
 
 from functions.pages.markup import Markup, element, joined, void_element
 from functions.pages.status_card import card, short_moment
-from shared.deletion.records import DeletionRecord, State
-from shared.deletion.switch import SwitchState
 from shared.limits import SANDBOX_CUSTOMERS
 from shared.partner_center.resources import Customer
+from shared.safety.switch import SwitchState
+from shared.storage.records import DeletionRecord, State
 from shared.tenants import TenantId
 
 REFRESH_SECONDS: Final = 15

@@ -30,7 +30,7 @@ param appPrincipalId string
 
 var roles = loadJsonContent('../roles.json')
 
-// The names the code knows, shared/deletion/names.py; a test compares the two.
+// The names the code knows, shared/storage/names.py; a test compares the two.
 var queueNames = [
   'customers-to-delete'
   'orders-to-check'

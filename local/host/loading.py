@@ -20,7 +20,7 @@ from local.host.refusal import Refused
 from local.host.route import Route
 from local.host.schedule import Schedule
 from local.host.signatures import RETURN, check_signature
-from shared.deletion.names import POISON_SUFFIX
+from shared.storage.names import POISON_SUFFIX
 
 MODULE: Final = "function_app"
 FUNCTION_NAME: Final = re.compile("[a-z][a-z0-9_-]{0,127}", re.IGNORECASE)

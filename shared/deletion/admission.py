@@ -6,9 +6,9 @@ from datetime import datetime
 from shared.deletion.claims import Claim, claim_request, claim_step, claimed, started
 from shared.deletion.deletion import Deletion
 from shared.deletion.messages import DeletionRequest, StepMessage
-from shared.deletion.pipeline import Pipeline
-from shared.deletion.records import DeletionRecord, RecordChanged, RecordExists
 from shared.events import Event, emit
+from shared.services import Pipeline
+from shared.storage.records import DeletionRecord, RecordChanged, RecordExists
 
 
 def admit_request(

@@ -10,7 +10,7 @@ from enum import StrEnum
 from typing import Final
 
 from shared.deletion.messages import DeletionRequest, StepMessage
-from shared.deletion.records import DeletionRecord, State
+from shared.storage.records import DeletionRecord, State
 
 # A crash may leave a message that is one generation above its record.
 _ABOVE_ANY_MESSAGE: Final = 2

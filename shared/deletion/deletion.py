@@ -6,10 +6,10 @@ from typing import Any
 
 from shared.deletion.claims import step_message
 from shared.deletion.delays import next_delay
-from shared.deletion.pipeline import Pipeline
-from shared.deletion.records import DeletionRecord, State
 from shared.events import Event, emit
 from shared.partner_center.client import PartnerCenter
+from shared.services import Pipeline
+from shared.storage.records import DeletionRecord, State
 
 _END_EVENTS = {
     State.DELETED: Event.DELETION_DELETED,

@@ -7,10 +7,10 @@ from typing import Final
 
 from shared.deletion.admission import in_hand, new_record
 from shared.deletion.messages import BadMessage, DeletionRequest, parse_request, parse_step
-from shared.deletion.names import CUSTOMERS_TO_DELETE, POISON_SUFFIX
-from shared.deletion.pipeline import Pipeline
-from shared.deletion.records import DeletionRecord, RecordChanged, RecordExists, State
 from shared.events import Event, emit
+from shared.services import Pipeline
+from shared.storage.names import CUSTOMERS_TO_DELETE, POISON_SUFFIX
+from shared.storage.records import DeletionRecord, RecordChanged, RecordExists, State
 from shared.tenants import TenantId
 
 POISONED_ROW_PREFIX: Final = "poisoned-"

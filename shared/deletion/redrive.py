@@ -7,19 +7,19 @@ from typing import Final
 from azure.core.exceptions import AzureError
 
 from shared.deletion.admission import in_hand
-from shared.deletion.names import (
+from shared.deletion.poison import POISONED_ROW_PREFIX
+from shared.events import Event, emit
+from shared.partner_center.credentials import key_vault
+from shared.services import Pipeline
+from shared.settings import Auth
+from shared.storage.names import (
     CUSTOMERS_READY,
     CUSTOMERS_TO_DELETE,
     ORDERS_TO_CHECK,
     POISON_QUEUES,
 )
-from shared.deletion.pipeline import Pipeline
-from shared.deletion.poison import POISONED_ROW_PREFIX
-from shared.deletion.records import DeletionRecord, RecordChanged, State
-from shared.deletion.sweep_memory import SEEN_ROW_PREFIX
-from shared.events import Event, emit
-from shared.partner_center.credentials import key_vault
-from shared.settings import Auth
+from shared.storage.records import DeletionRecord, RecordChanged, State
+from shared.sweep.memory import SEEN_ROW_PREFIX
 
 # A crashed instance's message comes back after a lease of 10 minutes, and is then polled for.
 GRACE: Final = timedelta(minutes=15)

@@ -5,25 +5,17 @@ from datetime import datetime, timedelta
 from typing import Final
 
 from shared.deletion.admission import admit_request, admit_step
-from shared.deletion.cancellation import Round, Sender, carry_out
 from shared.deletion.delays import patience_is_over
 from shared.deletion.deletion import Deletion
-from shared.deletion.guards import require_sandbox_limits
-from shared.deletion.looking import look_at
+from shared.deletion.dry_run import find_customer, log_dry_run
+from shared.deletion.error_handling import require_switch, work
 from shared.deletion.messages import DeletionRequest, StepMessage
-from shared.deletion.names import CUSTOMERS_READY, ORDERS_TO_CHECK
-from shared.deletion.outcomes import (
+from shared.deletion.reasons import (
     refused_delete_reason,
     refused_delete_remedy,
     unfinished_reason,
     unfinished_remedy,
 )
-from shared.deletion.pipeline import Pipeline
-from shared.deletion.plan import Plan, make_plan
-from shared.deletion.purchases import forget_sent, take_stock
-from shared.deletion.records import State
-from shared.deletion.survey import find_customer, log_dry_run
-from shared.deletion.trouble import require_switch, work
 from shared.events import Event, emit
 from shared.partner_center.errors import (
     Busy,
@@ -35,6 +27,14 @@ from shared.partner_center.errors import (
     Throttled,
     Unavailable,
 )
+from shared.purchases.cancellation import Round, Sender, carry_out
+from shared.purchases.plan import Plan, make_plan
+from shared.purchases.purchase import forget_sent, take_stock
+from shared.purchases.snapshot import look_at
+from shared.safety.rules import require_sandbox_limits
+from shared.services import Pipeline
+from shared.storage.names import CUSTOMERS_READY, ORDERS_TO_CHECK
+from shared.storage.records import State
 
 _AT_ONCE: Final = timedelta(0)
 _UNAUTHORIZED: Final = 401

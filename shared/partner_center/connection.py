@@ -26,7 +26,7 @@ from shared.partner_center.errors import (
     UnexpectedAnswer,
     error_answer,
 )
-from shared.partner_center.pace import NoTurn, Pace
+from shared.partner_center.rate_limit import NoTurn, Pace
 
 CONNECT_TIMEOUT_SECONDS: Final = 5.0
 READ_TIMEOUT_SECONDS: Final = 60.0

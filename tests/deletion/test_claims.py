@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from shared.deletion.claims import Claim, claim_request, claim_step, claimed, started
 from shared.deletion.messages import DeletionRequest, StepMessage
-from shared.deletion.records import TERMINAL, DeletionRecord, State
+from shared.storage.records import TERMINAL, DeletionRecord, State
 from shared.tenants import TenantId
 
 NOW = datetime(2026, 11, 21, tzinfo=UTC)

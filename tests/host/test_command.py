@@ -15,7 +15,7 @@ from azure.data.tables import TableServiceClient
 from azure.storage.queue import QueueServiceClient
 
 from local.provision import provision
-from shared.deletion.names import POISON_QUEUES, QUEUES, TABLES
+from shared.storage.names import POISON_QUEUES, QUEUES, TABLES
 from tests.host.sample import STORAGE, count, eventually, new_queue
 
 ROOT = Path(__file__).parents[2]

@@ -5,7 +5,7 @@ import json
 import pytest
 
 from local.simulator import Customer
-from shared.deletion.names import CUSTOMERS_TO_DELETE
+from shared.storage.names import CUSTOMERS_TO_DELETE
 from tests.bench import Bench
 from tests.http.app import JSON, App
 

@@ -9,8 +9,8 @@ from uuid import UUID
 import pytest
 
 from local.simulator import Customer, Fault, Simulator
-from shared.deletion.names import CUSTOMERS_READY, ORDERS_TO_CHECK
-from shared.deletion.records import DeletionRecord, State
+from shared.storage.names import CUSTOMERS_READY, ORDERS_TO_CHECK
+from shared.storage.records import DeletionRecord, State
 from shared.tenants import TenantId
 from tests.bench import Bench
 from tests.http.app import ADDRESS, Answer, App

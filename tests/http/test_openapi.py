@@ -11,7 +11,7 @@ from schemathesis.core.failures import FailureGroup
 
 from functions.api.openapi_document import document
 from local.simulator import Customer, Fault, ProductKind, Simulator
-from shared.deletion import pipeline as process
+from shared import services
 from shared.settings import settings
 from tests.bench import Bench
 from tests.http.app import ADDRESS, Answer, App, http_functions
@@ -220,7 +220,7 @@ def test_a_nameless_caller_is_answered_as_described(
 def test_an_app_without_settings_answers_as_described(
     loaded: App, operation: Operation, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(process, "_built", [])
+    monkeypatch.setattr(services, "_built", [])
     monkeypatch.delenv("PARTNER_TENANT_ID", raising=False)
     settings.cache_clear()
 

@@ -3,7 +3,7 @@
 import pytest
 
 from local.simulator import Customer, ProductKind, Simulator
-from shared.deletion.names import CUSTOMERS_TO_DELETE
+from shared.storage.names import CUSTOMERS_TO_DELETE
 from tests.bench import Bench
 from tests.http.app import App
 

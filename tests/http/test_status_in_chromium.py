@@ -12,7 +12,7 @@ from functions.pages import status
 from functions.pages.status_page import CONTENT_SECURITY_POLICY
 from local.host import Host
 from local.simulator import Simulator
-from shared.deletion.records import State
+from shared.storage.records import State
 from shared.tenants import TenantId
 from tests.bench import Bench
 from tests.http.app import NO_STORAGE, App

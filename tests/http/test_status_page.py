@@ -14,10 +14,10 @@ from hypothesis import strategies as st
 
 from functions.pages.status_page import Status, page
 from local.simulator import Customer, ProductKind, Simulator
-from shared.deletion.purchases import Purchase, PurchaseKind
-from shared.deletion.records import DeletionRecord, State
-from shared.deletion.switch import SwitchState
 from shared.partner_center import resources
+from shared.purchases.purchase import Purchase, PurchaseKind
+from shared.safety.switch import SwitchState
+from shared.storage.records import DeletionRecord, State
 from shared.tenants import TenantId
 from tests.bench import Bench
 from tests.http.app import App

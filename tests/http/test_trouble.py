@@ -7,9 +7,9 @@ from collections.abc import Iterator
 import pytest
 
 from local.simulator import Customer, Fault, Simulator
-from shared.deletion import pipeline as process
-from shared.deletion import storage
+from shared import services
 from shared.settings import settings
+from shared.storage import clients as storage
 from tests.bench import Bench
 from tests.http.app import App
 
@@ -78,7 +78,7 @@ def test_health_needs_no_storage(api: App) -> None:
 @pytest.fixture
 def unset(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     """Take the settings away."""
-    monkeypatch.setattr(process, "_built", [])
+    monkeypatch.setattr(services, "_built", [])
     monkeypatch.setenv("PARTNER_CENTER_CLOUD", "moon")
     monkeypatch.delenv("PARTNER_TENANT_ID", raising=False)
     settings.cache_clear()

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from local.simulator import Customer, Fault, ProductKind, Simulator
-from shared.deletion.records import State
+from shared.storage.records import State
 from tests.bench import Bench
 from tests.infra.kql import run
 from tests.infra.test_alerts import ALERTS, NOW, fires

@@ -2,7 +2,7 @@
 
 import json
 
-from shared.deletion.names import CUSTOMERS_TO_DELETE, POISON_QUEUES, QUEUES, TABLES
+from shared.storage.names import CUSTOMERS_TO_DELETE, POISON_QUEUES, QUEUES, TABLES
 from tests.infra.bicep import INFRA, Resource, modules, resources, string, text, variables, walk
 
 STORAGE = INFRA / "modules/storage.bicep"

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from shared.deletion.records import TERMINAL
+from shared.storage.records import TERMINAL
 from tests.infra.bicep import INFRA, properties, resources
 
 FOLDER = INFRA / "workflows"

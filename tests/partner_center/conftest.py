@@ -8,7 +8,7 @@ from local.simulator import Simulator
 from shared.partner_center.client import PartnerCenter
 from shared.partner_center.connection import Connection
 from shared.partner_center.credentials import TokenSource
-from shared.partner_center.pace import Pace
+from shared.partner_center.rate_limit import Pace
 from shared.settings import PartnerCenterSettings, read_settings
 from tests.bench import UNHURRIED
 

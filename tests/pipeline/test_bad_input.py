@@ -9,17 +9,17 @@ from azure.functions.queue import QueueMessage
 
 from functions.cancel_orders import cancel_orders
 from local.simulator import Customer, Fault, ProductKind, Simulator
-from shared.deletion.intake import submit
 from shared.deletion.messages import DeletionRequest
-from shared.deletion.names import (
+from shared.deletion.submission import submit
+from shared.environment import SettingsError
+from shared.settings import settings
+from shared.storage.names import (
     CUSTOMERS_READY,
     CUSTOMERS_TO_DELETE,
     ORDERS_TO_CHECK,
     POISON_SUFFIX,
 )
-from shared.deletion.records import State
-from shared.environment import SettingsError
-from shared.settings import settings
+from shared.storage.records import State
 from shared.tenants import TenantId
 from tests.bench import Bench
 
@@ -158,7 +158,7 @@ def test_a_foreign_message_on_our_own_queues_is_put_aside(
 def test_missing_settings_are_named_at_first_use_and_the_message_stays(
     bench: Bench, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("shared.deletion.pipeline._built", [])
+    monkeypatch.setattr("shared.services._built", [])
     for name in ("PARTNER_TENANT_ID", "SANDBOX_TENANT_CONFIRMATION", "PARTNER_CENTER_CLIENT_ID"):
         monkeypatch.delenv(name, raising=False)
     monkeypatch.setenv("SWEEP_MODE", "all")

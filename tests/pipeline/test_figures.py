@@ -3,7 +3,7 @@
 import pytest
 
 from local.simulator import ProductKind, Simulator
-from shared.deletion.records import State
+from shared.storage.records import State
 from tests.bench import Bench
 
 

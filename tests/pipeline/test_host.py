@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 
 from local.simulator import Behaviour, Customer, ProductKind, Simulator
-from shared.deletion.records import State
+from shared.storage.records import State
 from shared.tenants import TenantId
 from tests.bench import Bench
 

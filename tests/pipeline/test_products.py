@@ -5,7 +5,7 @@ from dataclasses import replace
 import pytest
 
 from local.simulator import Behaviour, Customer, ProductKind, Simulator
-from shared.deletion.records import State
+from shared.storage.records import State
 from tests.bench import Bench
 
 DELETABLE = [kind for kind in ProductKind if kind is not ProductKind.SAVINGS_PLAN]

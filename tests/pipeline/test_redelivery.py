@@ -11,10 +11,10 @@ import pytest
 from azure.storage.queue import QueueMessage as StoredMessage
 
 from local.simulator import Customer, Fault, ProductKind, Simulator
-from shared.deletion.intake import abort, submit
 from shared.deletion.messages import DeletionRequest, StepMessage
-from shared.deletion.names import CUSTOMERS_READY, CUSTOMERS_TO_DELETE, ORDERS_TO_CHECK, QUEUES
-from shared.deletion.records import State
+from shared.deletion.submission import abort, submit
+from shared.storage.names import CUSTOMERS_READY, CUSTOMERS_TO_DELETE, ORDERS_TO_CHECK, QUEUES
+from shared.storage.records import State
 from shared.tenants import TenantId
 from tests.bench import Bench
 

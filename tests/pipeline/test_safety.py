@@ -8,11 +8,11 @@ import pytest
 
 from local.simulator import Behaviour, Customer, Fault, ProductKind, Simulator
 from local.simulator.behaviour import ProductionDelete
-from shared.deletion.intake import abort
-from shared.deletion.names import ORDERS_TO_CHECK
-from shared.deletion.records import State
-from shared.deletion.switch import Switch
+from shared.deletion.submission import abort
 from shared.partner_center.client import PartnerCenter
+from shared.safety.switch import Switch
+from shared.storage.names import ORDERS_TO_CHECK
+from shared.storage.records import State
 from shared.tenants import TenantId
 from tests.bench import Bench
 

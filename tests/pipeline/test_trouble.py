@@ -9,10 +9,10 @@ import pytest
 from local.simulator import Behaviour, Customer, Fault, ProductKind, Simulator
 from local.simulator.behaviour import BlockedDelete, ErrorBody, UnknownDelete
 from shared.deletion.deletion import Deletion
-from shared.deletion.intake import NotAbortable, abort
-from shared.deletion.names import CUSTOMERS_READY, CUSTOMERS_TO_DELETE, ORDERS_TO_CHECK
-from shared.deletion.records import State
+from shared.deletion.submission import NotAbortable, abort
 from shared.settings import CheckSettings
+from shared.storage.names import CUSTOMERS_READY, CUSTOMERS_TO_DELETE, ORDERS_TO_CHECK
+from shared.storage.records import State
 from shared.tenants import TenantId
 from tests.bench import Bench
 

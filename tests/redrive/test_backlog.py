@@ -9,20 +9,20 @@ from azure.functions.timer import TimerRequest
 
 from functions.redrive import redrive
 from local.simulator import Fault, Simulator
-from shared.deletion.intake import submit
 from shared.deletion.messages import DeletionRequest
-from shared.deletion.names import (
+from shared.deletion.poison import POISONED_ROW_PREFIX, Poisoned, record_poisoned
+from shared.deletion.redrive import KEPT, redrive_deletions
+from shared.deletion.submission import submit
+from shared.settings import SweepMode
+from shared.storage.names import (
     CUSTOMERS_READY,
     CUSTOMERS_TO_DELETE,
     POISON_QUEUES,
     SANDBOX_TABLE,
 )
-from shared.deletion.poison import POISONED_ROW_PREFIX, Poisoned, record_poisoned
-from shared.deletion.records import RecordChanged, State
-from shared.deletion.redrive import KEPT, redrive_deletions
-from shared.deletion.sweep import last_report, run_sweep
-from shared.deletion.sweep_memory import SEEN_ROW_PREFIX
-from shared.settings import SweepMode
+from shared.storage.records import RecordChanged, State
+from shared.sweep.memory import SEEN_ROW_PREFIX
+from shared.sweep.run import last_report, run_sweep
 from shared.tenants import TenantId
 from tests.bench import Bench
 

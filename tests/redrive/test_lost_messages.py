@@ -12,16 +12,16 @@ from functions.redrive import blueprint, redrive
 from local.host.loading import OnSchedule, load
 from local.simulator import Customer, ProductKind, Simulator
 from shared.deletion.admission import admit_request, admit_step
-from shared.deletion.intake import abort, submit
 from shared.deletion.messages import DeletionRequest, StepMessage
-from shared.deletion.names import (
+from shared.deletion.redrive import GRACE, redrive_deletions
+from shared.deletion.submission import abort, submit
+from shared.storage.names import (
     CUSTOMERS_READY,
     ORDERS_TO_CHECK,
     POISON_SUFFIX,
     QUEUES,
 )
-from shared.deletion.records import DeletionRecord, State
-from shared.deletion.redrive import GRACE, redrive_deletions
+from shared.storage.records import DeletionRecord, State
 from shared.tenants import TenantId
 from tests.bench import Bench
 

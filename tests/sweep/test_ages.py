@@ -3,10 +3,10 @@
 from datetime import timedelta
 
 from local.simulator import ProductKind, Simulator
-from shared.deletion.intake import submit
 from shared.deletion.messages import DeletionRequest
-from shared.deletion.sweep import SweepVerdict, last_report, run_sweep, survey_sandbox
+from shared.deletion.submission import submit
 from shared.settings import SweepMode
+from shared.sweep.run import SweepVerdict, last_report, run_sweep, survey_sandbox
 from shared.tenants import TenantId
 from tests.bench import Bench
 from tests.sweep.customers import PROTECTED, add, found, ids, later, orders_read, verdicts

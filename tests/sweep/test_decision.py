@@ -9,14 +9,17 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from shared.deletion.guards import (
+from shared.limits import SANDBOX_CUSTOMERS
+from shared.partner_center.resources import Customer
+from shared.safety.rules import (
     Refused,
     require_other_tenant,
     require_unlisted,
     require_unprotected,
 )
-from shared.deletion.records import TERMINAL, DeletionRecord, State
-from shared.deletion.sweep_plan import (
+from shared.settings import Settings, read_settings
+from shared.storage.records import TERMINAL, DeletionRecord, State
+from shared.sweep.decision import (
     REQUESTED_BY,
     REST,
     Age,
@@ -25,9 +28,6 @@ from shared.deletion.sweep_plan import (
     SweepVerdict,
     decide,
 )
-from shared.limits import SANDBOX_CUSTOMERS
-from shared.partner_center.resources import Customer
-from shared.settings import Settings, read_settings
 from shared.tenants import TenantId
 
 NOW = datetime(2026, 3, 1, 3, tzinfo=UTC)

@@ -5,11 +5,11 @@ from dataclasses import replace
 import pytest
 
 from local.simulator import Fault, Simulator
-from shared.deletion.guards import Refused, Rule
-from shared.deletion.sweep import last_report, run_sweep, survey_sandbox
-from shared.deletion.trouble import SwitchTripped
+from shared.deletion.error_handling import SwitchTripped
 from shared.limits import SANDBOX_CUSTOMERS
+from shared.safety.rules import Refused, Rule
 from shared.settings import SweepMode
+from shared.sweep.run import last_report, run_sweep, survey_sandbox
 from shared.tenants import TenantId
 from tests.bench import Bench
 from tests.sweep.customers import PROTECTED, add, started

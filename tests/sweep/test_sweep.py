@@ -8,14 +8,14 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from local.simulator import Customer, ProductKind, Simulator
-from shared.deletion.intake import submit
 from shared.deletion.messages import DeletionRequest
-from shared.deletion.names import ORDERS_TO_CHECK
-from shared.deletion.records import TERMINAL, State
-from shared.deletion.sweep import SweepVerdict, last_report, run_sweep
-from shared.deletion.sweep_plan import REST
+from shared.deletion.submission import submit
 from shared.limits import SANDBOX_CUSTOMERS
 from shared.settings import SweepMode
+from shared.storage.names import ORDERS_TO_CHECK
+from shared.storage.records import TERMINAL, State
+from shared.sweep.decision import REST
+from shared.sweep.run import SweepVerdict, last_report, run_sweep
 from shared.tenants import TenantId
 from tests.bench import Bench
 from tests.sweep.customers import PROTECTED, add, found, ids, later, started, verdicts
@@ -85,7 +85,7 @@ def test_the_report_is_what_the_deletion_does(
     limits: dict[str, str],
 ) -> None:
     simulator.reset("empty")
-    monkeypatch.setattr("shared.deletion.pipeline._built", [])
+    monkeypatch.setattr("shared.services._built", [])
     bench = Bench(simulator, next(unused_accounts))
     bench.use(**PROTECTED, **limits, SWEEP_INCLUDE_DOMAINS="tipdemo* keep-*")
     for prefix, age_days, state in customers:

@@ -10,9 +10,9 @@ from azure.functions.timer import TimerRequest
 from functions.sweep_sandbox import blueprint, sweep_sandbox
 from local.host.loading import OnSchedule, load
 from local.simulator import Simulator
-from shared.deletion.sweep import last_report
 from shared.partner_center.errors import SignInFailed
 from shared.settings import SweepMode, sweep_schedule
+from shared.sweep.run import last_report
 from tests.bench import Bench
 from tests.sweep.customers import PROTECTED, add
 

@@ -12,17 +12,17 @@ from azure.core.pipeline.transport import HttpRequest, RequestsTransport
 from azure.storage.queue import QueueServiceClient
 
 from local.simulator import Fault, Simulator
-from shared.deletion.intake import abort, submit
 from shared.deletion.messages import DeletionRequest
-from shared.deletion.names import ORDERS_TO_CHECK
-from shared.deletion.queues import Queues
-from shared.deletion.records import State
 from shared.deletion.redrive import GRACE, redrive_deletions
-from shared.deletion.sweep import SweepVerdict, run_sweep
-from shared.deletion.sweep_plan import REQUESTED_BY
+from shared.deletion.submission import abort, submit
 from shared.partner_center.client import PartnerCenter
 from shared.partner_center.resources import Order
 from shared.settings import SweepMode
+from shared.storage.names import ORDERS_TO_CHECK
+from shared.storage.queues import Queues
+from shared.storage.records import State
+from shared.sweep.decision import REQUESTED_BY
+from shared.sweep.run import SweepVerdict, run_sweep
 from shared.tenants import TenantId
 from tests.bench import Bench
 from tests.sweep.customers import PROTECTED, add, found, ids, later, orders_read, started

@@ -7,10 +7,10 @@ from typing import Final
 from shared.deletion.admission import in_hand, new_record, write
 from shared.deletion.claims import first_message
 from shared.deletion.messages import DeletionRequest
-from shared.deletion.names import ORDERS_TO_CHECK
-from shared.deletion.pipeline import Pipeline
-from shared.deletion.records import DeletionRecord, RecordChanged, RecordExists, State
 from shared.errors import TipsweepError
+from shared.services import Pipeline
+from shared.storage.names import ORDERS_TO_CHECK
+from shared.storage.records import DeletionRecord, RecordChanged, RecordExists, State
 from shared.tenants import TenantId
 
 _AT_ONCE: Final = timedelta(0)

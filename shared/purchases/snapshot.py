@@ -3,16 +3,16 @@
 from collections.abc import Collection, Iterable
 from datetime import datetime
 
-from shared.deletion.plan import Plan, make_plan
-from shared.deletion.purchases import (
+from shared.partner_center.client import PartnerCenter
+from shared.partner_center.resources import CANCELLED, AzureSubscription
+from shared.purchases.plan import Plan, make_plan
+from shared.purchases.purchase import (
     Look,
     Product,
     Purchase,
     PurchaseKind,
     product_of,
 )
-from shared.partner_center.client import PartnerCenter
-from shared.partner_center.resources import CANCELLED, AzureSubscription
 from shared.tenants import TenantId
 
 _PLAN_ENDED = frozenset({"deleted", "expired", "disabled", "suspended"})

@@ -15,9 +15,9 @@ from azure.core.exceptions import (
 )
 from azure.data.tables import TableClient, TableEntity, UpdateMode
 
-from shared.deletion.purchases import Move, Product, Purchase, PurchaseKind
 from shared.errors import TipsweepError
 from shared.partner_center.resources import CANCELLED
+from shared.purchases.purchase import Move, Product, Purchase, PurchaseKind
 from shared.tenants import TenantId
 
 # Table storage holds 32,768 characters in a property.

@@ -2,7 +2,8 @@
 
 from dataclasses import replace
 
-from shared.deletion.purchases import (
+from shared.partner_center.resources import Entitlement, Order, Subscription
+from shared.purchases.purchase import (
     UNLISTED,
     Look,
     Move,
@@ -14,7 +15,6 @@ from shared.deletion.purchases import (
     product_of,
     take_stock,
 )
-from shared.partner_center.resources import Entitlement, Order, Subscription
 
 ORDER = Purchase(PurchaseKind.ORDER, "o", "completed", sent=frozenset({Move.CANCEL_ORDER}))
 SUBSCRIPTION = Purchase(PurchaseKind.SUBSCRIPTION, "s", "active", "o", Product.SOFTWARE)

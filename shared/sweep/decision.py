@@ -7,16 +7,16 @@ from enum import StrEnum
 from fnmatch import fnmatchcase
 from typing import Final
 
-from shared.deletion.guards import (
+from shared.limits import SANDBOX_CUSTOMERS
+from shared.partner_center.resources import Customer
+from shared.safety.rules import (
     Refused,
     require_other_tenant,
     require_unlisted,
     require_unprotected,
 )
-from shared.deletion.records import DeletionRecord, State
-from shared.limits import SANDBOX_CUSTOMERS
-from shared.partner_center.resources import Customer
 from shared.settings import Settings, SweepSettings
+from shared.storage.records import DeletionRecord, State
 from shared.tenants import TenantId
 
 REQUESTED_BY: Final = "sweep"

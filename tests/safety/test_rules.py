@@ -4,8 +4,8 @@ from dataclasses import replace
 
 import pytest
 
-from shared.deletion import guards
 from shared.partner_center.resources import Customer, Subscription
+from shared.safety import rules
 from shared.settings import ProtectionSettings, read_settings
 from shared.tenants import TenantId
 from tests.test_settings import REQUIRED
@@ -17,36 +17,34 @@ PROTECTION = ProtectionSettings(frozenset({TenantId("kept")}), ("keep-*", "*.exa
 
 def test_the_confirmation_must_be_the_same_tenant() -> None:
     settings = read_settings(REQUIRED)
-    guards.require_confirmation(settings)
+    rules.require_confirmation(settings)
 
-    with pytest.raises(guards.Refused, match="rule 1"):
-        guards.require_confirmation(
-            replace(settings, sandbox_tenant_confirmation=TenantId("other"))
-        )
+    with pytest.raises(rules.Refused, match="rule 1"):
+        rules.require_confirmation(replace(settings, sandbox_tenant_confirmation=TenantId("other")))
 
 
 def test_the_token_must_be_of_the_same_tenant() -> None:
-    guards.require_token_tenant("t", TenantId("t"))
+    rules.require_token_tenant("t", TenantId("t"))
 
-    with pytest.raises(guards.Refused, match="rule 1"):
-        guards.require_token_tenant("", TenantId("t"))
+    with pytest.raises(rules.Refused, match="rule 1"):
+        rules.require_token_tenant("", TenantId("t"))
 
 
 def test_75_customers_pass_and_76_do_not() -> None:
-    guards.require_sandbox_size(75)
+    rules.require_sandbox_size(75)
 
-    with pytest.raises(guards.Refused, match="rule 2"):
-        guards.require_sandbox_size(76)
+    with pytest.raises(rules.Refused, match="rule 2"):
+        rules.require_sandbox_size(76)
 
 
 @pytest.mark.parametrize("status", ["active", "pending"])
 def test_five_running_subscriptions_pass_and_six_do_not(status: str) -> None:
     running = replace(SUBSCRIPTION, status=status)
     ended = replace(SUBSCRIPTION, status="deleted")
-    guards.require_sandbox_limits([running] * 5 + [ended] * 20)
+    rules.require_sandbox_limits([running] * 5 + [ended] * 20)
 
-    with pytest.raises(guards.Refused, match="6 active subscriptions"):
-        guards.require_sandbox_limits([running] * 6)
+    with pytest.raises(rules.Refused, match="6 active subscriptions"):
+        rules.require_sandbox_limits([running] * 6)
 
 
 @pytest.mark.parametrize("status", ["active", "suspended", "deleted"])
@@ -58,38 +56,38 @@ def test_more_than_25_licences_are_refused_whatever_the_status(
 ) -> None:
     many = replace(SUBSCRIPTION, status=status, quantity=26, **licences)  # type: ignore[arg-type]
 
-    with pytest.raises(guards.Refused, match="26 licences"):
-        guards.require_sandbox_limits([many])
+    with pytest.raises(rules.Refused, match="26 licences"):
+        rules.require_sandbox_limits([many])
 
 
 def test_usage_is_not_counted_as_licences() -> None:
     usage = replace(SUBSCRIPTION, quantity=1000, billing_type="usage", unit_type="usage-based")
 
-    guards.require_sandbox_limits([usage])
+    rules.require_sandbox_limits([usage])
 
 
 def test_the_partner_and_listed_tenants_are_refused() -> None:
-    with pytest.raises(guards.Refused, match="own tenant"):
-        guards.require_other_tenant(TenantId("p"), TenantId("p"))
-    with pytest.raises(guards.Refused, match="PROTECTED_TENANTS"):
-        guards.require_unlisted(TenantId("kept"), PROTECTION)
+    with pytest.raises(rules.Refused, match="own tenant"):
+        rules.require_other_tenant(TenantId("p"), TenantId("p"))
+    with pytest.raises(rules.Refused, match="PROTECTED_TENANTS"):
+        rules.require_unlisted(TenantId("kept"), PROTECTION)
 
 
 @pytest.mark.parametrize("domain", ["keep-me.onmicrosoft.com", "shop.example", ""])
 def test_protected_and_unknown_domains_are_refused(domain: str) -> None:
-    with pytest.raises(guards.Refused, match="rule 3"):
-        guards.require_unprotected(replace(CUSTOMER, domain=domain), PROTECTION)
+    with pytest.raises(rules.Refused, match="rule 3"):
+        rules.require_unprotected(replace(CUSTOMER, domain=domain), PROTECTION)
 
 
 def test_other_domains_pass() -> None:
-    guards.require_unprotected(CUSTOMER, PROTECTION)
-    guards.require_unprotected(
+    rules.require_unprotected(CUSTOMER, PROTECTION)
+    rules.require_unprotected(
         replace(CUSTOMER, domain=""), ProtectionSettings(frozenset(), (), False)
     )
 
 
 def test_each_refusal_says_what_to_do() -> None:
-    with pytest.raises(guards.Refused) as caught:
-        guards.require_sandbox_size(76)
+    with pytest.raises(rules.Refused) as caught:
+        rules.require_sandbox_size(76)
 
     assert caught.value.remedy in str(caught.value)

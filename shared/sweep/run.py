@@ -6,19 +6,25 @@ from dataclasses import replace
 from datetime import datetime
 from itertools import islice
 
-from shared.deletion.guards import (
+from shared.deletion.error_handling import require_switch, trip
+from shared.deletion.messages import DeletionRequest
+from shared.deletion.submission import submit
+from shared.events import Event, emit
+from shared.limits import SANDBOX_CUSTOMERS
+from shared.partner_center.client import PartnerCenter
+from shared.partner_center.errors import NotASandbox
+from shared.partner_center.resources import Customer
+from shared.safety.rules import (
     require_confirmation,
     require_protection,
     require_sandbox_size,
     require_token_tenant,
 )
-from shared.deletion.intake import submit
-from shared.deletion.messages import DeletionRequest
-from shared.deletion.pipeline import Pipeline
-from shared.deletion.records import DeletionRecord
-from shared.deletion.sweep_ages import NEVER_READ, read_ages
-from shared.deletion.sweep_memory import Sighting, SweepMemory
-from shared.deletion.sweep_plan import (
+from shared.services import Pipeline
+from shared.settings import SweepMode
+from shared.storage.records import DeletionRecord
+from shared.sweep.ages import NEVER_READ, read_ages
+from shared.sweep.decision import (
     REQUESTED_BY,
     Age,
     Candidate,
@@ -28,14 +34,8 @@ from shared.deletion.sweep_plan import (
     exclude,
     remembered,
 )
-from shared.deletion.sweep_report import SweepReport
-from shared.deletion.trouble import require_switch, trip
-from shared.events import Event, emit
-from shared.limits import SANDBOX_CUSTOMERS
-from shared.partner_center.client import PartnerCenter
-from shared.partner_center.errors import NotASandbox
-from shared.partner_center.resources import Customer
-from shared.settings import SweepMode
+from shared.sweep.memory import Sighting, SweepMemory
+from shared.sweep.report import SweepReport
 from shared.tenants import TenantId, tenant_id
 
 __all__ = [

@@ -4,14 +4,6 @@ from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass, replace
 from datetime import datetime
 
-from shared.deletion.plan import Entry, Plan, make_plan
-from shared.deletion.purchases import (
-    UNLISTED,
-    Move,
-    Purchase,
-    PurchaseKind,
-    follow_orders,
-)
 from shared.events import Event, emit
 from shared.partner_center.client import PartnerCenter
 from shared.partner_center.errors import (
@@ -31,6 +23,14 @@ from shared.partner_center.errors import (
     Unavailable,
 )
 from shared.partner_center.resources import CANCELLED, AzureSubscription, Subscription
+from shared.purchases.plan import Entry, Plan, make_plan
+from shared.purchases.purchase import (
+    UNLISTED,
+    Move,
+    Purchase,
+    PurchaseKind,
+    follow_orders,
+)
 from shared.tenants import TenantId
 
 LATER = (Throttled, Unavailable, NoAnswer)

@@ -4,9 +4,6 @@ from collections.abc import Iterable, Mapping
 from datetime import timedelta
 from typing import Final
 
-from shared.deletion.pipeline import Pipeline
-from shared.deletion.sweep_memory import Sighting
-from shared.deletion.sweep_plan import Age
 from shared.partner_center.client import PartnerCenter
 from shared.partner_center.errors import (
     NoAnswer,
@@ -16,6 +13,9 @@ from shared.partner_center.errors import (
     Throttled,
 )
 from shared.partner_center.resources import Order
+from shared.services import Pipeline
+from shared.sweep.decision import Age
+from shared.sweep.memory import Sighting
 from shared.tenants import TenantId
 
 BY_ORDER: Final = "its earliest order"

@@ -8,8 +8,8 @@ from typing import Any, Final
 from azure.core.exceptions import ResourceNotFoundError
 from azure.data.tables import TableClient, TableEntity, UpdateMode
 
-from shared.deletion.sweep_plan import Age
-from shared.deletion.sweep_report import SweepReport
+from shared.sweep.decision import Age
+from shared.sweep.report import SweepReport
 from shared.tenants import TenantId
 
 SEEN_ROW_PREFIX: Final = "seen-"

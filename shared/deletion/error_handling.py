@@ -2,13 +2,9 @@
 
 from collections.abc import Callable
 
-from shared.deletion.cancellation import LATER
 from shared.deletion.deletion import Deletion
-from shared.deletion.guards import ForeignCustomer, Refused, Rule
-from shared.deletion.outcomes import LATE_REMEDY
-from shared.deletion.pipeline import Pipeline
-from shared.deletion.records import RecordChanged, State
-from shared.deletion.survey import customer_by_id
+from shared.deletion.dry_run import customer_by_id
+from shared.deletion.reasons import LATE_REMEDY
 from shared.errors import TipsweepError
 from shared.events import Event, emit
 from shared.partner_center.errors import (
@@ -21,6 +17,10 @@ from shared.partner_center.errors import (
     SignInFailed,
     Throttled,
 )
+from shared.purchases.cancellation import LATER
+from shared.safety.rules import ForeignCustomer, Refused, Rule
+from shared.services import Pipeline
+from shared.storage.records import RecordChanged, State
 
 
 class SwitchTripped(TipsweepError):

@@ -3,7 +3,7 @@
 from collections.abc import Iterable
 from typing import Final
 
-from shared.deletion.plan import Entry, Plan
+from shared.purchases.plan import Entry, Plan
 
 LATE_REMEDY: Final = (
     "Partner Center did not answer in time. Look at the customer in Partner Center, then request "

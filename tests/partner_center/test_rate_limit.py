@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from shared.partner_center.pace import NoTurn, Pace
+from shared.partner_center.rate_limit import NoTurn, Pace
 
 
 class Clock:

@@ -12,9 +12,9 @@ from enum import StrEnum
 from functools import cached_property
 from typing import Final
 
-from shared.deletion.purchases import Move, Product, Purchase, PurchaseKind
 from shared.limits import ORDER_CANCELLATION_WINDOW
 from shared.partner_center.resources import CANCELLED
+from shared.purchases.purchase import Move, Product, Purchase, PurchaseKind
 
 
 class Standing(StrEnum):

@@ -1,6 +1,6 @@
 """The switch: a trip holds until something newer lifts it."""
 
-from shared.deletion.switch import Switch
+from shared.safety.switch import Switch
 from tests.bench import Bench
 
 

@@ -3,7 +3,15 @@
 import uuid
 from dataclasses import dataclass
 
-from shared.deletion.guards import (
+from shared.deletion.messages import DeletionRequest
+from shared.events import Event, emit
+from shared.partner_center.client import PartnerCenter
+from shared.partner_center.errors import AccessDenied, NoRelationship, NotFound
+from shared.partner_center.resources import Customer
+from shared.purchases.plan import Plan, make_plan
+from shared.purchases.purchase import take_stock
+from shared.purchases.snapshot import look_at
+from shared.safety.rules import (
     ForeignCustomer,
     Refused,
     Rule,
@@ -15,15 +23,7 @@ from shared.deletion.guards import (
     require_unlisted,
     require_unprotected,
 )
-from shared.deletion.looking import look_at
-from shared.deletion.messages import DeletionRequest
-from shared.deletion.pipeline import Pipeline
-from shared.deletion.plan import Plan, make_plan
-from shared.deletion.purchases import take_stock
-from shared.events import Event, emit
-from shared.partner_center.client import PartnerCenter
-from shared.partner_center.errors import AccessDenied, NoRelationship, NotFound
-from shared.partner_center.resources import Customer
+from shared.services import Pipeline
 from shared.tenants import TenantId
 
 _UNAUTHORIZED = 401

@@ -7,8 +7,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from shared.deletion.plan import Entry, Standing, make_plan
-from shared.deletion.purchases import (
+from shared.purchases.plan import Entry, Standing, make_plan
+from shared.purchases.purchase import (
     UNLISTED,
     Move,
     Product,

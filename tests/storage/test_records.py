@@ -7,8 +7,8 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from shared.deletion.purchases import Move, Product, Purchase, PurchaseKind
-from shared.deletion.records import DeletionRecord, RecordChanged, RecordExists, Records, State
+from shared.purchases.purchase import Move, Product, Purchase, PurchaseKind
+from shared.storage.records import DeletionRecord, RecordChanged, RecordExists, Records, State
 from shared.tenants import TenantId
 from tests.bench import Bench
 

@@ -5,8 +5,8 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, Self
 
-from shared.deletion.sweep_plan import Candidate, SweepVerdict
 from shared.settings import SweepMode
+from shared.sweep.decision import Candidate, SweepVerdict
 from shared.tenants import TenantId
 
 

@@ -8,17 +8,17 @@ from datetime import UTC, datetime
 
 from azure.data.tables import TableClient
 
-from shared.deletion.census import Census
-from shared.deletion.names import DELETIONS_TABLE, SANDBOX_TABLE
-from shared.deletion.queues import Queues
-from shared.deletion.records import Records
-from shared.deletion.storage import queue_service, table_service
-from shared.deletion.switch import Switch
 from shared.partner_center.client import PartnerCenter
 from shared.partner_center.connection import Connection
 from shared.partner_center.credentials import TokenSource
-from shared.partner_center.pace import Pace
+from shared.partner_center.customer_list import Census
+from shared.partner_center.rate_limit import Pace
+from shared.safety.switch import Switch
 from shared.settings import PartnerCenterSettings, Settings, settings
+from shared.storage.clients import queue_service, table_service
+from shared.storage.names import DELETIONS_TABLE, SANDBOX_TABLE
+from shared.storage.queues import Queues
+from shared.storage.records import Records
 
 
 def _now() -> datetime:

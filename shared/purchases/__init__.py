@@ -1,0 +1,1 @@
+"""What a customer bought, and how each purchase is cancelled."""

@@ -1,0 +1,1 @@
+"""The rules and the switch that stand before every write."""
