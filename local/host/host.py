@@ -16,9 +16,9 @@ from starlette.applications import Starlette
 
 from local.host.configuration import HostConfiguration, read_configuration
 from local.host.loading import Function, OnMessage, OnSchedule, load
-from local.host.messages import QueueListener
+from local.host.queue_listener import QueueListener
 from local.host.refusal import Refused
-from local.host.timers import TimerListener
+from local.host.timer_listener import TimerListener
 from local.host.web import web_app
 from local.host.worker import Worker
 

@@ -1,12 +1,12 @@
 """A simulator of Partner Center, of Entra ID and of what our credentials need from Azure."""
 
-from local.simulator.accounts import Account
-from local.simulator.behaviour import Behaviour
 from local.simulator.calls import Call
 from local.simulator.faults import Fault
-from local.simulator.products import ProductKind
-from local.simulator.purchases import Customer, Order, Subscription
 from local.simulator.simulator import Simulator
+from local.simulator.state.accounts import Account
+from local.simulator.state.behaviour import Behaviour
+from local.simulator.state.products import ProductKind
+from local.simulator.state.purchases import Customer, Order, Subscription
 
 __all__ = [
     "Account",

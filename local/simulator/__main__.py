@@ -7,10 +7,10 @@ import sys
 import threading
 from collections.abc import Sequence
 
-from local.simulator.behaviour import Behaviour, changed
 from local.simulator.exchange import PREFIX
 from local.simulator.seeds import SEEDS
 from local.simulator.simulator import Simulator
+from local.simulator.state.behaviour import Behaviour, changed
 from local.simulator.views import customer_summary
 
 

@@ -14,11 +14,11 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 
-from local.simulator.behaviour import changed
 from local.simulator.exchange import PREFIX
 from local.simulator.faults import Fault
-from local.simulator.products import ProductKind
-from local.simulator.purchases import Customer
+from local.simulator.state.behaviour import changed
+from local.simulator.state.products import ProductKind
+from local.simulator.state.purchases import Customer
 from local.simulator.views import call_view, customer_truth
 
 if TYPE_CHECKING:

@@ -10,8 +10,8 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from local.simulator.calls import Call, CallLog, Notes
 from local.simulator.faults import Fault, FaultQueue
-from local.simulator.partner_center import WRITES
-from local.simulator.world import World
+from local.simulator.partner_center.gateway import WRITES
+from local.simulator.state.world import World
 
 PREFIX = "/_simulator"
 

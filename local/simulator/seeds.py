@@ -6,9 +6,9 @@ from random import Random
 from types import MappingProxyType
 from typing import Any, Final
 
-from local.simulator.accounts import Account
-from local.simulator.products import ProductKind
-from local.simulator.world import World
+from local.simulator.state.accounts import Account
+from local.simulator.state.products import ProductKind
+from local.simulator.state.world import World
 
 DELETED: Final = "deleted"
 STUCK: Final = "stuck"

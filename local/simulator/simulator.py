@@ -12,22 +12,22 @@ from starlette.middleware import Middleware
 from starlette.requests import Request
 from starlette.responses import Response
 
-from local.simulator.accounts import Account
-from local.simulator.behaviour import Behaviour
 from local.simulator.calls import Call, CallLog
 from local.simulator.certificates import authority
-from local.simulator.clock import Clock
 from local.simulator.control import Control
-from local.simulator.entra import Entra
-from local.simulator.errors import GatewayError, gateway_response
 from local.simulator.exchange import Exchange
 from local.simulator.faults import Fault, FaultQueue
-from local.simulator.key_vault import KeyVault
-from local.simulator.managed_identity import ManagedIdentity
-from local.simulator.partner_center import AUDIENCE, PartnerCenter
+from local.simulator.identity.entra import Entra
+from local.simulator.identity.key_vault import KeyVault
+from local.simulator.identity.managed_identity import ManagedIdentity
+from local.simulator.partner_center.errors import GatewayError, gateway_response
+from local.simulator.partner_center.gateway import AUDIENCE, PartnerCenter
 from local.simulator.seeds import plant, planting
 from local.simulator.server import Server, loopback_socket
-from local.simulator.world import World
+from local.simulator.state.accounts import Account
+from local.simulator.state.behaviour import Behaviour
+from local.simulator.state.clock import Clock
+from local.simulator.state.world import World
 
 
 class Simulator:

@@ -3,7 +3,7 @@
 from dataclasses import asdict
 
 from local.simulator.calls import Call
-from local.simulator.purchases import Customer, Order, Subscription
+from local.simulator.state.purchases import Customer, Order, Subscription
 
 
 def call_view(call: Call) -> dict[str, object]:

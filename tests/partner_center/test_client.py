@@ -7,7 +7,7 @@ from urllib.parse import unquote
 import pytest
 
 from local.simulator import Behaviour, Fault, ProductKind, Simulator
-from local.simulator.behaviour import CodeType, ErrorBody
+from local.simulator.state.behaviour import CodeType, ErrorBody
 from shared.partner_center import errors
 from shared.partner_center.client import PartnerCenter
 from shared.partner_center.connection import Connection

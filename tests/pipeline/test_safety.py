@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from local.simulator import Behaviour, Customer, Fault, ProductKind, Simulator
-from local.simulator.behaviour import ProductionDelete
+from local.simulator.state.behaviour import ProductionDelete
 from shared.deletion.submission import abort
 from shared.partner_center.client import PartnerCenter
 from shared.safety.switch import Switch

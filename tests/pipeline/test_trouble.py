@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from local.simulator import Behaviour, Customer, Fault, ProductKind, Simulator
-from local.simulator.behaviour import BlockedDelete, ErrorBody, UnknownDelete
+from local.simulator.state.behaviour import BlockedDelete, ErrorBody, UnknownDelete
 from shared.deletion.deletion import Deletion
 from shared.deletion.submission import NotAbortable, abort
 from shared.settings import CheckSettings

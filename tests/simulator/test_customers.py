@@ -6,7 +6,7 @@ from dataclasses import replace
 import pytest
 
 from local.simulator import Behaviour, Customer, ProductKind, Simulator
-from local.simulator.behaviour import (
+from local.simulator.state.behaviour import (
     BlockedDelete,
     ProductionDelete,
     UnknownCustomer,

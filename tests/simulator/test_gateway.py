@@ -13,9 +13,9 @@ from typing import Any
 import pytest
 
 from local.simulator import Behaviour, Customer, ProductKind, Simulator
-from local.simulator.behaviour import CodeType, ErrorBody, RetryAfter
-from local.simulator.partner_center import AUDIENCE
-from local.simulator.tokens import issue
+from local.simulator.identity.tokens import issue
+from local.simulator.partner_center.gateway import AUDIENCE
+from local.simulator.state.behaviour import CodeType, ErrorBody, RetryAfter
 from tests.simulator.conftest import Client, path_of, token_request, user_token
 
 CUSTOMERS = "/v1/customers?size=0"

@@ -5,7 +5,7 @@ from dataclasses import replace
 import pytest
 
 from local.simulator import Behaviour, Customer, ProductKind, Simulator
-from local.simulator.behaviour import CancelledEntitlement, CancelledOrder, TooOldOrder
+from local.simulator.state.behaviour import CancelledEntitlement, CancelledOrder, TooOldOrder
 from tests.simulator.conftest import Client, path_of
 
 CANCELLABLE = (

@@ -13,12 +13,12 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 
-from local.simulator.accounts import Account
 from local.simulator.calls import Notes
-from local.simulator.managed_identity import PRINCIPAL_ID, TOKEN_EXCHANGE
-from local.simulator.partner_center import AUDIENCE
-from local.simulator.tokens import issue, public_keys, read
-from local.simulator.world import World
+from local.simulator.identity.managed_identity import PRINCIPAL_ID, TOKEN_EXCHANGE
+from local.simulator.identity.tokens import issue, public_keys, read
+from local.simulator.partner_center.gateway import AUDIENCE
+from local.simulator.state.accounts import Account
+from local.simulator.state.world import World
 
 _ASSERTION_TYPE = "urn:ietf:params:oauth:client-assertion-type:jwt-bearer"
 _OPENID_SCOPES = {"openid", "profile", "offline_access"}

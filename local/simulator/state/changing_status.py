@@ -4,7 +4,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
-from local.simulator.clock import Clock
+from local.simulator.state.clock import Clock
 
 
 @dataclass(frozen=True, slots=True)

@@ -11,7 +11,7 @@ import pytest
 from local.host import Refused
 from local.host.loading import load
 from local.host.schedule import Schedule
-from local.host.timers import TimerListener
+from local.host.timer_listener import TimerListener
 from local.host.worker import Worker
 from tests.host.sample import eventually, run
 

@@ -4,8 +4,8 @@ import secrets
 from datetime import datetime, timedelta
 
 from local.simulator.certificates import AppCertificate, app_certificate
-from local.simulator.purchases import Customer
-from local.simulator.world import World
+from local.simulator.state.purchases import Customer
+from local.simulator.state.world import World
 
 
 class Account:

@@ -5,11 +5,11 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
 
-from local.simulator.accounts import Account
-from local.simulator.behaviour import Behaviour
-from local.simulator.errors import ServiceError, choice_error
-from local.simulator.purchases import Customer, Order, Subscription
-from local.simulator.world import World
+from local.simulator.partner_center.errors import ServiceError, choice_error
+from local.simulator.state.accounts import Account
+from local.simulator.state.behaviour import Behaviour
+from local.simulator.state.purchases import Customer, Order, Subscription
+from local.simulator.state.world import World
 
 UNKNOWN_CUSTOMER = "The customer's tenant was not found."
 

@@ -9,7 +9,7 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 
-from local.simulator.tokens import issue
+from local.simulator.identity.tokens import issue
 
 TOKEN_EXCHANGE = "api://AzureADTokenExchange"  # noqa: S105 - the audience of a token
 PRINCIPAL_ID = str(uuid.uuid4())

@@ -11,9 +11,9 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 
-from local.simulator.accounts import Account
-from local.simulator.tokens import read
-from local.simulator.world import World
+from local.simulator.identity.tokens import read
+from local.simulator.state.accounts import Account
+from local.simulator.state.world import World
 
 PFX_CONTENT_TYPE = "application/x-pkcs12"
 

@@ -6,7 +6,7 @@ from dataclasses import dataclass, field, replace
 from enum import StrEnum
 from typing import Any, Union, get_args, get_origin, get_type_hints
 
-from local.simulator.products import ProductKind
+from local.simulator.state.products import ProductKind
 
 
 class RetryAfter(StrEnum):

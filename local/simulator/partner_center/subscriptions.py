@@ -2,11 +2,11 @@
 
 from enum import StrEnum
 
-from local.simulator import resources
-from local.simulator.errors import ServiceError
-from local.simulator.products import ProductKind
-from local.simulator.purchases import AzureSubscription, Subscription
-from local.simulator.visits import Answer, Visit
+from local.simulator.partner_center import resources
+from local.simulator.partner_center.errors import ServiceError
+from local.simulator.partner_center.visits import Answer, Visit
+from local.simulator.state.products import ProductKind
+from local.simulator.state.purchases import AzureSubscription, Subscription
 
 _CANCELLATION_REASONS = {"compromise"}
 

@@ -9,20 +9,20 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route
 
-from local.simulator import customers, orders, subscriptions
-from local.simulator.accounts import Account
 from local.simulator.calls import Notes
-from local.simulator.errors import (
+from local.simulator.identity.tokens import read
+from local.simulator.partner_center import customers, orders, subscriptions
+from local.simulator.partner_center.errors import (
     GatewayError,
     ServiceError,
     error_response,
     gateway_response,
     json_response,
 )
-from local.simulator.throttle import Throttle
-from local.simulator.tokens import read
-from local.simulator.visits import Answer, Visit
-from local.simulator.world import World
+from local.simulator.partner_center.throttle import Throttle
+from local.simulator.partner_center.visits import Answer, Visit
+from local.simulator.state.accounts import Account
+from local.simulator.state.world import World
 
 AUDIENCE = "https://api.partnercenter.microsoft.com"
 

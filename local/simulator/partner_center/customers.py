@@ -6,12 +6,17 @@ import json
 from collections.abc import Sequence
 from urllib.parse import quote
 
-from local.simulator.behaviour import UnknownDelete
-from local.simulator.errors import ServiceError, choice_error
-from local.simulator.products import ProductKind
-from local.simulator.purchases import Customer, Order
-from local.simulator.resources import collection, customer_in_full, customer_item, link
-from local.simulator.visits import UNKNOWN_CUSTOMER, Answer, Visit
+from local.simulator.partner_center.errors import ServiceError, choice_error
+from local.simulator.partner_center.resources import (
+    collection,
+    customer_in_full,
+    customer_item,
+    link,
+)
+from local.simulator.partner_center.visits import UNKNOWN_CUSTOMER, Answer, Visit
+from local.simulator.state.behaviour import UnknownDelete
+from local.simulator.state.products import ProductKind
+from local.simulator.state.purchases import Customer, Order
 
 _FIELDS = {"CompanyName", "Domain", "IndirectReseller", "IndirectCloudSolutionProvider"}
 

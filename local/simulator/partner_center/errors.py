@@ -6,8 +6,8 @@ from collections.abc import Mapping
 
 from starlette.responses import Response
 
-from local.simulator.behaviour import Behaviour, CodeType, ErrorBody
-from local.simulator.products import Refused
+from local.simulator.state.behaviour import Behaviour, CodeType, ErrorBody
+from local.simulator.state.products import Refused
 
 
 class ServiceError(Exception):

@@ -4,8 +4,8 @@ import random
 import uuid
 from threading import RLock
 
-from local.simulator.behaviour import Behaviour
-from local.simulator.clock import Clock
+from local.simulator.state.behaviour import Behaviour
+from local.simulator.state.clock import Clock
 
 _LONG_ID_ALPHABET = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_"
 

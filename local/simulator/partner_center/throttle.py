@@ -5,9 +5,9 @@ from collections import defaultdict, deque
 from datetime import UTC, datetime, timedelta
 from email.utils import format_datetime
 
-from local.simulator.behaviour import Behaviour, RetryAfter
-from local.simulator.clock import Clock
-from local.simulator.errors import GatewayError
+from local.simulator.partner_center.errors import GatewayError
+from local.simulator.state.behaviour import Behaviour, RetryAfter
+from local.simulator.state.clock import Clock
 
 _WINDOW = timedelta(seconds=60)
 

@@ -3,12 +3,12 @@
 from datetime import timedelta
 from enum import StrEnum
 
-from local.simulator import resources
-from local.simulator.behaviour import CancelledEntitlement, CancelledOrder
-from local.simulator.errors import ServiceError, choice_error
-from local.simulator.products import cancellation_refused
-from local.simulator.purchases import Order
-from local.simulator.visits import Answer, Visit
+from local.simulator.partner_center import resources
+from local.simulator.partner_center.errors import ServiceError, choice_error
+from local.simulator.partner_center.visits import Answer, Visit
+from local.simulator.state.behaviour import CancelledEntitlement, CancelledOrder
+from local.simulator.state.products import cancellation_refused
+from local.simulator.state.purchases import Order
 
 
 class OrderStatus(StrEnum):

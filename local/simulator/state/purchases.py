@@ -4,9 +4,9 @@ import base64
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
-from local.simulator.changing import ChangingStatus, Delay
-from local.simulator.products import PRODUCTS, OrderId, Product, ProductKind
-from local.simulator.world import World
+from local.simulator.state.changing_status import ChangingStatus, Delay
+from local.simulator.state.products import PRODUCTS, OrderId, Product, ProductKind
+from local.simulator.state.world import World
 
 
 class Customer:

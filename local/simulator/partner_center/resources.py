@@ -3,8 +3,8 @@
 from collections.abc import Sequence
 from datetime import timedelta
 
-from local.simulator.clock import seven_digits, whole_seconds
-from local.simulator.purchases import AzureSubscription, Customer, Order, Subscription
+from local.simulator.state.clock import seven_digits, whole_seconds
+from local.simulator.state.purchases import AzureSubscription, Customer, Order, Subscription
 
 
 def collection(items: Sequence[object]) -> dict[str, object]:

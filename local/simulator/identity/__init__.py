@@ -1,0 +1,1 @@
+"""Entra ID, a managed identity and a vault."""
