@@ -1,0 +1,116 @@
+"""Lets one actor at a time go on, in an order that the seed chooses, on a clock that jumps."""
+
+from collections.abc import Callable
+from heapq import heappop, heappush
+from itertools import count
+from typing import Any
+
+from greenlet import GreenletExit, getcurrent, greenlet
+
+from tests.simulation.clock import Clock
+
+Act = Callable[[], None]
+
+
+class Actor:
+    """A run of the app's code that can be put to sleep at any of its calls."""
+
+    def __init__(self, scheduler: "Scheduler", work: Act, skew: float = 0.0) -> None:
+        self._scheduler = scheduler
+        self._greenlet = greenlet(work, parent=scheduler.hub)
+        self._sleeps = 0
+        self.skew = skew
+        self.killed = False
+
+    def go_on(self, sleep: int) -> None:
+        """Wake up from the sleep of this number, unless that is over or the actor is dead."""
+        if self.killed or self._sleeps != sleep or self._greenlet.dead:
+            return
+        self._sleeps += 1
+        self._enter(self._greenlet.switch)
+
+    def waker(self) -> Act:
+        """Return what wakes the actor up from its present sleep."""
+        sleep = self._sleeps
+        return lambda: self.go_on(sleep)
+
+    def kill(self) -> None:
+        """End the actor where it stands; what it unwinds through can send nothing."""
+        self.killed = True
+        if not self._greenlet.dead:
+            self._enter(lambda: self._greenlet.throw(GreenletExit))
+
+    def _enter(self, switch: Callable[[], Any]) -> None:
+        scheduler = self._scheduler
+        before, scheduler.actor = scheduler.actor, self
+        scheduler.clock.look(self.skew)
+        switch()
+        scheduler.actor = before
+        scheduler.clock.look(before.skew if before else 0.0)
+
+
+class Scheduler:
+    """The events to come and the actor that runs now."""
+
+    def __init__(self, clock: Clock) -> None:
+        self._events: list[tuple[float, int, Act]] = []
+        self._numbers = count()
+        self.clock = clock
+        self.hub = getcurrent()
+        self.actor: Actor | None = None
+
+    def at(self, moment: float, act: Act) -> None:
+        """Let something happen at a moment; what is due at the same one keeps its order."""
+        heappush(self._events, (max(moment, self.clock.now), next(self._numbers), act))
+
+    def after(self, seconds: float, act: Act) -> None:
+        """Let something happen so many seconds from now."""
+        self.at(self.clock.now + seconds, act)
+
+    def start(self, work: Act, skew: float = 0.0) -> Actor:
+        """Start an actor at this moment."""
+        actor = Actor(self, work, skew)
+        self.at(self.clock.now, actor.waker())
+        return actor
+
+    def run(self, until: float) -> None:
+        """Let things happen until a moment, which the clock then shows."""
+        while self._events and self._events[0][0] <= until:
+            moment, _, act = heappop(self._events)
+            self.clock.move(moment)
+            act()
+        self.clock.move(max(until, self.clock.now))
+
+    def sleep(self, seconds: float) -> None:
+        """Let the actor that runs sleep; others go on meanwhile."""
+        actor = self._running()
+        moment = self.clock.now + max(0.0, seconds)
+        if not self._events or self._events[0][0] > moment:
+            self.clock.move(moment)
+            return
+        self.at(moment, actor.waker())
+        self._yield(actor)
+
+    def park(self, timeout: float | None) -> Act:
+        """Return what wakes the actor that runs, for `wait` to sleep until then."""
+        actor = self._running()
+        waker = actor.waker()
+        if timeout is not None:
+            self.after(timeout, waker)
+        return waker
+
+    def wait(self) -> None:
+        """Sleep until somebody calls what `park` returned."""
+        self._yield(self._running())
+
+    def _running(self) -> Actor:
+        if self.actor is None:
+            raise RuntimeError("only an actor can sleep, and none is running")
+        if self.actor.killed:
+            raise GreenletExit
+        return self.actor
+
+    def _yield(self, actor: Actor) -> None:
+        self.hub.switch()
+        if actor.killed:
+            raise GreenletExit
