@@ -1,0 +1,1 @@
+"""Deterministic simulation of the whole app: bad days that can be replayed."""
