@@ -3,7 +3,7 @@
 from collections.abc import Callable
 from heapq import heappop, heappush
 from itertools import count
-from typing import Any
+from typing import Any, Protocol
 
 from greenlet import GreenletExit, getcurrent, greenlet
 
@@ -12,15 +12,33 @@ from tests.simulation.clock import Clock
 Act = Callable[[], None]
 
 
+class Process(Protocol):
+    """Where an actor runs."""
+
+    name: str
+
+    def enter(self) -> None:
+        """Show the actor the clock and the environment of the process."""
+
+    def die(self) -> None:
+        """End every actor of the process at once."""
+
+
 class Actor:
     """A run of the app's code that can be put to sleep at any of its calls."""
 
-    def __init__(self, scheduler: "Scheduler", work: Act, skew: float = 0.0) -> None:
+    def __init__(self, scheduler: "Scheduler", work: Act, name: str, process: "Process") -> None:
         self._scheduler = scheduler
         self._greenlet = greenlet(work, parent=scheduler.hub)
         self._sleeps = 0
-        self.skew = skew
+        self.name = name
+        self.process = process
         self.killed = False
+
+    @property
+    def ended(self) -> bool:
+        """Whether the actor has nothing left to do."""
+        return self.killed or self._greenlet.dead
 
     def go_on(self, sleep: int) -> None:
         """Wake up from the sleep of this number, unless that is over or the actor is dead."""
@@ -43,10 +61,10 @@ class Actor:
     def _enter(self, switch: Callable[[], Any]) -> None:
         scheduler = self._scheduler
         before, scheduler.actor = scheduler.actor, self
-        scheduler.clock.look(self.skew)
+        self.process.enter()
         switch()
         scheduler.actor = before
-        scheduler.clock.look(before.skew if before else 0.0)
+        scheduler.clock.look(0.0)
 
 
 class Scheduler:
@@ -67,9 +85,9 @@ class Scheduler:
         """Let something happen so many seconds from now."""
         self.at(self.clock.now + seconds, act)
 
-    def start(self, work: Act, skew: float = 0.0) -> Actor:
+    def start(self, work: Act, name: str, process: Process) -> Actor:
         """Start an actor at this moment."""
-        actor = Actor(self, work, skew)
+        actor = Actor(self, work, name, process)
         self.at(self.clock.now, actor.waker())
         return actor
 

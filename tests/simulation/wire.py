@@ -19,6 +19,7 @@ from tests.simulation.faults import Faults, Kind
 from tests.simulation.log import Call, Log, Service
 from tests.simulation.partner_center import PARTNER_CENTER_HOST, SIGN_IN_HOST, Reply
 from tests.simulation.scheduler import Scheduler
+from tests.simulation.storage.account import QUEUES_HOST, TABLES_HOST
 
 _PATIENCE: Final = 300.0
 _QUICK: Final = (0.002, 0.04)
@@ -110,7 +111,7 @@ class Wire:
         self.after_call()
         actor = self._scheduler.actor
         if actor is not None and self._faults.strikes(Kind.DEATH):
-            self._scheduler.after(0.0, actor.die)
+            self._scheduler.after(0.0, actor.process.die)
             self._scheduler.sleep(0.0)
 
     def _travel(self, ask: Ask, journey: Journey) -> Reply:
@@ -152,7 +153,7 @@ class Wire:
                 returned=0 if late else self._log.place(),
                 left_at=journey.left_at,
                 served_at=journey.served_at,
-                process=actor.place if actor else "",
+                process=actor.process.name if actor else "",
                 run=actor.name if actor else "",
                 service=ask.service,
                 method=ask.method,
@@ -335,7 +336,7 @@ class Socket:
             raise RuntimeError(f"{method} {pool.host}{url}: no simulation is running")
         ask = Ask(
             pool=pool,
-            service=_service(pool.host),
+            service=_service(pool),
             method=method,
             path=url,
             headers=dict(headers or {}),
@@ -356,14 +357,15 @@ class Socket:
         )
 
 
-def _service(host: str) -> Service:
+def _service(pool: HTTPConnectionPool) -> Service:
+    host = pool.host if pool.scheme == "https" else f"{pool.host}:{pool.port}"
     if host == PARTNER_CENTER_HOST:
         return Service.PARTNER_CENTER
     if host == SIGN_IN_HOST:
         return Service.SIGN_IN
-    if ".queue." in host:
+    if host == QUEUES_HOST:
         return Service.QUEUE
-    if ".table." in host:
+    if host == TABLES_HOST:
         return Service.TABLE
     raise RuntimeError(f"nobody plays {host}")
 

@@ -1,0 +1,261 @@
+"""One seed, from its first event to the verdict."""
+
+import gc
+import json
+import logging
+from collections.abc import Callable, Collection, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Final
+from urllib.parse import parse_qs, urlsplit
+from xml.etree import ElementTree
+from xml.sax.saxutils import escape
+
+from tests.simulation import chance as chances
+from tests.simulation import locks, process
+from tests.simulation.chance import Chance
+from tests.simulation.clock import Clock, travelling
+from tests.simulation.faults import Faults, Kind, Strike
+from tests.simulation.host import QUEUE_URL, Limits, Process, Surroundings
+from tests.simulation.log import Log, Service
+from tests.simulation.partner_center import Reply, Sandbox
+from tests.simulation.people import People
+from tests.simulation.process import AppCopy, Environment, Replacement, import_copy
+from tests.simulation.scenario import Agenda, Scenario, behaviour, draw
+from tests.simulation.scheduler import Scheduler
+from tests.simulation.storage import Request, Storage
+from tests.simulation.storage.account import ACCOUNT, QUEUES_HOST, TABLES_HOST
+from tests.simulation.wire import Ask, Outages, Socket, Wire
+
+ROOT: Final = Path(__file__).parents[2]
+TICK: Final = 300.0
+MOST_CALLS: Final = 6000
+TABLE_URL: Final = f"http://{TABLES_HOST}/{ACCOUNT}"
+TERMINAL: Final = frozenset({"deleted", "stuck", "refused", "aborted"})
+
+
+class Machine:
+    """What is set up once for many runs: copies of the app and the seams below them."""
+
+    def __init__(self, planted: Mapping[str, Replacement] | None = None) -> None:
+        locks.install()
+        chances.install()
+        self.environment = Environment()
+        self.environment.install()
+        self.socket = Socket()
+        self.socket.install()
+        self.clock = travelling()
+        self.limits = Limits.read(ROOT / "host.json")
+        self._planted = planted
+        self._copies: list[AppCopy] = []
+        self.lines = Lines()
+        self.lines.install()
+
+    def plant(self, planted: Mapping[str, Replacement] | None) -> None:
+        """Use copies of the app with this mistake in the runs to come."""
+        self._planted = planted
+        self._copies = []
+
+    def copies(self, count: int) -> list[AppCopy]:
+        """Return so many copies of the app."""
+        while len(self._copies) < count:
+            self._copies.append(import_copy(self._planted))
+        return self._copies[:count]
+
+
+class Lines(logging.Handler):
+    """Takes the app's log lines into the log of the run."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.take: Callable[[str], None] = lambda _: None
+
+    def emit(self, record: logging.LogRecord) -> None:
+        """Take one line."""
+        self.take(record.getMessage())
+
+    def install(self) -> None:
+        """Take the lines of the app, and keep those of the libraries off the screen."""
+        logging.getLogger().addHandler(logging.NullHandler())
+        app = logging.getLogger("tipsweep")
+        app.setLevel(logging.INFO)
+        app.propagate = False
+        app.addHandler(self)
+
+
+@dataclass(frozen=True, slots=True)
+class Options:
+    """What is left out of a run."""
+
+    without: Collection[str] = ()
+    skipped: Collection[Strike] = ()
+
+
+class Simulation:
+    """One run of one seed."""
+
+    def __init__(self, machine: Machine, seed: int, options: Options) -> None:
+        chance = Chance(seed)
+        machine.clock.start()
+        chances.sow(chance)
+        self.clock: Clock = machine.clock
+        self.scheduler = Scheduler(machine.clock)
+        locks.LOCKS.scheduler = self.scheduler
+        locks.LOCKS.chance = chance.stream("locks")
+        self.log = Log()
+        self.faults = Faults(chance, without=options.without, skipped=options.skipped)
+        self.wire = Wire(
+            self.scheduler, self.log, self.faults, chance.stream("wire"), self._respond
+        )
+        machine.socket.wire = self.wire
+        machine.lines.take = self._line
+        self.storage = Storage(self.clock.moment, chance.stream("storage"))
+        self._provision()
+        self.sandbox = Sandbox(
+            behaviour(chance.stream("behaviour"), self.faults), chance.stream("identifiers")
+        )
+        self.scenario: Scenario = draw(chance.stream("scenario"), self.faults, self.sandbox)
+        self.around = Surroundings(
+            scheduler=self.scheduler,
+            log=self.log,
+            faults=self.faults,
+            storage=self.storage,
+            environment=machine.environment,
+            outages=self.wire.outages,
+            limits=machine.limits,
+            chance=chance.stream("host"),
+            announce=self._announce,
+        )
+        self.processes = self._processes(machine)
+        self.agenda = Agenda()
+        self.wire.after_call = self._on_call
+        self.people = People(self, chance.stream("people"))
+
+    def run(self) -> Log:
+        """Let everything happen until nothing does any more."""
+        for each in self.processes:
+            self.scheduler.after(0.0, each.start)
+        self.people.plan()
+        self.scheduler.at(self.scenario.calm_at, self._calm)
+        end = self.scenario.deadline + 3 * 3600
+        while self.clock.now < end and self.wire.calls < MOST_CALLS:
+            self.scheduler.run(self.clock.now + TICK)
+            if self._quiet():
+                left = self.agenda.rest()
+                if not left and self.faults.calm:
+                    break
+                for act in left:
+                    act()
+                if not left:
+                    self._calm()
+            self._tick()
+        self._look_back()
+        return self.log
+
+    def _processes(self, machine: Machine) -> list[Process]:
+        shared = {
+            **process.SYSTEM_ENVIRONMENT,
+            **self.sandbox.settings(),
+            **self.scenario.settings,
+            "AzureWebJobsStorage": self.storage.connection_string,
+        }
+        skews = self.scenario.skews
+        copies = machine.copies(len(skews))
+        return [
+            Process(self.around, f"p{number}", copy, shared, skew)
+            for number, (copy, skew) in enumerate(zip(copies, skews, strict=True), 1)
+        ]
+
+    def _provision(self) -> None:
+        for name in process.queue_names():
+            self.storage.respond(Request("PUT", f"{QUEUE_URL}/{name}", {}, b""))
+        for name in process.table_names():
+            body = json.dumps({"TableName": name}).encode()
+            self.storage.respond(Request("POST", f"{TABLE_URL}/Tables", {}, body))
+
+    def _respond(self, ask: Ask) -> Reply:
+        if ask.service in {Service.PARTNER_CENTER, Service.SIGN_IN}:
+            return self.sandbox.respond(ask.method, ask.path, ask.headers, ask.body)
+        host = f"{ask.pool.scheme}://{ask.pool.host}:{ask.pool.port}"
+        response = self.storage.respond(
+            Request(ask.method, host + ask.path, ask.headers, ask.body)
+        )
+        if ask.service is Service.QUEUE and ask.method == "POST":
+            self._sent(ask.path)
+        return Reply(response.status, response.headers, response.body)
+
+    def _sent(self, path: str) -> None:
+        parts = urlsplit(path)
+        queue = parts.path.split("/")[2]
+        hidden = float(parse_qs(parts.query).get("visibilitytimeout", ["0"])[0])
+        self._announce(queue, self.clock.now + hidden)
+
+    def _announce(self, queue: str, at: float) -> None:
+        def visible() -> None:
+            for each in self.processes:
+                each.visible(queue, self.clock.now)
+
+        self.scheduler.at(at, visible)
+
+    def _line(self, text: str) -> None:
+        actor = self.scheduler.actor
+        name, run = (actor.process.name, actor.name) if actor else ("", "")
+        self.log.note(self.clock.now, "log", name, run, line=text)
+
+    def _on_call(self) -> None:
+        for act in self.agenda.due(self.wire.calls):
+            self.scheduler.after(0.0, act)
+
+    def _calm(self) -> None:
+        """End all trouble, so that what is asked for can come to its end."""
+        if not self.faults.calm:
+            self.faults.calm = True
+            self.wire.outages.away.clear()
+            self.log.note(self.clock.now, "calm")
+
+    def _tick(self) -> None:
+        """Fire the timer of redrive, on one process, and on two where the seed says so."""
+        alive = [each for each in self.processes if each.alive]
+        if not alive:
+            return
+        chance = self.around.chance
+        chance.choice(alive).fire("redrive")
+        if self.faults.strikes(Kind.TIMER_TWICE):
+            twin = chance.choice(alive)
+            self.scheduler.after(chance.uniform(0, 0.3), lambda: twin.fire("redrive"))
+
+    def _quiet(self) -> bool:
+        return (
+            not any(each.busy() or not each.alive for each in self.processes)
+            and not self._messages()
+            and not any(row["state"] not in TERMINAL for row in self._records())
+        )
+
+    def _messages(self) -> list[tuple[str, str]]:
+        found: list[tuple[str, str]] = []
+        for queue in process.queue_names():
+            held = self.storage._services[QUEUES_HOST]._queues[queue]._messages
+            found += [(queue, message.text) for message in held.values()]
+        return found
+
+    def _records(self) -> list[dict[str, Any]]:
+        return self._rows("deletions")
+
+    def _rows(self, table: str) -> list[dict[str, Any]]:
+        response = self.storage.respond(Request("GET", f"{TABLE_URL}/{table}()", {}, b""))
+        rows: list[dict[str, Any]] = json.loads(response.body)["value"]
+        return rows
+
+    def _look_back(self) -> None:
+        pass
+
+
+def simulate(machine: Machine, seed: int, options: Options | None = None) -> Simulation:
+    """Run a seed and return what became of it."""
+    gc.disable()
+    try:
+        simulation = Simulation(machine, seed, options or Options())
+        simulation.run()
+        return simulation
+    finally:
+        gc.enable()
