@@ -1,12 +1,11 @@
 """The virtual time of a run, which every process may see with an error of its own."""
 
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from typing import Final
 
 from time_machine import Traveller, travel
 
 START: Final = datetime(2026, 3, 2, 1, 30, tzinfo=UTC)
-_START_SECONDS: Final = START.timestamp()
 _MONOTONIC_START: Final = 1000.0
 
 
@@ -18,7 +17,7 @@ class Clock:
 
     def __init__(self, traveller: Traveller) -> None:
         self._traveller = traveller
-        self._shown = 0.0
+        self._shown = 0
         self.now = 0.0
         self.skew = 0.0
 
@@ -44,11 +43,12 @@ class Clock:
 
     def moment(self) -> datetime:
         """Return the true time of day."""
-        return datetime.fromtimestamp(_START_SECONDS + self.now, UTC)
+        return START + timedelta(seconds=self.now)
 
     def _show(self) -> None:
-        shown = self.now + self.skew
-        self._traveller.shift(shown - self._shown)
+        # Whole microseconds, so that no rounding adds up from run to run.
+        shown = round((self.now + self.skew) * 1e6)
+        self._traveller.shift(timedelta(microseconds=shown - self._shown))
         self._shown = shown
 
 

@@ -2,6 +2,7 @@
 
 import queue
 import threading
+import time
 from collections.abc import Callable
 from concurrent import futures
 from random import Random
@@ -140,8 +141,17 @@ class Executor(futures.Executor):
         return self
 
 
-def install() -> None:
-    """Replace the locks of this process for good, for all that is made from now on."""
+def sleep(seconds: float) -> None:
+    """Sleep as an actor; others go on meanwhile."""
+    if LOCKS.scheduler is None:
+        raise RuntimeError("nobody sleeps outside of a run")
+    LOCKS.scheduler.sleep(seconds)
+
+
+def install(monotonic: Callable[[], float]) -> None:
+    """Replace the locks and sleeps of this process for good, for all that is made from now on."""
+    time.sleep = sleep
+    time.monotonic = monotonic
     names: dict[str, Any] = {"Lock": Lock, "RLock": RLock, "_allocate_lock": Lock}
     for name, replacement in names.items():
         setattr(threading, name, replacement)

@@ -27,7 +27,7 @@ from shared.storage.names import POISON_QUEUES, QUEUES, TABLES
 
 ROOTS: Final = ("function_app", "functions", "shared")
 _CONTAINERS: Final = (list, dict, set)
-SYSTEM_ENVIRONMENT: Final[Mapping[str, str]] = {"PATH": "/usr/bin"}
+SYSTEM_ENVIRONMENT: Final[Mapping[str, str]] = {"HOME": "/nonexistent", "NETRC": "/nonexistent"}
 
 Replacement = tuple[tuple[str, str], ...]
 

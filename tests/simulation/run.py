@@ -29,6 +29,7 @@ from tests.simulation.wire import Ask, Outages, Socket, Wire
 
 ROOT: Final = Path(__file__).parents[2]
 TICK: Final = 300.0
+MOST_PROCESSES: Final = 3
 MOST_CALLS: Final = 6000
 TABLE_URL: Final = f"http://{TABLES_HOST}/{ACCOUNT}"
 TERMINAL: Final = frozenset({"deleted", "stuck", "refused", "aborted"})
@@ -38,13 +39,13 @@ class Machine:
     """What is set up once for many runs: copies of the app and the seams below them."""
 
     def __init__(self, planted: Mapping[str, Replacement] | None = None) -> None:
-        locks.install()
+        self.clock = travelling()
+        locks.install(self.clock.monotonic)
         chances.install()
         self.environment = Environment()
         self.environment.install()
         self.socket = Socket()
         self.socket.install()
-        self.clock = travelling()
         self.limits = Limits.read(ROOT / "host.json")
         self._planted = planted
         self._copies: list[AppCopy] = []
@@ -56,11 +57,11 @@ class Machine:
         self._planted = planted
         self._copies = []
 
-    def copies(self, count: int) -> list[AppCopy]:
-        """Return so many copies of the app."""
-        while len(self._copies) < count:
-            self._copies.append(import_copy(self._planted))
-        return self._copies[:count]
+    def copies(self) -> list[AppCopy]:
+        """Return as many copies of the app as a run can need."""
+        if not self._copies:
+            self._copies = [import_copy(self._planted) for _ in range(MOST_PROCESSES)]
+        return self._copies
 
 
 class Lines(logging.Handler):
@@ -96,6 +97,7 @@ class Simulation:
 
     def __init__(self, machine: Machine, seed: int, options: Options) -> None:
         chance = Chance(seed)
+        copies = machine.copies()
         machine.clock.start()
         chances.sow(chance)
         self.clock: Clock = machine.clock
@@ -126,7 +128,7 @@ class Simulation:
             chance=chance.stream("host"),
             announce=self._announce,
         )
-        self.processes = self._processes(machine)
+        self.processes = self._processes(copies)
         self.agenda = Agenda()
         self.wire.after_call = self._on_call
         self.people = People(self, chance.stream("people"))
@@ -148,11 +150,11 @@ class Simulation:
                     act()
                 if not left:
                     self._calm()
-            self._tick()
+            self.fire("redrive")
         self._look_back()
         return self.log
 
-    def _processes(self, machine: Machine) -> list[Process]:
+    def _processes(self, copies: list[AppCopy]) -> list[Process]:
         shared = {
             **process.SYSTEM_ENVIRONMENT,
             **self.sandbox.settings(),
@@ -160,10 +162,9 @@ class Simulation:
             "AzureWebJobsStorage": self.storage.connection_string,
         }
         skews = self.scenario.skews
-        copies = machine.copies(len(skews))
         return [
             Process(self.around, f"p{number}", copy, shared, skew)
-            for number, (copy, skew) in enumerate(zip(copies, skews, strict=True), 1)
+            for number, (copy, skew) in enumerate(zip(copies, skews, strict=False), 1)
         ]
 
     def _provision(self) -> None:
@@ -213,16 +214,16 @@ class Simulation:
             self.wire.outages.away.clear()
             self.log.note(self.clock.now, "calm")
 
-    def _tick(self) -> None:
-        """Fire the timer of redrive, on one process, and on two where the seed says so."""
+    def fire(self, timer: str) -> None:
+        """Fire a timer on one process, and on two where the seed says so."""
         alive = [each for each in self.processes if each.alive]
         if not alive:
             return
         chance = self.around.chance
-        chance.choice(alive).fire("redrive")
+        chance.choice(alive).fire(timer)
         if self.faults.strikes(Kind.TIMER_TWICE):
             twin = chance.choice(alive)
-            self.scheduler.after(chance.uniform(0, 0.3), lambda: twin.fire("redrive"))
+            self.scheduler.after(chance.uniform(0, 0.3), lambda: twin.fire(timer))
 
     def _quiet(self) -> bool:
         return (
