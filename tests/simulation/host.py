@@ -33,6 +33,14 @@ from tests.simulation.wire import Outages
 
 LEASE_SECONDS: Final = 600
 POISON: Final = "-poison"
+TOLD: Final = (
+    "PROTECTED_TENANTS",
+    "SWEEP_MODE",
+    "SWEEP_MIN_AGE_DAYS",
+    "PARTNER_CENTER_RATE_LIMIT_PER_MINUTE",
+    "CHECK_MAX_DELAY_SECONDS",
+    "DELETION_DEADLINE_HOURS",
+)
 FUNCTION_TIMEOUT: Final = 300.0
 QUEUE_URL: Final = f"http://{QUEUES_HOST}/{ACCOUNT}"
 
@@ -152,8 +160,7 @@ class Process:
             listener.begin()
 
     def _facts(self) -> dict[str, str]:
-        protected = self.settings.get("PROTECTED_TENANTS", "")
-        return {"skew": f"{self.skew:.1f}", "protected": protected}
+        return {"skew": f"{self.skew:.1f}", **{name: self.settings.get(name, "") for name in TOLD}}
 
     def die(self) -> None:
         """End at once, and come back after a while."""
@@ -191,9 +198,9 @@ class Process:
         """Whether anything runs."""
         return bool(self._runs)
 
-    def timers(self) -> tuple[str, ...]:
-        """Return the names of the functions that the clock triggers."""
-        return tuple(self._copy.timers)
+    def running(self) -> tuple[str, ...]:
+        """Return the names of the functions at work."""
+        return tuple(self._runs)
 
     def request(
         self, method: str, route: str, *, tenant: str = "", body: object = None, **query: str

@@ -32,6 +32,7 @@ class Call:
     returned: int
     left_at: float
     served_at: float
+    returned_at: float
     process: str
     run: str
     service: Service

@@ -21,7 +21,7 @@ from tests.simulation.log import Log, Service
 from tests.simulation.partner_center import Reply, Sandbox
 from tests.simulation.people import People
 from tests.simulation.process import AppCopy, Environment, Replacement, import_copy
-from tests.simulation.scenario import Agenda, Scenario, behaviour, draw
+from tests.simulation.scenario import Agenda, Scenario, behaviour, draw, truth
 from tests.simulation.scheduler import Scheduler
 from tests.simulation.storage import Request, Storage
 from tests.simulation.storage.account import ACCOUNT, QUEUES_HOST, TABLES_HOST
@@ -51,6 +51,8 @@ class Machine:
         self._copies: list[AppCopy] = []
         self.lines = Lines()
         self.lines.install()
+        # What is made once for all runs, such as keys, must not come from the first seed's chance.
+        simulate(self, 0)
 
     def plant(self, planted: Mapping[str, Replacement] | None) -> None:
         """Use copies of the app with this mistake in the runs to come."""
@@ -151,6 +153,7 @@ class Simulation:
                 if not left:
                     self._calm()
             self.fire("redrive")
+        self.scheduler.run(self.clock.now + 2 * TICK)
         self._look_back()
         return self.log
 
@@ -248,7 +251,19 @@ class Simulation:
         return rows
 
     def _look_back(self) -> None:
-        pass
+        """Write down how everything ended, the truth beside what the app believes."""
+        now = self.clock.now
+        for customer in self.sandbox.account.customers:
+            self.log.note(now, "customer", **truth(customer, self.sandbox))
+        for row in self._records():
+            facts = {name: row.get(name, "") for name in ("state", "reason", "correlationId")}
+            self.log.note(now, "record", tenant=row["RowKey"], **facts)
+        for queue, text in self._messages():
+            self.log.note(now, "left on a queue", queue=queue, text=text)
+        for each in self.processes:
+            for name in each.running():
+                self.log.note(now, "still running", each.name, name)
+        self.log.note(now, "end", calls=self.wire.calls, most=MOST_CALLS)
 
 
 def simulate(machine: Machine, seed: int, options: Options | None = None) -> Simulation:

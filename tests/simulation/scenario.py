@@ -4,6 +4,7 @@ import json
 from base64 import b64encode
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
+from datetime import timedelta
 from random import Random
 from typing import Any, Final
 
@@ -187,6 +188,38 @@ def junk(stream: Random, tenant: str) -> str:
 def dry_run_text(tenant: str) -> str:
     """Write a request for a dry run."""
     return json.dumps({"tenantId": tenant, "dryRun": True})
+
+
+def truth(customer: Customer, sandbox: Sandbox) -> dict[str, str]:
+    """Tell how a customer really stands: gone, or what keeps it and whether any call helps."""
+    blocking = [each for each in customer.orders if _blocks(sandbox.world.behaviour, each)]
+    created = min((each.created for each in customer.orders), default=None)
+    return {
+        "tenant": customer.tenant_id,
+        "deleted": str(customer.deleted),
+        "blocked": "; ".join(f"{each.kind} {each.id} {each.status}" for each in blocking),
+        "hopeless": str(any(_hopeless(sandbox, each) for each in blocking)),
+        "purchases": str(len(customer.orders)),
+        "age_days": "" if created is None else str((sandbox.world.clock.now() - created).days),
+    }
+
+
+def _blocks(behaviour: Behaviour, order: Order) -> bool:
+    """Return whether an order keeps its customer from being deleted, as the simulator decides."""
+    if order.product.software or order.subscription is None:
+        return order.status != "cancelled"
+    status = order.subscription.status
+    if status == "suspended" and order.kind is ProductKind.NCE_LICENCES:
+        return behaviour.suspended_nce_blocks
+    return status in {"active", "pending"} and behaviour.active_subscription_blocks
+
+
+def _hopeless(sandbox: Sandbox, order: Order) -> bool:
+    """Return whether no call can cancel what blocks."""
+    if order.subscription is not None and not order.product.software:
+        return order.subscription.status == "suspended"
+    oldest = timedelta(days=sandbox.world.behaviour.order_cancellable_days)
+    return order.kind is ProductKind.SAVINGS_PLAN or order.age > oldest
 
 
 def _skew(faults: Faults) -> float:

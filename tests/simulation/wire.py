@@ -153,6 +153,7 @@ class Wire:
                 returned=0 if late else self._log.place(),
                 left_at=journey.left_at,
                 served_at=journey.served_at,
+                returned_at=self._scheduler.clock.now,
                 process=actor.process.name if actor else "",
                 run=actor.name if actor else "",
                 service=ask.service,

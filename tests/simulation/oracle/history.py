@@ -1,0 +1,309 @@
+"""The log, sorted into what the rules ask about."""
+
+import json
+import re
+from collections import defaultdict
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Any, Final
+
+from tests.simulation.log import Call, Event, Service
+from tests.simulation.oracle.requests import wish_in, wish_of
+
+NEVER: Final = 10**12
+TERMINAL: Final = frozenset({"deleted", "stuck", "refused", "aborted"})
+WRITES: Final = frozenset({"PATCH", "POST", "DELETE"})
+REQUESTS: Final = "customers-to-delete"
+_CUSTOMER: Final = re.compile(r"/v1/customers/([0-9a-fA-F-]{36})")
+_ROW: Final = re.compile(r"/(\w+)\(PartitionKey='[^']*',RowKey='([^']*)'\)")
+_NOT_A_SANDBOX: Final = frozenset({"800019", "6002"})
+_NOT_SUPPORTED: Final = "900127"
+
+
+@dataclass(frozen=True, slots=True)
+class Request:
+    """A wish for a deletion; `certain` once its acceptance was answered.
+
+    `place` is where it was made, `accepted` where that was answered.
+    """
+
+    tenant: str
+    place: int
+    accepted: int
+    at: float
+    source: str
+    certain: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Stop:
+    """Something that forbids writes from a place on, until another."""
+
+    kind: str
+    tenant: str
+    place: int
+    at: float
+    until: int
+
+
+@dataclass(frozen=True, slots=True)
+class RecordState:
+    """A deletion record as a write left it."""
+
+    tenant: str
+    state: str
+    place: int
+    until: int
+    at: float
+    run: str
+    reason: str
+    before: str
+
+    @property
+    def live(self) -> bool:
+        """Whether the deletion goes on."""
+        return self.state not in TERMINAL
+
+
+@dataclass(frozen=True, slots=True)
+class Instance:
+    """A process from one start to the next."""
+
+    process: str
+    place: int
+    settings: Mapping[str, str]
+
+    def number(self, name: str, default: float) -> float:
+        """Return a numeric setting."""
+        return float(self.settings.get(name) or default)
+
+
+class History:
+    """Everything that the rules ask about, each worked out once."""
+
+    def __init__(self, entries: Iterable[Call | Event]) -> None:
+        entries = list(entries)
+        self.calls = [entry for entry in entries if isinstance(entry, Call)]
+        self.events = [entry for entry in entries if isinstance(entry, Event)]
+
+    def named(self, name: str) -> Iterator[Event]:
+        """Yield the events of a name."""
+        return (event for event in self.events if event.name == name)
+
+    @cached_property
+    def runs(self) -> dict[str, list[Call]]:
+        """The calls of each run of a function, in the order in which they left."""
+        found: defaultdict[str, list[Call]] = defaultdict(list)
+        for call in sorted(self.calls, key=lambda each: each.left):
+            found[call.run].append(call)
+        return found
+
+    @cached_property
+    def partner_center(self) -> list[Call]:
+        """The calls to Partner Center, in the order in which they left."""
+        found = [call for call in self.calls if call.service is Service.PARTNER_CENTER]
+        return sorted(found, key=lambda call: call.left)
+
+    @cached_property
+    def writes(self) -> list[Call]:
+        """The calls to Partner Center that can change something."""
+        return [call for call in self.partner_center if call.method in WRITES]
+
+    @cached_property
+    def requests(self) -> list[Request]:
+        """The wishes for a deletion that people expressed."""
+        return [*self._dropped(), *self._posted()]
+
+    def _dropped(self) -> Iterator[Request]:
+        for event in self.named("dropped"):
+            wish = wish_of(event.fact("text"))
+            if wish and not wish.dry:
+                yield Request(wish.tenant, event.place, event.place, event.at, "drop", True)
+
+    def _posted(self) -> Iterator[Request]:
+        answers = {event.run: event for event in self.named("answered")}
+        for event in self.named("asked"):
+            if (event.fact("method"), event.fact("path")) != ("POST", "/api/deletions"):
+                continue
+            wish = wish_in(json.loads(event.fact("body")))
+            if wish is None or wish.dry:
+                continue
+            answer = answers.get(event.run)
+            certain = answer is not None and answer.fact("status") == "202"
+            accepted = answer.place if answer and certain else NEVER
+            yield Request(wish.tenant, event.place, accepted, event.at, "post", certain)
+
+    @cached_property
+    def sweeps(self) -> list[tuple[int, float]]:
+        """Where sweeps that delete began, and the least age in days that each asks for."""
+        found = []
+        for event in self.events:
+            instance = self.instance(event.process, event.place)
+            if instance is None or not _begins_a_sweep(event, instance):
+                continue
+            found.append((event.place, instance.number("SWEEP_MIN_AGE_DAYS", 7)))
+        return found
+
+    @cached_property
+    def customers(self) -> dict[str, Event]:
+        """The account's own customers, as they really ended."""
+        return {event.fact("tenant"): event for event in self.named("customer")}
+
+    def may_sweep(self, tenant: str, place: int) -> bool:
+        """Return whether a sweep had begun that may pick this customer."""
+        customer = self.customers.get(tenant)
+        if customer is None:
+            return False
+        age = float(customer.fact("age_days") or 0)
+        return any(begun < place and (not least or age >= least) for begun, least in self.sweeps)
+
+    @cached_property
+    def records(self) -> dict[str, list[RecordState]]:
+        """The states of each customer's record, in order."""
+        found: defaultdict[str, list[RecordState]] = defaultdict(list)
+        written = [call for call in self.calls if _writes_record(call)]
+        for call in sorted(written, key=lambda each: each.served):
+            row = json.loads(call.sent)
+            tenant = row.get("RowKey") or row_of(call)[1]
+            earlier = found[tenant]
+            before = ""
+            if earlier:
+                before = earlier[-1].state
+                earlier[-1] = _ended(earlier[-1], call.served)
+            state = RecordState(
+                tenant, row["state"], call.served, NEVER, call.served_at, call.run,
+                row.get("reason", ""), before,
+            )  # fmt: skip
+            earlier.append(state)
+        return found
+
+    @cached_property
+    def aborts(self) -> list[Stop]:
+        """The aborts that were answered; each holds until somebody asks again."""
+        asked = {event.run: event for event in self.named("asked")}
+        found = []
+        for event in self.named("answered"):
+            if event.fact("method") != "DELETE" or event.fact("status") != "200":
+                continue
+            if not event.fact("path").startswith("/api/deletions/"):
+                continue
+            tenant = event.fact("path").rpartition("/")[2]
+            begun = asked[event.run].place
+            until = min(
+                (each.place for each in self.requests if each.tenant == tenant and each.place > begun),
+                default=NEVER,
+            )
+            found.append(Stop("abort", tenant, event.place, event.at, until))
+        return found
+
+    @cached_property
+    def trips(self) -> list[Stop]:
+        """The times in which the switch is stored as tripped."""
+        found: list[Stop] = []
+        for call in sorted(self.calls, key=lambda each: each.served):
+            if not _writes(call) or row_of(call) != ("sandbox", "switch"):
+                continue
+            tripped = json.loads(call.sent)["tripped"]
+            is_open = bool(found) and found[-1].until == NEVER
+            if tripped and not is_open:
+                found.append(Stop("trip", "", call.served, call.served_at, NEVER))
+            elif not tripped and is_open:
+                last = found.pop()
+                found.append(Stop("trip", "", last.place, last.at, call.served))
+        return found
+
+    @cached_property
+    def instances(self) -> list[Instance]:
+        """Every life of a process, in order."""
+        return [
+            Instance(event.process, event.place, dict(event.facts))
+            for event in self.named("started")
+        ]
+
+    def instance(self, process: str, place: int) -> Instance | None:
+        """Return the life of a process that a place falls into."""
+        lives = [each for each in self.instances if each.process == process and each.place < place]
+        return lives[-1] if lives else None
+
+    @cached_property
+    def first_refusal(self) -> Call | None:
+        """The first response that says that the account is no sandbox."""
+        return next(
+            (
+                call
+                for call in sorted(self.partner_center, key=lambda each: each.returned)
+                if call.returned and call.status and call.status >= 400
+                and _says_production(call)
+            ),
+            None,
+        )  # fmt: skip
+
+    @cached_property
+    def skew(self) -> float:
+        """The largest error of a clock, in seconds."""
+        return max((abs(each.number("skew", 0)) for each in self.instances), default=0.0)
+
+
+def tenant_of(call: Call) -> str:
+    """Return the customer that a call to Partner Center is about, empty for none."""
+    found = _CUSTOMER.match(call.path)
+    return found[1].lower() if found else ""
+
+
+def row_of(call: Call) -> tuple[str, str]:
+    """Return table and row key of a call to a single row."""
+    if call.service is not Service.TABLE:
+        return "", ""
+    found = _ROW.search(call.path)
+    return (found[1], found[2]) if found else ("", "")
+
+
+def body_of(call: Call) -> Any:
+    """Return what the caller was told, None where it is no JSON."""
+    try:
+        return json.loads(call.received.decode("utf-8-sig"))
+    except ValueError:
+        return None
+
+
+def code_of(call: Call) -> str:
+    """Return Partner Center's own code of a refusal."""
+    body = body_of(call)
+    return str(body.get("code", "")) if isinstance(body, dict) else ""
+
+
+def _says_production(call: Call) -> bool:
+    code = code_of(call)
+    return code in _NOT_A_SANDBOX or (call.method == "DELETE" and code == _NOT_SUPPORTED)
+
+
+def _writes(call: Call) -> bool:
+    return (
+        call.service is Service.TABLE
+        and call.method in {"POST", "PUT", "PATCH", "MERGE"}
+        and 200 <= call.served_status < 300
+    )
+
+
+def _writes_record(call: Call) -> bool:
+    if not _writes(call):
+        return False
+    return row_of(call)[0] == "deletions" or call.path.endswith("/deletions")
+
+
+def _ended(state: RecordState, place: int) -> RecordState:
+    return RecordState(
+        state.tenant, state.state, state.place, place, state.at, state.run, state.reason,
+        state.before,
+    )  # fmt: skip
+
+
+def _begins_a_sweep(event: Event, instance: Instance) -> bool:
+    if event.name == "began" and event.run.startswith("sweep_sandbox"):
+        return instance.settings.get("SWEEP_MODE") == "delete"
+    return (
+        event.name == "asked"
+        and event.fact("path") == "/api/sweeps"
+        and '"delete"' in event.fact("body")
+    )
