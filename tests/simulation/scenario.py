@@ -73,7 +73,7 @@ def behaviour(stream: Random, faults: Faults) -> Behaviour:
         token_lifetime_seconds=lifetime if faults.has(Kind.SHORT_TOKENS) else 3599,
         byte_order_mark=one_of(True, False),
         error_code_type=one_of(*CodeType),
-        error_body=one_of(ErrorBody.SERVICE, ErrorBody.SERVICE, ErrorBody.GATEWAY, ErrorBody.EMPTY),
+        error_body=one_of(*[ErrorBody.SERVICE] * 6, ErrorBody.GATEWAY, ErrorBody.EMPTY),
         next_link_version=one_of(False, True),
         references_by_alternate_id=one_of(False, True),
         legacy_etags=one_of(True, False),
@@ -215,7 +215,9 @@ def _blocks(behaviour: Behaviour, order: Order) -> bool:
 
 
 def _hopeless(sandbox: Sandbox, order: Order) -> bool:
-    """Return whether no call can cancel what blocks."""
+    """Return whether no call can cancel what blocks, or nobody says which would."""
+    if sandbox.world.behaviour.error_body is not ErrorBody.SERVICE:
+        return True
     if order.subscription is not None and not order.product.software:
         return order.subscription.status == "suspended"
     oldest = timedelta(days=sandbox.world.behaviour.order_cancellable_days)
