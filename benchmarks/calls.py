@@ -51,7 +51,7 @@ def _tipsweep(bench: Bench, orders: int, rounds: int) -> int:
     """Count without the listings of customers, which all deletions of a minute share."""
     _allow_entitlements(bench.simulator, allowed=False)
     customer = _customer(bench.simulator, orders, rounds)
-    bench.forget_census()
+    bench.forget_customer_list()
     bench.simulator.clear_calls()
     bench.drop(customer.tenant_id)
     bench.pump(advance_seconds=SECONDS_PER_ROUND)

@@ -6,7 +6,7 @@ from functions.delivery import inserted_at, message_id
 from shared.deletion.messages import BadMessage, parse_request
 from shared.deletion.poison import reject
 from shared.deletion.steps import request_deletion
-from shared.services import pipeline
+from shared.services import current_services
 from shared.storage.names import CUSTOMERS_TO_DELETE
 
 blueprint = func.Blueprint()
@@ -17,11 +17,11 @@ blueprint = func.Blueprint()
 )
 def cancel_orders(message: func.QueueMessage) -> None:
     """Start a deletion and make its first move."""
-    world = pipeline()
+    services = current_services()
     body = message.get_body()
     try:
         request = parse_request(body)
     except BadMessage as error:
-        reject(world, CUSTOMERS_TO_DELETE, body, error)
+        reject(services, CUSTOMERS_TO_DELETE, body, error)
     else:
-        request_deletion(world, request, message_id(message), inserted_at(message))
+        request_deletion(services, request, message_id(message), inserted_at(message))

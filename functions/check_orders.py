@@ -6,7 +6,7 @@ from functions.delivery import message_id
 from shared.deletion import steps
 from shared.deletion.messages import BadMessage, parse_step
 from shared.deletion.poison import reject
-from shared.services import pipeline
+from shared.services import current_services
 from shared.storage.names import ORDERS_TO_CHECK
 
 blueprint = func.Blueprint()
@@ -17,11 +17,11 @@ blueprint = func.Blueprint()
 )
 def check_orders(message: func.QueueMessage) -> None:
     """Make the next move of a deletion."""
-    world = pipeline()
+    services = current_services()
     body = message.get_body()
     try:
         step = parse_step(body)
     except BadMessage as error:
-        reject(world, ORDERS_TO_CHECK, body, error)
+        reject(services, ORDERS_TO_CHECK, body, error)
     else:
-        steps.check_orders(world, step, message_id(message))
+        steps.check_orders(services, step, message_id(message))

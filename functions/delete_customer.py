@@ -6,7 +6,7 @@ from functions.delivery import message_id
 from shared.deletion import steps
 from shared.deletion.messages import BadMessage, parse_step
 from shared.deletion.poison import reject
-from shared.services import pipeline
+from shared.services import current_services
 from shared.storage.names import CUSTOMERS_READY
 
 blueprint = func.Blueprint()
@@ -17,11 +17,11 @@ blueprint = func.Blueprint()
 )
 def delete_customer(message: func.QueueMessage) -> None:
     """Delete a customer and record the outcome."""
-    world = pipeline()
+    services = current_services()
     body = message.get_body()
     try:
         step = parse_step(body)
     except BadMessage as error:
-        reject(world, CUSTOMERS_READY, body, error)
+        reject(services, CUSTOMERS_READY, body, error)
     else:
-        steps.delete_customer(world, step, message_id(message))
+        steps.delete_customer(services, step, message_id(message))

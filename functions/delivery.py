@@ -12,7 +12,7 @@ def message_id(message: func.QueueMessage) -> str:
 
 def inserted_at(message: func.QueueMessage) -> datetime | None:
     """Return when the message was put on the queue, in UTC; None where the host did not say."""
-    moment = message.insertion_time
-    if moment is None or moment.tzinfo is not None:
-        return moment
-    return moment.replace(tzinfo=UTC)
+    timestamp = message.insertion_time
+    if timestamp is None or timestamp.tzinfo is not None:
+        return timestamp
+    return timestamp.replace(tzinfo=UTC)

@@ -3,7 +3,7 @@
 import azure.functions as func
 
 from shared.deletion.redrive import redrive_deletions
-from shared.services import pipeline
+from shared.services import current_services
 
 blueprint = func.Blueprint()
 
@@ -11,4 +11,4 @@ blueprint = func.Blueprint()
 @blueprint.timer_trigger(arg_name="timer", schedule="0 */5 * * * *")
 def redrive(timer: func.TimerRequest) -> None:  # noqa: ARG001 - the binding names it
     """Give overdue deletions their message again."""
-    redrive_deletions(pipeline())
+    redrive_deletions(current_services())

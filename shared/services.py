@@ -11,8 +11,8 @@ from azure.data.tables import TableClient
 from shared.partner_center.client import PartnerCenter
 from shared.partner_center.connection import Connection
 from shared.partner_center.credentials import TokenSource
-from shared.partner_center.customer_list import Census
-from shared.partner_center.rate_limit import Pace
+from shared.partner_center.customer_list import CustomerList
+from shared.partner_center.rate_limit import RateLimiter
 from shared.safety.switch import Switch
 from shared.settings import PartnerCenterSettings, Settings, settings
 from shared.storage.clients import queue_service, table_service
@@ -26,7 +26,7 @@ def _now() -> datetime:
 
 
 @dataclass(frozen=True, slots=True)
-class Pipeline:
+class Services:
     """The outside world of the steps, and the clock and the chance that they use."""
 
     settings: Settings
@@ -35,7 +35,7 @@ class Pipeline:
     records: Records
     switch: Switch
     sandbox: TableClient
-    census: Census = field(default_factory=Census)
+    customer_list: CustomerList = field(default_factory=CustomerList)
     now: Callable[[], datetime] = _now
     jitter: Callable[[], float] = random.random
 
@@ -44,12 +44,12 @@ class Pipeline:
         return PartnerCenter(self.connection, correlation_id)
 
 
-def build(read: Settings) -> Pipeline:
-    """Build the pipeline that the settings describe; makes no call yet."""
+def build(read: Settings) -> Services:
+    """Build the services that the settings describe; makes no call yet."""
     tables = table_service(read.storage)
     partner = read.partner_center.tenant_id
     sandbox = tables.get_table_client(SANDBOX_TABLE)
-    return Pipeline(
+    return Services(
         settings=read,
         connection=connect(read.partner_center),
         queues=Queues(queue_service(read.storage)),
@@ -61,15 +61,17 @@ def build(read: Settings) -> Pipeline:
 
 def connect(read: PartnerCenterSettings) -> Connection:
     """Return the connection to Partner Center that the settings describe."""
-    return Connection(read.endpoints.base_url, TokenSource(read), Pace(read.rate_limit_per_minute))
+    return Connection(
+        read.endpoints.base_url, TokenSource(read), RateLimiter(read.rate_limit_per_minute)
+    )
 
 
 _lock = threading.Lock()
-_built: list[Pipeline] = []
+_built: list[Services] = []
 
 
-def pipeline() -> Pipeline:
-    """Return the pipeline of this process; raises SettingsError at the first use."""
+def current_services() -> Services:
+    """Return the services of this process; raises SettingsError at the first use."""
     with _lock:
         if not _built:
             _built.append(build(settings()))

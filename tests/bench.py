@@ -14,13 +14,13 @@ from azure.storage.queue import QueueServiceClient
 from functions import cancel_orders, check_orders, delete_customer, record_poison
 from local.provision import provision
 from local.simulator import Call, Simulator
-from shared import services
+from shared import services as process
 from shared.deletion.poison import POISONED_ROW_PREFIX
 from shared.partner_center.connection import Connection
 from shared.partner_center.credentials import TokenSource
-from shared.partner_center.customer_list import Census
-from shared.partner_center.rate_limit import Pace
-from shared.services import Pipeline, build
+from shared.partner_center.customer_list import CustomerList
+from shared.partner_center.rate_limit import RateLimiter
+from shared.services import Services, build
 from shared.settings import Settings, read_settings
 from shared.storage.names import (
     CUSTOMERS_READY,
@@ -57,7 +57,7 @@ class Bench:
     def __init__(self, simulator: Simulator, storage: str, **settings: str) -> None:
         provision(storage)
         self.simulator = simulator
-        self.pipeline: Pipeline
+        self.services: Services
         self.queues = QueueServiceClient.from_connection_string(storage)
         self.tables = TableServiceClient.from_connection_string(storage)
         self._environment = {**simulator.environment(), "AzureWebJobsStorage": storage}
@@ -124,49 +124,49 @@ class Bench:
 
     def record(self, tenant: str) -> DeletionRecord:
         """Return the record of a customer, which must exist."""
-        record = self.pipeline.records.get(TenantId(tenant))
+        record = self.services.records.get(TenantId(tenant))
         assert record is not None, f"no record of {tenant}"
         return record
 
-    def move_clock_to(self, moment: datetime) -> None:
-        """Let the app believe that it is this moment."""
-        self.put(replace(self.pipeline, now=lambda: moment))
+    def move_clock_to(self, timestamp: datetime) -> None:
+        """Let the app believe that it is this time."""
+        self.put(replace(self.services, now=lambda: timestamp))
 
     def remove_record(self, tenant: str) -> None:
         """Take a customer's record away, as a person could."""
-        partner = self.pipeline.settings.partner_center.tenant_id
+        partner = self.services.settings.partner_center.tenant_id
         self.tables.get_table_client(DELETIONS_TABLE).delete_entity(partner, tenant)
 
     def remove_switch(self) -> None:
         """Take the switch's row away, as if it had never been written."""
-        partner = self.pipeline.settings.partner_center.tenant_id
-        self.pipeline.sandbox.delete_entity(partner, "switch")
+        partner = self.services.settings.partner_center.tenant_id
+        self.services.sandbox.delete_entity(partner, "switch")
 
     def pause(self) -> None:
         """Let every later drop be later than all that has ended."""
-        for record in self.pipeline.records.all():
+        for record in self.services.records.all():
             if record.finished_at:
                 earlier = record.finished_at - timedelta(hours=1)
-                self.pipeline.records.replace(replace(record, finished_at=earlier))
+                self.services.records.replace(replace(record, finished_at=earlier))
 
     def give_checks_no_patience(self) -> None:
         """Let every look count as one of the rarest."""
-        settings = self.pipeline.settings
+        settings = self.services.settings
         checks = replace(settings.checks, max_delay=timedelta(0))
-        self.put(replace(self.pipeline, settings=replace(settings, checks=checks)))
+        self.put(replace(self.services, settings=replace(settings, checks=checks)))
 
-    def forget_census(self) -> None:
+    def forget_customer_list(self) -> None:
         """Let the app list the customers again."""
-        self.put(replace(self.pipeline, census=Census()))
+        self.put(replace(self.services, customer_list=CustomerList()))
 
     def use(self, **environment: str) -> None:
-        """Give the handlers a pipeline of other settings on the same storage."""
+        """Give the handlers services of other settings on the same storage."""
         self.put(unhurried(read_settings({**self._environment, **environment})))
 
-    def put(self, pipeline: Pipeline) -> None:
-        """Give the handlers this pipeline."""
-        self.pipeline = pipeline
-        services._built[:] = [pipeline]
+    def put(self, services: Services) -> None:
+        """Give the handlers these services."""
+        self.services = services
+        process._built[:] = [services]
 
     def waiting(self, queue: str) -> int:
         """Return how many messages a queue holds, the invisible ones too."""
@@ -177,7 +177,7 @@ class Bench:
         """Return what was written down from the poison queues."""
         return [
             dict(row)
-            for row in self.pipeline.sandbox.list_entities()
+            for row in self.services.sandbox.list_entities()
             if row["RowKey"].startswith(POISONED_ROW_PREFIX)
         ]
 
@@ -214,13 +214,13 @@ class Bench:
             client.update_message(message, visibility_timeout=0)
 
 
-def unhurried(settings: Settings, **changes: Any) -> Pipeline:
-    """Build a pipeline that waits neither for checks nor for its own ceiling."""
+def unhurried(settings: Settings, **changes: Any) -> Services:
+    """Build services that wait neither for checks nor for its own ceiling."""
     checks = replace(settings.checks, first_delay=timedelta(0), max_delay=A_MOMENT)
     settings = replace(settings, checks=checks)
     tokens = TokenSource(settings.partner_center)
     base_url = settings.partner_center.endpoints.base_url
-    connection = Connection(base_url, tokens, Pace(UNHURRIED), sleep=_awake)
+    connection = Connection(base_url, tokens, RateLimiter(UNHURRIED), sleep=_awake)
     return replace(build(settings), connection=connection, **changes)
 
 

@@ -5,7 +5,7 @@ from urllib.parse import urlencode, urlsplit
 
 import azure.functions as func
 
-from shared.services import pipeline
+from shared.services import current_services
 from shared.tenants import TenantId
 
 _DELETIONS: Final = "/api/deletions"
@@ -14,7 +14,7 @@ _DELETIONS: Final = "/api/deletions"
 def server_address(request: func.HttpRequest) -> str:
     """Return scheme and host of the app as its callers see it."""
     called = urlsplit(request.url)
-    return pipeline().settings.http.public_base_url or f"{called.scheme}://{called.netloc}"
+    return current_services().settings.http.public_base_url or f"{called.scheme}://{called.netloc}"
 
 
 def deletion_address(request: func.HttpRequest, tenant: TenantId) -> str:

@@ -14,13 +14,13 @@ from functions.api.parameters import json_object, line_of, tenant_of_path
 from functions.api.principal import principal_name
 from functions.api.problems import ABORTED, REFUSED, STUCK, BadRequest, Problem
 from functions.api.representations import dry_run_members, record_members
-from functions.api.responses import json_answer, problem_answer
+from functions.api.responses import json_response, problem_response
 from shared.deletion import submission
 from shared.deletion.dry_run import dry_run
 from shared.deletion.error_handling import require_switch
 from shared.deletion.messages import request_from_json
 from shared.safety.rules import require_confirmation, require_other_tenant, require_unlisted
-from shared.services import Pipeline, pipeline
+from shared.services import Services, current_services
 from shared.storage.records import DeletionRecord, State
 from shared.tenants import TenantId, shown, tenant_id
 
@@ -36,12 +36,12 @@ blueprint = func.Blueprint()
 @guarded
 def request_deletion(req: func.HttpRequest) -> func.HttpResponse:
     """Start a deletion, or return the one that runs; a dry run returns the plan."""
-    world = pipeline()
+    services = current_services()
     request = request_from_json({"requestedBy": principal_name(req), **json_object(req)})
     if request.dry_run:
-        return json_answer(dry_run_members(dry_run(world, request.tenant)))
-    _require_allowed(world, request.tenant)
-    return _record_answer(req, submission.submit(world, request))
+        return json_response(dry_run_members(dry_run(services, request.tenant)))
+    _require_allowed(services, request.tenant)
+    return _record_response(req, submission.submit(services, request))
 
 
 @blueprint.route(route="deletions/{tenantId}", methods=["GET"])
@@ -49,64 +49,64 @@ def request_deletion(req: func.HttpRequest) -> func.HttpResponse:
 def show_deletion(req: func.HttpRequest) -> func.HttpResponse:
     """Answer 202 while a deletion runs, then its outcome."""
     tenant = tenant_of_path(req)
-    record = pipeline().records.get(tenant)
+    record = current_services().records.get(tenant)
     if record is None:
         message = f"Customer {tenant} has no deletion. POST the ID to /api/deletions to start one."
         raise submission.NoDeletion(message)
-    return _record_answer(req, record)
+    return _record_response(req, record)
 
 
 @blueprint.route(route="deletions", methods=["GET"])
 @guarded
 def list_deletions(req: func.HttpRequest) -> func.HttpResponse:
     """Return a page of records in the order of tenant IDs."""
-    world = pipeline()
+    services = current_services()
     state, token = _state(req), _token(req)
-    found = list(islice(world.records.after(token, state), PAGE_RECORDS + 1))
+    found = list(islice(services.records.after(token, state), PAGE_RECORDS + 1))
     items, more = found[:PAGE_RECORDS], len(found) > PAGE_RECORDS
     following = (
         page_address(req, state=state or "", continuationToken=items[-1].tenant) if more else None
     )
-    now = world.now()
+    now = services.now()
     members = [record_members(record, now) for record in items]
-    return json_answer({"items": members, "links": {"next": following}})
+    return json_response({"items": members, "links": {"next": following}})
 
 
 @blueprint.route(route="deletions/{tenantId}", methods=["DELETE"])
 @guarded
 def abort_deletion(req: func.HttpRequest) -> func.HttpResponse:
     """Stop a deletion that has not sent its DELETE."""
-    world = pipeline()
+    services = current_services()
     tenant = tenant_of_path(req)
     by = line_of(req.params.get("by"), "by", default=principal_name(req) or UNNAMED)
-    return json_answer(record_members(submission.abort(world, tenant, by), world.now()))
+    return json_response(record_members(submission.abort(services, tenant, by), services.now()))
 
 
-def _require_allowed(world: Pipeline, tenant: TenantId) -> None:
+def _require_allowed(services: Services, tenant: TenantId) -> None:
     """Apply the rules that need no look at Partner Center; raises Refused or SwitchTripped."""
-    require_other_tenant(tenant, world.settings.partner_center.tenant_id)
-    require_unlisted(tenant, world.settings.protection)
-    require_confirmation(world.settings)
-    require_switch(world)
+    require_other_tenant(tenant, services.settings.partner_center.tenant_id)
+    require_unlisted(tenant, services.settings.protection)
+    require_confirmation(services.settings)
+    require_switch(services)
 
 
-def _record_answer(req: func.HttpRequest, record: DeletionRecord) -> func.HttpResponse:
-    now = pipeline().now()
+def _record_response(req: func.HttpRequest, record: DeletionRecord) -> func.HttpResponse:
+    now = current_services().now()
     members = record_members(record, now)
     if record.live:
         headers = {
             "Location": deletion_address(req, record.tenant),
             "Retry-After": str(_seconds_to_next_check(record, now)),
         }
-        return json_answer(members, HTTPStatus.ACCEPTED, headers)
+        return json_response(members, HTTPStatus.ACCEPTED, headers)
     if record.state is State.DELETED:
-        return json_answer(members)
-    return problem_answer(Problem(_ENDS[record.state], record.reason, members=members))
+        return json_response(members)
+    return problem_response(Problem(_ENDS[record.state], record.reason, members=members))
 
 
 def _seconds_to_next_check(record: DeletionRecord, now: datetime) -> int:
     """Return when a look is worth while again: after the next check, but not all the time."""
-    least = max(1, math.ceil(pipeline().settings.checks.first_delay.total_seconds()))
+    least = max(1, math.ceil(current_services().settings.checks.first_delay.total_seconds()))
     if record.next_check_at is None:
         return least
     return max(least, math.ceil((record.next_check_at - now).total_seconds()))

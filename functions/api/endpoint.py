@@ -8,12 +8,12 @@ from azure.core.exceptions import AzureError
 
 from functions.api.principal import require_principal
 from functions.api.problems import problem_of
-from functions.api.responses import problem_answer
+from functions.api.responses import problem_response
 from shared.deletion.error_handling import trip
 from shared.errors import TipsweepError
 from shared.events import Event, emit
 from shared.partner_center.errors import NotASandbox, SignInFailed
-from shared.services import pipeline
+from shared.services import current_services
 
 Handler = Callable[[func.HttpRequest], func.HttpResponse]
 
@@ -24,7 +24,7 @@ def guarded(handler: Handler) -> Handler:
     @functools.wraps(handler)
     def answer(req: func.HttpRequest) -> func.HttpResponse:
         try:
-            require_principal(req, pipeline().settings.http)
+            require_principal(req, current_services().settings.http)
             return _carried_out(handler, req)
         except (TipsweepError, AzureError) as error:
             return _failed(error)
@@ -36,7 +36,7 @@ def _carried_out(handler: Handler, req: func.HttpRequest) -> func.HttpResponse:
     try:
         return handler(req)
     except NotASandbox as error:
-        raise trip(pipeline(), error) from error
+        raise trip(current_services(), error) from error
 
 
 def _failed(error: TipsweepError | AzureError) -> func.HttpResponse:
@@ -49,4 +49,4 @@ def _failed(error: TipsweepError | AzureError) -> func.HttpResponse:
         correlation=problem.correlation_id,
         reason=f"{type(error).__name__}: {error}",
     )
-    return problem_answer(problem)
+    return problem_response(problem)

@@ -135,7 +135,7 @@ _PATHS: Final[dict[str, Schema]] = {
     "/api/deletions/{tenantId}": {
         "get": _operation(
             "getDeletion",
-            "Look at the deletion of a customer",
+            "Show the deletion of a customer",
             {
                 200: _json("The customer is deleted", "Deletion"),
                 202: _accepted(),

@@ -14,8 +14,8 @@ from shared.deletion.submission import NoDeletion, NotAbortable
 from shared.environment import SettingsError
 from shared.errors import TipsweepError
 from shared.partner_center.errors import (
-    ErrorAnswer,
-    NoAnswer,
+    ErrorStatus,
+    NoResponse,
     PartnerCenterError,
     Throttled,
     Unavailable,
@@ -133,7 +133,7 @@ _MEANINGS: Final[tuple[tuple[type[Exception], ProblemType], ...]] = (
     (SettingsError, SETTINGS),
     (Throttled, PARTNER_CENTER_BUSY),
     (Unavailable, PARTNER_CENTER_BUSY),
-    (NoAnswer, PARTNER_CENTER_BUSY),
+    (NoResponse, PARTNER_CENTER_BUSY),
     (PartnerCenterError, PARTNER_CENTER),
     (AzureError, STORAGE),
 )
@@ -160,9 +160,9 @@ def _detail(error: TipsweepError | AzureError) -> str:
 def _retry_after(error: TipsweepError | AzureError) -> int | None:
     if isinstance(error, SwitchTripped):
         return SWITCH_RETRY_SECONDS
-    if isinstance(error, Throttled | Unavailable) and error.refusal.retry_after:
-        return max(1, round(error.refusal.retry_after))
-    retryable = isinstance(error, AzureError | SettingsError | Throttled | Unavailable | NoAnswer)
+    if isinstance(error, Throttled | Unavailable) and error.response.retry_after:
+        return max(1, round(error.response.retry_after))
+    retryable = isinstance(error, AzureError | SettingsError | Throttled | Unavailable | NoResponse)
     return RETRY_SECONDS if retryable else None
 
 
@@ -171,6 +171,6 @@ def _members(error: TipsweepError | AzureError) -> dict[str, Any]:
     if isinstance(error, Refused):
         reason = f"rule {error.rule}: {error.finding}"
         return {"state": State.REFUSED, "reason": reason, "remedy": error.remedy}
-    if isinstance(error, ErrorAnswer):
-        return {"partnerCenterRequestId": error.refusal.request_id}
+    if isinstance(error, ErrorStatus):
+        return {"partnerCenterRequestId": error.response.request_id}
     return {}

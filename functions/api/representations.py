@@ -19,10 +19,10 @@ def record_members(record: DeletionRecord, now: datetime) -> dict[str, Any]:
         "remedy": record.remedy,
         "lastError": record.last_error,
         "requestedBy": record.requested_by,
-        "requestedAt": moment(record.requested_at),
-        "deadline": moment(record.deadline),
-        "nextCheckAt": moment(record.next_check_at),
-        "finishedAt": moment(record.finished_at),
+        "requestedAt": timestamp(record.requested_at),
+        "deadline": timestamp(record.deadline),
+        "nextCheckAt": timestamp(record.next_check_at),
+        "finishedAt": timestamp(record.finished_at),
         "correlationId": record.correlation_id,
         "purchases": [_entry_members(entry) for entry in plan.entries],
     }
@@ -40,8 +40,8 @@ def dry_run_members(found: DryRun) -> dict[str, Any]:
     }
 
 
-def moment(value: datetime | None) -> str | None:
-    """Return a moment by RFC 3339, to the second."""
+def timestamp(value: datetime | None) -> str | None:
+    """Return a timestamp by RFC 3339, to the second."""
     return None if value is None else value.isoformat(timespec="seconds")
 
 
@@ -56,5 +56,5 @@ def _entry_members(entry: Entry) -> dict[str, Any]:
         "standing": entry.standing,
         "move": entry.move,
         "reason": entry.reason,
-        "createdAt": moment(purchase.created),
+        "createdAt": timestamp(purchase.created),
     }

@@ -20,7 +20,7 @@ COMMON_HEADERS: Final = {
 }
 
 
-def json_answer(
+def json_response(
     value: object,
     status: HTTPStatus = HTTPStatus.OK,
     headers: Mapping[str, str] | None = None,
@@ -36,7 +36,7 @@ def json_answer(
     )
 
 
-def problem_answer(problem: Problem) -> func.HttpResponse:
+def problem_response(problem: Problem) -> func.HttpResponse:
     """Answer with a problem document, and with the seconds after which to try again."""
     headers = {} if problem.retry_after is None else {"Retry-After": str(problem.retry_after)}
-    return json_answer(problem.document(), problem.type.status, headers, mimetype=PROBLEM_JSON)
+    return json_response(problem.document(), problem.type.status, headers, mimetype=PROBLEM_JSON)

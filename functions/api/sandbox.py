@@ -7,10 +7,10 @@ import azure.functions as func
 from functions.api.endpoint import guarded
 from functions.api.parameters import json_object, require_known
 from functions.api.problems import BadRequest
-from functions.api.representations import moment
-from functions.api.responses import json_answer
+from functions.api.representations import timestamp
+from functions.api.responses import json_response
 from shared.limits import SANDBOX_CUSTOMERS
-from shared.services import pipeline
+from shared.services import current_services
 from shared.settings import SweepMode
 from shared.sweep.report import candidate_members
 from shared.sweep.run import (
@@ -30,10 +30,10 @@ blueprint = func.Blueprint()
 @guarded
 def show_sandbox(req: func.HttpRequest) -> func.HttpResponse:  # noqa: ARG001 - the trigger's name
     """Tell the slots used and the verdict on every customer, and what the last sweep said."""
-    world = pipeline()
-    members = report_members(survey_sandbox(world))
-    last = last_report(world)
-    return json_answer({**members, "lastSweep": last and report_members(last)})
+    services = current_services()
+    members = report_members(survey_sandbox(services))
+    last = last_report(services)
+    return json_response({**members, "lastSweep": last and report_members(last)})
 
 
 @blueprint.route(route="sweeps", methods=["POST"])
@@ -42,13 +42,13 @@ def start_sweep(req: func.HttpRequest) -> func.HttpResponse:
     """Run a sweep now and return its report."""
     members = json_object(req)
     require_known(members, {"mode"})
-    return json_answer(report_members(run_sweep(pipeline(), _mode(members.get("mode")))))
+    return json_response(report_members(run_sweep(current_services(), _mode(members.get("mode")))))
 
 
 def report_members(report: SweepReport) -> dict[str, Any]:
     """Return a report as JSON."""
     return {
-        "at": moment(report.at),
+        "at": timestamp(report.at),
         "mode": report.mode,
         "slots": {
             "total": SANDBOX_CUSTOMERS,

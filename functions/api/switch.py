@@ -5,10 +5,10 @@ import azure.functions as func
 from functions.api.endpoint import guarded
 from functions.api.parameters import json_object, line_of, require_known
 from functions.api.principal import principal_name
-from functions.api.representations import moment
-from functions.api.responses import json_answer
+from functions.api.representations import timestamp
+from functions.api.responses import json_response
 from shared.safety.switch import SwitchState
-from shared.services import pipeline
+from shared.services import current_services
 
 _MEMBERS = frozenset({"by", "reason"})
 
@@ -19,7 +19,7 @@ blueprint = func.Blueprint()
 @guarded
 def show_switch(req: func.HttpRequest) -> func.HttpResponse:  # noqa: ARG001 - the trigger's name
     """Tell whether everything is stopped, by whom and why."""
-    return _answer(pipeline().switch.read())
+    return _answer(current_services().switch.read())
 
 
 @blueprint.route(route="switch", methods=["PUT"])
@@ -30,7 +30,7 @@ def trip_switch(req: func.HttpRequest) -> func.HttpResponse:
     require_known(members, _MEMBERS)
     by = line_of(members.get("by"), "by", default=principal_name(req))
     reason = line_of(members.get("reason"), "reason")
-    return _answer(pipeline().switch.trip(by, reason))
+    return _answer(current_services().switch.trip(by, reason))
 
 
 @blueprint.route(route="switch", methods=["DELETE"])
@@ -39,15 +39,15 @@ def reset_switch(req: func.HttpRequest) -> func.HttpResponse:
     """Let everything go on; who and why stand in the query, because a DELETE has no body."""
     by = line_of(req.params.get("by"), "by", default=principal_name(req))
     reason = line_of(req.params.get("reason"), "reason")
-    return _answer(pipeline().switch.reset(by, reason))
+    return _answer(current_services().switch.reset(by, reason))
 
 
 def _answer(state: SwitchState) -> func.HttpResponse:
-    return json_answer(
+    return json_response(
         {
             "tripped": state.tripped,
             "by": state.by,
             "reason": state.reason,
-            "at": moment(state.at),
+            "at": timestamp(state.at),
         }
     )

@@ -27,7 +27,7 @@ def next_delay(
     return base * (1 + _JITTER * jitter)
 
 
-def patience_is_over(checks: CheckSettings, attempt: int) -> bool:
+def is_at_longest_delay(checks: CheckSettings, attempt: int) -> bool:
     """Whether looks have become as rare as they get, so that a call is worth sending again."""
     return attempt > 0 and _grown(checks, attempt) >= checks.max_delay
 

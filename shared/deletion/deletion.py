@@ -8,7 +8,7 @@ from shared.deletion.claims import step_message
 from shared.deletion.delays import next_delay
 from shared.events import Event, emit
 from shared.partner_center.client import PartnerCenter
-from shared.services import Pipeline
+from shared.services import Services
 from shared.storage.records import DeletionRecord, State
 
 _END_EVENTS = {
@@ -27,7 +27,7 @@ class Deletion:
     RecordChanged.
     """
 
-    pipeline: Pipeline
+    services: Services
     record: DeletionRecord
     client: PartnerCenter
 
@@ -39,16 +39,16 @@ class Deletion:
     @property
     def overdue(self) -> bool:
         """Whether the deletion has taken longer than its deadline."""
-        return self.pipeline.now() >= self.record.deadline
+        return self.services.now() >= self.record.deadline
 
     @property
     def age(self) -> timedelta:
         """How long ago the deletion was requested."""
-        return self.pipeline.now() - self.record.requested_at
+        return self.services.now() - self.record.requested_at
 
     def save(self, **changes: Any) -> None:  # noqa: ANN401 - fields of the record
         """Write the record with these fields changed."""
-        self.record = self.pipeline.records.replace(replace(self.record, **changes))
+        self.record = self.services.records.replace(replace(self.record, **changes))
 
     def send_on(self, queue: str, delay: timedelta, **changes: Any) -> None:  # noqa: ANN401
         """Send the next message, then raise the generation.
@@ -57,22 +57,22 @@ class Deletion:
         could lose the deletion.
         """
         message = step_message(self.record)
-        self.pipeline.queues.send_step(queue, message, delay)
+        self.services.queues.send_step(queue, message, delay)
         self.save(
             generation=message.generation,
             claimed_by="",
-            next_check_at=self.pipeline.now() + delay,
+            next_check_at=self.services.now() + delay,
             **changes,
         )
 
     def delay(self, retry_after: float | None = None) -> timedelta:
         """Return how long to wait before the next look."""
-        checks = self.pipeline.settings.checks
-        return next_delay(checks, self.record.attempt, self.pipeline.jitter(), retry_after)
+        checks = self.services.settings.checks
+        return next_delay(checks, self.record.attempt, self.services.jitter(), retry_after)
 
     def finish(self, state: State, reason: str = "", remedy: str = "") -> None:
         """End the deletion in a terminal state."""
-        now = self.pipeline.now()
+        now = self.services.now()
         self.save(state=state, reason=reason, remedy=remedy, finished_at=now, next_check_at=None)
         emit(
             _END_EVENTS[state],

@@ -9,8 +9,8 @@ from shared.partner_center.client import PartnerCenter
 from shared.partner_center.errors import AccessDenied, NoRelationship, NotFound
 from shared.partner_center.resources import Customer
 from shared.purchases.plan import Plan, make_plan
-from shared.purchases.purchase import take_stock
-from shared.purchases.snapshot import look_at
+from shared.purchases.purchase import merge_snapshot
+from shared.purchases.snapshot import take_snapshot
 from shared.safety.rules import (
     ForeignCustomer,
     Refused,
@@ -23,28 +23,28 @@ from shared.safety.rules import (
     require_unlisted,
     require_unprotected,
 )
-from shared.services import Pipeline
+from shared.services import Services
 from shared.tenants import TenantId
 
 _UNAUTHORIZED = 401
 
 
-def find_customer(pipeline: Pipeline, client: PartnerCenter, tenant: TenantId) -> Customer:
+def find_customer(services: Services, client: PartnerCenter, tenant: TenantId) -> Customer:
     """Return the customer if rules 1 to 3 allow its deletion as far as they can tell yet.
 
     Raises Refused; ForeignCustomer where this partner has no such customer.
     """
-    settings = pipeline.settings
+    settings = services.settings
     require_other_tenant(tenant, settings.partner_center.tenant_id)
     require_unlisted(tenant, settings.protection)
     require_confirmation(settings)
     require_token_tenant(client.token_tenant(), settings.partner_center.tenant_id)
-    customers = pipeline.census.customers(client)
+    customers = services.customer_list.customers(client)
     require_sandbox_size(len(customers))
-    customer = customers.get(tenant) or pipeline.census.newer(tenant)
+    customer = customers.get(tenant) or services.customer_list.newer(tenant)
     if customer is None:
         customer = customer_by_id(client, tenant)
-        pipeline.census.remember(customer)
+        services.customer_list.remember(customer)
     require_unprotected(customer, settings.protection)
     return customer
 
@@ -60,7 +60,7 @@ def customer_by_id(client: PartnerCenter, tenant: TenantId) -> Customer:
     except (NotFound, NoRelationship) as error:
         raise ForeignCustomer(tenant) from error
     except AccessDenied as error:
-        if error.refusal.status == _UNAUTHORIZED:
+        if error.response.status == _UNAUTHORIZED:
             raise
         finding = f"Partner Center does not show tenant {tenant} ({error})"
         remedy = "Check the ID, and the rights of the app registration."
@@ -75,23 +75,23 @@ class DryRun:
     plan: Plan
 
 
-def dry_run(pipeline: Pipeline, tenant: TenantId) -> DryRun:
+def dry_run(services: Services, tenant: TenantId) -> DryRun:
     """Return what a deletion would begin with, and write nothing.
 
     Raises Refused, or the errors of Partner Center.
     """
-    client = pipeline.client(str(uuid.uuid4()))
-    customer = find_customer(pipeline, client, tenant)
-    look = look_at(client, tenant, (), pipeline.now())
+    client = services.client(str(uuid.uuid4()))
+    customer = find_customer(services, client, tenant)
+    look = take_snapshot(client, tenant, (), services.now())
     require_sandbox_limits(look.subscriptions or ())
-    return DryRun(customer, make_plan(take_stock(look), pipeline.now()))
+    return DryRun(customer, make_plan(merge_snapshot(look), services.now()))
 
 
-def log_dry_run(pipeline: Pipeline, request: DeletionRequest) -> None:
+def log_dry_run(services: Services, request: DeletionRequest) -> None:
     """Log what a deletion would do, one line for each purchase."""
     tenant = request.tenant
     try:
-        found = dry_run(pipeline, tenant)
+        found = dry_run(services, tenant)
     except Refused as refusal:
         emit(Event.DRY_RUN_FINISHED, tenant=tenant, outcome="refused", reason=str(refusal))
         return

@@ -8,7 +8,7 @@ from shared.deletion.reasons import LATE_REMEDY
 from shared.errors import TipsweepError
 from shared.events import Event, emit
 from shared.partner_center.errors import (
-    ErrorAnswer,
+    ErrorStatus,
     HeldBack,
     NoRelationship,
     NotASandbox,
@@ -19,7 +19,7 @@ from shared.partner_center.errors import (
 )
 from shared.purchases.cancellation import LATER
 from shared.safety.rules import ForeignCustomer, Refused, Rule
-from shared.services import Pipeline
+from shared.services import Services
 from shared.storage.records import RecordChanged, State
 
 
@@ -27,17 +27,17 @@ class SwitchTripped(TipsweepError):
     """The safety switch is tripped, so nothing may be written."""
 
 
-def require_switch(pipeline: Pipeline) -> None:
+def require_switch(services: Services) -> None:
     """Rule 4: the safety switch is not tripped; raises SwitchTripped."""
-    state = pipeline.switch.read()
+    state = services.switch.read()
     if state.tripped:
         message = f"the safety switch was tripped by {state.by}: {state.reason}"
         raise SwitchTripped(message)
 
 
-def trip(pipeline: Pipeline, error: NotASandbox) -> Refused:
+def trip(services: Services, error: NotASandbox) -> Refused:
     """Trip the switch because Partner Center names another kind of account; return the refusal."""
-    pipeline.switch.trip("tipsweep", str(error))
+    services.switch.trip("tipsweep", str(error))
     remedy = "The safety switch is tripped: make sure of the account, then reset the switch."
     return Refused(Rule.SANDBOX, str(error), remedy)
 
@@ -69,9 +69,9 @@ def work(deletion: Deletion, step: str, queue: str, move: Callable[[Deletion], N
 
 def _settle(deletion: Deletion, queue: str, move: Callable[[Deletion], None]) -> None:
     try:
-        _move(deletion, move)
+        _perform(deletion, move)
     except SwitchTripped as error:
-        deletion.send_on(queue, deletion.pipeline.settings.checks.max_delay, reason=str(error))
+        deletion.send_on(queue, deletion.services.settings.checks.max_delay, reason=str(error))
     except LATER as error:
         _postpone(deletion, queue, error)
     except ForeignCustomer as refusal:
@@ -79,10 +79,10 @@ def _settle(deletion: Deletion, queue: str, move: Callable[[Deletion], None]) ->
     except Refused as refusal:
         _refuse(deletion, refusal)
     except NotASandbox as error:
-        _refuse(deletion, trip(deletion.pipeline, error))
+        _refuse(deletion, trip(deletion.services, error))
 
 
-def _move(deletion: Deletion, move: Callable[[Deletion], None]) -> None:
+def _perform(deletion: Deletion, move: Callable[[Deletion], None]) -> None:
     try:
         move(deletion)
     except (NotFound, NoRelationship) as error:
@@ -97,7 +97,7 @@ def _postpone(deletion: Deletion, queue: str, error: PartnerCenterError) -> None
     if deletion.overdue:
         deletion.finish(State.STUCK, str(error), LATE_REMEDY)
         return
-    delay = deletion.delay(error.refusal.retry_after if isinstance(error, ErrorAnswer) else None)
+    delay = deletion.delay(error.response.retry_after if isinstance(error, ErrorStatus) else None)
     emit(
         Event.THROTTLED if isinstance(error, Throttled) else Event.STEP_FAILED,
         **deletion.ids,
@@ -126,7 +126,7 @@ def _confirm_gone(deletion: Deletion, error: PartnerCenterError) -> None:
     Raises the error itself otherwise: a 404 alone is also what an outage of a route looks like.
     """
     tenant = deletion.record.tenant
-    if tenant not in deletion.pipeline.census.anew(deletion.client):
+    if tenant not in deletion.services.customer_list.refresh(deletion.client):
         customer_by_id(deletion.client, tenant)
     raise error
 

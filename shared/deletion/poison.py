@@ -8,7 +8,7 @@ from typing import Final
 from shared.deletion.admission import in_hand, new_record
 from shared.deletion.messages import BadMessage, DeletionRequest, parse_request, parse_step
 from shared.events import Event, emit
-from shared.services import Pipeline
+from shared.services import Services
 from shared.storage.names import CUSTOMERS_TO_DELETE, POISON_SUFFIX
 from shared.storage.records import DeletionRecord, RecordChanged, RecordExists, State
 from shared.tenants import TenantId
@@ -37,19 +37,19 @@ class Subject:
     fault: str
 
 
-def reject(pipeline: Pipeline, queue: str, body: bytes, error: BadMessage) -> None:
+def reject(services: Services, queue: str, body: bytes, error: BadMessage) -> None:
     """Move a message that can never be handled to its poison queue at once."""
     emit(Event.MESSAGE_REJECTED, queue=queue, tenant=error.tenant, reason=str(error))
-    pipeline.queues.send_text(queue + POISON_SUFFIX, _as_text(body))
+    services.queues.send_text(queue + POISON_SUFFIX, _as_text(body))
 
 
-def record_poisoned(pipeline: Pipeline, poisoned: Poisoned) -> None:
+def record_poisoned(services: Services, poisoned: Poisoned) -> None:
     """Write down a message from a poison queue, and end the deletion it belonged to."""
     subject = _subject(poisoned)
-    reason = subject.fault or _failure(pipeline, subject) or _UNKNOWN_REASON
-    _keep(pipeline, poisoned, subject, reason)
+    reason = subject.fault or _failure(services, subject) or _UNKNOWN_REASON
+    _keep(services, poisoned, subject, reason)
     if subject.tenant is not None:
-        _end(pipeline, subject.tenant, subject, reason)
+        _end(services, subject.tenant, subject, reason)
     emit(
         Event.MESSAGE_POISONED,
         queue=poisoned.queue,
@@ -69,15 +69,15 @@ def _subject(poisoned: Poisoned) -> Subject:
         return Subject(error.tenant, None, str(error))
 
 
-def _failure(pipeline: Pipeline, subject: Subject) -> str:
-    record = pipeline.records.get(subject.tenant) if subject.tenant else None
+def _failure(services: Services, subject: Subject) -> str:
+    record = services.records.get(subject.tenant) if subject.tenant else None
     return record.last_error if record else ""
 
 
-def _keep(pipeline: Pipeline, poisoned: Poisoned, subject: Subject, reason: str) -> None:
-    pipeline.sandbox.upsert_entity(
+def _keep(services: Services, poisoned: Poisoned, subject: Subject, reason: str) -> None:
+    services.sandbox.upsert_entity(
         {
-            "PartitionKey": pipeline.settings.partner_center.tenant_id,
+            "PartitionKey": services.settings.partner_center.tenant_id,
             "RowKey": POISONED_ROW_PREFIX + poisoned.message_id,
             "queue": poisoned.queue,
             "body": poisoned.body,
@@ -88,17 +88,17 @@ def _keep(pipeline: Pipeline, poisoned: Poisoned, subject: Subject, reason: str)
     )
 
 
-def _end(pipeline: Pipeline, tenant: TenantId, subject: Subject, reason: str) -> None:
+def _end(services: Services, tenant: TenantId, subject: Subject, reason: str) -> None:
     """Leave the reason in the customer's record, unless a later message carries it on."""
-    record = pipeline.records.get(tenant)
+    record = services.records.get(tenant)
     state = State.REFUSED if subject.fault else State.STUCK
     try:
         if record is None:
-            _insert_ended(pipeline, tenant, state, reason)
+            _insert_ended(services, tenant, state, reason)
         elif _belongs(record, subject):
-            in_hand(pipeline, record).finish(state, reason, _REMEDY)
+            in_hand(services, record).finish(state, reason, _REMEDY)
     except (RecordExists, RecordChanged):
-        _end(pipeline, tenant, subject, reason)
+        _end(services, tenant, subject, reason)
 
 
 def _belongs(record: DeletionRecord, subject: Subject) -> bool:
@@ -109,9 +109,9 @@ def _belongs(record: DeletionRecord, subject: Subject) -> bool:
     return subject.generation >= record.generation
 
 
-def _insert_ended(pipeline: Pipeline, tenant: TenantId, state: State, reason: str) -> None:
-    record = pipeline.records.insert(new_record(pipeline, DeletionRequest(tenant), None))
-    in_hand(pipeline, record).finish(state, reason, _REMEDY)
+def _insert_ended(services: Services, tenant: TenantId, state: State, reason: str) -> None:
+    record = services.records.insert(new_record(services, DeletionRequest(tenant), None))
+    in_hand(services, record).finish(state, reason, _REMEDY)
 
 
 def _as_text(body: bytes) -> str:

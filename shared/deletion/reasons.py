@@ -6,7 +6,7 @@ from typing import Final
 from shared.purchases.plan import Entry, Plan
 
 LATE_REMEDY: Final = (
-    "Partner Center did not answer in time. Look at the customer in Partner Center, then request "
+    "Partner Center did not respond in time. Check the customer in Partner Center, then request "
     "the deletion again."
 )
 _NEVER_REMEDY: Final = (
@@ -14,7 +14,7 @@ _NEVER_REMEDY: Final = (
     "you, or ask Partner Center support to remove the customer; then request the deletion again."
 )
 _REFUSED_REMEDY: Final = (
-    "Everything tipsweep can see is cancelled. Look for what Partner Center names, cancel it "
+    "Everything tipsweep can see is cancelled. Find what Partner Center names, cancel it "
     "there, then request the deletion again."
 )
 

@@ -5,7 +5,7 @@ from datetime import datetime, timedelta
 from typing import Final
 
 from shared.deletion.admission import admit_request, admit_step
-from shared.deletion.delays import patience_is_over
+from shared.deletion.delays import is_at_longest_delay
 from shared.deletion.deletion import Deletion
 from shared.deletion.dry_run import find_customer, log_dry_run
 from shared.deletion.error_handling import require_switch, work
@@ -19,7 +19,7 @@ from shared.deletion.reasons import (
 from shared.events import Event, emit
 from shared.partner_center.errors import (
     Busy,
-    ErrorAnswer,
+    ErrorStatus,
     NoRelationship,
     NotASandbox,
     NotFound,
@@ -27,12 +27,12 @@ from shared.partner_center.errors import (
     Throttled,
     Unavailable,
 )
-from shared.purchases.cancellation import Round, Sender, carry_out
+from shared.purchases.cancellation import CancellationResult, Sender, carry_out
 from shared.purchases.plan import Plan, make_plan
-from shared.purchases.purchase import forget_sent, take_stock
-from shared.purchases.snapshot import look_at
+from shared.purchases.purchase import forget_sent, merge_snapshot
+from shared.purchases.snapshot import take_snapshot
 from shared.safety.rules import require_sandbox_limits
-from shared.services import Pipeline
+from shared.services import Services
 from shared.storage.names import CUSTOMERS_READY, ORDERS_TO_CHECK
 from shared.storage.records import State
 
@@ -41,62 +41,62 @@ _UNAUTHORIZED: Final = 401
 
 
 def request_deletion(
-    pipeline: Pipeline, request: DeletionRequest, message_id: str, inserted_at: datetime | None
+    services: Services, request: DeletionRequest, message_id: str, inserted_at: datetime | None
 ) -> None:
     """Start the deletion that a dropped message asks for, and make its first move."""
     if request.dry_run:
-        log_dry_run(pipeline, request)
+        log_dry_run(services, request)
         return
-    deletion = admit_request(pipeline, request, message_id, inserted_at)
+    deletion = admit_request(services, request, message_id, inserted_at)
     if deletion is not None:
         work(deletion, "cancel_orders", ORDERS_TO_CHECK, _advance)
 
 
-def check_orders(pipeline: Pipeline, message: StepMessage, message_id: str) -> None:
+def check_orders(services: Services, message: StepMessage, message_id: str) -> None:
     """Look at a customer again and make the next move."""
-    deletion = admit_step(pipeline, message, message_id)
+    deletion = admit_step(services, message, message_id)
     if deletion is not None:
         work(deletion, "check_orders", ORDERS_TO_CHECK, _advance)
 
 
-def delete_customer(pipeline: Pipeline, message: StepMessage, message_id: str) -> None:
+def delete_customer(services: Services, message: StepMessage, message_id: str) -> None:
     """Send the DELETE of a customer whose purchases have all ended."""
-    deletion = admit_step(pipeline, message, message_id)
+    deletion = admit_step(services, message, message_id)
     if deletion is not None:
         work(deletion, "delete_customer", CUSTOMERS_READY, _delete)
 
 
 def _guard(deletion: Deletion) -> None:
     """Apply the rules that come before the first write; raises Refused or SwitchTripped."""
-    require_switch(deletion.pipeline)
-    customer = find_customer(deletion.pipeline, deletion.client, deletion.record.tenant)
+    require_switch(deletion.services)
+    customer = find_customer(deletion.services, deletion.client, deletion.record.tenant)
     deletion.record = replace(deletion.record, seen=True, domain=customer.domain)
 
 
 def _advance(deletion: Deletion) -> None:
     _guard(deletion)
-    record, now = deletion.record, deletion.pipeline.now()
-    look = look_at(deletion.client, record.tenant, record.purchases, now)
+    record, now = deletion.record, deletion.services.now()
+    look = take_snapshot(deletion.client, record.tenant, record.purchases, now)
     require_sandbox_limits(look.subscriptions or ())
     read = {each.id: each for each in look.subscriptions or ()}
     sender = Sender(deletion.client, record.tenant, read)
-    purchases = take_stock(look, record.purchases)
-    if patience_is_over(deletion.pipeline.settings.checks, record.attempt):
+    purchases = merge_snapshot(look, record.purchases)
+    if is_at_longest_delay(deletion.services.settings.checks, record.attempt):
         purchases = forget_sent(purchases)
     _decide(deletion, carry_out(sender, purchases, now, lambda: _must_stop(deletion)))
 
 
 def _must_stop(deletion: Deletion) -> bool:
     """Ask before each single write: for the switch, and for an abort."""
-    pipeline = deletion.pipeline
-    record = pipeline.records.get(deletion.record.tenant)
+    services = deletion.services
+    record = services.records.get(deletion.record.tenant)
     overtaken = record is None or record.etag != deletion.record.etag
-    return overtaken or pipeline.switch.read().tripped
+    return overtaken or services.switch.read().tripped
 
 
-def _decide(deletion: Deletion, found: Round) -> None:
+def _decide(deletion: Deletion, found: CancellationResult) -> None:
     """Send the message that follows a round of moves; progress shortens the wait again."""
-    before = make_plan(deletion.record.purchases, deletion.pipeline.now())
+    before = make_plan(deletion.record.purchases, deletion.services.now())
     progress = found.plan.unfinished < before.unfinished
     attempt = 0 if progress else deletion.record.attempt
     deletion.record = replace(deletion.record, purchases=found.purchases, attempt=attempt)
@@ -129,26 +129,26 @@ def _wait(deletion: Deletion, plan: Plan) -> None:
 def _delete(deletion: Deletion) -> None:
     _guard(deletion)
     # The guards may have waited for a listing meanwhile.
-    require_switch(deletion.pipeline)
+    require_switch(deletion.services)
     deletion.save(state=State.DELETING)
     try:
         deletion.client.delete_customer(deletion.record.tenant)
     except NotSupportedHere as error:
         # Production is expected to answer so, although no page says it.
-        raise NotASandbox(error.refusal) from error
+        raise NotASandbox(error.response) from error
     except (NotFound, NoRelationship, NotASandbox, Throttled, Unavailable):
         raise
-    except ErrorAnswer as error:
-        if error.refusal.status == _UNAUTHORIZED:
+    except ErrorStatus as error:
+        if error.response.status == _UNAUTHORIZED:
             raise
         _after_refused_delete(deletion, error)
     else:
         deletion.finish(State.DELETED)
 
 
-def _after_refused_delete(deletion: Deletion, error: ErrorAnswer) -> None:
+def _after_refused_delete(deletion: Deletion, error: ErrorStatus) -> None:
     """End as stuck where nothing can change any more, else look at everything again."""
-    plan = make_plan(deletion.record.purchases, deletion.pipeline.now())
+    plan = make_plan(deletion.record.purchases, deletion.services.now())
     reason = refused_delete_reason(str(error), plan)
     emit(Event.DELETE_REFUSED, **deletion.ids, reason=reason)
     if deletion.overdue or (plan.never and not isinstance(error, Busy)):

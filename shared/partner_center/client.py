@@ -11,7 +11,7 @@ from shared.partner_center.errors import (
     AccessDenied,
     NotFound,
     Throttled,
-    UnexpectedAnswer,
+    UnexpectedResponse,
 )
 from shared.partner_center.resources import (
     CANCELLED,
@@ -50,7 +50,7 @@ class PartnerCenter:
     def customers(self) -> Iterator[Customer]:
         """Yield all customers of the partner, page by page ("Get a list of customers").
 
-        Raises UnexpectedAnswer where there is no such listing: that is a wrong base URL, and must
+        Raises UnexpectedResponse where there is no such listing: that is a wrong base URL, and must
         not be taken for a customer that is gone.
         """
         try:
@@ -58,7 +58,7 @@ class PartnerCenter:
                 yield resources.customer(item)
         except NotFound as error:
             message = f"No Partner Center at this base URL: {error}"
-            raise UnexpectedAnswer(message) from error
+            raise UnexpectedResponse(message) from error
 
     def customer(self, customer_id: str) -> Customer:
         """Return one customer ("Get a customer by ID")."""
@@ -84,7 +84,7 @@ class PartnerCenter:
         try:
             items = list(self._pages(f"{_customer(customer_id)}/entitlements"))
         except AccessDenied as error:
-            if error.refusal.status == _FORBIDDEN:
+            if error.response.status == _FORBIDDEN:
                 self._connection.entitlements_refused = True
                 emit(Event.ENTITLEMENTS_REFUSED, reason=str(error))
             return []
@@ -138,12 +138,12 @@ class PartnerCenter:
     def delete_customer(self, customer_id: str) -> None:
         """Purge a customer ("Delete a customer account from the integration sandbox").
 
-        The page says 204 and the REST reference 200; UnexpectedAnswer is raised for any other.
+        The page says 204 and the REST reference 200; UnexpectedResponse is raised for any other.
         """
         answer = self._call("DELETE", _customer(customer_id))
         if answer.status not in _DELETED:
             message = f"DELETE of customer {customer_id} was answered {answer.status}"
-            raise UnexpectedAnswer(message)
+            raise UnexpectedResponse(message)
 
     def _pages(self, path: str) -> Iterator[Json]:
         headers: dict[str, str] = {}
@@ -156,7 +156,7 @@ class PartnerCenter:
             path = following["uri"]
             headers = {header["key"]: header["value"] for header in following.get("headers") or ()}
         message = f"{path} has more than {_PAGE_LIMIT} pages: expected a sandbox's few"
-        raise UnexpectedAnswer(message)
+        raise UnexpectedResponse(message)
 
     def _call(
         self,
@@ -196,7 +196,7 @@ def _quoted_etag(etag: str) -> str:
 def _object(answer: Answer) -> Any:  # noqa: ANN401 - a JSON object
     if not isinstance(answer.body, dict):
         message = f"Expected a JSON object with status {answer.status}, found {answer.body!r:.80}"
-        raise UnexpectedAnswer(message)
+        raise UnexpectedResponse(message)
     return answer.body
 
 
@@ -204,5 +204,5 @@ def _items(page: Json, path: str) -> list[Json]:
     items = page.get("items")
     if not isinstance(items, list) or not all(isinstance(item, dict) for item in items):
         message = f"{path} has no list of objects in member items"
-        raise UnexpectedAnswer(message)
+        raise UnexpectedResponse(message)
     return items

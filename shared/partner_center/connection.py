@@ -17,16 +17,16 @@ from urllib3.util import Retry
 
 from shared.partner_center.credentials import TokenSource
 from shared.partner_center.errors import (
-    ErrorAnswer,
+    ErrorResponse,
+    ErrorStatus,
     ForeignLink,
     HeldBack,
-    NoAnswer,
-    Refusal,
+    NoResponse,
     Throttled,
-    UnexpectedAnswer,
-    error_answer,
+    UnexpectedResponse,
+    error_of,
 )
-from shared.partner_center.rate_limit import NoTurn, Pace
+from shared.partner_center.rate_limit import RateLimited, RateLimiter
 
 CONNECT_TIMEOUT_SECONDS: Final = 5.0
 READ_TIMEOUT_SECONDS: Final = 60.0
@@ -80,7 +80,7 @@ class Connection:
         self,
         base_url: str,
         tokens: TokenSource,
-        pace: Pace,
+        rate_limiter: RateLimiter,
         *,
         sleep: Callable[[float], None] = time.sleep,
     ) -> None:
@@ -88,7 +88,7 @@ class Connection:
         self.entitlements_refused = False
         self._base = f"{base_url}/v1/"
         self._auth = _Bearer(tokens)
-        self._pace = pace
+        self._rate_limiter = rate_limiter
         self._sleep = sleep
         self._session = requests.Session()
         self._session.headers.update(
@@ -98,12 +98,12 @@ class Connection:
         self._session.mount("https://", adapter)
 
     def wait_for_turn(self, method: str, path: str) -> None:
-        """Wait for a moment as the pace asks; raises HeldBack where it would be long."""
+        """Wait for a turn; raises HeldBack where it would be long."""
         try:
-            wait = self._pace.take_turn()
-        except NoTurn as held:
+            wait = self._rate_limiter.acquire()
+        except RateLimited as held:
             description = f"not sent: {held}"
-            refusal = Refusal(method, path, 429, "", description, held.seconds, "")
+            refusal = ErrorResponse(method, path, 429, "", description, held.seconds, "")
             raise HeldBack(refusal) from held
         if wait:
             self._sleep(wait)
@@ -119,8 +119,8 @@ class Connection:
     ) -> Answer:
         """Send one call and return its answer.
 
-        `path` is relative to /v1/, or a link out of an answer. Raises ForeignLink, NoAnswer,
-        SignInFailed, UnexpectedAnswer for a redirection, or an ErrorAnswer.
+        `path` is relative to /v1/, or a link out of an answer. Raises ForeignLink, NoResponse,
+        SignInFailed, UnexpectedResponse for a redirection, or an ErrorStatus.
         """
         url = self._resolve(path)
         request_id = str(uuid.uuid4())
@@ -134,7 +134,7 @@ class Connection:
             raise self._refused(method, url, request_id, response)
         if response.status_code >= _REDIRECTION:
             message = f"{method} {path} was answered {response.status_code}: expected a 2xx"
-            raise UnexpectedAnswer(message)
+            raise UnexpectedResponse(message)
         return Answer(response.status_code, _json(response))
 
     def _resolve(self, path: str) -> str:
@@ -164,14 +164,14 @@ class Connection:
             )
         except requests.RequestException as error:
             message = f"{method} {url} got no answer: {error}"
-            raise NoAnswer(message) from error
+            raise NoResponse(message) from error
 
     def _refused(
         self, method: str, url: str, request_id: str, response: requests.Response
-    ) -> ErrorAnswer:
+    ) -> ErrorStatus:
         code, description = _service_error(response)
         retry_after = retry_after_seconds(response.headers.get("Retry-After"))
-        refusal = Refusal(
+        refusal = ErrorResponse(
             method=method,
             path=urlsplit(url).path,
             status=response.status_code,
@@ -180,12 +180,12 @@ class Connection:
             retry_after=retry_after,
             request_id=request_id,
         )
-        error = error_answer(refusal)
+        error = error_of(refusal)
         if response.status_code == _UNAUTHORIZED:
             self.tokens.forget()
         if isinstance(error, Throttled):
             hold = DEFAULT_RETRY_AFTER_SECONDS if retry_after is None else retry_after
-            self._pace.hold(min(hold, LONGEST_HOLD_SECONDS))
+            self._rate_limiter.hold(min(hold, LONGEST_HOLD_SECONDS))
         return error
 
 
@@ -199,12 +199,12 @@ def retry_after_seconds(header: str | None, now: datetime | None = None) -> floa
     if header.strip().isdecimal():
         return min(float(header), LONGEST_RETRY_AFTER_SECONDS)
     try:
-        moment = parsedate_to_datetime(header)
+        timestamp = parsedate_to_datetime(header)
     except ValueError:
         return None
-    if moment.tzinfo is None:
-        moment = moment.replace(tzinfo=UTC)
-    seconds = (moment - (now or datetime.now(UTC))).total_seconds()
+    if timestamp.tzinfo is None:
+        timestamp = timestamp.replace(tzinfo=UTC)
+    seconds = (timestamp - (now or datetime.now(UTC))).total_seconds()
     return min(max(0.0, seconds), LONGEST_RETRY_AFTER_SECONDS)
 
 

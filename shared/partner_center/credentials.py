@@ -26,7 +26,7 @@ from azure.identity import (
 from azure.keyvault.secrets import SecretClient
 from msal.exceptions import MsalError
 
-from shared.partner_center.errors import NoAnswer, SignInFailed
+from shared.partner_center.errors import NoResponse, SignInFailed
 from shared.settings import Auth, PartnerCenterSettings
 
 _FEDERATION_AUDIENCES: Final = {
@@ -57,12 +57,12 @@ class TokenSource:
         self._credential: TokenCredential | None = None
 
     def token(self) -> str:
-        """Return a valid access token; raises SignInFailed or NoAnswer."""
+        """Return a valid access token; raises SignInFailed or NoResponse."""
         try:
             return self._current().get_token(self._settings.endpoints.scope).token
         except (AzureError, MsalError, requests.RequestException) as error:
             message = f"{self._who()} could not sign in at {self._where()}: {error}"
-            raise (SignInFailed if _refused(error) else NoAnswer)(message) from error
+            raise (SignInFailed if _refused(error) else NoResponse)(message) from error
 
     def tenant(self) -> str:
         """Return the tenant that the access token was issued in, in lower case."""

@@ -13,7 +13,7 @@ from shared.partner_center.resources import Customer
 MAX_AGE_SECONDS: Final = 60.0
 
 
-class Census:
+class CustomerList:
     """Remembers the listing for a minute, so that a guard costs no call for each customer."""
 
     def __init__(self, *, monotonic: Callable[[], float] = time.monotonic) -> None:
@@ -33,7 +33,7 @@ class Census:
                 self._taken_at = self._monotonic()
             return self._listed
 
-    def anew(self, client: PartnerCenter) -> Mapping[str, Customer]:
+    def refresh(self, client: PartnerCenter) -> Mapping[str, Customer]:
         """Return the customers by a listing of this moment."""
         with self._lock:
             self._taken_at = float("-inf")

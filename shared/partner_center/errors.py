@@ -2,10 +2,10 @@
 
 PartnerCenterError
 ├── SignInFailed              no token was issued
-├── NoAnswer                  connection lost or timed out: the call may have been carried out
+├── NoResponse                  connection lost or timed out: the call may have been carried out
 ├── ForeignLink               an answer pointed to another host
-├── UnexpectedAnswer          a success whose body is not as documented
-└── ErrorAnswer               Partner Center said no
+├── UnexpectedResponse          a success whose body is not as documented
+└── ErrorStatus               Partner Center said no
     ├── NotASandbox           the account is not an integration sandbox
     ├── AccessDenied          the credential lacks a right
     ├── NotFound              the customer, order or subscription does not exist
@@ -39,7 +39,7 @@ class SignInFailed(PartnerCenterError):
     """Entra ID issued no token."""
 
 
-class NoAnswer(PartnerCenterError):
+class NoResponse(PartnerCenterError):
     """The connection was lost or timed out; whether the call was carried out is unknown."""
 
 
@@ -47,12 +47,12 @@ class ForeignLink(PartnerCenterError):
     """An answer pointed to another host, which must never see the token."""
 
 
-class UnexpectedAnswer(PartnerCenterError):
+class UnexpectedResponse(PartnerCenterError):
     """Partner Center reported success with a body that is not as documented."""
 
 
 @dataclass(frozen=True, slots=True)
-class Refusal:
+class ErrorResponse:
     """What Partner Center said instead of yes; `retry_after` is in seconds."""
 
     method: str
@@ -64,43 +64,43 @@ class Refusal:
     request_id: str
 
 
-class ErrorAnswer(PartnerCenterError):
+class ErrorStatus(PartnerCenterError):
     """Partner Center answered with an error status."""
 
-    def __init__(self, refusal: Refusal) -> None:
+    def __init__(self, refusal: ErrorResponse) -> None:
         code = f"/{refusal.code}" if refusal.code else ""
         super().__init__(
             f"{refusal.method} {refusal.path} was answered {refusal.status}{code}: "
             f"{refusal.description or 'no description'} (MS-RequestId {refusal.request_id})"
         )
-        self.refusal = refusal
+        self.response = refusal
 
 
-class NotASandbox(ErrorAnswer):
+class NotASandbox(ErrorStatus):
     """The credential belongs to an account that is not an integration sandbox."""
 
 
-class AccessDenied(ErrorAnswer):
+class AccessDenied(ErrorStatus):
     """The credential is not accepted or lacks a right."""
 
 
-class NotFound(ErrorAnswer):
+class NotFound(ErrorStatus):
     """The customer, order or subscription does not exist."""
 
 
-class NoRelationship(ErrorAnswer):
+class NoRelationship(ErrorStatus):
     """The customer has no relationship with this partner."""
 
 
-class Busy(ErrorAnswer):
+class Busy(ErrorStatus):
     """An operation is in progress or the resource has changed; the same call succeeds later."""
 
 
-class OrderRouteClosed(ErrorAnswer):
+class OrderRouteClosed(ErrorStatus):
     """The order cannot be cancelled itself; its subscriptions can."""
 
 
-class NotCancellable(ErrorAnswer):
+class NotCancellable(ErrorStatus):
     """The window has passed, or the product cannot be cancelled here."""
 
 
@@ -108,19 +108,19 @@ class NotSupportedHere(NotCancellable):
     """The operation does not exist in this environment."""
 
 
-class AlreadyDeleted(ErrorAnswer):
+class AlreadyDeleted(ErrorStatus):
     """The subscription is deleted already."""
 
 
-class NotActivated(ErrorAnswer):
+class NotActivated(ErrorStatus):
     """A marketplace subscription cannot be changed before it is activated."""
 
 
-class AzureSubscriptionsActive(ErrorAnswer):
+class AzureSubscriptionsActive(ErrorStatus):
     """The Azure plan still holds active Azure subscriptions."""
 
 
-class Throttled(ErrorAnswer):
+class Throttled(ErrorStatus):
     """Too many calls were made."""
 
 
@@ -128,15 +128,15 @@ class HeldBack(Throttled):
     """The call was not sent, because our own ceiling or Partner Center asks to wait."""
 
 
-class Unavailable(ErrorAnswer):
+class Unavailable(ErrorStatus):
     """The service failed or is overloaded."""
 
 
-class Rejected(ErrorAnswer):
+class Rejected(ErrorStatus):
     """Partner Center refused for a reason that has no meaning of its own here."""
 
 
-_BY_CODE: Final[dict[str, type[ErrorAnswer]]] = {
+_BY_CODE: Final[dict[str, type[ErrorStatus]]] = {
     **dict.fromkeys(("800019", "6002"), NotASandbox),
     **dict.fromkeys(("800061", "800063", "800077"), OrderRouteClosed),
     **dict.fromkeys(("800014", "800060", "800082", "900278", "900311", "2055"), Busy),
@@ -149,7 +149,7 @@ _BY_CODE: Final[dict[str, type[ErrorAnswer]]] = {
     "900115": AzureSubscriptionsActive,
 }
 
-_BY_STATUS: Final[dict[int, type[ErrorAnswer]]] = {
+_BY_STATUS: Final[dict[int, type[ErrorStatus]]] = {
     401: AccessDenied,
     403: AccessDenied,
     404: NotFound,
@@ -160,7 +160,7 @@ _BY_STATUS: Final[dict[int, type[ErrorAnswer]]] = {
 }
 
 
-def error_answer(refusal: Refusal) -> ErrorAnswer:
+def error_of(refusal: ErrorResponse) -> ErrorStatus:
     """Return the error that a refusal means: by its code, else by its status."""
     if refusal.status == _TOO_MANY_REQUESTS:
         return Throttled(refusal)

@@ -10,7 +10,7 @@ _WINDOW_SECONDS: Final = 60.0
 LONGEST_WAIT_SECONDS: Final = 2.0
 
 
-class NoTurn(Exception):
+class RateLimited(Exception):
     """No call may be sent for some seconds."""
 
     def __init__(self, seconds: float) -> None:
@@ -18,7 +18,7 @@ class NoTurn(Exception):
         self.seconds = seconds
 
 
-class Pace:
+class RateLimiter:
     """Lets at most `calls_per_minute` calls begin in any 60 seconds.
 
     The calls come as fast as they are asked for until the minute is full. So long cancellations
@@ -34,19 +34,19 @@ class Pace:
         self._turns: deque[float] = deque(maxlen=calls_per_minute)
         self._held_until = float("-inf")
 
-    def take_turn(self) -> float:
+    def acquire(self) -> float:
         """Take the next turn and return the seconds until it comes, two at the most.
 
-        Raises NoTurn, and takes none, while calls are held or the turn is further away.
+        Raises RateLimited, and takes none, while calls are held or the turn is further away.
         """
         with self._lock:
             now = self._monotonic()
             if self._held_until > now:
-                raise NoTurn(self._held_until - now)
+                raise RateLimited(self._held_until - now)
             full = len(self._turns) == self._turns.maxlen
             turn = max(now, self._turns[0] + _WINDOW_SECONDS) if full else now
             if turn - now > LONGEST_WAIT_SECONDS:
-                raise NoTurn(turn - now)
+                raise RateLimited(turn - now)
             self._turns.append(turn)
             return turn - now
 

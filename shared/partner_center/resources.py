@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Any, Final
 
-from shared.partner_center.errors import UnexpectedAnswer
+from shared.partner_center.errors import UnexpectedResponse
 from shared.tenants import shown
 
 Json = Mapping[str, Any]
@@ -92,7 +92,7 @@ def order(body: Json) -> Order:
         id=_identifier(body, "order"),
         status=_status(body, "order"),
         alternate_id=_text(body, "alternateId"),
-        created=_moment(body.get("creationDate")),
+        created=_timestamp(body.get("creationDate")),
         name=_text(lines[0], "friendlyName"),
     )
 
@@ -109,7 +109,7 @@ def subscription(body: Json) -> Subscription:
         billing_type=_text(body, "billingType").lower(),
         unit_type=_text(body, "unitType").lower(),
         microsoft_product=body.get("isMicrosoftProduct") is not False,
-        created=_moment(body.get("creationDate")),
+        created=_timestamp(body.get("creationDate")),
         etag=_text(body.get("attributes") or {}, "etag") or None,
         body=body,
     )
@@ -142,7 +142,7 @@ def _identifier(body: Json, kind: str) -> str:
     if not isinstance(value, str) or not value:
         found = shown(str(value))
         message = f"A {kind} without an id: expected a string in member id, found {found}"
-        raise UnexpectedAnswer(message)
+        raise UnexpectedResponse(message)
     return value
 
 
@@ -153,7 +153,7 @@ def _status(body: Json, kind: str) -> str:
             f"{kind} {body.get('id')} without a status: expected a string in member status, "
             f"found {shown(str(value))}"
         )
-        raise UnexpectedAnswer(message)
+        raise UnexpectedResponse(message)
     return value.lower()
 
 
@@ -167,11 +167,11 @@ def _whole(body: Json, member: str) -> int:
     return int(value) if isinstance(value, int | float) else 0
 
 
-def _moment(value: object) -> datetime | None:
+def _timestamp(value: object) -> datetime | None:
     if not isinstance(value, str):
         return None
     try:
-        moment = datetime.fromisoformat(value)
+        timestamp = datetime.fromisoformat(value)
     except ValueError:
         return None
-    return moment if moment.tzinfo else moment.replace(tzinfo=UTC)
+    return timestamp if timestamp.tzinfo else timestamp.replace(tzinfo=UTC)

@@ -11,8 +11,8 @@ from shared.partner_center.errors import (
     AlreadyDeleted,
     AzureSubscriptionsActive,
     Busy,
-    ErrorAnswer,
-    NoAnswer,
+    ErrorStatus,
+    NoResponse,
     NotActivated,
     NotCancellable,
     NotFound,
@@ -26,14 +26,14 @@ from shared.partner_center.resources import CANCELLED, AzureSubscription, Subscr
 from shared.purchases.plan import Entry, Plan, make_plan
 from shared.purchases.purchase import (
     UNLISTED,
-    Move,
+    Action,
     Purchase,
     PurchaseKind,
     follow_orders,
 )
 from shared.tenants import TenantId
 
-LATER = (Throttled, Unavailable, NoAnswer)
+LATER = (Throttled, Unavailable, NoResponse)
 _GONE_CODES = {"20000", "20003", "800111"}
 _GONE = "deleted"
 _UNAUTHORIZED = 401
@@ -41,7 +41,7 @@ _REASON_CHARACTERS = 200
 
 
 @dataclass(frozen=True, slots=True)
-class Round:
+class CancellationResult:
     """What is known after the moves; `interruption` says why some were not sent."""
 
     purchases: tuple[Purchase, ...]
@@ -60,7 +60,7 @@ class Sender:
     customer: TenantId
     read: Mapping[str, Subscription]
 
-    def send(self, purchase: Purchase, move: Move) -> Purchase:
+    def send(self, purchase: Purchase, move: Action) -> Purchase:
         """Send one move and return the purchase as it stands after the answer."""
         status = self._calls()[move](purchase)
         return replace(
@@ -70,13 +70,13 @@ class Sender:
             needs_activation=False,
         )
 
-    def _calls(self) -> Mapping[Move, Callable[[Purchase], str | None]]:
+    def _calls(self) -> Mapping[Action, Callable[[Purchase], str | None]]:
         return {
-            Move.CANCEL_ORDER: self._cancel_order,
-            Move.DELETE_SUBSCRIPTION: lambda purchase: self._change(purchase, "deleted"),
-            Move.SUSPEND_SUBSCRIPTION: lambda purchase: self._change(purchase, "suspended"),
-            Move.ACTIVATE_SUBSCRIPTION: self._activate,
-            Move.CANCEL_AZURE_SUBSCRIPTION: self._cancel_azure,
+            Action.CANCEL_ORDER: self._cancel_order,
+            Action.DELETE_SUBSCRIPTION: lambda purchase: self._change(purchase, "deleted"),
+            Action.SUSPEND_SUBSCRIPTION: lambda purchase: self._change(purchase, "suspended"),
+            Action.ACTIVATE_SUBSCRIPTION: self._activate,
+            Action.CANCEL_AZURE_SUBSCRIPTION: self._cancel_azure,
         }
 
     def _cancel_order(self, purchase: Purchase) -> str | None:
@@ -109,7 +109,7 @@ def carry_out(
     purchases: Collection[Purchase],
     now: datetime,
     stopped: Callable[[], bool],
-) -> Round:
+) -> CancellationResult:
     """Send open moves until none is left that this round has not tried.
 
     Ends early at any trouble that concerns more than one purchase, and where `stopped` says so;
@@ -117,13 +117,13 @@ def carry_out(
     leaves the others their turn.
     """
     ledger = {purchase.key: purchase for purchase in purchases}
-    tried: set[tuple[Purchase, Move]] = set()
+    tried: set[tuple[Purchase, Action]] = set()
     interruption: PartnerCenterError | None = None
     while True:
         plan = make_plan(tuple(ledger.values()), now)
         entry = _untried(plan, tried)
         if entry is None or entry.move is None or stopped():
-            return Round(tuple(ledger.values()), plan, interruption)
+            return CancellationResult(tuple(ledger.values()), plan, interruption)
         tried.add((entry.purchase, entry.move))
         try:
             changed = _attempt(sender, entry.purchase, entry.move)
@@ -131,20 +131,20 @@ def carry_out(
             interruption = interruption or error
             continue
         except PartnerCenterError as error:
-            return Round(tuple(ledger.values()), plan, error)
+            return CancellationResult(tuple(ledger.values()), plan, error)
         ledger[changed.key] = changed
         if changed.kind is PurchaseKind.ORDER and changed.status == CANCELLED:
             ledger = {each.key: each for each in follow_orders(ledger.values(), {changed.id})}
 
 
-def _untried(plan: Plan, tried: Collection[tuple[Purchase, Move]]) -> Entry | None:
+def _untried(plan: Plan, tried: Collection[tuple[Purchase, Action]]) -> Entry | None:
     return next((e for e in plan.open if e.move and (e.purchase, e.move) not in tried), None)
 
 
-def _attempt(sender: Sender, purchase: Purchase, move: Move) -> Purchase:
+def _attempt(sender: Sender, purchase: Purchase, move: Action) -> Purchase:
     try:
         changed = sender.send(purchase, move)
-    except ErrorAnswer as error:
+    except ErrorStatus as error:
         changed = after_refusal(purchase, move, error)
         emit(
             Event.CANCELLATION_REFUSED,
@@ -153,9 +153,9 @@ def _attempt(sender: Sender, purchase: Purchase, move: Move) -> Purchase:
             kind=purchase.kind,
             id=purchase.id,
             move=move,
-            status=error.refusal.status,
-            code=error.refusal.code,
-            reason=error.refusal.description,
+            status=error.response.status,
+            code=error.response.code,
+            reason=error.response.description,
         )
     else:
         emit(
@@ -170,18 +170,18 @@ def _attempt(sender: Sender, purchase: Purchase, move: Move) -> Purchase:
     return changed
 
 
-def after_refusal(purchase: Purchase, move: Move, error: ErrorAnswer) -> Purchase:
+def after_refusal(purchase: Purchase, move: Action, error: ErrorStatus) -> Purchase:
     """Return what a refused move teaches about a purchase; raises what concerns the customer."""
     match error:
         case AlreadyDeleted():
             return replace(purchase, status=_GONE)
-        case NotFound() if error.refusal.code in _GONE_CODES:
+        case NotFound() if error.response.code in _GONE_CODES:
             return _unfound(purchase)
         case Busy() | AzureSubscriptionsActive():
             return purchase
         case NotActivated():
             return _after_inactive(purchase, move, error)
-        case AccessDenied() if error.refusal.status == _UNAUTHORIZED:
+        case AccessDenied() if error.response.status == _UNAUTHORIZED:
             raise error
         case OrderRouteClosed() | NotCancellable() | AccessDenied() | Rejected():
             return _refused(purchase, move, error)
@@ -196,16 +196,16 @@ def _unfound(purchase: Purchase) -> Purchase:
     return replace(purchase, status=_GONE)
 
 
-def _after_inactive(purchase: Purchase, move: Move, error: ErrorAnswer) -> Purchase:
-    if Move.ACTIVATE_SUBSCRIPTION in purchase.sent:
+def _after_inactive(purchase: Purchase, move: Action, error: ErrorStatus) -> Purchase:
+    if Action.ACTIVATE_SUBSCRIPTION in purchase.sent:
         return purchase
-    if Move.ACTIVATE_SUBSCRIPTION in purchase.refused:
+    if Action.ACTIVATE_SUBSCRIPTION in purchase.refused:
         return _refused(purchase, move, error)
     return replace(purchase, needs_activation=True)
 
 
-def _refused(purchase: Purchase, move: Move, error: ErrorAnswer) -> Purchase:
-    refusal = error.refusal
+def _refused(purchase: Purchase, move: Action, error: ErrorStatus) -> Purchase:
+    refusal = error.response
     code = f"/{refusal.code}" if refusal.code else ""
     description = refusal.description[:_REASON_CHARACTERS]
     reason = f"{move} was answered {refusal.status}{code}: {description}"

@@ -14,7 +14,7 @@ from typing import Final
 
 from shared.limits import ORDER_CANCELLATION_WINDOW
 from shared.partner_center.resources import CANCELLED
-from shared.purchases.purchase import Move, Product, Purchase, PurchaseKind
+from shared.purchases.purchase import Action, Product, Purchase, PurchaseKind
 
 
 class Standing(StrEnum):
@@ -33,7 +33,7 @@ class Entry:
 
     purchase: Purchase
     standing: Standing
-    move: Move | None = None
+    move: Action | None = None
     reason: str = ""
 
 
@@ -74,9 +74,9 @@ class Plan:
 
 # Products whose orders Partner Center never cancels: 800061, 800063 or 800077 would be the answer.
 _SUBSCRIPTION_ONLY: Final = frozenset({Product.NCE, Product.SAAS, Product.AZURE_PLAN})
-_SUSPEND: Final = (Move.SUSPEND_SUBSCRIPTION,)
-_DELETE_OR_SUSPEND: Final = (Move.DELETE_SUBSCRIPTION, Move.SUSPEND_SUBSCRIPTION)
-_SUBSCRIPTION_MOVES: Final = {
+_SUSPEND: Final = (Action.SUSPEND_SUBSCRIPTION,)
+_DELETE_OR_SUSPEND: Final = (Action.DELETE_SUBSCRIPTION, Action.SUSPEND_SUBSCRIPTION)
+_SUBSCRIPTION_ACTIONS: Final = {
     Product.NCE: _DELETE_OR_SUSPEND,
     Product.SAAS: _DELETE_OR_SUSPEND,
     Product.SOFTWARE: _SUSPEND,
@@ -126,7 +126,7 @@ def _order(order: Purchase, family: _Family, now: datetime) -> Entry:
     if order.status == CANCELLED:
         return Entry(order, Standing.CLOSED)
     if _order_route_open(order, family, now):
-        return _try(order, Move.CANCEL_ORDER)
+        return _try(order, Action.CANCEL_ORDER)
     subscriptions = family.children(order)
     if subscriptions:
         entries = [_subscription(each, family, now) for each in subscriptions]
@@ -140,7 +140,7 @@ def _order_route_open(order: Purchase, family: _Family, now: datetime) -> bool:
     products = {each.product for each in family.children(order)}
     return (
         order.status != CANCELLED
-        and Move.CANCEL_ORDER not in order.refused
+        and Action.CANCEL_ORDER not in order.refused
         and not _too_old(order, now)
         and not (products and products <= _SUBSCRIPTION_ONLY)
     )
@@ -169,19 +169,19 @@ def _subscription(subscription: Purchase, family: _Family, now: datetime) -> Ent
     if any(entry.standing is Standing.NEVER for entry in azure):
         reason = "an Azure subscription of this plan cannot be cancelled"
         return Entry(subscription, Standing.NEVER, reason=reason)
-    return _next_subscription_move(subscription)
+    return _next_subscription_action(subscription)
 
 
-def _next_subscription_move(subscription: Purchase) -> Entry:
-    moves = _SUBSCRIPTION_MOVES[subscription.product or Product.OTHER]
+def _next_subscription_action(subscription: Purchase) -> Entry:
+    moves = _SUBSCRIPTION_ACTIONS[subscription.product or Product.OTHER]
     left = [move for move in moves if move not in subscription.refused]
-    if subscription.status == _SUSPENDED and left == [Move.SUSPEND_SUBSCRIPTION]:
+    if subscription.status == _SUSPENDED and left == [Action.SUSPEND_SUBSCRIPTION]:
         if moves == _SUSPEND:
             return Entry(subscription, Standing.CLOSED)
         return Entry(subscription, Standing.NEVER, reason=subscription.reason)
     if not left:
         return Entry(subscription, Standing.NEVER, reason=subscription.reason)
-    activation = Move.ACTIVATE_SUBSCRIPTION
+    activation = Action.ACTIVATE_SUBSCRIPTION
     if subscription.needs_activation and activation not in subscription.refused:
         return _try(subscription, activation)
     return _try(subscription, left[0])
@@ -190,12 +190,12 @@ def _next_subscription_move(subscription: Purchase) -> Entry:
 def _azure_subscription(azure: Purchase, _family: _Family, _now: datetime) -> Entry:
     if azure.status != _ACTIVE:
         return Entry(azure, Standing.CLOSED)
-    if Move.CANCEL_AZURE_SUBSCRIPTION in azure.refused:
+    if Action.CANCEL_AZURE_SUBSCRIPTION in azure.refused:
         return Entry(azure, Standing.NEVER, reason=azure.reason)
-    return _try(azure, Move.CANCEL_AZURE_SUBSCRIPTION)
+    return _try(azure, Action.CANCEL_AZURE_SUBSCRIPTION)
 
 
-def _try(purchase: Purchase, move: Move) -> Entry:
+def _try(purchase: Purchase, move: Action) -> Entry:
     if move in purchase.sent:
         return Entry(purchase, Standing.WAITING)
     return Entry(purchase, Standing.OPEN, move=move)

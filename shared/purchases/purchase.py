@@ -37,7 +37,7 @@ class Product(StrEnum):
     OTHER = "unknown product"
 
 
-class Move(StrEnum):
+class Action(StrEnum):
     """The calls that cancel something or make it cancellable."""
 
     CANCEL_ORDER = "cancel_order"
@@ -63,8 +63,8 @@ class Purchase:
     product: Product | None = None
     created: datetime | None = None
     name: str = ""
-    sent: frozenset[Move] = frozenset()
-    refused: frozenset[Move] = frozenset()
+    sent: frozenset[Action] = frozenset()
+    refused: frozenset[Action] = frozenset()
     reason: str = ""
     needs_activation: bool = False
 
@@ -75,7 +75,7 @@ class Purchase:
 
 
 @dataclass(frozen=True, slots=True)
-class Look:
+class Snapshot:
     """What one look at a customer found; None where a collection was not read.
 
     `azure_subscriptions` maps each plan that was read to what it holds.
@@ -87,7 +87,7 @@ class Look:
     azure_subscriptions: Collection[AzureSubscription] | None = None
 
 
-def take_stock(look: Look, memory: Collection[Purchase] = ()) -> tuple[Purchase, ...]:
+def merge_snapshot(look: Snapshot, memory: Collection[Purchase] = ()) -> tuple[Purchase, ...]:
     """Return every purchase: fresh where the look has read it, as remembered elsewhere."""
     fresh = {purchase.key: purchase for purchase in _found(look)}
     known = {purchase.key: purchase for purchase in memory}
@@ -157,7 +157,7 @@ _PRODUCT_TYPES: Final = {
 }
 
 
-def _found(look: Look) -> Iterable[Purchase]:
+def _found(look: Snapshot) -> Iterable[Purchase]:
     aliases = {order.alternate_id: order.id for order in look.orders or () if order.alternate_id}
     for entitlement in look.entitlements:
         order_id = aliases.get(entitlement.order_id, entitlement.order_id)
@@ -189,7 +189,7 @@ def _found(look: Look) -> Iterable[Purchase]:
         )
 
 
-def _kinds_read(look: Look) -> set[PurchaseKind]:
+def _kinds_read(look: Snapshot) -> set[PurchaseKind]:
     collections = {
         PurchaseKind.ORDER: look.orders,
         PurchaseKind.SUBSCRIPTION: look.subscriptions,
@@ -198,7 +198,7 @@ def _kinds_read(look: Look) -> set[PurchaseKind]:
     return {kind for kind, collection in collections.items() if collection is not None}
 
 
-def _carried_on(fresh: Purchase, remembered: Purchase, look: Look) -> Purchase:
+def _carried_on(fresh: Purchase, remembered: Purchase, look: Snapshot) -> Purchase:
     """Return what was read with what is remembered; aliases are known only where orders are."""
     return replace(
         fresh,

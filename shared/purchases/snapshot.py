@@ -7,10 +7,10 @@ from shared.partner_center.client import PartnerCenter
 from shared.partner_center.resources import CANCELLED, AzureSubscription
 from shared.purchases.plan import Plan, make_plan
 from shared.purchases.purchase import (
-    Look,
     Product,
     Purchase,
     PurchaseKind,
+    Snapshot,
     product_of,
 )
 from shared.tenants import TenantId
@@ -18,9 +18,9 @@ from shared.tenants import TenantId
 _PLAN_ENDED = frozenset({"deleted", "expired", "disabled", "suspended"})
 
 
-def look_at(
+def take_snapshot(
     client: PartnerCenter, tenant: TenantId, memory: Collection[Purchase], now: datetime
-) -> Look:
+) -> Snapshot:
     """Look at what the memory says is unfinished, or at everything.
 
     Everything is read where nothing is remembered as unfinished, and where an order has shown up
@@ -28,12 +28,12 @@ def look_at(
     """
     plan = make_plan(tuple(memory), now)
     if plan.clear:
-        return _full_look(client, tenant)
-    look = _partial_look(client, tenant, plan)
-    return _full_look(client, tenant) if _has_new_order(look, memory) else look
+        return _full_snapshot(client, tenant)
+    look = _partial_snapshot(client, tenant, plan)
+    return _full_snapshot(client, tenant) if _has_new_order(look, memory) else look
 
 
-def _full_look(client: PartnerCenter, tenant: TenantId) -> Look:
+def _full_snapshot(client: PartnerCenter, tenant: TenantId) -> Snapshot:
     orders = client.orders(tenant)
     subscriptions = client.subscriptions(tenant)
     plans = [
@@ -41,7 +41,7 @@ def _full_look(client: PartnerCenter, tenant: TenantId) -> Look:
         for each in subscriptions
         if product_of(each) is Product.AZURE_PLAN and each.status not in _PLAN_ENDED
     ]
-    return Look(
+    return Snapshot(
         orders=orders,
         subscriptions=subscriptions,
         entitlements=client.entitlements(tenant),
@@ -49,10 +49,10 @@ def _full_look(client: PartnerCenter, tenant: TenantId) -> Look:
     )
 
 
-def _partial_look(client: PartnerCenter, tenant: TenantId, plan: Plan) -> Look:
+def _partial_snapshot(client: PartnerCenter, tenant: TenantId, plan: Plan) -> Snapshot:
     kinds = {entry.purchase.kind for entry in (*plan.open, *plan.waiting)}
     azure_plans = _azure_plans(plan)
-    return Look(
+    return Snapshot(
         orders=client.orders(tenant) if PurchaseKind.ORDER in kinds else None,
         subscriptions=client.subscriptions(tenant) if PurchaseKind.SUBSCRIPTION in kinds else None,
         azure_subscriptions=_azure_subscriptions(client, tenant, azure_plans)
@@ -80,6 +80,6 @@ def _azure_subscriptions(
     return [azure for plan in plans for azure in client.azure_subscriptions(tenant, plan)]
 
 
-def _has_new_order(look: Look, memory: Collection[Purchase]) -> bool:
+def _has_new_order(look: Snapshot, memory: Collection[Purchase]) -> bool:
     known = {purchase.id for purchase in memory if purchase.kind is PurchaseKind.ORDER}
     return any(o.id not in known and o.status != CANCELLED for o in look.orders or ())

@@ -50,13 +50,13 @@ class Switch:
 
     def trip(self, by: str, reason: str) -> SwitchState:
         """Stop everything."""
-        return self._move(Event.SWITCH_TRIPPED, SwitchState(True, by, reason, datetime.now(UTC)))
+        return self._perform(Event.SWITCH_TRIPPED, SwitchState(True, by, reason, datetime.now(UTC)))
 
     def reset(self, by: str, reason: str) -> SwitchState:
         """Let everything go on."""
-        return self._move(Event.SWITCH_RESET, SwitchState(False, by, reason, datetime.now(UTC)))
+        return self._perform(Event.SWITCH_RESET, SwitchState(False, by, reason, datetime.now(UTC)))
 
-    def _move(self, event: Event, state: SwitchState) -> SwitchState:
+    def _perform(self, event: Event, state: SwitchState) -> SwitchState:
         self._notice(state)
         self._table.upsert_entity(self._entity(state))
         emit(event, by=state.by, reason=state.reason)

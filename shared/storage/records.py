@@ -17,7 +17,7 @@ from azure.data.tables import TableClient, TableEntity, UpdateMode
 
 from shared.errors import TipsweepError
 from shared.partner_center.resources import CANCELLED
-from shared.purchases.purchase import Move, Product, Purchase, PurchaseKind
+from shared.purchases.purchase import Action, Product, Purchase, PurchaseKind
 from shared.tenants import TenantId
 
 # Table storage holds 32,768 characters in a property.
@@ -174,7 +174,7 @@ class Records:
             "requestedBy": record.requested_by,
             "seen": record.seen,
             "state": record.state.value,
-            **{name: moment.isoformat() for name, moment in moments.items() if moment},
+            **{name: timestamp.isoformat() for name, timestamp in moments.items() if timestamp},
         }
 
 
@@ -196,8 +196,8 @@ def _record(entity: TableEntity) -> DeletionRecord:
         domain=entity["domain"],
         seen=entity["seen"],
         attempt=entity["attempt"],
-        next_check_at=_moment(entity.get("nextCheckAt")),
-        finished_at=_moment(entity.get("finishedAt")),
+        next_check_at=_timestamp(entity.get("nextCheckAt")),
+        finished_at=_timestamp(entity.get("finishedAt")),
         reason=entity["reason"],
         remedy=entity["remedy"],
         last_error=entity["lastError"],
@@ -206,7 +206,7 @@ def _record(entity: TableEntity) -> DeletionRecord:
     )
 
 
-def _moment(text: str | None) -> datetime | None:
+def _timestamp(text: str | None) -> datetime | None:
     return datetime.fromisoformat(text) if text else None
 
 
@@ -248,10 +248,10 @@ def _purchase(row: Mapping[str, Any]) -> Purchase:
         status=row["status"],
         parent=row.get("parent", ""),
         product=Product[row["product"]] if "product" in row else None,
-        created=_moment(row.get("created")),
+        created=_timestamp(row.get("created")),
         name=row.get("name", ""),
-        sent=frozenset(Move(move) for move in row.get("sent", ())),
-        refused=frozenset(Move(move) for move in row.get("refused", ())),
+        sent=frozenset(Action(move) for move in row.get("sent", ())),
+        refused=frozenset(Action(move) for move in row.get("refused", ())),
         reason=row.get("reason", ""),
         needs_activation=row.get("needsActivation", False),
     )

@@ -6,14 +6,14 @@ from typing import Final
 
 from shared.partner_center.client import PartnerCenter
 from shared.partner_center.errors import (
-    NoAnswer,
+    NoResponse,
     NotASandbox,
     PartnerCenterError,
     SignInFailed,
     Throttled,
 )
 from shared.partner_center.resources import Order
-from shared.services import Pipeline
+from shared.services import Services
 from shared.sweep.decision import Age
 from shared.sweep.memory import Sighting
 from shared.tenants import TenantId
@@ -21,12 +21,12 @@ from shared.tenants import TenantId
 BY_ORDER: Final = "its earliest order"
 BY_SIGHT: Final = "the first sweep that saw it"
 NEVER_READ: Final = Age("no sweep has read its orders yet")
-# 75 customers take 10 s at the usual pace; an HTTP caller is cut off after 230 s.
+# 75 customers take 10 s at the usual rate; an HTTP caller is cut off after 230 s.
 _TIME: Final = timedelta(seconds=90)
 
 
 def read_ages(
-    pipeline: Pipeline,
+    services: Services,
     client: PartnerCenter,
     tenants: Iterable[TenantId],
     sightings: Mapping[TenantId, Sighting],
@@ -37,10 +37,10 @@ def read_ages(
     answer or takes long, no more are read. Raises NotASandbox or SignInFailed.
     """
     ages: dict[TenantId, Age] = {}
-    end = pipeline.now() + _TIME
+    end = services.now() + _TIME
     stopped = ""
     for tenant in tenants:
-        if not stopped and pipeline.now() >= end:
+        if not stopped and services.now() >= end:
             stopped = f"reading orders took more than {_TIME.seconds} s"
         if stopped:
             ages[tenant] = Age(f"its orders were not read, because {stopped}")
@@ -51,7 +51,7 @@ def read_ages(
             raise
         except PartnerCenterError as error:
             ages[tenant] = Age(f"its orders could not be read: {error}")
-            if isinstance(error, Throttled | NoAnswer):
+            if isinstance(error, Throttled | NoResponse):
                 stopped = "Partner Center throttles" if isinstance(error, Throttled) else str(error)
     return ages
 

@@ -20,7 +20,7 @@ from shared.safety.rules import (
     require_sandbox_size,
     require_token_tenant,
 )
-from shared.services import Pipeline
+from shared.services import Services
 from shared.settings import SweepMode
 from shared.storage.records import DeletionRecord
 from shared.sweep.ages import NEVER_READ, read_ages
@@ -51,30 +51,30 @@ Customers = Mapping[TenantId, Customer]
 Sightings = Mapping[TenantId, Sighting]
 
 
-def survey_sandbox(pipeline: Pipeline) -> SweepReport:
+def survey_sandbox(services: Services) -> SweepReport:
     """Return what a sweep would do, by the ages that the last one found; writes nothing.
 
     Raises Refused, or the errors of Partner Center.
     """
-    known = _memory(pipeline).sightings()
-    customers = _customers(pipeline, _client(pipeline))
-    at = pipeline.now()
+    known = _memory(services).sightings()
+    customers = _customers(services, _client(services))
+    at = services.now()
     ages = _known_ages(_sightings(customers, known, at))
-    sandbox = Sandbox(customers, _records(pipeline), ages, at)
-    return _report(pipeline, pipeline.settings.sweep.mode, sandbox)
+    sandbox = Sandbox(customers, _records(services), ages, at)
+    return _report(services, services.settings.sweep.mode, sandbox)
 
 
-def run_sweep(pipeline: Pipeline, mode: SweepMode) -> SweepReport:
+def run_sweep(services: Services, mode: SweepMode) -> SweepReport:
     """Decide on every customer, store the report, and in mode delete submit what it selected.
 
     Raises Refused, SwitchTripped (in mode delete, after the report is stored), or the errors of
     Partner Center. A sweep that fails half-way has submitted some: the next selects the others.
     """
     if mode is SweepMode.DELETE:
-        require_protection(pipeline.settings.protection)
-    report = _report(pipeline, mode, _look_closely(pipeline))
-    _memory(pipeline).keep(report)
-    started = _start(pipeline, report) if mode is SweepMode.DELETE else 0
+        require_protection(services.settings.protection)
+    report = _report(services, mode, _look_closely(services))
+    _memory(services).keep(report)
+    started = _start(services, report) if mode is SweepMode.DELETE else 0
     emit(
         Event.SWEEP_FINISHED,
         mode=mode,
@@ -86,55 +86,55 @@ def run_sweep(pipeline: Pipeline, mode: SweepMode) -> SweepReport:
     return report
 
 
-def last_report(pipeline: Pipeline) -> SweepReport | None:
+def last_report(services: Services) -> SweepReport | None:
     """Return the report of the last sweep."""
-    return _memory(pipeline).last_report()
+    return _memory(services).last_report()
 
 
-def _look_closely(pipeline: Pipeline) -> Sandbox:
+def _look_closely(services: Services) -> Sandbox:
     """Look at the sandbox, read the orders of whoever could qualify, and remember the ages."""
-    client, memory = _client(pipeline), _memory(pipeline)
+    client, memory = _client(services), _memory(services)
     known = memory.sightings()
-    customers = _customers(pipeline, client)
-    at = pipeline.now()
-    records = _records(pipeline)
+    customers = _customers(services, client)
+    at = services.now()
+    records = _records(services)
     sightings = _sightings(customers, known, at)
     open_to_age = [
         tenant
         for tenant, customer in customers.items()
-        if exclude(customer, records.get(tenant), pipeline.settings, at) is None
+        if exclude(customer, records.get(tenant), services.settings, at) is None
     ]
     try:
-        read = read_ages(pipeline, client, open_to_age, sightings)
+        read = read_ages(services, client, open_to_age, sightings)
     except NotASandbox as error:
-        raise trip(pipeline, error) from error
+        raise trip(services, error) from error
     memory.note(_with_ages(sightings, read), at)
     memory.forget(known.keys() - customers.keys())
     return Sandbox(customers, records, {**_known_ages(sightings), **read}, at)
 
 
-def _customers(pipeline: Pipeline, client: PartnerCenter) -> Customers:
+def _customers(services: Services, client: PartnerCenter) -> Customers:
     """List all customers of what is confirmed to be the sandbox account; raises Refused."""
-    require_confirmation(pipeline.settings)
-    require_token_tenant(client.token_tenant(), pipeline.settings.partner_center.tenant_id)
+    require_confirmation(services.settings)
+    require_token_tenant(client.token_tenant(), services.settings.partner_center.tenant_id)
     try:
         listed = list(islice(client.customers(), SANDBOX_CUSTOMERS + 1))
     except NotASandbox as error:
-        raise trip(pipeline, error) from error
+        raise trip(services, error) from error
     require_sandbox_size(len(listed))
     return {tenant_id(customer.id): customer for customer in listed}
 
 
-def _client(pipeline: Pipeline) -> PartnerCenter:
-    return pipeline.client(str(uuid.uuid4()))
+def _client(services: Services) -> PartnerCenter:
+    return services.client(str(uuid.uuid4()))
 
 
-def _memory(pipeline: Pipeline) -> SweepMemory:
-    return SweepMemory(pipeline.sandbox, pipeline.settings.partner_center.tenant_id)
+def _memory(services: Services) -> SweepMemory:
+    return SweepMemory(services.sandbox, services.settings.partner_center.tenant_id)
 
 
-def _records(pipeline: Pipeline) -> dict[TenantId, DeletionRecord]:
-    return {record.tenant: record for record in pipeline.records.all()}
+def _records(services: Services) -> dict[TenantId, DeletionRecord]:
+    return {record.tenant: record for record in services.records.all()}
 
 
 def _sightings(customers: Customers, known: Sightings, at: datetime) -> Sightings:
@@ -152,26 +152,26 @@ def _with_ages(sightings: Sightings, read: Mapping[TenantId, Age]) -> Sightings:
     }
 
 
-def _report(pipeline: Pipeline, mode: SweepMode, sandbox: Sandbox) -> SweepReport:
+def _report(services: Services, mode: SweepMode, sandbox: Sandbox) -> SweepReport:
     return SweepReport(
         at=sandbox.at,
         mode=mode,
         customers=len(sandbox.customers),
         free_slots=sandbox.free_slots,
-        candidates=decide(sandbox, pipeline.settings),
+        candidates=decide(sandbox, services.settings),
     )
 
 
-def _start(pipeline: Pipeline, report: SweepReport) -> int:
+def _start(services: Services, report: SweepReport) -> int:
     """Submit what was selected and still qualifies, and no more than a sweep may."""
-    require_switch(pipeline)
+    require_switch(services)
     started = 0
     for tenant in report.selected:
-        running = sum(_is_own(record) for record in pipeline.records.all())
-        if running >= pipeline.settings.sweep.max_deletions:
+        running = sum(_is_own(record) for record in services.records.all())
+        if running >= services.settings.sweep.max_deletions:
             break
-        if remembered(pipeline.records.get(tenant), pipeline.now()) is None:
-            submit(pipeline, DeletionRequest(tenant, REQUESTED_BY))
+        if remembered(services.records.get(tenant), services.now()) is None:
+            submit(services, DeletionRequest(tenant, REQUESTED_BY))
             started += 1
     return started
 

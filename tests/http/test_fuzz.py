@@ -119,7 +119,7 @@ def test_raw_requests_are_answered_as_described(fuzzed: App) -> None:
 
 
 @pytest.fixture
-def web(fuzzed: App) -> Iterator[Starlette]:  # noqa: ARG001 - the functions work on its pipeline
+def web(fuzzed: App) -> Iterator[Starlette]:  # noqa: ARG001 - the functions work on its services
     worker = Worker()
     yield web_app(load(fresh_app(), NO_STORAGE), route_prefix="api", worker=worker)
     worker.close()

@@ -166,7 +166,7 @@ def test_the_status_page_is_shown_without_partner_center(
     api: App, bench: Bench, customer: Customer, simulator: Simulator
 ) -> None:
     api.post("/api/deletions", {"tenantId": customer.tenant_id})
-    bench.forget_census()
+    bench.forget_customer_list()
     simulator.add_fault(Fault("GET", CUSTOMER_LIST, status=418))
 
     answer = api.get("/api/status")

@@ -8,7 +8,7 @@ import pytest
 from local.simulator import Behaviour, Fault, Simulator
 from shared.partner_center.client import PartnerCenter
 from shared.partner_center.credentials import TokenSource, tenant_of
-from shared.partner_center.errors import AccessDenied, NoAnswer, SignInFailed
+from shared.partner_center.errors import AccessDenied, NoResponse, SignInFailed
 from shared.settings import Auth, PartnerCenterSettings
 from tests.partner_center.conftest import Connect
 
@@ -113,14 +113,14 @@ def test_a_sign_in_that_is_out_of_reach_is_no_refusal(
 ) -> None:
     simulator.add_fault(replace(fault, path="*/oauth2/v2.0/token"))
 
-    with pytest.raises(NoAnswer, match="could not sign in"):
+    with pytest.raises(NoResponse, match="could not sign in"):
         TokenSource(partner_settings(auth)).token()
 
 
 def test_a_missing_certificate_is_an_error_of_sign_in(partner_settings: Read) -> None:
     read = partner_settings(Auth.CERTIFICATE, PARTNER_CENTER_CERTIFICATE_NAME="absent")
 
-    with pytest.raises(NoAnswer, match="absent"):
+    with pytest.raises(NoResponse, match="absent"):
         TokenSource(read).token()
 
 

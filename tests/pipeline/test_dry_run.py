@@ -34,7 +34,7 @@ def test_it_logs_each_purchase_and_writes_nothing(
     assert any("older than 60 days" in line for line in actions)
     assert lines[-1].startswith("dry_run_finished ")
     assert not bench.writes()
-    assert bench.pipeline.records.get(TenantId(customer.tenant_id)) is None
+    assert bench.services.records.get(TenantId(customer.tenant_id)) is None
 
 
 def test_it_says_why_it_would_be_refused(

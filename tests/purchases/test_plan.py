@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from shared.purchases.plan import Entry, Standing, make_plan
 from shared.purchases.purchase import (
     UNLISTED,
-    Move,
+    Action,
     Product,
     Purchase,
     PurchaseKind,
@@ -20,22 +20,22 @@ from shared.purchases.purchase import (
 NOW = datetime(2026, 11, 21, tzinfo=UTC)
 ORDER, SUBSCRIPTION, AZURE = PurchaseKind
 FINAL = {
-    Move.CANCEL_ORDER: "cancelled",
-    Move.DELETE_SUBSCRIPTION: "deleted",
-    Move.SUSPEND_SUBSCRIPTION: "suspended",
-    Move.ACTIVATE_SUBSCRIPTION: "active",
-    Move.CANCEL_AZURE_SUBSCRIPTION: "inactive",
+    Action.CANCEL_ORDER: "cancelled",
+    Action.DELETE_SUBSCRIPTION: "deleted",
+    Action.SUSPEND_SUBSCRIPTION: "suspended",
+    Action.ACTIVATE_SUBSCRIPTION: "active",
+    Action.CANCEL_AZURE_SUBSCRIPTION: "inactive",
 }
 ORDER_STATUSES = ["completed", "pending", "cancelled", "suspended", "error", UNLISTED]
 SUBSCRIPTION_STATUSES = ["active", "pending", "suspended", "expired", "disabled", "deleted"]
 MOVES = {
-    ORDER: [Move.CANCEL_ORDER],
+    ORDER: [Action.CANCEL_ORDER],
     SUBSCRIPTION: [
-        Move.DELETE_SUBSCRIPTION,
-        Move.SUSPEND_SUBSCRIPTION,
-        Move.ACTIVATE_SUBSCRIPTION,
+        Action.DELETE_SUBSCRIPTION,
+        Action.SUSPEND_SUBSCRIPTION,
+        Action.ACTIVATE_SUBSCRIPTION,
     ],
-    AZURE: [Move.CANCEL_AZURE_SUBSCRIPTION],
+    AZURE: [Action.CANCEL_AZURE_SUBSCRIPTION],
 }
 ages = st.one_of(st.none(), st.integers(0, 120).map(lambda days: NOW - timedelta(days=days)))
 
@@ -88,7 +88,7 @@ def still_cancellable(purchase: Purchase, family: list[Purchase]) -> bool:
         return (
             purchase.status in {"active", "pending"}
             and not blocked
-            and (Move.SUSPEND_SUBSCRIPTION not in purchase.refused)
+            and (Action.SUSPEND_SUBSCRIPTION not in purchase.refused)
         )
     old = purchase.created is not None and NOW - purchase.created > timedelta(days=60)
     children = [p for p in family if p.kind is SUBSCRIPTION and p.parent == purchase.id]
@@ -181,17 +181,17 @@ def test_each_purchase_that_can_never_be_cancelled_has_a_reason_or_was_refused(
 @pytest.mark.parametrize(
     ("product", "order_move", "subscription_move"),
     [
-        (None, Move.CANCEL_ORDER, None),
-        (Product.SOFTWARE, Move.CANCEL_ORDER, None),
-        (Product.LEGACY, Move.CANCEL_ORDER, None),
-        (Product.OTHER, Move.CANCEL_ORDER, None),
-        (Product.NCE, None, Move.DELETE_SUBSCRIPTION),
-        (Product.SAAS, None, Move.DELETE_SUBSCRIPTION),
-        (Product.AZURE_PLAN, None, Move.SUSPEND_SUBSCRIPTION),
+        (None, Action.CANCEL_ORDER, None),
+        (Product.SOFTWARE, Action.CANCEL_ORDER, None),
+        (Product.LEGACY, Action.CANCEL_ORDER, None),
+        (Product.OTHER, Action.CANCEL_ORDER, None),
+        (Product.NCE, None, Action.DELETE_SUBSCRIPTION),
+        (Product.SAAS, None, Action.DELETE_SUBSCRIPTION),
+        (Product.AZURE_PLAN, None, Action.SUSPEND_SUBSCRIPTION),
     ],
 )
 def test_the_first_move_follows_microsofts_table(
-    product: Product | None, order_move: Move | None, subscription_move: Move | None
+    product: Product | None, order_move: Action | None, subscription_move: Action | None
 ) -> None:
     family = [Purchase(ORDER, "o", "completed")]
     if product:
@@ -220,10 +220,10 @@ def test_an_old_order_of_software_falls_back_to_its_subscription() -> None:
 
     plan = make_plan([Purchase(ORDER, "o", "completed", created=created), subscription], NOW)
 
-    assert [entry.move for entry in plan.open] == [Move.SUSPEND_SUBSCRIPTION]
+    assert [entry.move for entry in plan.open] == [Action.SUSPEND_SUBSCRIPTION]
 
 
 def test_a_suspended_licence_that_may_still_be_deleted_is_deleted() -> None:
     licence = Purchase(SUBSCRIPTION, "s", "suspended", product=Product.NCE)
 
-    assert [entry.move for entry in make_plan([licence], NOW).open] == [Move.DELETE_SUBSCRIPTION]
+    assert [entry.move for entry in make_plan([licence], NOW).open] == [Action.DELETE_SUBSCRIPTION]

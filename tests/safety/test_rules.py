@@ -1,4 +1,4 @@
-"""The safety rules as functions; the pipeline tests prove that they come before any write."""
+"""The safety rules as functions; the pipeline tests prove that they precede any write."""
 
 from dataclasses import replace
 
