@@ -2,10 +2,9 @@
 
 import azure.functions as func
 
-from shared.deletion.error_handling import SwitchTripped
 from shared.events import Event, emit
-from shared.partner_center.errors import SignInFailed
 from shared.safety.rules import Refused
+from shared.safety.switch import SwitchTripped
 from shared.services import current_services
 from shared.settings import SweepMode, sweep_schedule
 from shared.sweep.run import run_sweep
@@ -24,6 +23,3 @@ def sweep_sandbox(timer: func.TimerRequest) -> None:  # noqa: ARG001 - the bindi
         run_sweep(services, mode)
     except (Refused, SwitchTripped) as refusal:
         emit(Event.SWEEP_REFUSED, reason=str(refusal))
-    except SignInFailed as error:
-        emit(Event.SIGN_IN_FAILED, step="sweep_sandbox", reason=str(error))
-        raise

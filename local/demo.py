@@ -25,7 +25,7 @@ from rich.table import Table
 
 from local.azurite import Azurite
 from local.provision import provision
-from shared.settings import MICROSOFT_CALLS_PER_MINUTE
+from shared.limits import MICROSOFT_CALLS_PER_MINUTE
 from shared.storage.names import CUSTOMERS_TO_DELETE, DELETIONS_TABLE
 from shared.storage.records import DeletionRecord, Records, State
 from shared.tenants import TenantId

@@ -8,18 +8,21 @@ from typing import Any
 
 from azure.data.tables import TableServiceClient
 from azure.functions.queue import QueueMessage
+from azure.functions.timer import TimerRequest
 from azure.storage.queue import QueueMessage as StoredMessage
 from azure.storage.queue import QueueServiceClient
 
 from functions import cancel_orders, check_orders, delete_customer, record_poison
+from functions.redrive import redrive
 from local.provision import provision
 from local.simulator import Call, Simulator
 from shared import services as process
-from shared.deletion.poison import POISONED_ROW_PREFIX
 from shared.partner_center.connection import Connection
 from shared.partner_center.credentials import TokenSource
 from shared.partner_center.customer_list import CustomerList
 from shared.partner_center.rate_limit import RateLimiter
+from shared.safety.rules import Safety
+from shared.safety.switch import Switch
 from shared.services import Services, build
 from shared.settings import Settings, read_settings
 from shared.storage.names import (
@@ -30,8 +33,12 @@ from shared.storage.names import (
     POISON_QUEUES,
     POISON_SUFFIX,
     QUEUES,
+    REJECTED_ROW_PREFIX,
+    SANDBOX_TABLE,
+    SWITCH_ROW,
 )
 from shared.storage.records import DeletionRecord
+from shared.storage.switch import SwitchRow
 from shared.tenants import TenantId
 
 MAX_DEQUEUE_COUNT = 5
@@ -60,6 +67,7 @@ class Bench:
         self.services: Services
         self.queues = QueueServiceClient.from_connection_string(storage)
         self.tables = TableServiceClient.from_connection_string(storage)
+        self.sandbox = self.tables.get_table_client(SANDBOX_TABLE)
         self._environment = {**simulator.environment(), "AzureWebJobsStorage": storage}
         self.use(**settings)
         self.errors: list[Exception] = []
@@ -122,6 +130,15 @@ class Bench:
             self.simulator.advance(5)
         raise AssertionError(kept)
 
+    def redrive(self) -> None:
+        """Let the timer of redrive fire."""
+        redrive(TimerRequest(past_due=False))
+
+    def switch_of_another_process(self) -> Switch:
+        """Return the switch as another process sees it."""
+        partner = self.services.settings.partner_center.tenant_id
+        return Switch(SwitchRow(self.sandbox, partner), self.services.now)
+
     def record(self, tenant: str) -> DeletionRecord:
         """Return the record of a customer, which must exist."""
         record = self.services.records.get(TenantId(tenant))
@@ -140,7 +157,7 @@ class Bench:
     def remove_switch(self) -> None:
         """Take the switch's row away, as if it had never been written."""
         partner = self.services.settings.partner_center.tenant_id
-        self.services.sandbox.delete_entity(partner, "switch")
+        self.sandbox.delete_entity(partner, SWITCH_ROW)
 
     def pause(self) -> None:
         """Let every later drop be later than all that has ended."""
@@ -153,11 +170,16 @@ class Bench:
         """Let every look count as one of the rarest."""
         settings = self.services.settings
         checks = replace(settings.checks, max_delay=timedelta(0))
-        self.put(replace(self.services, settings=replace(settings, checks=checks)))
+        self.put(self.with_settings(replace(settings, checks=checks)))
+
+    def with_settings(self, settings: Settings) -> Services:
+        """Return the services under other settings, with the customers not listed yet."""
+        safety = Safety(settings, self.services.switch, CustomerList())
+        return replace(self.services, settings=settings, safety=safety)
 
     def forget_customer_list(self) -> None:
         """Let the app list the customers again."""
-        self.put(replace(self.services, customer_list=CustomerList()))
+        self.put(self.with_settings(self.services.settings))
 
     def use(self, **environment: str) -> None:
         """Give the handlers services of other settings on the same storage."""
@@ -177,8 +199,8 @@ class Bench:
         """Return what was written down from the poison queues."""
         return [
             dict(row)
-            for row in self.services.sandbox.list_entities()
-            if row["RowKey"].startswith(POISONED_ROW_PREFIX)
+            for row in self.sandbox.list_entities()
+            if row["RowKey"].startswith(REJECTED_ROW_PREFIX)
         ]
 
     def calls(self, method: str = "", part: str = "") -> list[Call]:

@@ -9,10 +9,11 @@ from functions.api.sandbox import MODES
 from shared.deletion.messages import REQUESTED_BY_CHARACTERS
 from shared.limits import SANDBOX_CUSTOMERS
 from shared.purchases.plan import Standing
-from shared.purchases.purchase import Action, Product, PurchaseKind
+from shared.purchases.products import Action, Product
+from shared.purchases.purchase import PurchaseKind
 from shared.settings import SweepMode
 from shared.storage.records import State
-from shared.sweep.run import SweepVerdict
+from shared.sweep.decision import SweepVerdict
 
 Schema = dict[str, Any]
 
@@ -66,7 +67,7 @@ _PURCHASE: Final = _object(
     product=one_of(Product, nullable=True),
     status=TEXT,
     standing=one_of(Standing),
-    move=one_of(Action, nullable=True),
+    action=one_of(Action, nullable=True),
     reason=TEXT,
     createdAt=NULLABLE_TIMESTAMP,
 )
@@ -119,7 +120,7 @@ SCHEMAS: Final[Schema] = {
         dryRun={"type": "boolean", "default": False},
     ),
     "SweepRequest": _request("mode", mode={"type": "string", "enum": list(MODES)}),
-    "SwitchRequest": _request("reason", by=LINE, reason=LINE),
+    "SwitchRequest": _request("reason", requestedBy=LINE, reason=LINE),
     "Purchase": _PURCHASE,
     "Deletion": _RECORD,
     "Deletions": _object(
@@ -147,7 +148,9 @@ SCHEMAS: Final[Schema] = {
         **_REPORT["properties"],
         lastSweep={"allOf": [reference("SweepReport")], "nullable": True},
     ),
-    "Switch": _object(tripped={"type": "boolean"}, by=TEXT, reason=TEXT, at=NULLABLE_TIMESTAMP),
+    "Switch": _object(
+        tripped={"type": "boolean"}, requestedBy=TEXT, reason=TEXT, at=NULLABLE_TIMESTAMP
+    ),
     "Health": _object(status={"type": "string", "enum": ["ok"]}),
     "Problem": _PROBLEM,
     "EndedDeletion": {

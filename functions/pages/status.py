@@ -1,6 +1,5 @@
 """`/api/status`: the page for people."""
 
-import uuid
 from collections.abc import Iterable, Mapping
 
 import azure.functions as func
@@ -8,9 +7,9 @@ import azure.functions as func
 from functions.api.endpoint import guarded
 from functions.api.responses import COMMON_HEADERS
 from functions.pages.status_page import CONTENT_SECURITY_POLICY, Status, page
-from shared.deletion.error_handling import trip
-from shared.partner_center.errors import NotASandbox, PartnerCenterError
+from shared.partner_center.errors import PartnerCenterError
 from shared.partner_center.resources import Customer
+from shared.safety.rules import Refused
 from shared.services import Services, current_services
 from shared.storage.records import DeletionRecord, State
 
@@ -46,12 +45,10 @@ def _customers(
 
     The listing may be a minute old, so what has been deleted is taken out of it.
     """
-    client = services.client(str(uuid.uuid4()))
     deleted = {record.tenant for record in records if record.state is State.DELETED}
     try:
-        listed = services.customer_list.customers(client)
-    except NotASandbox as error:
-        return {}, str(trip(services, error))
-    except PartnerCenterError as error:
+        with services.conversation() as client:
+            listed = services.safety.customers.current(client)
+    except (Refused, PartnerCenterError) as error:
         return {}, str(error)
     return {tenant: each for tenant, each in listed.items() if tenant not in deleted}, ""

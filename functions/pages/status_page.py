@@ -94,7 +94,7 @@ def _switch(switch: SwitchState) -> Markup:
         "section",
         element("h3", "The safety switch is tripped: nothing is cancelled or deleted"),
         element("p", switch.reason),
-        element("p", f"by {switch.by}, {short_timestamp(switch.at)}", class_="quiet"),
+        element("p", f"by {switch.requested_by}, {short_timestamp(switch.at)}", class_="quiet"),
         class_="panel alarm",
     )
 

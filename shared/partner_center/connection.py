@@ -1,4 +1,4 @@
-"""One paced, authenticated HTTPS connection to Partner Center, shared by all threads."""
+"""One rate-limited, authenticated HTTPS connection to Partner Center, shared by all threads."""
 
 import json
 import time
@@ -7,6 +7,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
+from http import HTTPStatus
 from typing import Any, Final
 from urllib.parse import urljoin, urlsplit
 
@@ -33,9 +34,8 @@ READ_TIMEOUT_SECONDS: Final = 60.0
 DEFAULT_RETRY_AFTER_SECONDS: Final = 30.0
 LONGEST_RETRY_AFTER_SECONDS: Final = 86_400.0
 LONGEST_HOLD_SECONDS: Final = 600.0
-_REDIRECTION: Final = 300
-_ERROR: Final = 400
-_UNAUTHORIZED: Final = 401
+_REDIRECTION: Final = HTTPStatus.MULTIPLE_CHOICES
+_ERROR: Final = HTTPStatus.BAD_REQUEST
 _DESCRIPTION_CHARACTERS: Final = 1024
 
 # The request ID is a header and so the same on each try, as Microsoft's page on headers asks.
@@ -55,8 +55,8 @@ _SHORT_RETRIES: Final = Retry(
 
 
 @dataclass(frozen=True, slots=True)
-class Answer:
-    """A successful answer; `body` is None where there was none."""
+class Response:
+    """A successful response; `body` is None where there was none."""
 
     status: int
     body: Any
@@ -85,7 +85,6 @@ class Connection:
         sleep: Callable[[float], None] = time.sleep,
     ) -> None:
         self.tokens = tokens
-        self.entitlements_refused = False
         self._base = f"{base_url}/v1/"
         self._auth = _Bearer(tokens)
         self._rate_limiter = rate_limiter
@@ -98,13 +97,14 @@ class Connection:
         self._session.mount("https://", adapter)
 
     def wait_for_turn(self, method: str, path: str) -> None:
-        """Wait for a turn; raises HeldBack where it would be long."""
+        """Wait until the rate limit allows a call; raises HeldBack where that would be long."""
         try:
             wait = self._rate_limiter.acquire()
         except RateLimited as held:
             description = f"not sent: {held}"
-            refusal = ErrorResponse(method, path, 429, "", description, held.seconds, "")
-            raise HeldBack(refusal) from held
+            raise HeldBack(
+                ErrorResponse(method, path, 429, "", description, held.seconds, "")
+            ) from held
         if wait:
             self._sleep(wait)
 
@@ -116,10 +116,10 @@ class Connection:
         correlation_id: str,
         body: Mapping[str, Any] | None = None,
         headers: Mapping[str, str] | None = None,
-    ) -> Answer:
-        """Send one call and return its answer.
+    ) -> Response:
+        """Send one call and return its response.
 
-        `path` is relative to /v1/, or a link out of an answer. Raises ForeignLink, NoResponse,
+        `path` is relative to /v1/, or a link out of a response. Raises ForeignLink, NoResponse,
         SignInFailed, UnexpectedResponse for a redirection, or an ErrorStatus.
         """
         url = self._resolve(path)
@@ -131,11 +131,11 @@ class Connection:
         }
         response = self._send(method, url, body, all_headers)
         if response.status_code >= _ERROR:
-            raise self._refused(method, url, request_id, response)
+            raise self._error(method, url, request_id, response)
         if response.status_code >= _REDIRECTION:
-            message = f"{method} {path} was answered {response.status_code}: expected a 2xx"
+            message = f"{method} {path} got status {response.status_code}: expected a 2xx"
             raise UnexpectedResponse(message)
-        return Answer(response.status_code, _json(response))
+        return Response(response.status_code, _json(response))
 
     def _resolve(self, path: str) -> str:
         base = urlsplit(self._base)
@@ -163,15 +163,15 @@ class Connection:
                 allow_redirects=False,
             )
         except requests.RequestException as error:
-            message = f"{method} {url} got no answer: {error}"
+            message = f"{method} {url} got no response: {error}"
             raise NoResponse(message) from error
 
-    def _refused(
+    def _error(
         self, method: str, url: str, request_id: str, response: requests.Response
     ) -> ErrorStatus:
         code, description = _service_error(response)
         retry_after = retry_after_seconds(response.headers.get("Retry-After"))
-        refusal = ErrorResponse(
+        error_response = ErrorResponse(
             method=method,
             path=urlsplit(url).path,
             status=response.status_code,
@@ -180,12 +180,13 @@ class Connection:
             retry_after=retry_after,
             request_id=request_id,
         )
-        error = error_of(refusal)
-        if response.status_code == _UNAUTHORIZED:
+        error = error_of(error_response)
+        # A 401 that means "no sandbox" also ends the token, so the status decides, not the type.
+        if response.status_code == HTTPStatus.UNAUTHORIZED:
             self.tokens.forget()
         if isinstance(error, Throttled):
             hold = DEFAULT_RETRY_AFTER_SECONDS if retry_after is None else retry_after
-            self._rate_limiter.hold(min(hold, LONGEST_HOLD_SECONDS))
+            self._rate_limiter.pause(min(hold, LONGEST_HOLD_SECONDS))
         return error
 
 

@@ -2,13 +2,15 @@
 
 PartnerCenterError
 ├── SignInFailed              no token was issued
-├── NoResponse                  connection lost or timed out: the call may have been carried out
-├── ForeignLink               an answer pointed to another host
-├── UnexpectedResponse          a success whose body is not as documented
-└── ErrorStatus               Partner Center said no
+├── NoResponse                connection lost or timed out: the call may have been carried out
+├── ForeignLink               a response pointed to another host
+├── UnexpectedResponse        a success whose body is not as documented
+└── ErrorStatus               Partner Center responded with an error status
     ├── NotASandbox           the account is not an integration sandbox
-    ├── AccessDenied          the credential lacks a right
+    ├── Unauthorized          the token is not accepted
+    ├── Forbidden             the credential lacks a right
     ├── NotFound              the customer, order or subscription does not exist
+    │   └── PurchaseGone      the order or subscription itself does not exist
     ├── NoRelationship        the customer belongs to somebody else
     ├── Busy                  something is in progress: the same call succeeds later
     ├── OrderRouteClosed      this order is cancelled through its subscriptions
@@ -18,7 +20,7 @@ PartnerCenterError
     ├── NotActivated          a marketplace subscription must be activated first
     ├── AzureSubscriptionsActive  an Azure plan outlives its Azure subscriptions
     ├── Throttled             too many calls
-    │   └── HeldBack          not sent: our own ceiling, or the pause that was asked for
+    │   └── HeldBack          not sent: our own limit, or the pause that was asked for
     ├── Unavailable           the service failed
     └── Rejected              anything else
 
@@ -26,6 +28,7 @@ Codes and statuses are those of Microsoft's page "Partner Center error codes".
 """
 
 from dataclasses import dataclass
+from http import HTTPStatus
 from typing import Final
 
 from shared.errors import TipsweepError
@@ -44,7 +47,7 @@ class NoResponse(PartnerCenterError):
 
 
 class ForeignLink(PartnerCenterError):
-    """An answer pointed to another host, which must never see the token."""
+    """A response pointed to another host, which must never see the token."""
 
 
 class UnexpectedResponse(PartnerCenterError):
@@ -53,7 +56,7 @@ class UnexpectedResponse(PartnerCenterError):
 
 @dataclass(frozen=True, slots=True)
 class ErrorResponse:
-    """What Partner Center said instead of yes; `retry_after` is in seconds."""
+    """A response with an error status; `retry_after` is in seconds."""
 
     method: str
     path: str
@@ -65,27 +68,35 @@ class ErrorResponse:
 
 
 class ErrorStatus(PartnerCenterError):
-    """Partner Center answered with an error status."""
+    """Partner Center responded with an error status."""
 
-    def __init__(self, refusal: ErrorResponse) -> None:
-        code = f"/{refusal.code}" if refusal.code else ""
+    def __init__(self, response: ErrorResponse) -> None:
+        code = f"/{response.code}" if response.code else ""
         super().__init__(
-            f"{refusal.method} {refusal.path} was answered {refusal.status}{code}: "
-            f"{refusal.description or 'no description'} (MS-RequestId {refusal.request_id})"
+            f"{response.method} {response.path} failed with status {response.status}{code}: "
+            f"{response.description or 'no description'} (MS-RequestId {response.request_id})"
         )
-        self.response = refusal
+        self.response = response
 
 
 class NotASandbox(ErrorStatus):
     """The credential belongs to an account that is not an integration sandbox."""
 
 
-class AccessDenied(ErrorStatus):
-    """The credential is not accepted or lacks a right."""
+class Unauthorized(ErrorStatus):
+    """The token is not accepted (401)."""
+
+
+class Forbidden(ErrorStatus):
+    """The credential lacks a right (403)."""
 
 
 class NotFound(ErrorStatus):
     """The customer, order or subscription does not exist."""
+
+
+class PurchaseGone(NotFound):
+    """The order or subscription that the path names does not exist."""
 
 
 class NoRelationship(ErrorStatus):
@@ -125,7 +136,7 @@ class Throttled(ErrorStatus):
 
 
 class HeldBack(Throttled):
-    """The call was not sent, because our own ceiling or Partner Center asks to wait."""
+    """The call was not sent, because our own limit or Partner Center asks to wait."""
 
 
 class Unavailable(ErrorStatus):
@@ -133,8 +144,11 @@ class Unavailable(ErrorStatus):
 
 
 class Rejected(ErrorStatus):
-    """Partner Center refused for a reason that has no meaning of its own here."""
+    """Partner Center rejected the call for a reason that has no meaning of its own here."""
 
+
+# Trouble that passes: the same call succeeds later.
+TEMPORARY: Final = (Throttled, Unavailable, NoResponse)
 
 _BY_CODE: Final[dict[str, type[ErrorStatus]]] = {
     **dict.fromkeys(("800019", "6002"), NotASandbox),
@@ -149,25 +163,30 @@ _BY_CODE: Final[dict[str, type[ErrorStatus]]] = {
     "900115": AzureSubscriptionsActive,
 }
 
+# These codes tell which resource is missing only where the status is 404.
+_GONE_CODES: Final = frozenset({"20000", "20003", "800111"})
+
 _BY_STATUS: Final[dict[int, type[ErrorStatus]]] = {
-    401: AccessDenied,
-    403: AccessDenied,
-    404: NotFound,
-    408: Unavailable,
-    409: Busy,
-    412: Busy,
-    429: Throttled,
+    HTTPStatus.UNAUTHORIZED: Unauthorized,
+    HTTPStatus.FORBIDDEN: Forbidden,
+    HTTPStatus.NOT_FOUND: NotFound,
+    HTTPStatus.REQUEST_TIMEOUT: Unavailable,
+    HTTPStatus.CONFLICT: Busy,
+    HTTPStatus.PRECONDITION_FAILED: Busy,
+    HTTPStatus.TOO_MANY_REQUESTS: Throttled,
 }
 
 
-def error_of(refusal: ErrorResponse) -> ErrorStatus:
-    """Return the error that a refusal means: by its code, else by its status."""
-    if refusal.status == _TOO_MANY_REQUESTS:
-        return Throttled(refusal)
-    by_status = Unavailable if refusal.status >= _SERVER_ERROR else Rejected
-    meaning = _BY_CODE.get(refusal.code) or _BY_STATUS.get(refusal.status, by_status)
-    return meaning(refusal)
+def error_of(response: ErrorResponse) -> ErrorStatus:
+    """Return the error that a response means: by its code, else by its status."""
+    return _meaning(response.status, response.code)(response)
 
 
-_TOO_MANY_REQUESTS: Final = 429
-_SERVER_ERROR: Final = 500
+def _meaning(status: int, code: str) -> type[ErrorStatus]:
+    # A 429 stays a 429 whatever code it carries: the pause must be kept.
+    if status == HTTPStatus.TOO_MANY_REQUESTS:
+        return Throttled
+    if status == HTTPStatus.NOT_FOUND and code in _GONE_CODES:
+        return PurchaseGone
+    by_status = Unavailable if status >= HTTPStatus.INTERNAL_SERVER_ERROR else Rejected
+    return _BY_CODE.get(code) or _BY_STATUS.get(status, by_status)

@@ -8,21 +8,36 @@ subscription, which a PATCH must send back whole.
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
-from typing import Any, Final
+from enum import StrEnum
+from typing import Any
 
+from shared.errors import shown
 from shared.partner_center.errors import UnexpectedResponse
-from shared.tenants import shown
+from shared.tenants import NotATenantId, TenantId, tenant_id
 
 Json = Mapping[str, Any]
 
-CANCELLED: Final = "cancelled"
+
+class Status(StrEnum):
+    """The statuses of orders, subscriptions and Azure subscriptions that tipsweep knows.
+
+    A resource may have others: what is read is text, and compares equal to a member.
+    """
+
+    ACTIVE = "active"
+    PENDING = "pending"
+    SUSPENDED = "suspended"
+    CANCELLED = "cancelled"
+    DELETED = "deleted"
+    EXPIRED = "expired"
+    DISABLED = "disabled"
 
 
 @dataclass(frozen=True, slots=True)
 class Customer:
     """A customer of the partner."""
 
-    id: str
+    id: TenantId
     domain: str
     company_name: str
 
@@ -79,7 +94,7 @@ def customer(body: Json) -> Customer:
     """Read one customer."""
     profile = body.get("companyProfile") or {}
     return Customer(
-        id=_identifier(body, "customer").lower(),
+        id=_tenant(body),
         domain=_text(profile, "domain").lower(),
         company_name=_text(profile, "companyName"),
     )
@@ -135,6 +150,14 @@ def azure_subscription(body: Json, plan_id: str) -> AzureSubscription:
         status=_status(body, "Azure entitlement"),
         name=_text(body, "friendlyName"),
     )
+
+
+def _tenant(body: Json) -> TenantId:
+    try:
+        return tenant_id(_identifier(body, "customer"))
+    except NotATenantId as error:
+        message = f"A customer whose id is no tenant ID: {error}"
+        raise UnexpectedResponse(message) from error
 
 
 def _identifier(body: Json, kind: str) -> str:

@@ -123,7 +123,7 @@ def test_a_stranger_is_refused_by_the_deletion(api: App, bench: Bench) -> None:
 
     assert accepted.status == 202
     assert (ended.status, ended.problem) == (422, "refused")
-    assert "no customer of this partner" in ended.json["reason"]
+    assert "not a customer of this partner" in ended.json["reason"]
 
 
 def test_the_partner_itself_is_refused_at_once(
@@ -165,7 +165,7 @@ def test_a_dry_run_answers_the_plan_and_leaves_nothing(
     assert answer.status == 200
     assert (answer.json["dryRun"], answer.json["next"]) == (True, "cancel")
     (purchase,) = answer.json["purchases"]
-    assert (purchase["standing"], purchase["move"]) == ("open", "cancel_order")
+    assert (purchase["standing"], purchase["action"]) == ("open", "cancel_order")
     assert bench.writes() == []
     assert api.get(path_of(customer.tenant_id)).status == 404
 

@@ -72,9 +72,9 @@ def status_of(text: str) -> Status:
     aborted = replace(record, state=State.ABORTED, tenant=TenantId(text))
     customers = {
         TENANT: resources.Customer(TENANT, text, text),
-        text + "2": resources.Customer(text + "2", text, text),
+        text + "2": resources.Customer(TenantId(text + "2"), text, text),
     }
-    switch = SwitchState(tripped=True, by=text, reason=text, at=NOW)
+    switch = SwitchState(tripped=True, requested_by=text, reason=text, at=NOW)
     return Status(PARTNER, NOW, switch, (record, aborted), customers)
 
 

@@ -146,7 +146,7 @@ def test_a_refused_sign_in_is_logged_for_its_alert(
     api.get("/api/sandbox")
 
     lines = [record.getMessage() for record in caplog.records]
-    assert any(line.startswith("sign_in_failed step=http ") for line in lines)
+    assert any(line.startswith("sign_in_failed reason=") for line in lines)
 
 
 def test_the_status_page_trips_the_switch_where_the_account_is_no_sandbox(

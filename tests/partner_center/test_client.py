@@ -49,10 +49,10 @@ def test_every_form_of_a_refusal_is_read(
 @pytest.mark.parametrize(
     ("status", "body", "meaning"),
     [
-        (401, "", errors.AccessDenied),
+        (401, "", errors.Unauthorized),
         (401, {"code": 6002, "description": "x"}, errors.NotASandbox),
         (403, {"code": "800019", "description": "x"}, errors.NotASandbox),
-        (403, {"code": 900329, "description": "x"}, errors.AccessDenied),
+        (403, {"code": 900329, "description": "x"}, errors.Forbidden),
         (403, {"code": 900159, "description": "x"}, errors.NoRelationship),
         (400, {"code": 800061, "description": "x"}, errors.OrderRouteClosed),
         (400, {"code": "800063", "description": "x"}, errors.OrderRouteClosed),
@@ -83,7 +83,7 @@ def test_refusals_are_told_apart_by_meaning(
         client.orders("c")
 
     assert type(caught.value) is meaning
-    assert f"answered {status}" in str(caught.value)
+    assert f"failed with status {status}" in str(caught.value)
 
 
 @pytest.mark.parametrize(

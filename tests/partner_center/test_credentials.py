@@ -8,7 +8,7 @@ import pytest
 from local.simulator import Behaviour, Fault, Simulator
 from shared.partner_center.client import PartnerCenter
 from shared.partner_center.credentials import TokenSource, tenant_of
-from shared.partner_center.errors import AccessDenied, NoResponse, SignInFailed
+from shared.partner_center.errors import NoResponse, SignInFailed, Unauthorized
 from shared.settings import Auth, PartnerCenterSettings
 from tests.partner_center.conftest import Connect
 
@@ -33,7 +33,7 @@ def test_a_user_may_read_entitlements(connect: Connect, simulator: Simulator) ->
 
     PartnerCenter(connection, "c").entitlements(customer.tenant_id)
 
-    assert not connection.entitlements_refused
+    assert not connection.tokens.entitlements_forbidden
 
 
 def test_each_redeemed_refresh_token_is_replaced_in_the_vault(
@@ -132,7 +132,7 @@ def test_a_401_makes_the_next_call_fetch_a_new_token(
     first = connection.tokens.token()
     simulator.add_fault(Fault(path="/v1/customers", status=401))
 
-    with pytest.raises(AccessDenied):
+    with pytest.raises(Unauthorized):
         list(client.customers())
 
     assert connection.tokens.token() != first

@@ -52,8 +52,8 @@ def test_a_minute_holds_as_many_calls_as_the_ceiling_allows() -> None:
 def test_a_hold_stops_everybody_until_it_is_over() -> None:
     clock = Clock()
     rate_limiter = RateLimiter(475, monotonic=clock)
-    rate_limiter.hold(30)
-    rate_limiter.hold(10)
+    rate_limiter.pause(30)
+    rate_limiter.pause(10)
 
     with pytest.raises(RateLimited) as caught:
         rate_limiter.acquire()

@@ -169,7 +169,7 @@ def test_a_crash_before_the_next_message_is_sent_loses_nothing(
     for source, message in walk(bench, customer):
         if source == queue:
             with monkeypatch.context() as patch:
-                die_after(patch, bench.services.queues, "send_step", 0)
+                die_after(patch, bench.services.queues, "send", 0)
                 with pytest.raises(Crash):
                     bench.deliver(source, message)
         bench.deliver(source, message)
@@ -284,7 +284,7 @@ def test_a_submitted_request_runs_and_a_second_one_joins_it(
 def test_an_abort_right_after_the_request_holds(bench: Bench, customer: Customer) -> None:
     tenant = TenantId(customer.tenant_id)
     submit(bench.services, DeletionRequest(tenant))
-    abort(bench.services, tenant, "ann")
+    abort(bench.services.records, tenant, "ann", bench.services.now)
 
     bench.pump()
 

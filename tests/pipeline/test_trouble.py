@@ -340,7 +340,7 @@ def test_a_delete_with_a_lost_answer_cannot_be_aborted_even_after_a_429(
     bench.pump(passes=1)
 
     with pytest.raises(NotAbortable):
-        abort(bench.services, TenantId(customer.tenant_id), "ann")
+        abort(bench.services.records, TenantId(customer.tenant_id), "ann", bench.services.now)
     bench.pump()
 
     assert bench.record(customer.tenant_id).state is State.DELETED
@@ -403,12 +403,12 @@ def test_a_short_retry_after_that_comes_again_backs_off(
     simulator.add_fault(fault)
     bench.use()
     settings = replace(bench.services.settings, checks=CheckSettings(SECOND, 300 * SECOND, DAY))
-    bench.put(replace(bench.services, settings=settings))
+    bench.put(bench.with_settings(settings))
     bench.drop(customer.tenant_id)
     bench.pump(passes=1)
 
     record = replace(bench.record(customer.tenant_id), attempt=9)
-    delay = Deletion(bench.services, record, bench.services.client("c")).delay(float(header))
+    delay = Deletion.of(bench.services, record).delay(float(header))
 
     assert bench.record(customer.tenant_id).attempt == 1
     assert delay > timedelta(seconds=30)
@@ -478,5 +478,5 @@ def test_a_moment_without_the_right_to_entitlements_is_forgotten(
 
     bench.run(customer.tenant_id)
 
-    assert not bench.services.connection.entitlements_refused
-    assert "entitlements_refused" not in caplog.text
+    assert not bench.services.connection.tokens.entitlements_forbidden
+    assert "entitlements_forbidden" not in caplog.text

@@ -8,14 +8,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from shared.purchases.plan import Entry, Standing, make_plan
-from shared.purchases.purchase import (
-    UNLISTED,
-    Action,
-    Product,
-    Purchase,
-    PurchaseKind,
-    follow_orders,
-)
+from shared.purchases.products import Action, Product
+from shared.purchases.purchase import UNLISTED, Purchase, PurchaseKind, follow_orders
 
 NOW = datetime(2026, 11, 21, tzinfo=UTC)
 ORDER, SUBSCRIPTION, AZURE = PurchaseKind
@@ -75,24 +69,24 @@ def touched(draw: st.DrawFn, purchase: Purchase) -> Purchase:
     """Return the purchase as it is, or with moves that were sent or refused."""
     moves = st.frozensets(st.sampled_from(MOVES[purchase.kind]), max_size=2)
     refused = draw(moves)
-    return replace(purchase, sent=draw(moves) - refused, refused=refused)
+    return replace(purchase, sent=draw(moves) - refused, rejected=refused)
 
 
 def still_cancellable(purchase: Purchase, family: list[Purchase]) -> bool:
     """By Microsoft's table alone: whether a call is known that ends this purchase."""
     if purchase.kind is AZURE:
-        return purchase.status == "active" and not purchase.refused
+        return purchase.status == "active" and not purchase.rejected
     if purchase.kind is SUBSCRIPTION:
         azure = [p for p in family if p.kind is AZURE and p.parent == purchase.id]
-        blocked = any(p.status == "active" and p.refused for p in azure)
+        blocked = any(p.status == "active" and p.rejected for p in azure)
         return (
             purchase.status in {"active", "pending"}
             and not blocked
-            and (Action.SUSPEND_SUBSCRIPTION not in purchase.refused)
+            and (Action.SUSPEND_SUBSCRIPTION not in purchase.rejected)
         )
     old = purchase.created is not None and NOW - purchase.created > timedelta(days=60)
     children = [p for p in family if p.kind is SUBSCRIPTION and p.parent == purchase.id]
-    return purchase.status != "cancelled" and not old and not purchase.refused and not children
+    return purchase.status != "cancelled" and not old and not purchase.rejected and not children
 
 
 @given(families())
@@ -114,8 +108,8 @@ def test_the_order_of_purchases_does_not_matter(family: list[Purchase], chance: 
 @given(families())
 def test_an_open_move_was_neither_sent_nor_refused(family: list[Purchase]) -> None:
     for entry in make_plan(family, NOW).open:
-        assert entry.move is not None
-        assert entry.move not in entry.purchase.sent | entry.purchase.refused
+        assert entry.action is not None
+        assert entry.action not in entry.purchase.sent | entry.purchase.rejected
 
 
 @given(families())
@@ -157,10 +151,10 @@ def folded(purchases: tuple[Purchase, ...], answered: Purchase) -> tuple[Purchas
 
 
 def answer(entry: Entry, kind: str) -> Purchase:
-    purchase, move = entry.purchase, entry.move
+    purchase, move = entry.purchase, entry.action
     assert move is not None
     if kind == "refused":
-        return replace(purchase, refused=purchase.refused | {move}, reason="no")
+        return replace(purchase, rejected=purchase.rejected | {move}, reason="no")
     status = FINAL[move] if kind == "done" else purchase.status
     return replace(purchase, sent=purchase.sent | {move}, status=status, needs_activation=False)
 
@@ -175,7 +169,7 @@ def test_each_purchase_that_can_never_be_cancelled_has_a_reason_or_was_refused(
     family: list[Purchase],
 ) -> None:
     for entry in make_plan(family, NOW).never:
-        assert entry.reason or entry.purchase.refused
+        assert entry.reason or entry.purchase.rejected
 
 
 @pytest.mark.parametrize(
@@ -199,7 +193,7 @@ def test_the_first_move_follows_microsofts_table(
 
     plan = make_plan(family, NOW)
 
-    assert [entry.move for entry in plan.open] == [
+    assert [entry.action for entry in plan.open] == [
         move for move in (order_move, subscription_move) if move
     ]
 
@@ -220,10 +214,12 @@ def test_an_old_order_of_software_falls_back_to_its_subscription() -> None:
 
     plan = make_plan([Purchase(ORDER, "o", "completed", created=created), subscription], NOW)
 
-    assert [entry.move for entry in plan.open] == [Action.SUSPEND_SUBSCRIPTION]
+    assert [entry.action for entry in plan.open] == [Action.SUSPEND_SUBSCRIPTION]
 
 
 def test_a_suspended_licence_that_may_still_be_deleted_is_deleted() -> None:
     licence = Purchase(SUBSCRIPTION, "s", "suspended", product=Product.NCE)
 
-    assert [entry.move for entry in make_plan([licence], NOW).open] == [Action.DELETE_SUBSCRIPTION]
+    assert [entry.action for entry in make_plan([licence], NOW).open] == [
+        Action.DELETE_SUBSCRIPTION
+    ]

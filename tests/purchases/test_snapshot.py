@@ -1,20 +1,11 @@
-"""What is remembered between two looks."""
+"""What is remembered between two snapshots."""
 
 from dataclasses import replace
 
 from shared.partner_center.resources import Entitlement, Order, Subscription
-from shared.purchases.purchase import (
-    UNLISTED,
-    Action,
-    Product,
-    Purchase,
-    PurchaseKind,
-    Snapshot,
-    follow_orders,
-    forget_sent,
-    merge_snapshot,
-    product_of,
-)
+from shared.purchases.products import Action, Product, product_of
+from shared.purchases.purchase import UNLISTED, Purchase, PurchaseKind, follow_orders, forget_sent
+from shared.purchases.snapshot import Snapshot, merge_snapshot, products_of
 
 ORDER = Purchase(PurchaseKind.ORDER, "o", "completed", sent=frozenset({Action.CANCEL_ORDER}))
 SUBSCRIPTION = Purchase(PurchaseKind.SUBSCRIPTION, "s", "active", "o", Product.SOFTWARE)
@@ -52,7 +43,8 @@ def test_a_subscription_that_was_read_is_what_it_reads() -> None:
     fresh = Subscription("s", "o", "active", product_type="Software")
 
     found = merge_snapshot(
-        Snapshot(orders=[CANCELLED], subscriptions=[fresh]), [ORDER, SUBSCRIPTION]
+        Snapshot(orders=[CANCELLED], subscriptions=[fresh], products=products_of([fresh])),
+        [ORDER, SUBSCRIPTION],
     )
 
     assert statuses(found) == {"o": "cancelled", "s": "active"}
@@ -76,17 +68,19 @@ def test_only_the_subscriptions_of_the_cancelled_order_follow_it() -> None:
 
 
 def test_entitlements_that_hold_nothing_name_no_order() -> None:
-    look = Snapshot(orders=[], entitlements=[Entitlement("o", "software", 0)])
+    empty = Snapshot(orders=[], entitlements=[Entitlement("o", "software", 0)])
 
-    assert merge_snapshot(look) == ()
+    assert merge_snapshot(empty) == ()
 
 
 def test_an_alternate_id_is_remembered_where_orders_are_not_read() -> None:
     order = Order("long", "completed", alternate_id="short")
     fresh = Subscription("s", "short", "active", product_type="OnlineServicesNCE")
-    first = merge_snapshot(Snapshot(orders=[order], subscriptions=[fresh]))
+    first = merge_snapshot(
+        Snapshot(orders=[order], subscriptions=[fresh], products=products_of([fresh]))
+    )
 
-    second = merge_snapshot(Snapshot(subscriptions=[fresh]), first)
+    second = merge_snapshot(Snapshot(subscriptions=[fresh], products=products_of([fresh])), first)
 
     assert {purchase.parent for purchase in second if purchase.id == "s"} == {"long"}
 

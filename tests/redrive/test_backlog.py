@@ -10,18 +10,19 @@ from azure.functions.timer import TimerRequest
 from functions.redrive import redrive
 from local.simulator import Fault, Simulator
 from shared.deletion.messages import DeletionRequest
-from shared.deletion.poison import POISONED_ROW_PREFIX, Poisoned, record_poisoned
-from shared.deletion.redrive import KEPT, redrive_deletions
+from shared.deletion.poison import Poisoned, record_poisoned
 from shared.deletion.submission import submit
 from shared.settings import SweepMode
 from shared.storage.names import (
     CUSTOMERS_READY,
     CUSTOMERS_TO_DELETE,
     POISON_QUEUES,
+    REJECTED_ROW_PREFIX,
     SANDBOX_TABLE,
+    SEEN_ROW_PREFIX,
 )
 from shared.storage.records import RecordChanged, State
-from shared.sweep.memory import SEEN_ROW_PREFIX
+from shared.storage.retention import KEPT
 from shared.sweep.run import last_report, run_sweep
 from shared.tenants import TenantId
 from tests.bench import Bench
@@ -38,7 +39,7 @@ def ended(bench: Bench, tenant: TenantId, state: State, ago: timedelta) -> None:
 
 
 def rows(bench: Bench, prefix: str) -> list[str]:
-    table = bench.services.sandbox
+    table = bench.sandbox
     assert table.table_name == SANDBOX_TABLE
     return [row["RowKey"] for row in table.list_entities() if row["RowKey"].startswith(prefix)]
 
@@ -57,7 +58,7 @@ def test_a_finished_record_is_removed_after_90_days(bench: Bench) -> None:
     ended(bench, FIRST, State.DELETED, KEPT + MINUTE)
     ended(bench, SECOND, State.STUCK, KEPT - MINUTE)
 
-    redrive_deletions(bench.services)
+    bench.redrive()
 
     assert [each.tenant for each in bench.services.records.all()] == [SECOND]
 
@@ -66,7 +67,7 @@ def test_a_live_record_is_never_removed(bench: Bench) -> None:
     submit(bench.services, DeletionRequest(FIRST))
     bench.move_clock_to(bench.services.now() + 2 * KEPT)
 
-    redrive_deletions(bench.services)
+    bench.redrive()
 
     assert bench.record(FIRST).live
 
@@ -84,13 +85,13 @@ def test_a_record_that_was_requested_anew_is_not_removed(bench: Bench) -> None:
 
 def test_a_poisoned_message_is_removed_after_90_days(bench: Bench) -> None:
     record_poisoned(bench.services, Poisoned(CUSTOMERS_TO_DELETE, "m1", b"nonsense"))
-    redrive_deletions(bench.services)
-    assert rows(bench, POISONED_ROW_PREFIX) == ["poisoned-m1"]
+    bench.redrive()
+    assert rows(bench, REJECTED_ROW_PREFIX) == ["rejected-m1"]
 
     bench.move_clock_to(bench.services.now() + KEPT + MINUTE)
-    redrive_deletions(bench.services)
+    bench.redrive()
 
-    assert not rows(bench, POISONED_ROW_PREFIX)
+    assert not rows(bench, REJECTED_ROW_PREFIX)
 
 
 def test_a_customer_that_no_sweep_sees_is_forgotten_after_90_days(
@@ -101,11 +102,11 @@ def test_a_customer_that_no_sweep_sees_is_forgotten_after_90_days(
     bench.services.switch.reset("ann", "looked at it")
 
     bench.move_clock_to(bench.services.now() + KEPT + MINUTE)
-    redrive_deletions(bench.services)
+    bench.redrive()
 
     assert not rows(bench, SEEN_ROW_PREFIX)
-    assert last_report(bench.services) == report
-    assert bench.services.switch.read().by == "ann"
+    assert last_report(bench.services.reports) == report
+    assert bench.services.switch.read().requested_by == "ann"
 
 
 def test_a_quiet_app_logs_a_line_of_noughts(bench: Bench, caplog: pytest.LogCaptureFixture) -> None:
@@ -158,6 +159,6 @@ def test_a_vault_that_cannot_be_read_is_a_sign_in_trouble_and_costs_nothing_else
     assert "refresh_token_age_days" not in fields
     name = simulator.sandbox.refresh_token_name
     assert any(
-        message.startswith("sign_in_failed step=redrive ") and name in message
+        message.startswith("sign_in_failed reason=") and name in message
         for message in caplog.messages
     )

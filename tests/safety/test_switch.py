@@ -5,7 +5,7 @@ from tests.bench import Bench
 
 
 def another_process(bench: Bench) -> Switch:
-    return Switch(bench.services.sandbox, bench.services.settings.partner_center.tenant_id)
+    return bench.switch_of_another_process()
 
 
 def test_it_is_not_tripped_before_anybody_touched_it(bench: Bench) -> None:
@@ -16,7 +16,7 @@ def test_a_trip_and_its_reset_reach_other_processes(bench: Bench) -> None:
     other = another_process(bench)
     bench.services.switch.trip("ann", "looks odd")
     seen = other.read()
-    assert (seen.tripped, seen.by, seen.reason) == (True, "ann", "looks odd")
+    assert (seen.tripped, seen.requested_by, seen.reason) == (True, "ann", "looks odd")
 
     bench.services.switch.reset("bob", "was nothing")
 
@@ -30,7 +30,7 @@ def test_a_read_that_was_under_way_does_not_lift_a_trip(bench: Bench) -> None:
     before = switch.read()
     switch.trip("tipsweep", "403/800019")
 
-    switch._notice(before)
+    switch._remember(before)
     bench.remove_switch()
 
     assert switch.read().tripped

@@ -7,8 +7,9 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from shared.purchases.purchase import Action, Product, Purchase, PurchaseKind
-from shared.storage.records import DeletionRecord, RecordChanged, RecordExists, Records, State
+from shared.purchases.products import Action, Product
+from shared.purchases.purchase import Purchase, PurchaseKind
+from shared.storage.records import DeletionRecord, RecordChanged, Records, State
 from shared.tenants import TenantId
 from tests.bench import Bench
 
@@ -33,7 +34,7 @@ purchases = st.builds(
     created=st.none() | st.just(NOW),
     name=texts,
     sent=st.frozensets(st.sampled_from(Action)),
-    refused=st.frozensets(st.sampled_from(Action)),
+    rejected=st.frozensets(st.sampled_from(Action)),
     reason=texts,
     needs_activation=st.booleans(),
 )
@@ -72,7 +73,7 @@ def test_a_record_comes_back_as_it_was_written(bench: Bench, record: DeletionRec
 def test_a_second_insert_is_refused(table: Records) -> None:
     table.insert(RECORD)
 
-    with pytest.raises(RecordExists, match=TENANT):
+    with pytest.raises(RecordChanged, match=TENANT):
         table.insert(RECORD)
 
 

@@ -3,8 +3,8 @@
 from datetime import timedelta
 
 from local.simulator import Customer, ProductKind, Simulator
-from shared.sweep.decision import REQUESTED_BY
-from shared.sweep.run import Candidate, SweepReport, SweepVerdict
+from shared.sweep.decision import REQUESTED_BY, Candidate, SweepVerdict
+from shared.sweep.report import SweepReport
 from shared.tenants import TenantId
 from tests.bench import Bench
 

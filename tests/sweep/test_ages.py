@@ -6,7 +6,8 @@ from local.simulator import ProductKind, Simulator
 from shared.deletion.messages import DeletionRequest
 from shared.deletion.submission import submit
 from shared.settings import SweepMode
-from shared.sweep.run import SweepVerdict, last_report, run_sweep, survey_sandbox
+from shared.sweep.decision import SweepVerdict
+from shared.sweep.run import last_report, preview_sweep, run_sweep
 from shared.tenants import TenantId
 from tests.bench import Bench
 from tests.sweep.customers import PROTECTED, add, found, ids, later, orders_read, verdicts
@@ -64,14 +65,14 @@ def test_a_customer_that_went_and_came_back_is_new(bench: Bench, simulator: Simu
 def test_a_survey_writes_nothing_and_reads_no_orders(bench: Bench, simulator: Simulator) -> None:
     (customer,) = add(simulator, 1)
 
-    report = survey_sandbox(bench.services)
+    report = preview_sweep(bench.services)
 
     assert found(report, customer).verdict is SweepVerdict.TOO_YOUNG
     assert found(report, customer).reason == (
         "its age is unknown: no sweep has read its orders yet"
     )
     assert not orders_read(bench)
-    assert last_report(bench.services) is None
+    assert last_report(bench.services.reports) is None
 
 
 def test_a_survey_knows_the_ages_of_the_last_sweep(bench: Bench, simulator: Simulator) -> None:
@@ -79,7 +80,7 @@ def test_a_survey_knows_the_ages_of_the_last_sweep(bench: Bench, simulator: Simu
     swept = run_sweep(bench.services, SweepMode.REPORT)
     simulator.clear_calls()
 
-    surveyed = survey_sandbox(bench.services)
+    surveyed = preview_sweep(bench.services)
 
     assert verdicts(surveyed) == verdicts(swept)
     assert len(bench.calls()) == 1

@@ -5,11 +5,11 @@ from dataclasses import replace
 import pytest
 
 from local.simulator import Fault, Simulator
-from shared.deletion.error_handling import SwitchTripped
 from shared.limits import SANDBOX_CUSTOMERS
 from shared.safety.rules import Refused, Rule
+from shared.safety.switch import SwitchTripped
 from shared.settings import SweepMode
-from shared.sweep.run import last_report, run_sweep, survey_sandbox
+from shared.sweep.run import last_report, preview_sweep, run_sweep
 from shared.tenants import TenantId
 from tests.bench import Bench
 from tests.sweep.customers import PROTECTED, add, started
@@ -23,10 +23,10 @@ def test_more_customers_than_a_sandbox_holds_are_refused(
 ) -> None:
     add(simulator, SANDBOX_CUSTOMERS + 1, age_days=None)
 
-    for look in (survey_sandbox, lambda services: run_sweep(services, SweepMode.DELETE)):
+    for look in (preview_sweep, lambda services: run_sweep(services, SweepMode.DELETE)):
         with pytest.raises(Refused, match="more than 75 customers"):
             look(bench.services)
-    assert last_report(bench.services) is None
+    assert last_report(bench.services.reports) is None
 
 
 @pytest.mark.parametrize(
@@ -55,7 +55,7 @@ def test_a_token_of_another_tenant_is_refused(bench: Bench, simulator: Simulator
     )
 
     with pytest.raises(Refused, match="the access token is of tenant"):
-        run_sweep(replace(bench.services, settings=moved), SweepMode.DELETE)
+        run_sweep(bench.with_settings(moved), SweepMode.DELETE)
     assert not bench.calls()
 
 

@@ -14,8 +14,8 @@ from shared.limits import SANDBOX_CUSTOMERS
 from shared.settings import SweepMode
 from shared.storage.names import ORDERS_TO_CHECK
 from shared.storage.records import TERMINAL, State
-from shared.sweep.decision import REST
-from shared.sweep.run import SweepVerdict, last_report, run_sweep
+from shared.sweep.decision import REST, SweepVerdict
+from shared.sweep.run import last_report, run_sweep
 from shared.tenants import TenantId
 from tests.bench import Bench
 from tests.sweep.customers import PROTECTED, add, found, ids, later, started, verdicts
@@ -115,7 +115,7 @@ def test_the_last_report_is_kept_as_it_was(bench: Bench, simulator: Simulator) -
 
     report = run_sweep(bench.services, SweepMode.REPORT)
 
-    assert last_report(bench.services) == report
+    assert last_report(bench.services.reports) == report
     assert len(report.to_json()) > 32_768
 
 

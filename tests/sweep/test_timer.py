@@ -70,7 +70,7 @@ def test_a_failed_sign_in_is_logged_as_such_and_rises(
         sweep_sandbox(TimerRequest(past_due=False))
 
     lines = [each.message for each in caplog.records if each.name == "tipsweep"]
-    assert [line.split(" reason=")[0] for line in lines] == ["sign_in_failed step=sweep_sandbox"]
+    assert [line.split(" reason=")[0] for line in lines] == ["sign_in_failed"]
 
 
 def test_a_sweep_that_is_off_makes_no_call(bench: Bench, simulator: Simulator) -> None:
@@ -80,7 +80,7 @@ def test_a_sweep_that_is_off_makes_no_call(bench: Bench, simulator: Simulator) -
     sweep_sandbox(TimerRequest(past_due=False))
 
     assert not simulator.calls
-    assert last_report(bench.services) is None
+    assert last_report(bench.services.reports) is None
 
 
 def test_the_timer_runs_at_three_unless_the_setting_says_otherwise(

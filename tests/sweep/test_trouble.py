@@ -13,7 +13,7 @@ from azure.storage.queue import QueueServiceClient
 
 from local.simulator import Fault, Simulator
 from shared.deletion.messages import DeletionRequest
-from shared.deletion.redrive import GRACE, redrive_deletions
+from shared.deletion.redrive import GRACE
 from shared.deletion.submission import abort, submit
 from shared.partner_center.client import PartnerCenter
 from shared.partner_center.resources import Order
@@ -21,8 +21,8 @@ from shared.settings import SweepMode
 from shared.storage.names import ORDERS_TO_CHECK
 from shared.storage.queues import Queues
 from shared.storage.records import State
-from shared.sweep.decision import REQUESTED_BY
-from shared.sweep.run import SweepVerdict, run_sweep
+from shared.sweep.decision import REQUESTED_BY, SweepVerdict
+from shared.sweep.run import run_sweep
 from shared.tenants import TenantId
 from tests.bench import Bench
 from tests.sweep.customers import PROTECTED, add, found, ids, later, orders_read, started
@@ -40,7 +40,7 @@ def test_throttling_ends_the_reading_of_ages_and_what_is_unknown_stays(
 
     assert report.selected == (first.tenant_id,)
     assert started(bench) == [first.tenant_id]
-    assert "was answered 429" in found(report, second).reason
+    assert "failed with status 429" in found(report, second).reason
     assert found(report, third).reason == (
         "its age is unknown: its orders were not read, because Partner Center throttles"
     )
@@ -54,7 +54,7 @@ def test_a_lost_connection_ends_the_reading_of_ages(bench: Bench, simulator: Sim
     report = run_sweep(bench.services, SweepMode.DELETE)
 
     assert not report.selected
-    assert "got no answer" in found(report, second).reason
+    assert "got no response" in found(report, second).reason
     assert set(orders_read(bench)) == set(ids([first]))
 
 
@@ -124,7 +124,7 @@ def test_what_a_person_aborts_while_the_sweep_reads_ages_stays_aborted(
 
     def orders(client: PartnerCenter, customer_id: str) -> list[Order]:
         submit(bench.services, DeletionRequest(tenant))
-        abort(bench.services, tenant, "ann")
+        abort(bench.services.records, tenant, "ann", bench.services.now)
         return original(client, customer_id)
 
     monkeypatch.setattr(PartnerCenter, "orders", orders)
@@ -188,7 +188,7 @@ def test_a_sweep_that_fails_half_way_deletes_nobody_twice_and_forgets_nobody(
     run_sweep(bench.services, SweepMode.DELETE)
     assert bench.waiting(ORDERS_TO_CHECK) == 4
     later(bench, GRACE)
-    redrive_deletions(bench.services)
+    bench.redrive()
     bench.pump()
 
     assert all(each.deleted for each in customers)
