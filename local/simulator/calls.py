@@ -4,6 +4,8 @@ from dataclasses import dataclass, replace
 from datetime import datetime
 from threading import Lock
 
+WRITES = {"DELETE", "PATCH", "POST"}
+
 
 @dataclass(frozen=True, slots=True)
 class Call:

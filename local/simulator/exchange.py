@@ -8,9 +8,8 @@ from dataclasses import dataclass
 from starlette.requests import Request
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from local.simulator.calls import Call, CallLog, Notes
+from local.simulator.calls import WRITES, Call, CallLog, Notes
 from local.simulator.faults import Fault, FaultQueue
-from local.simulator.partner_center.gateway import WRITES
 from local.simulator.state.world import World
 
 PREFIX = "/_simulator"

@@ -20,8 +20,9 @@ from local.simulator.faults import Fault, FaultQueue
 from local.simulator.identity.entra import Entra
 from local.simulator.identity.key_vault import KeyVault
 from local.simulator.identity.managed_identity import ManagedIdentity
+from local.simulator.identity.tokens import AUDIENCE
 from local.simulator.partner_center.errors import GatewayError, gateway_response
-from local.simulator.partner_center.gateway import AUDIENCE, PartnerCenter
+from local.simulator.partner_center.gateway import PartnerCenter
 from local.simulator.seeds import plant, planting
 from local.simulator.server import Server, loopback_socket
 from local.simulator.state.accounts import Account

@@ -13,8 +13,7 @@ from typing import Any
 import pytest
 
 from local.simulator import Behaviour, Customer, ProductKind, Simulator
-from local.simulator.identity.tokens import issue
-from local.simulator.partner_center.gateway import AUDIENCE
+from local.simulator.identity.tokens import AUDIENCE, issue
 from local.simulator.state.behaviour import CodeType, ErrorBody, RetryAfter
 from tests.simulator.conftest import Client, path_of, token_request, user_token
 

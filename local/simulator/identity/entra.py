@@ -15,8 +15,7 @@ from starlette.routing import Route
 
 from local.simulator.calls import Notes
 from local.simulator.identity.managed_identity import PRINCIPAL_ID, TOKEN_EXCHANGE
-from local.simulator.identity.tokens import issue, public_keys, read
-from local.simulator.partner_center.gateway import AUDIENCE
+from local.simulator.identity.tokens import AUDIENCE, issue, public_keys, read
 from local.simulator.state.accounts import Account
 from local.simulator.state.world import World
 

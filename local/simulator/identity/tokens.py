@@ -10,6 +10,7 @@ import jwt
 
 from local.simulator.certificates import signing_key
 
+AUDIENCE = "https://api.partnercenter.microsoft.com"
 KEY_ID = "simulator"
 
 

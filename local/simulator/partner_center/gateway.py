@@ -9,8 +9,8 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route
 
-from local.simulator.calls import Notes
-from local.simulator.identity.tokens import read
+from local.simulator.calls import WRITES, Notes
+from local.simulator.identity.tokens import AUDIENCE, read
 from local.simulator.partner_center import customers, orders, subscriptions
 from local.simulator.partner_center.errors import (
     GatewayError,
@@ -23,8 +23,6 @@ from local.simulator.partner_center.throttle import Throttle
 from local.simulator.partner_center.visits import Answer, Visit
 from local.simulator.state.accounts import Account
 from local.simulator.state.world import World
-
-AUDIENCE = "https://api.partnercenter.microsoft.com"
 
 Handler = Callable[[Visit], Answer]
 
@@ -52,7 +50,6 @@ _ROUTES: tuple[tuple[str, str, Handler], ...] = (
     ),
 )
 _BODILESS_POSTS = {subscriptions.activate_subscription}
-WRITES = {"DELETE", "PATCH", "POST"}
 
 
 class PartnerCenter:
