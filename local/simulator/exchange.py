@@ -131,8 +131,10 @@ def _echoed(request: Request) -> dict[str, str]:
 
 
 async def _drop(scope: Scope, receive: Receive) -> None:
-    """Cut the connection and wait until the server has noticed."""
-    abort: Callable[[], None] = scope["abort"]
+    """Cut the connection, where there is one, and wait until the server has noticed."""
+    abort: Callable[[], None] | None = scope.get("abort")
+    if abort is None:
+        return
     abort()
     while (await receive())["type"] != "http.disconnect":
         pass

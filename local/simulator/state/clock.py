@@ -1,17 +1,24 @@
 """The simulator's own time."""
 
+from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 
 
-class Clock:
-    """The machine's time, moved forward by as much as anyone asked for."""
+def machine_time() -> datetime:
+    """Return the time of this machine, in UTC."""
+    return datetime.now(UTC)
 
-    def __init__(self) -> None:
+
+class Clock:
+    """The time of its source, the machine by default, moved forward by what was asked for."""
+
+    def __init__(self, source: Callable[[], datetime] = machine_time) -> None:
+        self._source = source
         self._offset = timedelta()
 
     def now(self) -> datetime:
         """Return the simulated time, in UTC."""
-        return datetime.now(UTC) + self._offset
+        return self._source() + self._offset
 
     def advance(self, seconds: float) -> None:
         """Move on by so many seconds; raises ValueError when they are negative."""
@@ -21,7 +28,7 @@ class Clock:
         self._offset += timedelta(seconds=seconds)
 
     def reset(self) -> None:
-        """Go back to the machine's time."""
+        """Go back to the time of the source."""
         self._offset = timedelta()
 
 

@@ -13,11 +13,21 @@ _LONG_ID_ALPHABET = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456
 class World:
     """The clock, the behaviour in force, the source of IDs, and the lock around all state."""
 
-    def __init__(self, behaviour: Behaviour) -> None:
+    def __init__(self, behaviour: Behaviour, clock: Clock) -> None:
         self.lock = RLock()
-        self.clock = Clock()
+        self.clock = clock
         self.behaviour = behaviour
         self.random = random.Random()  # noqa: S311 - makes up IDs, keeps no secret
+
+    def use(self, behaviour: Behaviour) -> None:
+        """Put another behaviour in force, between two calls."""
+        with self.lock:
+            self.behaviour = behaviour
+
+    def advance(self, seconds: float) -> None:
+        """Move the clock on, between two calls; raises ValueError for negative seconds."""
+        with self.lock:
+            self.clock.advance(seconds)
 
     def guid(self) -> str:
         """Make up a GUID."""
