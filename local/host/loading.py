@@ -20,13 +20,13 @@ from local.host.refusal import Refused
 from local.host.route import Route
 from local.host.schedule import Schedule
 from local.host.signatures import RETURN, check_signature
-from shared.storage.names import POISON_SUFFIX
 
 MODULE: Final = "function_app"
 FUNCTION_NAME: Final = re.compile("[a-z][a-z0-9_-]{0,127}", re.IGNORECASE)
 RESERVED_NAME: Final = "host"
 QUEUE_NAME: Final = re.compile("(?!.*--)[a-z0-9][a-z0-9-]{1,61}[a-z0-9]")
 LONGEST_QUEUE_NAME: Final = 63
+POISON_SUFFIX: Final = "-poison"
 
 
 @dataclass(frozen=True)
