@@ -18,7 +18,7 @@ from local.simulator.identity.managed_identity import ManagedIdentity
 from local.simulator.identity.tokens import AUDIENCE
 from local.simulator.partner_center.errors import GatewayError, gateway_response
 from local.simulator.partner_center.gateway import PartnerCenter
-from local.simulator.seeds import plant, planting
+from local.simulator.seeds import create_customers, seed_named
 from local.simulator.state.accounts import Account
 from local.simulator.state.behaviour import Behaviour
 from local.simulator.state.clock import Clock
@@ -119,13 +119,13 @@ class SimulatedCloud:
 
         Raises ValueError for an unknown seed.
         """
-        customers = planting(seed)
+        chosen = seed_named(seed)
         with self.world.lock:
             self.world.clock.reset()
             self.world.use(self._initial_behaviour)
             self.sandbox.clear_customers()
             self.production.clear_customers()
-            plant(customers, self.world, self.sandbox, self.production)
+            create_customers(chosen, self.world, self.sandbox, self.production)
             self.key_vault.fill(self.sandbox, self.production)
             self._partner_center.reset()
         self._faults.clear()

@@ -16,14 +16,14 @@ PREFIX = "/_simulator"
 
 
 @dataclass
-class Recorded:
+class RecordedResponse:
     """An answer on its way out, held back until we know what becomes of it."""
 
     start: Message
     body: bytes
 
     @classmethod
-    async def of(cls, app: ASGIApp, scope: Scope, receive: Receive) -> "Recorded":
+    async def of(cls, app: ASGIApp, scope: Scope, receive: Receive) -> "RecordedResponse":
         """Let the app answer and keep what it sends."""
         recorded = cls({}, b"")
 
@@ -59,13 +59,13 @@ class Exchange:
             return
         request = Request(scope, receive)
         scope["notes"] = Notes()
-        whole_body = _whole(await request.body())
+        whole_body = _replayed(await request.body())
         fault = self._faults.take(request.method, request.url.path)
         await self._wait(fault)
         recorded = await self._recorded(request, whole_body, fault)
         dropped = fault is not None and fault.drop
-        headers = _echoed(request)
-        self._write_down(request, headers, None if dropped else recorded.start["status"], fault)
+        headers = _response_ids(request)
+        self._log_call(request, headers, None if dropped else recorded.start["status"], fault)
         if dropped:
             await _drop(scope, receive)
         else:
@@ -78,19 +78,21 @@ class Exchange:
         if seconds:
             await asyncio.sleep(seconds)
 
-    async def _recorded(self, request: Request, receive: Receive, fault: Fault | None) -> Recorded:
+    async def _recorded(
+        self, request: Request, receive: Receive, fault: Fault | None
+    ) -> RecordedResponse:
         if fault is None or not fault.replaces:
-            return await Recorded.of(self._app, request.scope, receive)
+            return await RecordedResponse.of(self._app, request.scope, receive)
         if fault.performed:
-            await Recorded.of(self._app, request.scope, receive)
-        return await Recorded.of(fault.response(), request.scope, receive)
+            await RecordedResponse.of(self._app, request.scope, receive)
+        return await RecordedResponse.of(fault.response(), request.scope, receive)
 
-    def _write_down(
+    def _log_call(
         self, request: Request, ids: dict[str, str], status: int | None, fault: Fault | None
     ) -> None:
         path = request.url.path
-        service = path.startswith("/v1")
-        if not service and not path.endswith("/token"):
+        is_api_call = path.startswith("/v1")
+        if not is_api_call and not path.endswith("/token"):
             return
         notes: Notes = request.scope["notes"]
         self._log.add(
@@ -105,21 +107,21 @@ class Exchange:
                 correlation_id=ids.get("MS-CorrelationId"),
                 partner_tenant_id=notes.partner_tenant_id,
                 app_only=notes.app_only,
-                is_write=service and request.method in WRITES,
+                is_write=is_api_call and request.method in WRITES,
                 requested_status=notes.requested_status,
                 fault=fault is not None,
             )
         )
 
 
-def _whole(body: bytes) -> Receive:
+def _replayed(body: bytes) -> Receive:
     async def receive() -> Message:
         return {"type": "http.request", "body": body, "more_body": False}
 
     return receive
 
 
-def _echoed(request: Request) -> dict[str, str]:
+def _response_ids(request: Request) -> dict[str, str]:
     if not request.url.path.startswith("/v1"):
         return {}
     return {

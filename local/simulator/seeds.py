@@ -66,10 +66,10 @@ _SLOW: Final = tuple(
 )
 
 
-Planting = Callable[[Random, Account, Account], None]
+Seed = Callable[[Random, Account, Account], None]
 
 
-def planting(name: str) -> Planting:
+def seed_named(name: str) -> Seed:
     """Return what creates the customers of a seed; raises ValueError for an unknown one."""
     if name not in SEEDS:
         message = f"unknown seed {name!r}: expected one of {', '.join(SEEDS)}"
@@ -77,7 +77,7 @@ def planting(name: str) -> Planting:
     return SEEDS[name]
 
 
-def plant(seed: Planting, world: World, sandbox: Account, production: Account) -> None:
+def create_customers(seed: Seed, world: World, sandbox: Account, production: Account) -> None:
     """Create the customers of a seed, with the same IDs each time."""
     unseeded, world.random = world.random, Random(_SEED_NUMBER)  # noqa: S311 - test data
     seed(world.random, sandbox, production)
@@ -102,7 +102,7 @@ def _production(random: Random, _sandbox: Account, production: Account) -> None:
     _create(production, [_large(random) for _ in range(_PRODUCTION_CUSTOMERS)])
 
 
-SEEDS: Final[Mapping[str, Planting]] = MappingProxyType(
+SEEDS: Final[Mapping[str, Seed]] = MappingProxyType(
     {"empty": _empty, "small": _small, "full": _full, "production": _production}
 )
 

@@ -8,7 +8,7 @@ from typing import Self
 from local.simulator.app_settings import app_settings
 from local.simulator.certificates import authority
 from local.simulator.cloud import SimulatedCloud
-from local.simulator.seeds import planting
+from local.simulator.seeds import seed_named
 from local.simulator.server import Server, loopback_socket
 from local.simulator.state.accounts import Account
 from local.simulator.state.behaviour import Behaviour
@@ -37,7 +37,7 @@ class Simulator(SimulatedCloud):
 
         Raises ValueError for an unknown seed, OSError when the port is taken.
         """
-        planting(seed)  # an unknown seed must not leave a bound socket behind
+        seed_named(seed)  # an unknown seed must not leave a bound socket behind
         simulator = cls(port, behaviour, seed)
         simulator._server.start()
         return simulator

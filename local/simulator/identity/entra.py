@@ -24,7 +24,7 @@ _OPENID_SCOPES = {"openid", "profile", "offline_access"}
 
 
 class EntraError(Exception):
-    """A refusal of the token endpoint: HTTP status, OAuth error, AADSTS number, text."""
+    """An error of the token endpoint: HTTP status, OAuth error, AADSTS number, text."""
 
     def __init__(self, status: int, error: str, number: int, text: str) -> None:
         super().__init__(text)
@@ -80,7 +80,7 @@ class Entra:
             try:
                 account = self._account(request)
                 return JSONResponse(
-                    self._granted(account, form, request.scope["notes"]),
+                    self._grant(account, form, request.scope["notes"]),
                     headers={"Cache-Control": "no-store"},
                 )
             except EntraError as error:
@@ -93,7 +93,7 @@ class Entra:
             raise EntraError(400, "invalid_request", 90002, f"Tenant {tenant!r} not found.")
         return account
 
-    def _granted(self, account: Account, form: Mapping[str, str], notes: Notes) -> dict[str, Any]:
+    def _grant(self, account: Account, form: Mapping[str, str], notes: Notes) -> dict[str, Any]:
         grant = form.get("grant_type")
         if grant not in {"client_credentials", "refresh_token"}:
             raise EntraError(400, "unsupported_grant_type", 70003, f"Grant {grant!r} unsupported.")
@@ -102,18 +102,18 @@ class Entra:
         notes.app_only = grant == "client_credentials"
         if notes.app_only:
             _check_scopes(form, {f"{AUDIENCE}/.default"})
-            return self._answer(account, {"idtyp": "app", "sub": account.client_id})
+            return self._token_response(account, {"idtyp": "app", "sub": account.client_id})
         self._check_refresh_token(account, form)
         _check_scopes(form, {f"{AUDIENCE}/.default", f"{AUDIENCE}/user_impersonation"})
         methods = ["pwd", "mfa"] if self._world.behaviour.user_tokens_have_mfa else ["pwd"]
         user = {"scp": "user_impersonation", "amr": methods, "upn": f"admin@{account.name}"}
         return {
-            **self._answer(account, user),
+            **self._token_response(account, user),
             "scope": f"{AUDIENCE}/user_impersonation",
             "refresh_token": account.new_refresh_token(),
         }
 
-    def _answer(self, account: Account, claims: Mapping[str, object]) -> dict[str, Any]:
+    def _token_response(self, account: Account, claims: Mapping[str, object]) -> dict[str, Any]:
         lifetime = self._world.behaviour.token_lifetime_seconds
         token = issue(
             {
@@ -190,10 +190,10 @@ def _check_federated(assertion: str) -> None:
 
 def _check_scopes(form: Mapping[str, str], accepted: set[str]) -> None:
     scopes = set(form.get("scope", "").split()) - _OPENID_SCOPES
-    strangers = [scope for scope in scopes if not scope.startswith(f"{AUDIENCE}/")]
-    if strangers:
+    foreign = [scope for scope in scopes if not scope.startswith(f"{AUDIENCE}/")]
+    if foreign:
         raise EntraError(
-            400, "invalid_resource", 500011, f"The resource of {strangers[0]!r} was not found."
+            400, "invalid_resource", 500011, f"The resource of {foreign[0]!r} was not found."
         )
     if not scopes or not scopes <= accepted:
         raise EntraError(

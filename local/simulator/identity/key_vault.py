@@ -75,8 +75,8 @@ class KeyVault:
         ]
 
     async def _get(self, request: Request) -> Response:
-        if refused := self._refused(request):
-            return refused
+        if rejection := self._rejection(request):
+            return rejection
         name, wanted = request.path_params["name"], request.path_params.get("version")
         for version in reversed(self.versions(name)):
             if wanted in {None, version.version}:
@@ -84,8 +84,8 @@ class KeyVault:
         return _error(404, "SecretNotFound", f"A secret with name {name} was not found.")
 
     async def _set(self, request: Request) -> Response:
-        if refused := self._refused(request):
-            return refused
+        if rejection := self._rejection(request):
+            return rejection
         try:
             body = json.loads(await request.body())
             value, content_type = body["value"], body.get("contentType")
@@ -94,16 +94,16 @@ class KeyVault:
         version = self.put(request.path_params["name"], value, content_type=content_type)
         return JSONResponse(self._bundle(request.path_params["name"], version))
 
-    def _refused(self, request: Request) -> Response | None:
+    def _rejection(self, request: Request) -> Response | None:
         token = request.headers.get("authorization", "").removeprefix("Bearer ")
         try:
             read(token, self.resource)
         except jwt.InvalidTokenError:
-            refused = _error(401, "Unauthorized", "The request lacks a valid token.")
-            refused.headers["WWW-Authenticate"] = (
+            rejection = _error(401, "Unauthorized", "The request lacks a valid token.")
+            rejection.headers["WWW-Authenticate"] = (
                 f'Bearer authorization="{self.url}/{self._tenant_id}", resource="{self.resource}"'
             )
-            return refused
+            return rejection
         if "api-version" not in request.query_params:
             return _error(400, "BadParameter", "api-version must be specified.")
         return None

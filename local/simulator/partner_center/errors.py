@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from starlette.responses import Response
 
 from local.simulator.state.behaviour import Behaviour, CodeType, ErrorBody
-from local.simulator.state.products import Refused
+from local.simulator.state.products import Rejection
 
 
 class ServiceError(Exception):
@@ -28,9 +28,9 @@ class ServiceError(Exception):
         self.headers = dict(headers or {})
 
     @classmethod
-    def of(cls, refused: Refused) -> "ServiceError":
+    def of(cls, rejection: Rejection) -> "ServiceError":
         """Return the error of a rule."""
-        return cls(refused.status, refused.code, refused.description)
+        return cls(rejection.status, rejection.code, rejection.description)
 
 
 class GatewayError(Exception):

@@ -15,7 +15,7 @@ UNKNOWN_CUSTOMER = "The customer's tenant was not found."
 
 
 @dataclass(frozen=True, slots=True)
-class Answer:
+class ServiceResponse:
     """A success: HTTP status, JSON body or None for an empty one, headers."""
 
     status: int = 200
@@ -24,12 +24,12 @@ class Answer:
 
 
 @dataclass(frozen=True, slots=True)
-class Visit:
+class ServiceRequest:
     """The caller, what it asked for, and the world it asked in."""
 
     world: World
     account: Account
-    foreign: Account
+    other_account: Account
     app_only: bool
     path: Mapping[str, str]
     query: Mapping[str, str]
@@ -50,7 +50,7 @@ class Visit:
         if not is_guid(tenant_id):
             raise ServiceError(400, 900118, f"Invalid customer id {tenant_id!r}: not a GUID.")
         customer = self.account.customer(tenant_id)
-        if customer is None and self.foreign.customer(tenant_id):
+        if customer is None and self.other_account.customer(tenant_id):
             raise ServiceError(
                 403, 900159, f"No commerce relationship with the customer {tenant_id}."
             )
