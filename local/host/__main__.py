@@ -14,9 +14,9 @@ from azure.core.exceptions import ServiceRequestError
 
 from local.host.app_settings import connection_string, read_settings
 from local.host.configuration import read_configuration
+from local.host.errors import StartupError
 from local.host.host import LEASE_SECONDS, Host
 from local.host.loading import find_app
-from local.host.refusal import Refused
 from local.provision import STORAGE_SETTING, provision
 
 DEFAULT_PORT: Final = 7071
@@ -36,7 +36,7 @@ def main() -> int:
         logging.getLogger(name).setLevel(logging.WARNING)
     try:
         _run(arguments)
-    except Refused as error:
+    except StartupError as error:
         print(error, file=sys.stderr)
         return 1
     return 0
@@ -70,7 +70,7 @@ def _provision(storage: str) -> None:
             f"the storage of {STORAGE_SETTING} does not answer; start Azurite with "
             "python -m local.azurite, or name another account"
         )
-        raise Refused(message) from error
+        raise StartupError(message) from error
 
 
 def _add_settings(arguments: argparse.Namespace) -> None:
@@ -78,7 +78,9 @@ def _add_settings(arguments: argparse.Namespace) -> None:
         return
     if not arguments.settings.is_file():
         if arguments.settings != SETTINGS_FILE:
-            raise Refused(f"{arguments.settings} does not exist; name a settings file that does")
+            raise StartupError(
+                f"{arguments.settings} does not exist; name a settings file that does"
+            )
         return
     for name, value in read_settings(arguments.settings).items():
         os.environ.setdefault(name, value)

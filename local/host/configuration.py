@@ -12,7 +12,7 @@ from datetime import timedelta
 from pathlib import Path
 from typing import Final, Literal
 
-from local.host.refusal import Refused
+from local.host.errors import StartupError
 
 FILE: Final = "host.json"
 SECTIONS: Final = frozenset(
@@ -74,14 +74,14 @@ class HostConfiguration:
 
 
 def read_configuration(root: Path, settings: Mapping[str, str]) -> HostConfiguration:
-    """Read the host.json in `root`; raises Refused when it is missing or not understood."""
+    """Read the host.json in `root`; raises StartupError when it is missing or not understood."""
     file = root / FILE
     if not file.is_file():
-        raise Refused(f"{file} does not exist; a function app has a {FILE} in its root")
+        raise StartupError(f"{file} does not exist; a function app has a {FILE} in its root")
     try:
         content = json.loads(file.read_text(encoding="utf-8"))
     except ValueError as error:
-        raise Refused(f"{file} is not JSON: {error}") from error
+        raise StartupError(f"{file} is not JSON: {error}") from error
     return parse_configuration(content, settings)
 
 
@@ -91,7 +91,7 @@ def parse_configuration(content: object, settings: Mapping[str, str]) -> HostCon
     App settings such as `AzureFunctionsJobHost__extensions__queues__batchSize` replace its values.
     """
     if not isinstance(content, dict) or content.get("version") != "2.0":
-        raise Refused(f'{FILE}: an object with "version": "2.0" is expected')
+        raise StartupError(f'{FILE}: an object with "version": "2.0" is expected')
     _refuse_unknown(FILE, content, SECTIONS)
     extensions = _object(content, "extensions")
     _refuse_unknown(f"{FILE}: extensions", extensions, ("http", "queues"))
@@ -137,7 +137,7 @@ def _section(
 def _object(parent: Mapping[str, object], name: str) -> dict[str, object]:
     value = parent.get(name, {})
     if not isinstance(value, dict):
-        raise Refused(f"{FILE}: {name} must be an object, not {value!r}")
+        raise StartupError(f"{FILE}: {name} must be an object, not {value!r}")
     return value
 
 
@@ -145,7 +145,7 @@ def _refuse_unknown(
     where: str, content: Mapping[str, object], known: frozenset[str] | tuple[str, ...]
 ) -> None:
     if unknown := sorted(set(content) - set(known)):
-        raise Refused(
+        raise StartupError(
             f"{where}: {', '.join(unknown)} is not known here; known are {', '.join(sorted(known))}"
         )
 
@@ -193,5 +193,5 @@ def _route_prefix(section: Mapping[str, object]) -> str:
     return prefix.strip("/")
 
 
-def _wrong(key: str, section: Mapping[str, object], expected: str) -> Refused:
-    return Refused(f"{FILE}: {key} must be {expected}, not {section.get(key)!r}")
+def _wrong(key: str, section: Mapping[str, object], expected: str) -> StartupError:
+    return StartupError(f"{FILE}: {key} must be {expected}, not {section.get(key)!r}")

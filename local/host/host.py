@@ -15,9 +15,9 @@ import uvicorn
 from starlette.applications import Starlette
 
 from local.host.configuration import HostConfiguration, read_configuration
+from local.host.errors import StartupError
 from local.host.loading import Function, OnMessage, OnSchedule, load
 from local.host.queue_listener import QueueListener
-from local.host.refusal import Refused
 from local.host.timer_listener import TimerListener
 from local.host.web import web_app
 from local.host.worker import Worker
@@ -68,10 +68,10 @@ class Host:
         percent signs. The app itself reads the environment. The queues must exist, or nothing is
         read from them. Without a configuration the project's host.json holds.
         At the end no new work is taken, and functions have `grace_seconds` to finish.
-        Raises Refused when the real host would not run the app.
+        Raises StartupError when the real host would not run the app.
         """
         if lease_seconds not in LEASES:
-            raise Refused(f"a lease lasts {LEASES[0]} to {LEASES[-1]} s, not {lease_seconds}")
+            raise StartupError(f"a lease lasts {LEASES[0]} to {LEASES[-1]} s, not {lease_seconds}")
         configuration = configuration or read_configuration(ROOT, settings)
         functions = load(app, settings)
         worker = Worker.from_settings(settings)
@@ -133,7 +133,7 @@ def _listening(port: int) -> Iterator[socket.socket]:
     try:
         server = socket.create_server((ADDRESS, port))
     except OSError as error:
-        raise Refused(f"port {port} cannot be listened on: {error.strerror}") from error
+        raise StartupError(f"port {port} cannot be listened on: {error.strerror}") from error
     with server:
         yield server
 

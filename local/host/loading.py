@@ -16,7 +16,7 @@ from azure.functions.decorators.queue import QueueTrigger
 from azure.functions.decorators.timer import TimerTrigger
 
 from local.host.app_settings import connection_string, expand
-from local.host.refusal import Refused
+from local.host.errors import StartupError
 from local.host.route import Route
 from local.host.schedule import Schedule
 from local.host.signatures import RETURN, check_signature
@@ -72,9 +72,9 @@ class Function:
 def find_app(root: Path) -> func.FunctionRegister:
     """Import `function_app` from `root` and return its only app object."""
     if not (root / f"{MODULE}.py").is_file():
-        raise Refused(f"{root / MODULE}.py does not exist; start the host in the app's root")
+        raise StartupError(f"{root / MODULE}.py does not exist; start the host in the app's root")
     if mixed := sorted(str(file.parent.relative_to(root)) for file in root.glob("*/function.json")):
-        raise Refused(
+        raise StartupError(
             f"{', '.join(mixed)} holds a function.json; functions of the v1 model cannot be mixed "
             f"with {MODULE}.py"
         )
@@ -92,8 +92,10 @@ def app_of(module: ModuleType) -> func.FunctionRegister:
         case [app]:
             return app
         case []:
-            raise Refused(f"{module.__name__} has no FunctionApp object at its top level")
-    raise Refused(f"{module.__name__} has several app objects, {', '.join(apps)}; one is expected")
+            raise StartupError(f"{module.__name__} has no FunctionApp object at its top level")
+    raise StartupError(
+        f"{module.__name__} has several app objects, {', '.join(apps)}; one is expected"
+    )
 
 
 def load(app: func.FunctionRegister, settings: Mapping[str, str]) -> list[Function]:
@@ -101,7 +103,7 @@ def load(app: func.FunctionRegister, settings: Mapping[str, str]) -> list[Functi
     try:
         functions = app.get_functions()
     except ValueError as error:
-        raise Refused(f"the app refuses its own functions: {error}") from error
+        raise StartupError(f"the app refuses its own functions: {error}") from error
     loaded = [_load_one(function, settings) for function in functions]
     _check_names(function.name for function in loaded)
     return loaded
@@ -111,12 +113,12 @@ def _check_names(names: Iterable[str]) -> None:
     seen: set[str] = set()
     for name in names:
         if not FUNCTION_NAME.fullmatch(name) or name.lower() == RESERVED_NAME:
-            raise Refused(
+            raise StartupError(
                 f"{name}: a function is named by a letter and up to 127 letters, digits, _ or -, "
                 f"and not {RESERVED_NAME}"
             )
         if name.lower() in seen:
-            raise Refused(f"{name}: two functions have this name; case makes no difference")
+            raise StartupError(f"{name}: two functions have this name; case makes no difference")
         seen.add(name.lower())
 
 
@@ -128,9 +130,9 @@ def _load_one(function: func.Function, settings: Mapping[str, str]) -> Function:
     trigger = function.get_trigger()
     unserved = [each.type for each in bindings if each is not trigger and each.name != RETURN]
     if unserved or trigger is None:
-        raise Refused(f"{name}: this stand-in has no binding {', '.join(map(str, unserved))}")
+        raise StartupError(f"{name}: this stand-in has no binding {', '.join(map(str, unserved))}")
     if asyncio.iscoroutinefunction(call):
-        raise Refused(f"{name}: this stand-in runs def functions only, and it is async def")
+        raise StartupError(f"{name}: this stand-in runs def functions only, and it is async def")
     return Function(name, call, trigger.name, takes_context, _trigger(name, trigger, settings))
 
 
@@ -148,17 +150,17 @@ def _trigger(
         case HttpTrigger():
             methods = frozenset(str(method) for method in trigger.methods or ())
             return OnRequest(Route.parse(trigger.route or name, where=name), methods)
-    raise Refused(f"{name}: this stand-in has no {trigger.type}")
+    raise StartupError(f"{name}: this stand-in has no {trigger.type}")
 
 
 def _check_queue(name: str, queue: str) -> None:
     if not QUEUE_NAME.fullmatch(queue):
-        raise Refused(
+        raise StartupError(
             f"{name}: the queue {queue!r} is misnamed; 3 to 63 lower-case letters, digits and "
             "single hyphens are expected"
         )
     if not queue.endswith(POISON_SUFFIX) and len(queue + POISON_SUFFIX) > LONGEST_QUEUE_NAME:
-        raise Refused(
+        raise StartupError(
             f"{name}: the name of the queue {queue} leaves no room for {POISON_SUFFIX}; "
             f"{LONGEST_QUEUE_NAME - len(POISON_SUFFIX)} characters are the most"
         )

@@ -4,7 +4,7 @@ import re
 from dataclasses import dataclass
 from typing import Final, Self
 
-from local.host.refusal import Refused
+from local.host.errors import StartupError
 
 SEGMENT: Final = re.compile(r"[A-Za-z0-9._~-]+|\{[A-Za-z_][A-Za-z0-9_]*\}")
 
@@ -20,7 +20,7 @@ class Route:
         """Check a template; `where` opens the error."""
         for segment in template.split("/"):
             if not SEGMENT.fullmatch(segment):
-                raise Refused(
+                raise StartupError(
                     f"{where}: the route {template!r} is not served here; segments are plain "
                     "words or a whole {parameter} without a constraint"
                 )

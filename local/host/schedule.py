@@ -10,7 +10,7 @@ from typing import Final, Self
 
 from croniter import CroniterError, croniter
 
-from local.host.refusal import Refused
+from local.host.errors import StartupError
 
 FIELDS_WITH_SECONDS: Final = 6
 FIELDS: Final = (5, FIELDS_WITH_SECONDS)
@@ -28,7 +28,7 @@ class Schedule:
         """Check an expression; `where` opens the error."""
         fields = expression.split()
         if len(fields) not in FIELDS or not all(map(FIELD.fullmatch, fields)):
-            raise Refused(
+            raise StartupError(
                 f"{where}: the schedule {expression!r} is no NCRONTAB expression; six fields are "
                 "expected: second, minute, hour, day, month, day of the week"
             )
@@ -36,7 +36,9 @@ class Schedule:
         try:
             schedule.after(datetime.now(UTC))
         except CroniterError as error:
-            raise Refused(f"{where}: the schedule {expression!r} never comes: {error}") from error
+            raise StartupError(
+                f"{where}: the schedule {expression!r} never comes: {error}"
+            ) from error
         return schedule
 
     def after(self, moment: datetime) -> datetime:

@@ -13,7 +13,7 @@ from typing import Final
 import azure.functions as func
 from azure.functions.decorators.core import Binding, BindingDirection
 
-from local.host.refusal import Refused
+from local.host.errors import StartupError
 
 RETURN: Final = "$return"
 CONTEXT: Final = "context"
@@ -40,7 +40,7 @@ def _annotations(name: str, function: Callable[..., object]) -> dict[str, object
     try:
         return typing.get_type_hints(function)
     except (NameError, AttributeError, TypeError, SyntaxError) as error:
-        raise Refused(
+        raise StartupError(
             f"{name}: its annotations cannot be resolved at run time: {error}; "
             "import the types outside of TYPE_CHECKING"
         ) from error
@@ -49,7 +49,7 @@ def _annotations(name: str, function: Callable[..., object]) -> dict[str, object
 def _check_context(name: str, annotations: Mapping[str, object]) -> None:
     annotation = annotations.get(CONTEXT, func.Context)
     if getattr(annotation, "__name__", None) != "Context":
-        raise Refused(
+        raise StartupError(
             f"{name}: the parameter context must be annotated azure.functions.Context "
             f"or not at all, not {annotation!r}"
         )
@@ -57,12 +57,12 @@ def _check_context(name: str, annotations: Mapping[str, object]) -> None:
 
 def _check_parameters(name: str, parameters: set[str], bound: set[str]) -> None:
     if unbound := sorted(parameters - bound):
-        raise Refused(
+        raise StartupError(
             f"{name}: {', '.join(unbound)} is a parameter without a binding; a function has "
             "no other parameters than its bindings, not even with a default"
         )
     if missing := sorted(bound - parameters):
-        raise Refused(
+        raise StartupError(
             f"{name}: {', '.join(missing)} is bound but is no parameter; "
             "a decorator of your own needs functools.wraps"
         )
@@ -83,17 +83,19 @@ def _check_input(name: str, binding: Binding, annotation: object) -> None:
     if not isinstance(annotation, type):
         raise _no_class(name, binding.name, annotation)
     if annotation in (str, bytes):
-        raise Refused(
+        raise StartupError(
             f"{name}: {binding.name} is annotated {annotation!r}; this stand-in passes the object "
             f"of the {binding.type}, not its bare content"
         )
     if not _accepts(binding, "check_input_type_annotation", annotation):
-        raise Refused(f"{name}: {binding.name} is a {binding.type}, which is no {annotation!r}")
+        raise StartupError(
+            f"{name}: {binding.name} is a {binding.type}, which is no {annotation!r}"
+        )
 
 
 def _check_output(name: str, binding: Binding, annotation: object) -> None:
     if typing.get_origin(annotation) is not func.Out:
-        raise Refused(
+        raise StartupError(
             f"{name}: {binding.name} is an output and must be annotated azure.functions.Out, "
             f"not {annotation!r}"
         )
@@ -103,10 +105,10 @@ def _check_output(name: str, binding: Binding, annotation: object) -> None:
 
 def _check_return(name: str, binding: Binding, annotation: object) -> None:
     if not isinstance(annotation, type):
-        raise _no_class(name, "the answer", annotation)
+        raise _no_class(name, "the return value", annotation)
     if not _accepts(binding, "check_output_type_annotation", annotation):
-        raise Refused(
-            f"{name}: the answer is annotated {annotation!r}; "
+        raise StartupError(
+            f"{name}: the return value is annotated {annotation!r}; "
             "azure.functions.HttpResponse or str is expected"
         )
 
@@ -117,8 +119,8 @@ def _accepts(binding: Binding, check: str, annotation: type) -> bool:
     return converter is None or bool(getattr(converter, check)(annotation))
 
 
-def _no_class(name: str, what: str, annotation: object) -> Refused:
-    return Refused(
+def _no_class(name: str, what: str, annotation: object) -> StartupError:
+    return StartupError(
         f"{name}: {what} is annotated {annotation!r}, which the worker cannot load; "
         "name one class, or typing.List of one in azure.functions.Out"
     )

@@ -61,7 +61,7 @@ def _route(function: Function, trigger: OnRequest, route_prefix: str, worker: Wo
 
 
 def _endpoint(function: Function, worker: Worker) -> Callable[[Request], Awaitable[Response]]:
-    async def answer(request: Request) -> Response:
+    async def respond(request: Request) -> Response:
         call = worker.submit(function, await _as_seen_by_function(request))
         try:
             result = await asyncio.wrap_future(call)
@@ -73,7 +73,7 @@ def _endpoint(function: Function, worker: Worker) -> Callable[[Request], Awaitab
             log.error("%s returned %r; HttpResponse or str is expected", function.name, result)  # noqa: TRY400 - the text says it all
             return Response(status_code=HTTPStatus.INTERNAL_SERVER_ERROR)
 
-    return answer
+    return respond
 
 
 async def _as_seen_by_function(request: Request) -> HttpRequest:
@@ -91,19 +91,19 @@ async def _as_seen_by_function(request: Request) -> HttpRequest:
 
 
 def _as_sent(result: object) -> Response:
-    """Turn what a function returned into an answer; raises NotImplementedError for a wrong type."""
+    """Convert what a function returned; raises NotImplementedError for a wrong type."""
     datum = HttpResponseConverter.encode(result, expected_type=None)
     if isinstance(datum.value, str):
         return PlainTextResponse(datum.value)
-    answer = Response(
+    response = Response(
         datum.value["body"].value,
         int(datum.value["status_code"].value),
         {name: header.value for name, header in datum.value["headers"].items()},
     )
     cookies: list[SimpleCookie] = datum.value["cookies"] or []
     for morsel in (morsel for cookie in cookies for morsel in cookie.values()):
-        answer.headers.append("Set-Cookie", morsel.OutputString())
-    return answer
+        response.headers.append("Set-Cookie", morsel.OutputString())
+    return response
 
 
 async def _without_body(_: Request, error: Exception) -> Response:

@@ -11,8 +11,8 @@ from pathlib import Path
 from time import monotonic
 from typing import Final, Self
 
+from local.host.errors import StartupError
 from local.host.loading import Function, OnRequest
-from local.host.refusal import Refused
 from local.host.signatures import CONTEXT
 
 THREADS_SETTING: Final = "PYTHON_THREADPOOL_THREAD_COUNT"
@@ -54,7 +54,9 @@ class Worker:
         if text is None:
             return cls()
         if not text.isdecimal() or int(text) == 0:
-            raise Refused(f"{THREADS_SETTING} must be a whole number of 1 or more, not {text!r}")
+            raise StartupError(
+                f"{THREADS_SETTING} must be a whole number of 1 or more, not {text!r}"
+            )
         return cls(int(text))
 
     def submit(self, function: Function, argument: object) -> Future[object]:

@@ -36,7 +36,7 @@ def test_an_account_is_empty_at_first(storage: str, _: int) -> None:
         tables.create_table("records")
 
 
-def answers(storage: str) -> bool:
+def is_listening(storage: str) -> bool:
     with QueueServiceClient.from_connection_string(
         storage, retry_total=0, connection_timeout=1
     ) as queues:
@@ -48,9 +48,9 @@ def answers(storage: str) -> bool:
 
 def test_it_stops_at_the_end_of_the_block() -> None:
     with Azurite.start() as emulator:
-        assert answers(emulator.connection_string)
+        assert is_listening(emulator.connection_string)
 
-    assert not answers(emulator.connection_string)
+    assert not is_listening(emulator.connection_string)
 
 
 def test_it_stops_when_its_parent_is_killed() -> None:
@@ -63,10 +63,10 @@ def test_it_stops_when_its_parent_is_killed() -> None:
     ) as parent:
         assert parent.stdout is not None
         storage = parent.stdout.readline().strip()
-        assert answers(storage)
+        assert is_listening(storage)
         parent.kill()
 
-    eventually(lambda: not answers(storage))
+    eventually(lambda: not is_listening(storage))
 
 
 def test_a_missing_azurite_is_told(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:

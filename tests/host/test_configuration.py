@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from local.host import Refused
+from local.host import StartupError
 from local.host.app_settings import read_settings
 from local.host.configuration import parse_configuration, read_configuration
 
@@ -84,7 +84,7 @@ def test_an_app_setting_replaces_a_value() -> None:
 def test_a_value_out_of_range_is_refused(queues: dict[str, object]) -> None:
     (name,) = queues
 
-    with pytest.raises(Refused, match=rf"^host.json: {name} must be"):
+    with pytest.raises(StartupError, match=rf"^host.json: {name} must be"):
         parse_configuration(host_json(queues), {})
 
 
@@ -102,7 +102,7 @@ def test_a_value_out_of_range_is_refused(queues: dict[str, object]) -> None:
     ],
 )
 def test_what_is_not_known_is_refused(content: object, rule: str) -> None:
-    with pytest.raises(Refused, match=rule):
+    with pytest.raises(StartupError, match=rule):
         parse_configuration(content, {})
 
 
@@ -111,10 +111,10 @@ def test_the_file_of_the_project_is_understood() -> None:
 
 
 def test_a_missing_or_broken_file_is_refused(tmp_path: Path) -> None:
-    with pytest.raises(Refused, match=r"host.json does not exist"):
+    with pytest.raises(StartupError, match=r"host.json does not exist"):
         read_configuration(tmp_path, {})
     (tmp_path / "host.json").write_text("{")
-    with pytest.raises(Refused, match="is not JSON"):
+    with pytest.raises(StartupError, match="is not JSON"):
         read_configuration(tmp_path, {})
 
 
@@ -142,5 +142,5 @@ def test_a_settings_file_that_func_start_refuses_is_refused(
     file = tmp_path / "local.settings.json"
     file.write_text(text)
 
-    with pytest.raises(Refused, match=rule):
+    with pytest.raises(StartupError, match=rule):
         read_settings(file)

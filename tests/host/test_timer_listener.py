@@ -8,7 +8,7 @@ from time import monotonic
 import azure.functions as func
 import pytest
 
-from local.host import Refused
+from local.host import StartupError
 from local.host.loading import load
 from local.host.schedule import Schedule
 from local.host.timer_listener import TimerListener
@@ -38,7 +38,7 @@ def test_the_next_occurrence_of_a_schedule(expression: str, expected: datetime) 
     ["", "every night", "* * * *", "0 0 0 0 3 * *", "0 61 * * * *", "@daily", "0 0 0 31 2 *"],
 )
 def test_what_is_no_schedule_is_refused(expression: str) -> None:
-    with pytest.raises(Refused, match="tick: the schedule"):
+    with pytest.raises(StartupError, match="tick: the schedule"):
         Schedule.parse(expression, where="tick")
 
 

@@ -53,7 +53,7 @@ def test_connection_is_dropped_before_or_after_the_call(
     assert (simulator.calls[-1].status, simulator.calls[-1].fault) == (None, True)
 
 
-def test_call_can_be_performed_and_answered_with_an_error(
+def test_call_can_be_performed_and_still_fail(
     simulator: Simulator, client: Client, customer: Customer
 ) -> None:
     simulator.add_fault(Fault(method="DELETE", status=504, performed=True))
@@ -61,7 +61,7 @@ def test_call_can_be_performed_and_answered_with_an_error(
     assert customer.deleted
 
 
-def test_answer_can_come_late(simulator: Simulator, client: Client) -> None:
+def test_response_can_come_late(simulator: Simulator, client: Client) -> None:
     simulator.add_fault(Fault(delay_seconds=0.5))
     with pytest.raises(requests.ReadTimeout):
         client.session.get(f"{simulator.url}{CUSTOMERS}", timeout=0.1)

@@ -30,9 +30,9 @@ def claims(simulator: Simulator, **changes: object) -> dict[str, object]:
 
 def test_request_ids_are_echoed(client: Client) -> None:
     ids = {"MS-RequestId": str(uuid.uuid4()), "MS-CorrelationId": str(uuid.uuid4())}
-    answer = client.get(CUSTOMERS, headers=ids)
-    assert {name: answer.headers[name] for name in ids} == ids
-    assert answer.headers["MS-CV"]
+    response = client.get(CUSTOMERS, headers=ids)
+    assert {name: response.headers[name] for name in ids} == ids
+    assert response.headers["MS-CV"]
 
 
 def test_absent_request_id_is_made_up(client: Client) -> None:
@@ -58,9 +58,9 @@ def test_json_begins_with_a_byte_order_mark(simulator: Simulator, client: Client
     ],
 )
 def test_unmapped_route_gets_the_gateway_body(client: Client, path: str) -> None:
-    answer = client.get(path)
-    assert answer.status == 404
-    assert answer.json == {"statusCode": 404, "message": "Not Found"}
+    response = client.get(path)
+    assert response.status == 404
+    assert response.json == {"statusCode": 404, "message": "Not Found"}
 
 
 def test_wrong_method_is_405(client: Client, customer: Customer) -> None:
@@ -70,16 +70,16 @@ def test_wrong_method_is_405(client: Client, customer: Customer) -> None:
 
 
 def test_missing_token_is_401(client: Client) -> None:
-    answer = client.get(CUSTOMERS, headers={"Authorization": ""})
-    assert (answer.status, answer.code) == (401, 800001)
-    assert answer.headers["WWW-Authenticate"] == 'Bearer error="invalid_token"'
+    response = client.get(CUSTOMERS, headers={"Authorization": ""})
+    assert (response.status, response.code) == (401, 800001)
+    assert response.headers["WWW-Authenticate"] == 'Bearer error="invalid_token"'
 
 
 def test_expired_token_is_401(simulator: Simulator, client: Client) -> None:
     simulator.behaviour = replace(Behaviour(), token_lifetime_seconds=0)
     token = token_request(simulator, simulator.sandbox).json()["access_token"]
-    answer = client.get(CUSTOMERS, headers=bearer(token))
-    assert (answer.status, answer.code) == (401, 400)
+    response = client.get(CUSTOMERS, headers=bearer(token))
+    assert (response.status, response.code) == (401, 400)
 
 
 @pytest.mark.parametrize(
@@ -95,20 +95,20 @@ def test_token_with_wrong_claims_is_401(
     simulator: Simulator, client: Client, changes: dict[str, object], code: int
 ) -> None:
     token = issue(claims(simulator, **changes), 60)
-    answer = client.get(CUSTOMERS, headers=bearer(token))
-    assert (answer.status, answer.code) == (401, code)
+    response = client.get(CUSTOMERS, headers=bearer(token))
+    assert (response.status, response.code) == (401, code)
 
 
 def test_token_with_a_foreign_signature_is_401(simulator: Simulator, client: Client) -> None:
     head, payload, _ = issue(claims(simulator), 60).split(".")
-    answer = client.get(CUSTOMERS, headers=bearer(f"{head}.{payload}.{'A' * 342}"))
-    assert (answer.status, answer.code) == (401, 400)
+    response = client.get(CUSTOMERS, headers=bearer(f"{head}.{payload}.{'A' * 342}"))
+    assert (response.status, response.code) == (401, 400)
 
 
 def test_users_can_lack_mfa(simulator: Simulator, client: Client) -> None:
     simulator.behaviour = replace(Behaviour(), user_tokens_have_mfa=False)
-    answer = client.get(CUSTOMERS, headers=bearer(user_token(simulator, simulator.sandbox)))
-    assert (answer.status, answer.code) == (401, 900421)
+    response = client.get(CUSTOMERS, headers=bearer(user_token(simulator, simulator.sandbox)))
+    assert (response.status, response.code) == (401, 900421)
 
 
 @pytest.mark.parametrize(
@@ -126,8 +126,8 @@ def test_write_without_a_json_object_is_400(
     client: Client, customer: Customer, options: dict[str, Any], code: int
 ) -> None:
     order = customer.add_order(ProductKind.PERPETUAL_SOFTWARE)
-    answer = client.call("PATCH", f"{path_of(customer)}/orders/{order.id}", **options)
-    assert (answer.status, answer.code) == (400, code)
+    response = client.call("PATCH", f"{path_of(customer)}/orders/{order.id}", **options)
+    assert (response.status, response.code) == (400, code)
     assert order.status == "completed"
 
 
@@ -204,7 +204,7 @@ def test_retry_after_can_be_a_date_or_absent(simulator: Simulator, client: Clien
     assert "Retry-After" not in client.get(CUSTOMERS).headers
 
 
-def test_repeated_request_id_of_a_write_gets_the_first_answer(
+def test_repeated_request_id_of_a_write_gets_the_first_response(
     simulator: Simulator, client: Client, customer: Customer
 ) -> None:
     headers = {"MS-RequestId": str(uuid.uuid4())}

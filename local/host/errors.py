@@ -1,5 +1,5 @@
 """The one error of the stand-in."""
 
 
-class Refused(Exception):
+class StartupError(Exception):
     """The app cannot be run as it stands; the message names the object, the rule and the remedy."""
