@@ -1,4 +1,4 @@
-"""A stand-in for the Functions host: runs the app where Core Tools cannot be had."""
+"""A small replacement for the Functions host, for machines without Core Tools."""
 
 from local.host.errors import StartupError
 from local.host.host import Host

@@ -1,4 +1,4 @@
-"""`python -m local.host`: runs the app in the current folder, in place of `func start`."""
+"""`python -m local.host`: runs the app in the current folder, as `func start` does."""
 
 import argparse
 import json
@@ -21,7 +21,7 @@ from local.provision import STORAGE_SETTING, provision
 
 DEFAULT_PORT: Final = 7071
 SETTINGS_FILE: Final = Path("local.settings.json")
-TALKATIVE: Final = ("azure", "urllib3", "uvicorn")
+NOISY_LOGGERS: Final = ("azure", "urllib3", "uvicorn")
 
 
 def main() -> int:
@@ -32,7 +32,7 @@ def main() -> int:
         level=logging.INFO,
         format="%(asctime)s %(levelname)s %(name)s %(message)s",
     )
-    for name in TALKATIVE:
+    for name in NOISY_LOGGERS:
         logging.getLogger(name).setLevel(logging.WARNING)
     try:
         _run(arguments)
@@ -67,8 +67,8 @@ def _provision(storage: str) -> None:
         provision(storage)
     except ServiceRequestError as error:
         message = (
-            f"the storage of {STORAGE_SETTING} does not answer; start Azurite with "
-            "python -m local.azurite, or name another account"
+            f"the storage of {STORAGE_SETTING} cannot be reached; start Azurite with "
+            "python -m local.azurite, or use another account"
         )
         raise StartupError(message) from error
 
@@ -79,7 +79,7 @@ def _add_settings(arguments: argparse.Namespace) -> None:
     if not arguments.settings.is_file():
         if arguments.settings != SETTINGS_FILE:
             raise StartupError(
-                f"{arguments.settings} does not exist; name a settings file that does"
+                f"{arguments.settings} does not exist; pass an existing settings file"
             )
         return
     for name, value in read_settings(arguments.settings).items():
@@ -88,20 +88,22 @@ def _add_settings(arguments: argparse.Namespace) -> None:
 
 def _arguments() -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="python -m local.host", description=__doc__)
-    parser.add_argument("--port", type=int, default=DEFAULT_PORT, help="0 takes a free one")
+    parser.add_argument(
+        "--port", type=int, default=DEFAULT_PORT, help="0 picks a free port (default: %(default)s)"
+    )
     parser.add_argument(
         "--lease-seconds",
         type=int,
         default=LEASE_SECONDS,
-        help="after which a killed host's messages come back (default: %(default)s)",
+        help="seconds until a killed host's messages are visible again (default: %(default)s)",
     )
     source = parser.add_mutually_exclusive_group()
     source.add_argument("--settings", type=Path, default=SETTINGS_FILE, metavar="FILE")
-    source.add_argument("--no-settings", action="store_true", help="read the environment alone")
+    source.add_argument("--no-settings", action="store_true", help="use only the environment")
     return parser.parse_args()
 
 
 if __name__ == "__main__":
     code = main()
     logging.shutdown()
-    os._exit(code)  # a function that outlives its grace would keep the process
+    os._exit(code)  # a function still running after the grace period would keep the process alive

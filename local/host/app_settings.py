@@ -1,4 +1,4 @@
-"""App settings: what `local.settings.json` adds to the environment, and how names become values."""
+"""App settings: those in `local.settings.json`, and the names that triggers refer to."""
 
 import json
 import re
@@ -11,14 +11,15 @@ from local.host.errors import StartupError
 def read_settings(file: Path) -> dict[str, str]:
     """Return `Values` of a `local.settings.json`.
 
-    Raises StartupError when the file is encrypted or a value is not a string, as `func start` does.
+    Raises StartupError if the file is encrypted or a value is not a string, as `func start`
+    does.
     """
     try:
         content = json.loads(file.read_text(encoding="utf-8"))
     except ValueError as error:
-        raise StartupError(f"{file} is not JSON: {error}") from error
+        raise StartupError(f"{file} is not valid JSON: {error}") from error
     if not isinstance(content, dict) or not isinstance(values := content.get("Values", {}), dict):
-        raise StartupError(f'{file} must hold an object with an object "Values"')
+        raise StartupError(f'{file} must contain an object with an object "Values"')
     if content.get("IsEncrypted", False) is not False:
         raise StartupError(f"{file} is encrypted; decrypt it with: func settings decrypt")
     for name, value in values.items():
@@ -31,7 +32,7 @@ def read_settings(file: Path) -> dict[str, str]:
 
 
 def expand(text: str, settings: Mapping[str, str], *, where: str) -> str:
-    """Replace each `%NAME%` by the setting of that name; `where` opens the error."""
+    """Replace each `%NAME%` by the app setting of that name; errors start with `where`."""
 
     def value(found: re.Match[str]) -> str:
         name = found[1]
@@ -48,7 +49,7 @@ def connection_string(connection: str, settings: Mapping[str, str], *, where: st
         return settings[connection]
     if any(name.startswith(f"{connection}__") for name in settings):
         raise StartupError(
-            f"{where}: the connection {connection} is identity-based, and this stand-in takes "
+            f"{where}: the connection {connection} is identity-based; this host supports "
             f"connection strings only; set {connection}, for example to UseDevelopmentStorage=true"
         )
     raise StartupError(

@@ -1,5 +1,5 @@
-"""The one error of the stand-in."""
+"""The error of the host."""
 
 
 class StartupError(Exception):
-    """The app cannot be run as it stands; the message names the object, the rule and the remedy."""
+    """The app cannot run; the message names the object, the rule and the fix."""

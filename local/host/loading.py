@@ -1,4 +1,4 @@
-"""The functions of an app, refused where the real host or worker would refuse them."""
+"""Loads the functions of an app, and rejects what the real host or worker rejects."""
 
 import asyncio
 import importlib
@@ -31,20 +31,20 @@ POISON_SUFFIX: Final = "-poison"
 
 @dataclass(frozen=True)
 class OnMessage:
-    """The trigger is a message on a queue."""
+    """Triggered by a message on a queue."""
 
     queue: str
     connection_string: str
 
     @property
     def poison_queue(self) -> str | None:
-        """Where failed messages go; a poison queue has none of its own."""
+        """Where failed messages go; None for a poison queue."""
         return None if self.queue.endswith(POISON_SUFFIX) else self.queue + POISON_SUFFIX
 
 
 @dataclass(frozen=True)
 class OnSchedule:
-    """The trigger is the clock."""
+    """Triggered by a schedule."""
 
     schedule: Schedule
     run_on_startup: bool
@@ -52,7 +52,7 @@ class OnSchedule:
 
 @dataclass(frozen=True)
 class OnRequest:
-    """The trigger is a request; no methods stand for all of them."""
+    """Triggered by an HTTP request; no methods means all of them."""
 
     route: Route
     methods: frozenset[str]
@@ -72,17 +72,19 @@ class Function:
 def find_app(root: Path) -> func.FunctionRegister:
     """Import `function_app` from `root` and return its only app object."""
     if not (root / f"{MODULE}.py").is_file():
-        raise StartupError(f"{root / MODULE}.py does not exist; start the host in the app's root")
+        raise StartupError(
+            f"{root / MODULE}.py does not exist; start the host in the root folder of the app"
+        )
     if mixed := sorted(str(file.parent.relative_to(root)) for file in root.glob("*/function.json")):
         raise StartupError(
-            f"{', '.join(mixed)} holds a function.json; functions of the v1 model cannot be mixed "
-            f"with {MODULE}.py"
+            f"{', '.join(mixed)} contains a function.json; functions of the v1 model cannot be "
+            f"combined with {MODULE}.py"
         )
     return app_of(importlib.import_module(MODULE))
 
 
 def app_of(module: ModuleType) -> func.FunctionRegister:
-    """Return the only app object of a module, as the worker looks for it."""
+    """Return the only app object of a module, which the worker looks up the same way."""
     apps = {
         name: value
         for name, value in vars(module).items()
@@ -94,16 +96,16 @@ def app_of(module: ModuleType) -> func.FunctionRegister:
         case []:
             raise StartupError(f"{module.__name__} has no FunctionApp object at its top level")
     raise StartupError(
-        f"{module.__name__} has several app objects, {', '.join(apps)}; one is expected"
+        f"{module.__name__} has several app objects, {', '.join(apps)}; expected one"
     )
 
 
 def load(app: func.FunctionRegister, settings: Mapping[str, str]) -> list[Function]:
-    """Return the functions of an app object, which can be asked once only."""
+    """Return the functions of an app object, which can be read only once."""
     try:
         functions = app.get_functions()
     except ValueError as error:
-        raise StartupError(f"the app refuses its own functions: {error}") from error
+        raise StartupError(f"the app cannot list its functions: {error}") from error
     loaded = [_load_one(function, settings) for function in functions]
     _check_names(function.name for function in loaded)
     return loaded
@@ -114,11 +116,11 @@ def _check_names(names: Iterable[str]) -> None:
     for name in names:
         if not FUNCTION_NAME.fullmatch(name) or name.lower() == RESERVED_NAME:
             raise StartupError(
-                f"{name}: a function is named by a letter and up to 127 letters, digits, _ or -, "
-                f"and not {RESERVED_NAME}"
+                f"{name}: a function name is a letter and up to 127 letters, digits, _ or -, "
+                f"and is not {RESERVED_NAME}"
             )
         if name.lower() in seen:
-            raise StartupError(f"{name}: two functions have this name; case makes no difference")
+            raise StartupError(f"{name}: two functions have this name; case is ignored")
         seen.add(name.lower())
 
 
@@ -130,9 +132,11 @@ def _load_one(function: func.Function, settings: Mapping[str, str]) -> Function:
     trigger = function.get_trigger()
     unserved = [each.type for each in bindings if each is not trigger and each.name != RETURN]
     if unserved or trigger is None:
-        raise StartupError(f"{name}: this stand-in has no binding {', '.join(map(str, unserved))}")
+        raise StartupError(
+            f"{name}: this host does not support the binding {', '.join(map(str, unserved))}"
+        )
     if asyncio.iscoroutinefunction(call):
-        raise StartupError(f"{name}: this stand-in runs def functions only, and it is async def")
+        raise StartupError(f"{name}: this host does not support async def")
     return Function(name, call, trigger.name, takes_context, _trigger(name, trigger, settings))
 
 
@@ -150,17 +154,17 @@ def _trigger(
         case HttpTrigger():
             methods = frozenset(str(method) for method in trigger.methods or ())
             return OnRequest(Route.parse(trigger.route or name, where=name), methods)
-    raise StartupError(f"{name}: this stand-in has no {trigger.type}")
+    raise StartupError(f"{name}: this host does not support {trigger.type}")
 
 
 def _check_queue(name: str, queue: str) -> None:
     if not QUEUE_NAME.fullmatch(queue):
         raise StartupError(
-            f"{name}: the queue {queue!r} is misnamed; 3 to 63 lower-case letters, digits and "
-            "single hyphens are expected"
+            f"{name}: {queue!r} is not a valid queue name; expected 3 to 63 lower-case letters, "
+            "digits and single hyphens"
         )
     if not queue.endswith(POISON_SUFFIX) and len(queue + POISON_SUFFIX) > LONGEST_QUEUE_NAME:
         raise StartupError(
-            f"{name}: the name of the queue {queue} leaves no room for {POISON_SUFFIX}; "
-            f"{LONGEST_QUEUE_NAME - len(POISON_SUFFIX)} characters are the most"
+            f"{name}: the queue name {queue} is too long for {POISON_SUFFIX} to be appended; "
+            f"at most {LONGEST_QUEUE_NAME - len(POISON_SUFFIX)} characters are allowed"
         )

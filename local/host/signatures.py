@@ -1,7 +1,7 @@
-"""What the Python worker accepts as the signature of a function.
+"""Checks function signatures by the rules of the Python worker.
 
 The rules are those of azure-functions-runtime 1.3 (`Registry.add_indexed_function`), for the
-bindings that the stand-in serves.
+bindings that this host supports.
 """
 
 import inspect
@@ -22,7 +22,7 @@ CONTEXT: Final = "context"
 def check_signature(
     name: str, function: Callable[..., object], bindings: Sequence[Binding]
 ) -> bool:
-    """Refuse a signature that the worker would refuse; return whether it takes a context."""
+    """Return whether the function takes a context; raises StartupError as the worker would."""
     parameters = set(inspect.signature(function).parameters)
     annotations = _annotations(name, function)
     bound = {binding.name: binding for binding in bindings if binding.name != RETURN}
@@ -42,7 +42,7 @@ def _annotations(name: str, function: Callable[..., object]) -> dict[str, object
     except (NameError, AttributeError, TypeError, SyntaxError) as error:
         raise StartupError(
             f"{name}: its annotations cannot be resolved at run time: {error}; "
-            "import the types outside of TYPE_CHECKING"
+            "import the types outside TYPE_CHECKING"
         ) from error
 
 
@@ -58,13 +58,13 @@ def _check_context(name: str, annotations: Mapping[str, object]) -> None:
 def _check_parameters(name: str, parameters: set[str], bound: set[str]) -> None:
     if unbound := sorted(parameters - bound):
         raise StartupError(
-            f"{name}: {', '.join(unbound)} is a parameter without a binding; a function has "
-            "no other parameters than its bindings, not even with a default"
+            f"{name}: {', '.join(unbound)} is a parameter without a binding; every parameter needs "
+            "one, even if it has a default"
         )
     if missing := sorted(bound - parameters):
         raise StartupError(
-            f"{name}: {', '.join(missing)} is bound but is no parameter; "
-            "a decorator of your own needs functools.wraps"
+            f"{name}: {', '.join(missing)} is bound but is not a parameter; "
+            "a custom decorator needs functools.wraps"
         )
 
 
@@ -81,15 +81,15 @@ def _check_annotation(name: str, binding: Binding, annotations: Mapping[str, obj
 
 def _check_input(name: str, binding: Binding, annotation: object) -> None:
     if not isinstance(annotation, type):
-        raise _no_class(name, binding.name, annotation)
+        raise _not_a_class(name, binding.name, annotation)
     if annotation in (str, bytes):
         raise StartupError(
-            f"{name}: {binding.name} is annotated {annotation!r}; this stand-in passes the object "
-            f"of the {binding.type}, not its bare content"
+            f"{name}: {binding.name} is annotated {annotation!r}; this host passes the object "
+            f"of the {binding.type}, not only its content"
         )
     if not _accepts(binding, "check_input_type_annotation", annotation):
         raise StartupError(
-            f"{name}: {binding.name} is a {binding.type}, which is no {annotation!r}"
+            f"{name}: {binding.name} is a {binding.type}, which cannot be {annotation!r}"
         )
 
 
@@ -100,16 +100,16 @@ def _check_output(name: str, binding: Binding, annotation: object) -> None:
             f"not {annotation!r}"
         )
     if isinstance(typing.get_args(annotation)[0], types.GenericAlias | types.UnionType):
-        raise _no_class(name, binding.name, annotation)
+        raise _not_a_class(name, binding.name, annotation)
 
 
 def _check_return(name: str, binding: Binding, annotation: object) -> None:
     if not isinstance(annotation, type):
-        raise _no_class(name, "the return value", annotation)
+        raise _not_a_class(name, "the return value", annotation)
     if not _accepts(binding, "check_output_type_annotation", annotation):
         raise StartupError(
             f"{name}: the return value is annotated {annotation!r}; "
-            "azure.functions.HttpResponse or str is expected"
+            "expected azure.functions.HttpResponse or str"
         )
 
 
@@ -119,7 +119,7 @@ def _accepts(binding: Binding, check: str, annotation: type) -> bool:
     return converter is None or bool(getattr(converter, check)(annotation))
 
 
-def _no_class(name: str, what: str, annotation: object) -> StartupError:
+def _not_a_class(name: str, what: str, annotation: object) -> StartupError:
     return StartupError(
         f"{name}: {what} is annotated {annotation!r}, which the worker cannot load; "
         "name one class, or typing.List of one in azure.functions.Out"

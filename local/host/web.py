@@ -1,6 +1,6 @@
 """HTTP triggers and the admin endpoints, on Starlette.
 
-Keys are not asked for, as on a developer's machine with Core Tools.
+No keys are required, as with Core Tools on a developer's machine.
 """
 
 import asyncio
@@ -32,7 +32,7 @@ log = logging.getLogger(__name__)
 
 
 def web_app(functions: Sequence[Function], *, route_prefix: str, worker: Worker) -> Starlette:
-    """Serve the HTTP functions below the prefix, and what starts the others below /admin."""
+    """Serve the HTTP functions below the prefix and the admin endpoints below /admin."""
     admin = Admin(functions, worker)
     triggered = [
         (function, function.trigger)
@@ -56,7 +56,7 @@ def _route(function: Function, trigger: OnRequest, route_prefix: str, worker: Wo
         methods=methods,
         max_body_size=MAX_BODY_BYTES,
     )
-    route.methods = set(methods)  # Starlette adds HEAD to GET, and the real host does not
+    route.methods = set(methods)  # Starlette adds HEAD to GET; the real host does not
     return route
 
 
@@ -65,12 +65,12 @@ def _endpoint(function: Function, worker: Worker) -> Callable[[Request], Awaitab
         call = worker.submit(function, await _as_seen_by_function(request))
         try:
             result = await asyncio.wrap_future(call)
-        except Exception:  # noqa: BLE001 - whatever it was, the worker has logged it
+        except Exception:  # noqa: BLE001 - already logged by the worker
             return Response(status_code=HTTPStatus.INTERNAL_SERVER_ERROR)
         try:
             return _as_sent(result)
         except NotImplementedError:
-            log.error("%s returned %r; HttpResponse or str is expected", function.name, result)  # noqa: TRY400 - the text says it all
+            log.error("%s returned %r; expected HttpResponse or str", function.name, result)  # noqa: TRY400 - a traceback would add nothing
             return Response(status_code=HTTPStatus.INTERNAL_SERVER_ERROR)
 
     return respond
@@ -107,7 +107,7 @@ def _as_sent(result: object) -> Response:
 
 
 async def _without_body(_: Request, error: Exception) -> Response:
-    """Answer as the real host: a method that no function serves is a route that is not there."""
+    """Respond like the real host: 404, not 405, for a method that no function serves."""
     status = error.status_code if isinstance(error, HTTPException) else 500
     return Response(
         status_code=HTTPStatus.NOT_FOUND if status == HTTPStatus.METHOD_NOT_ALLOWED else status
@@ -115,7 +115,7 @@ async def _without_body(_: Request, error: Exception) -> Response:
 
 
 class Admin:
-    """Lists the functions and runs those that no request starts.
+    """Lists the functions and runs those that have no HTTP trigger.
 
     https://learn.microsoft.com/azure/azure-functions/functions-manually-run-non-http
     """
@@ -125,11 +125,11 @@ class Admin:
         self._worker = worker
 
     async def show(self, _: Request) -> Response:
-        """Answer `GET /admin/functions`."""
+        """Handle `GET /admin/functions`."""
         return JSONResponse([_description(function) for function in self._functions.values()])
 
     async def run(self, request: Request) -> Response:
-        """Answer `POST /admin/functions/<name>` with a body `{"input": "…"}`, without waiting."""
+        """Handle `POST /admin/functions/<name>` with a body `{"input": "…"}`; do not wait."""
         function = self._functions.get(request.path_params["name"])
         if function is None:
             return Response(status_code=HTTPStatus.NOT_FOUND)

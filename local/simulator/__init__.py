@@ -1,4 +1,4 @@
-"""A simulator of Partner Center, of Entra ID and of what our credentials need from Azure."""
+"""A simulator of Partner Center, of Entra ID and of the Azure services that credentials need."""
 
 from local.simulator.app_settings import app_settings
 from local.simulator.calls import Call

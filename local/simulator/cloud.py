@@ -26,10 +26,10 @@ from local.simulator.state.world import World
 
 
 class SimulatedCloud:
-    """What Microsoft runs, without a socket or a thread: `app` answers ASGI calls in process.
+    """The services that Microsoft runs, without a socket or a thread; `app` is the ASGI app.
 
-    `port` is only the one in its URLs. The scope of a call may carry `abort`, a function that
-    cuts the connection; without it a dropped call ends without a response.
+    `port` only appears in URLs. An ASGI scope may carry `abort`, a function that closes the
+    connection; without it a dropped call ends without a response.
     """
 
     def __init__(
@@ -81,12 +81,12 @@ class SimulatedCloud:
 
     @property
     def clock(self) -> Clock:
-        """The simulator's own time."""
+        """The simulated time."""
         return self.world.clock
 
     @property
     def behaviour(self) -> Behaviour:
-        """The behaviour in force; another one takes effect at the next call."""
+        """The current behaviour; a change takes effect from the next call."""
         return self.world.behaviour
 
     @behaviour.setter
@@ -95,27 +95,27 @@ class SimulatedCloud:
 
     @property
     def calls(self) -> tuple[Call, ...]:
-        """The calls of Partner Center and the requests for tokens, in order."""
+        """The calls to Partner Center and the token requests, in order."""
         return self._log.since(0)
 
     def clear_calls(self) -> None:
-        """Forget the calls so far; their numbers go on."""
+        """Clear the call log; sequence numbers keep counting."""
         self._log.clear()
 
     def add_fault(self, fault: Fault) -> None:
-        """Queue trouble for the next calls that match."""
+        """Queue a fault for the next calls that match."""
         self._faults.add(fault)
 
     def clear_faults(self) -> None:
-        """Drop the faults that have not struck yet."""
+        """Remove the faults that have not been injected yet."""
         self._faults.clear()
 
     def advance(self, seconds: float) -> None:
-        """Move the simulator's clock on: order ages, delays, the throttling window."""
+        """Advance the simulated clock, which drives order ages, delays and throttling."""
         self.world.advance(seconds)
 
     def reset(self, seed: str = "empty") -> None:
-        """Return to the first behaviour and the customers of a seed; credentials and URL stay.
+        """Restore the initial behaviour and the customers of a seed; keep credentials and URL.
 
         Raises ValueError for an unknown seed.
         """

@@ -1,7 +1,7 @@
-"""The control of a running simulator over HTTP, for whoever drives it from outside.
+"""HTTP routes that control a running simulator from another process.
 
-It listens where the simulator does, on the loopback interface, and asks for no credentials.
-Names in requests may be in camel case or with underscores.
+They listen on the loopback interface with the simulator and need no credentials. Member names in
+requests may be camelCase or snake_case.
 """
 
 import json
@@ -76,7 +76,9 @@ class Control:
         return self._behaviour(None)
 
     def _add_faults(self, body: Any) -> object:  # noqa: ANN401 - JSON
-        faults = [Fault(**_snaked(one)) for one in (body if isinstance(body, list) else [body])]
+        faults = [
+            Fault(**_snake_members(fault)) for fault in (body if isinstance(body, list) else [body])
+        ]
         for fault in faults:
             self._faults.add(fault)
         return {"added": len(faults)}
@@ -91,9 +93,9 @@ class Control:
         }
 
     def _add_customer(self, body: Any) -> object:  # noqa: ANN401 - JSON
-        members = _snaked(body)
+        members = _snake_members(body)
         account = self._accounts[members.pop("account", "sandbox")]
-        orders = [_snaked(order) for order in members.pop("orders", [])]
+        orders = [_snake_members(order) for order in members.pop("orders", [])]
         expected = members.pop("expected", "deleted")
         customer = account.add_customer(**members)
         customer.expected = expected
@@ -127,7 +129,7 @@ def _add_orders(customer: Customer, orders: list[dict[str, Any]]) -> None:
         customer.add_order(kind, **order)
 
 
-def _snaked(members: dict[str, Any]) -> dict[str, Any]:
+def _snake_members(members: dict[str, Any]) -> dict[str, Any]:
     return {_snake(name): value for name, value in members.items()}
 
 

@@ -1,4 +1,4 @@
-"""What surrounds every call: latency, faults, the echoed IDs and the log."""
+"""The middleware around every call: latency, faults, response IDs and the call log."""
 
 import asyncio
 import uuid
@@ -17,34 +17,34 @@ PREFIX = "/_simulator"
 
 @dataclass
 class RecordedResponse:
-    """An answer on its way out, held back until we know what becomes of it."""
+    """A response of the app, buffered so that a fault can replace or drop it."""
 
     start: Message
     body: bytes
 
     @classmethod
     async def of(cls, app: ASGIApp, scope: Scope, receive: Receive) -> "RecordedResponse":
-        """Let the app answer and keep what it sends."""
+        """Run the app and capture what it sends."""
         recorded = cls({}, b"")
 
-        async def keep(message: Message) -> None:
+        async def capture(message: Message) -> None:
             if message["type"] == "http.response.start":
                 recorded.start = message
             else:
                 recorded.body += message.get("body", b"")
 
-        await app(scope, receive, keep)
+        await app(scope, receive, capture)
         return recorded
 
     async def send(self, send: Send, headers: dict[str, str]) -> None:
-        """Send the answer with these headers added."""
+        """Send the response with these headers added."""
         added = [(name.encode(), value.encode()) for name, value in headers.items()]
         await send({**self.start, "headers": [*self.start["headers"], *added]})
         await send({"type": "http.response.body", "body": self.body})
 
 
 class Exchange:
-    """The middleware around everything but the control routes."""
+    """The middleware; control routes bypass it, so they never fail and are never logged."""
 
     def __init__(self, app: ASGIApp, world: World, faults: FaultQueue, log: CallLog) -> None:
         self._app = app
@@ -53,7 +53,7 @@ class Exchange:
         self._log = log
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Answer one request."""
+        """Handle one request."""
         if scope["path"].startswith(PREFIX):
             await self._app(scope, receive, send)
             return
@@ -133,7 +133,7 @@ def _response_ids(request: Request) -> dict[str, str]:
 
 
 async def _drop(scope: Scope, receive: Receive) -> None:
-    """Cut the connection, where there is one, and wait until the server has noticed."""
+    """Close the connection, if there is one, and wait until the server has noticed."""
     abort: Callable[[], None] | None = scope.get("abort")
     if abort is None:
         return

@@ -17,7 +17,7 @@ from local.simulator.state.behaviour import Behaviour
 class Simulator(SimulatedCloud):
     """A simulated cloud that listens on one port of localhost.
 
-    Make one with `start`; it is a context manager that stops at the end.
+    Create it with `start`. As a context manager it stops on exit.
     """
 
     def __init__(self, port: int, behaviour: Behaviour | None, seed: str) -> None:
@@ -33,11 +33,11 @@ class Simulator(SimulatedCloud):
     def start(
         cls, port: int = 0, *, behaviour: Behaviour | None = None, seed: str = "empty"
     ) -> Self:
-        """Return a simulator that listens; port 0 lets the system choose.
+        """Return a simulator that is listening; port 0 picks a free port.
 
-        Raises ValueError for an unknown seed, OSError when the port is taken.
+        Raises ValueError for an unknown seed, OSError if the port is taken.
         """
-        seed_named(seed)  # an unknown seed must not leave a bound socket behind
+        seed_named(seed)  # before the socket is bound, which nobody would close
         simulator = cls(port, behaviour, seed)
         simulator._server.start()
         return simulator
@@ -59,7 +59,7 @@ class Simulator(SimulatedCloud):
         self.stop()
 
     def environment(self, account: Account | None = None, auth: str = "secret") -> dict[str, str]:
-        """Return the app settings for an account, and the CA that its clients must trust."""
+        """Return the app settings for an account, including the CA that clients must trust."""
         return {
             **app_settings(self, account, auth),
             "REQUESTS_CA_BUNDLE": str(self.ca_file),

@@ -1,4 +1,4 @@
-"""The emulator's starter."""
+"""Starting and stopping the storage emulator."""
 
 import os
 import subprocess
@@ -54,7 +54,7 @@ def test_it_stops_at_the_end_of_the_block() -> None:
 
 
 def test_it_stops_when_its_parent_is_killed() -> None:
-    with subprocess.Popen(  # noqa: S603 - our own command
+    with subprocess.Popen(  # noqa: S603 - no outside input
         [sys.executable, "-c", PARENT],
         cwd=ROOT,
         stdin=subprocess.PIPE,
@@ -69,21 +69,21 @@ def test_it_stops_when_its_parent_is_killed() -> None:
     eventually(lambda: not is_listening(storage))
 
 
-def test_a_missing_azurite_is_told(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+def test_a_missing_azurite_is_reported(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     monkeypatch.setattr(azurite, "PROGRAM", tmp_path / "azurite.js")
 
     with pytest.raises(AzuriteError, match="run make setup"), Azurite.start():
         pass
 
 
-def test_a_missing_node_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_missing_node_is_reported(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("PATH", os.devnull)
 
     with pytest.raises(AzuriteError, match=r"Node\.js 20"), Azurite.start():
         pass
 
 
-def test_what_it_says_before_it_ends_is_told(
+def test_its_output_before_it_exits_is_reported(
     monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
     broken = tmp_path / "azurite.js"

@@ -1,6 +1,6 @@
-"""What the real host or worker refuses when it loads an app is refused here too.
+"""What the real host or worker rejects when it loads an app is rejected here too.
 
-Most of it is refused by neither a syntax check nor a test that calls the function.
+Most of it passes a syntax check and any test that calls the function.
 """
 
 import functools
@@ -18,7 +18,7 @@ from tests.host.sample import STORAGE
 
 SETTINGS = {STORAGE: "UseDevelopmentStorage=true", "QUEUE": "work", "SCHEDULE": "0 0 3 * * *"}
 
-# The parameters of the functions below stand for the bindings; nobody calls them.
+# The functions below are never called; their parameters only name the bindings.
 # ruff: noqa: ARG001
 
 
@@ -47,7 +47,7 @@ def handle(msg: func.QueueMessage) -> None: ...
 def with_context(msg: func.QueueMessage, context: func.Context) -> None: ...
 
 
-def bare(msg, context):  # type: ignore[no-untyped-def] # noqa: ANN001, ANN201 - it may be bare
+def bare(msg, context):  # type: ignore[no-untyped-def] # noqa: ANN001, ANN201 - annotations are optional
     ...
 
 
@@ -85,7 +85,7 @@ def test_settings_between_percent_signs_are_filled_in() -> None:
 
 @pytest.mark.parametrize("name", ["9lives", "with space", "a" * 129, "host", "Host", "naïve"])
 def test_a_wrong_name_is_refused(name: str) -> None:
-    with pytest.raises(StartupError, match="a function is named by"):
+    with pytest.raises(StartupError, match="a function name is"):
         load(queue_app(handle, name=name), SETTINGS)
 
 
@@ -148,7 +148,7 @@ def text(msg: str) -> None: ...
 def out(msg: func.Out[str]) -> None: ...
 
 
-def unresolvable(msg: "NoSuchClass") -> None:  # type: ignore[name-defined] # noqa: F821 - the trap
+def unresolvable(msg: "NoSuchClass") -> None:  # type: ignore[name-defined] # noqa: F821 - on purpose
     ...
 
 
@@ -174,16 +174,16 @@ def test_a_wrapped_function_loads_with_wraps() -> None:
     ("function", "rule"),
     [
         (unbound, "attempt is a parameter without a binding"),
-        (nothing, "msg is bound but is no parameter"),
+        (nothing, "msg is bound but is not a parameter"),
         (wrong_context, "the parameter context must be annotated"),
         (optional, "worker cannot load"),
         (wrong_class, "msg is a queueTrigger"),
         (anything, "msg is a queueTrigger"),
-        (text, "not its bare content"),
+        (text, "not only its content"),
         (out, "worker cannot load"),
         (unresolvable, "NoSuchClass"),
         (_without_wraps(handle), "parameter without a binding"),
-        (asynchronous, "def functions only"),
+        (asynchronous, "does not support async def"),
     ],
 )
 def test_a_wrong_signature_is_refused(function: Callable[..., object], rule: str) -> None:
@@ -225,7 +225,7 @@ def good_out(msg: func.QueueMessage, sent: func.Out[str]) -> None: ...
     [
         (list_out, "worker cannot load"),
         (plain_out, "must be annotated azure.functions.Out"),
-        (good_out, "this stand-in has no binding queue"),
+        (good_out, "this host does not support the binding queue"),
     ],
 )
 def test_an_output_binding_is_refused(function: Callable[..., object], rule: str) -> None:
@@ -240,12 +240,12 @@ def test_an_output_binding_is_refused(function: Callable[..., object], rule: str
 
 @pytest.mark.parametrize("queue", ["ab", "Work", "a_b", "a--b", "-ab", "a" * 64])
 def test_a_wrong_queue_name_is_refused(queue: str) -> None:
-    with pytest.raises(StartupError, match=r"^handle: the queue .* is misnamed"):
+    with pytest.raises(StartupError, match=r"^handle: .* is not a valid queue name"):
         load(queue_app(handle, queue=queue), SETTINGS)
 
 
 def test_a_queue_name_leaves_room_for_its_poison_queue() -> None:
-    with pytest.raises(StartupError, match="leaves no room for -poison"):
+    with pytest.raises(StartupError, match="too long for -poison"):
         load(queue_app(handle, queue="a" * 57), SETTINGS)
 
 
@@ -278,13 +278,13 @@ def test_another_trigger_is_refused() -> None:
     @app.blob_trigger(arg_name="blob", path="container", connection=STORAGE)
     def read(blob: func.InputStream) -> None: ...
 
-    with pytest.raises(StartupError, match=r"^read: this stand-in has no blobTrigger"):
+    with pytest.raises(StartupError, match=r"^read: this host does not support blobTrigger"):
         load(app, SETTINGS)
 
 
 @pytest.fixture
-def forgetting_function_app(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Path:
-    """Give a folder from which `function_app` is imported, whatever was imported before."""
+def fresh_import_folder(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Path:
+    """Return a folder from which `function_app` is imported, even if another one was before."""
     monkeypatch.delitem(sys.modules, "function_app", raising=False)
     monkeypatch.syspath_prepend(tmp_path)
     return tmp_path
@@ -297,21 +297,21 @@ def forgetting_function_app(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> 
         ("one = func.FunctionApp()\ntwo = func.FunctionApp()", "several app objects, one, two"),
     ],
 )
-def test_one_app_object_is_expected(forgetting_function_app: Path, lines: str, rule: str) -> None:
-    (forgetting_function_app / "function_app.py").write_text(
+def test_one_app_object_is_expected(fresh_import_folder: Path, lines: str, rule: str) -> None:
+    (fresh_import_folder / "function_app.py").write_text(
         f"import azure.functions as func\n{lines}\n"
     )
 
     with pytest.raises(StartupError, match=rule):
-        find_app(forgetting_function_app)
+        find_app(fresh_import_folder)
 
 
-def test_the_app_is_found(forgetting_function_app: Path) -> None:
-    (forgetting_function_app / "function_app.py").write_text(
+def test_the_app_is_found(fresh_import_folder: Path) -> None:
+    (fresh_import_folder / "function_app.py").write_text(
         "import azure.functions as func\napp = func.FunctionApp()\n"
     )
 
-    assert isinstance(find_app(forgetting_function_app), func.FunctionApp)
+    assert isinstance(find_app(fresh_import_folder), func.FunctionApp)
 
 
 def test_a_folder_without_an_app_is_refused(tmp_path: Path) -> None:
@@ -319,10 +319,10 @@ def test_a_folder_without_an_app_is_refused(tmp_path: Path) -> None:
         find_app(tmp_path)
 
 
-def test_functions_of_the_first_model_are_not_mixed_in(tmp_path: Path) -> None:
+def test_functions_of_the_v1_model_are_refused(tmp_path: Path) -> None:
     (tmp_path / "function_app.py").touch()
     (tmp_path / "old").mkdir()
     (tmp_path / "old/function.json").write_text("{}")
 
-    with pytest.raises(StartupError, match=r"^old holds a function.json"):
+    with pytest.raises(StartupError, match=r"^old contains a function.json"):
         find_app(tmp_path)

@@ -38,7 +38,7 @@ def respond_ok(_: func.HttpRequest) -> func.HttpResponse:
 
 @pytest.fixture(scope="module")
 def plain() -> Iterator[Host]:
-    """One host for what needs neither storage nor a function of its own."""
+    """Share one host among tests that need neither storage nor their own function."""
     with run(http_app(respond_ok), "no storage") as host:
         yield host
 
@@ -63,16 +63,16 @@ def test_a_function_sees_the_request(storage: str) -> None:
     assert request.get_json() == {"a": 1}
 
 
-def test_a_body_that_is_not_json_is_told_to_the_function(storage: str) -> None:
+def test_a_body_that_is_not_json_raises_in_the_function(storage: str) -> None:
     def parse(request: func.HttpRequest) -> func.HttpResponse:
         with pytest.raises(ValueError, match="JSON"):
             request.get_json()
-        return func.HttpResponse("told")
+        return func.HttpResponse("raised")
 
     with run(http_app(parse), storage) as host:
         response = requests.post(f"{host.url}/api/things/7", data=b"{", timeout=SECONDS)
 
-    assert response.text == "told"
+    assert response.text == "raised"
 
 
 def test_a_response_is_sent_as_the_function_made_it(storage: str) -> None:
@@ -138,13 +138,13 @@ def test_an_exception_is_a_500_without_a_body_and_is_logged(
     storage: str, caplog: pytest.LogCaptureFixture
 ) -> None:
     def fail(_: func.HttpRequest) -> object:
-        raise ValueError("told to fail")
+        raise ValueError("fails on purpose")
 
     with run(http_app(fail), storage) as host:
         response = requests.get(f"{host.url}/api/things/7", timeout=SECONDS)
 
     assert (response.status_code, response.content) == (500, b"")
-    assert "told to fail" in caplog.text
+    assert "fails on purpose" in caplog.text
 
 
 def test_a_word_goes_before_a_parameter(storage: str) -> None:
@@ -175,7 +175,7 @@ def test_a_body_past_100_mb_is_refused(plain: Host) -> None:
     connection.close()
 
 
-def test_a_function_learns_of_its_call_from_the_context(storage: str) -> None:
+def test_the_context_describes_the_call(storage: str) -> None:
     app = func.FunctionApp()
     seen: list[func.Context] = []
 
@@ -195,7 +195,7 @@ def test_a_function_learns_of_its_call_from_the_context(storage: str) -> None:
     assert first.invocation_id != second.invocation_id
 
 
-def test_a_request_under_way_is_answered_while_the_host_stops(storage: str) -> None:
+def test_a_request_in_progress_is_completed_while_the_host_stops(storage: str) -> None:
     begun, responses = threading.Event(), []
 
     def slow(_: func.HttpRequest) -> func.HttpResponse:
@@ -283,7 +283,7 @@ def test_a_timer_is_run_by_hand(mixed: Host, seen: list[object]) -> None:
         ("work", b'{"input": 7}', 400),
     ],
 )
-def test_a_run_by_hand_that_cannot_be_is_refused(
+def test_an_invalid_run_by_hand_is_refused(
     mixed: Host, seen: list[object], name: str, body: bytes, status: int
 ) -> None:
     response = requests.post(f"{mixed.url}/admin/functions/{name}", data=body, timeout=SECONDS)
@@ -292,7 +292,7 @@ def test_a_run_by_hand_that_cannot_be_is_refused(
     assert seen == []
 
 
-def test_keys_are_not_asked_for(plain: Host, caplog: pytest.LogCaptureFixture) -> None:
+def test_no_key_is_required(plain: Host, caplog: pytest.LogCaptureFixture) -> None:
     caplog.set_level(logging.WARNING)
 
     assert requests.get(f"{plain.url}/api/things/7", timeout=SECONDS).status_code == 200

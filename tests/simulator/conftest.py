@@ -1,4 +1,4 @@
-"""One simulator for all its tests, and a plain client that is as dumb as a client can be."""
+"""One simulator for all tests of the simulator, and a client without any logic of its own."""
 
 import json
 import uuid
@@ -25,12 +25,12 @@ class Response:
 
 
 class Client:
-    """Sends exactly what it is told to, with a token unless told otherwise."""
+    """Sends requests as given, by default with a token."""
 
     def __init__(self, simulator: Simulator, token: str) -> None:
         self.url = simulator.url
         self.session = requests.Session()
-        self.session.trust_env = False  # REQUESTS_CA_BUNDLE would win over verify
+        self.session.trust_env = False  # otherwise REQUESTS_CA_BUNDLE overrides verify
         self.session.verify = str(simulator.ca_file)
         self.session.headers["Authorization"] = f"Bearer {token}"
 
@@ -131,7 +131,7 @@ def customer(simulator: Simulator) -> Customer:
 
 @pytest.fixture
 def stranger() -> str:
-    """Give a tenant ID that nobody has."""
+    """Return a tenant ID that does not exist."""
     return str(uuid.uuid4())
 
 

@@ -1,4 +1,4 @@
-"""The simulated cloud in process: no socket, no thread, a clock of the test's own."""
+"""The simulated cloud in process: no socket, no thread, an injected clock."""
 
 import asyncio
 import json
@@ -63,13 +63,13 @@ def test_calls_are_served_without_a_server() -> None:
     assert len(listed(SimulatedCloud(seed="small"))) == 8
 
 
-def test_reset_leaves_no_customer_of_the_run_before() -> None:
+def test_reset_removes_the_customers_and_calls() -> None:
     cloud = SimulatedCloud(seed="small")
     cloud.reset()
     assert (listed(cloud), len(cloud.calls)) == ([], 2)
 
 
-def test_time_is_that_of_the_clock_given() -> None:
+def test_calls_are_logged_with_the_time_of_the_injected_clock() -> None:
     cloud = SimulatedCloud(clock=Clock(lambda: THEN))
     listed(cloud)
     assert {one.time for one in cloud.calls} == {THEN}

@@ -1,4 +1,4 @@
-"""Customers are listed page by page and deleted when nothing blocks that."""
+"""Customers are listed in pages and deleted if nothing blocks it."""
 
 import json
 from dataclasses import replace
@@ -56,7 +56,7 @@ def test_pages_follow_by_continuation_token(
     assert "next" not in third.json["links"]
 
 
-def test_paging_goes_on_behind_a_customer_deleted_in_between(
+def test_paging_continues_after_a_customer_deleted_in_between(
     simulator: Simulator, client: Client
 ) -> None:
     customers = add(simulator, 4)
@@ -66,7 +66,7 @@ def test_paging_goes_on_behind_a_customer_deleted_in_between(
     assert ids(follow(client, first)) == [one.tenant_id for one in customers[2:]]
 
 
-def test_next_page_takes_no_size(simulator: Simulator, client: Client) -> None:
+def test_next_page_needs_no_size(simulator: Simulator, client: Client) -> None:
     customers = add(simulator, 3)
     token = client.get("/v1/customers?size=1").json["continuationToken"]
     response = client.get(
@@ -132,7 +132,7 @@ def test_customer_by_id_has_a_billing_profile(client: Client, customer: Customer
 
 @pytest.mark.parametrize("method", ["GET", "DELETE"])
 @pytest.mark.parametrize("name", ["tipdemo001", "5e2c1a700d3b4c559a417f6b2d9e8c10"])
-def test_id_that_is_no_guid_is_400(client: Client, method: str, name: str) -> None:
+def test_id_that_is_not_a_guid_is_400(client: Client, method: str, name: str) -> None:
     response = client.call(method, f"/v1/customers/{name}")
     assert (response.status, response.code) == (400, 900118)
 
@@ -221,7 +221,7 @@ def test_subscription_blocks_delete_by_kind_and_status(
     assert customer.deleted is not blocks
 
 
-def test_active_subscription_can_be_let_pass(
+def test_active_subscription_can_be_allowed(
     simulator: Simulator, client: Client, customer: Customer
 ) -> None:
     simulator.behaviour = replace(Behaviour(), active_subscription_blocks=False)

@@ -1,4 +1,4 @@
-"""The real azure-identity, msal and SecretClient get along with the simulator as they are."""
+"""The real azure-identity, msal and SecretClient work with the simulator unchanged."""
 
 import base64
 import json
@@ -167,7 +167,7 @@ def test_managed_identity_can_be_named_by_its_client_id(simulator: Simulator) ->
         credential.get_token(TOKEN_EXCHANGE)
 
 
-def test_managed_identity_asks_for_its_header(
+def test_managed_identity_requires_its_header(
     identity: ManagedIdentityCredential, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("IDENTITY_HEADER", "wrong")
@@ -259,7 +259,7 @@ def test_token_lifetime_can_be_set(simulator: Simulator) -> None:
     assert claims["exp"] - claims["iat"] == 60
 
 
-def test_secret_client_reads_the_refresh_token_without_switching_checks_off(
+def test_secret_client_reads_the_refresh_token_with_its_checks_enabled(
     simulator: Simulator, vault: SecretClient
 ) -> None:
     secret = vault.get_secret(simulator.sandbox.refresh_token_name)
@@ -300,7 +300,7 @@ def test_vault_certificate_signs_in(simulator: Simulator, vault: SecretClient) -
         check_accepted(simulator, credential.get_token(simulator.scope).token)
 
 
-def test_secret_age_can_be_staged(simulator: Simulator, vault: SecretClient) -> None:
+def test_secret_age_can_be_set(simulator: Simulator, vault: SecretClient) -> None:
     simulator.key_vault.put("old", "value", age_days=80)
     old = vault.get_secret("old").properties.updated_on
     new = vault.get_secret(simulator.sandbox.refresh_token_name).properties.updated_on

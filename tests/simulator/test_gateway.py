@@ -1,4 +1,4 @@
-"""A caller that breaks the rules of the gateway is refused."""
+"""Calls that break the rules of the gateway are rejected."""
 
 import codecs
 import json
@@ -35,9 +35,9 @@ def test_request_ids_are_echoed(client: Client) -> None:
     assert response.headers["MS-CV"]
 
 
-def test_absent_request_id_is_made_up(client: Client) -> None:
-    made_up = client.get("/v1/nothing").headers["MS-RequestId"]
-    assert str(uuid.UUID(made_up)) == made_up
+def test_absent_request_id_is_generated(client: Client) -> None:
+    generated = client.get("/v1/nothing").headers["MS-RequestId"]
+    assert str(uuid.UUID(generated)) == generated
 
 
 def test_json_begins_with_a_byte_order_mark(simulator: Simulator, client: Client) -> None:
@@ -178,7 +178,7 @@ def test_parallel_calls_are_counted_one_by_one(simulator: Simulator, client: Cli
     )
 
 
-def test_partner_tenants_are_throttled_apart(
+def test_partner_tenants_are_throttled_separately(
     simulator: Simulator, client: Client, production_client: Client
 ) -> None:
     simulator.behaviour = replace(Behaviour(), requests_per_minute=1)
@@ -191,7 +191,7 @@ def test_500_calls_per_minute_are_allowed_by_default() -> None:
     assert Behaviour().requests_per_minute == 500
 
 
-def test_throttling_can_be_off(simulator: Simulator, client: Client) -> None:
+def test_throttling_can_be_disabled(simulator: Simulator, client: Client) -> None:
     simulator.behaviour = replace(Behaviour(), requests_per_minute=None)
     assert client.get(CUSTOMERS).status == 200
 
@@ -227,7 +227,7 @@ def test_repeated_request_id_of_a_refused_write_is_refused_again(
     assert client.delete(path_of(customer)).status == 204
 
 
-def test_log_says_what_was_called_and_how_it_ended(
+def test_log_shows_calls_and_their_results(
     simulator: Simulator, client: Client, customer: Customer
 ) -> None:
     order = customer.add_order(ProductKind.NCE_LICENCES)
@@ -249,7 +249,7 @@ def test_log_says_what_was_called_and_how_it_ended(
     assert listed.sequence == refused.sequence + 1
 
 
-def test_log_keeps_tokens_and_bodies_out(
+def test_log_contains_no_token_or_body(
     simulator: Simulator, client: Client, customer: Customer
 ) -> None:
     order = customer.add_order(ProductKind.PERPETUAL_SOFTWARE)

@@ -1,4 +1,4 @@
-"""Orders are cancelled where their kind, age and account allow it."""
+"""Orders can be cancelled if their kind, age and account allow it."""
 
 from dataclasses import replace
 

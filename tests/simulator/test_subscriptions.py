@@ -1,4 +1,4 @@
-"""Subscriptions change as their kind allows, and only when sent as a whole."""
+"""Subscriptions change as their kind allows, and only if the whole resource is sent."""
 
 from dataclasses import replace
 
@@ -113,7 +113,7 @@ def test_nce_can_be_cancelled_for_seven_days(
     assert change(client, subscription, "deleted").status == 200
 
 
-def test_subscription_tells_until_when_it_can_be_cancelled(
+def test_subscription_shows_the_end_of_its_cancellation_window(
     client: Client, customer: Customer
 ) -> None:
     nce = subscription_of(customer.add_order(ProductKind.NCE_LICENCES))
@@ -179,7 +179,7 @@ def test_legacy_subscription_compares_if_match_with_its_etag(
     assert change(client, subscription, "active").status == 200
 
 
-def test_etags_can_be_off(simulator: Simulator, client: Client, customer: Customer) -> None:
+def test_etags_can_be_disabled(simulator: Simulator, client: Client, customer: Customer) -> None:
     simulator.behaviour = replace(Behaviour(), legacy_etags=False)
     subscription = subscription_of(customer.add_order(ProductKind.LEGACY_LICENCES))
     assert "etag" not in client.get(path_to(subscription)).json["attributes"]

@@ -24,7 +24,7 @@ _OPENID_SCOPES = {"openid", "profile", "offline_access"}
 
 
 class EntraError(Exception):
-    """An error of the token endpoint: HTTP status, OAuth error, AADSTS number, text."""
+    """An error from the token endpoint: HTTP status, OAuth error, AADSTS number, text."""
 
     def __init__(self, status: int, error: str, number: int, text: str) -> None:
         super().__init__(text)
@@ -137,7 +137,10 @@ class Entra:
         client_id = form.get("client_id", "")
         if client_id.lower() != account.client_id:
             raise EntraError(
-                400, "unauthorized_client", 700016, f"Application {client_id!r} not found here."
+                400,
+                "unauthorized_client",
+                700016,
+                f"Application {client_id!r} not found in this tenant.",
             )
         if "client_assertion" in form:
             self._check_assertion(account, form)
@@ -155,7 +158,7 @@ class Entra:
                 _check_federated(assertion)
         except jwt.InvalidTokenError as error:
             raise EntraError(
-                401, "invalid_client", 700027, f"Client assertion refused: {error}."
+                401, "invalid_client", 700027, f"The client assertion is invalid: {error}."
             ) from error
 
     def _check_signed_by_certificate(self, account: Account, assertion: str) -> None:
@@ -167,7 +170,9 @@ class Entra:
             options={"require": ["exp", "aud", "iss", "sub"]},
         )
         if not claims["iss"] == claims["sub"] == account.client_id:
-            raise EntraError(401, "invalid_client", 700021, "Assertion is of another application.")
+            raise EntraError(
+                401, "invalid_client", 700021, "The assertion is for another application."
+            )
 
     def _check_refresh_token(self, account: Account, form: Mapping[str, str]) -> None:
         age = account.refresh_token_age(form.get("refresh_token", ""))

@@ -29,9 +29,9 @@ class SecretVersion:
 
 
 class KeyVault:
-    """A vault whose secrets tests may look into.
+    """A vault whose secrets tests can inspect.
 
-    Its resource is a domain suffix of 127.0.0.1, so that SecretClient's check of the challenge
+    Its resource is a domain suffix of 127.0.0.1, so that SecretClient's challenge verification
     passes without DNS.
     """
 
@@ -45,7 +45,7 @@ class KeyVault:
     def put(
         self, name: str, value: str, *, content_type: str | None = None, age_days: float = 0.0
     ) -> SecretVersion:
-        """Store a new version of a secret, as if `age_days` ago."""
+        """Store a new version of a secret, dated `age_days` ago."""
         with self._world.lock:
             created = self._world.clock.now() - timedelta(days=age_days)
             version = SecretVersion(uuid.uuid4().hex, value, content_type, created)
@@ -58,7 +58,7 @@ class KeyVault:
             return tuple(self._secrets.get(name, ()))
 
     def fill(self, *accounts: Account) -> None:
-        """Start anew with the certificate and the refresh token of each account."""
+        """Replace all secrets by the certificate and the refresh token of each account."""
         self._secrets.clear()
         for account in accounts:
             pfx = account.app_certificate.pfx_base64

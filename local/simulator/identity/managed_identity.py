@@ -18,7 +18,7 @@ _LIFETIME_SECONDS = 86_400
 
 
 class ManagedIdentity:
-    """One identity, for the token exchange and for the vault."""
+    """One identity with access to the token exchange and the vault."""
 
     def __init__(self, url: str, vault_resource: str) -> None:
         self._url = url
@@ -38,7 +38,7 @@ class ManagedIdentity:
         if query.get("api-version") != _API_VERSION:
             return _error(400, f"api-version must be {_API_VERSION}.")
         if query.get("client_id", self.client_id).lower() != self.client_id:
-            return _error(400, "No managed identity of this client_id.")
+            return _error(400, "No managed identity has this client_id.")
         if resource not in self._resources:
             return _error(400, f"The resource {resource!r} was not found.")
         return JSONResponse(

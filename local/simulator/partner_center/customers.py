@@ -1,4 +1,4 @@
-"""Customers: the list with its seek paging, one by ID, and the DELETE."""
+"""Customers: the paged list, one customer by ID, and DELETE."""
 
 import base64
 import binascii
@@ -26,7 +26,7 @@ _FIELDS = {"CompanyName", "Domain", "IndirectReseller", "IndirectCloudSolutionPr
 
 
 def list_customers(request: ServiceRequest) -> ServiceResponse:
-    """Return one page; the next one is asked for with MS-ContinuationToken."""
+    """Return one page; the next one is requested with MS-ContinuationToken."""
     found = _filtered(request)
     start = _start(request)
     size = _page_size(request)
@@ -46,7 +46,7 @@ def get_customer(request: ServiceRequest) -> ServiceResponse:
 
 
 def delete_customer(request: ServiceRequest) -> ServiceResponse:
-    """Purge a customer of the sandbox, unless something still blocks that."""
+    """Delete a customer of the sandbox, unless a purchase still blocks it."""
     if not request.account.sandbox:
         raise choice_error(
             request.behaviour.production_delete,
@@ -90,9 +90,11 @@ def _filtered(request: ServiceRequest) -> Sequence[Customer]:
         wanted = json.loads(request.query["filter"])
         field, value, operator = wanted["Field"], wanted["Value"].lower(), wanted["Operator"]
     except (ValueError, TypeError, KeyError, AttributeError) as error:
-        raise ServiceError(400, 3000, "filter is no JSON of Field, Value, Operator.") from error
+        raise ServiceError(
+            400, 3000, "filter must be a JSON object with Field, Value and Operator."
+        ) from error
     if field not in _FIELDS or operator != "starts_with":
-        raise ServiceError(400, 3000, f"filter by {field!r} {operator!r} is not supported.")
+        raise ServiceError(400, 3000, f"A filter on {field!r} with {operator!r} is not supported.")
     return [one for one in customers if _filter_member(one, field).lower().startswith(value)]
 
 
@@ -103,7 +105,7 @@ def _filter_member(customer: Customer, field: str) -> str:
 def _page_size(request: ServiceRequest) -> int:
     text = request.query.get("size", "0")
     if not text.isascii() or not text.isdigit():
-        raise ServiceError(400, 3000, f"size is {text!r}: not a whole number.")
+        raise ServiceError(400, 3000, f"size must be a whole number, not {text!r}.")
     largest = request.behaviour.customers_page_size
     return min(int(text) or largest, largest)
 
@@ -115,7 +117,7 @@ def _start(request: ServiceRequest) -> int:
         return 0
     if seek is None or seek.lower() != "next" or token is None:
         raise ServiceError(
-            400, 3000, "Paging takes seekOperation=Next and the header MS-ContinuationToken."
+            400, 3000, "Paging needs seekOperation=Next and the header MS-ContinuationToken."
         )
     return _after(request, token)
 
@@ -125,7 +127,7 @@ def _token(customer: Customer) -> str:
 
 
 def _after(request: ServiceRequest, token: str) -> int:
-    """Return the place after the token's customer, who may be deleted by now."""
+    """Return the index after the token's customer, which may have been deleted since."""
     try:
         last = base64.b64decode(token, validate=True).decode().removeprefix("after ")
     except (binascii.Error, UnicodeDecodeError) as error:

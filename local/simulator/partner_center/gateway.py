@@ -69,7 +69,7 @@ class PartnerCenter:
         ]
 
     def reset(self) -> None:
-        """Forget the calls counted and the responses given."""
+        """Clear the throttling window and the recorded responses."""
         self._throttle.clear()
         self._responses.clear()
 
@@ -110,7 +110,7 @@ class PartnerCenter:
     def _perform_once(
         self, request: Request, service_request: ServiceRequest, handler: Handler, notes: Notes
     ) -> Response:
-        """Perform a call, or repeat the response to a write that came before under its ID."""
+        """Perform a call, or repeat the recorded response to an earlier write with the same ID."""
         request_id = request.headers.get("ms-requestid")
         if (
             request_id is None
@@ -161,7 +161,7 @@ class PartnerCenter:
             return sandbox, production
         if claims.get("tid") == production.tenant_id:
             return production, sandbox
-        raise _unauthorized(400, "Access denied: the tenant is no partner.")
+        raise _unauthorized(400, "Access denied: the tenant is not a partner.")
 
 
 def _unauthorized(code: int, description: str) -> ServiceError:

@@ -1,4 +1,4 @@
-"""Orders, their provisioning status, and the entitlements that follow from them."""
+"""Orders, their provisioning status and their entitlements."""
 
 from datetime import timedelta
 from enum import StrEnum
@@ -12,7 +12,7 @@ from local.simulator.state.purchases import Order
 
 
 class OrderStatus(StrEnum):
-    """The documented values; those of several words in the form seen in JSON."""
+    """The documented values; those of several words as they appear in JSON."""
 
     UNKNOWN = "unknown"
     COMPLETED = "completed"
@@ -28,7 +28,7 @@ class OrderStatus(StrEnum):
 
 
 def list_orders(request: ServiceRequest) -> ServiceResponse:
-    """Return the orders that have reached the list."""
+    """Return the orders that the list shows already."""
     lag = timedelta(seconds=request.behaviour.order_list_lag_seconds)
     listed = [order for order in request.customer().orders if order.age >= lag]
     return ServiceResponse(
@@ -43,12 +43,12 @@ def get_order(request: ServiceRequest) -> ServiceResponse:
 
 
 def get_provisioning_status(request: ServiceRequest) -> ServiceResponse:
-    """Return the state of each line."""
+    """Return the provisioning status of each line."""
     return ServiceResponse(body=resources.provisioning_status(request.order()))
 
 
 def patch_order(request: ServiceRequest) -> ServiceResponse:
-    """Cancel an order or some of its lines, where its kind and its age allow it."""
+    """Cancel an order or some of its lines, if its kind and age allow it."""
     order = request.order()
     request.check_body_id(order.id)
     wanted = request.wanted_status(OrderStatus)
@@ -69,7 +69,7 @@ def patch_order(request: ServiceRequest) -> ServiceResponse:
 
 
 def list_entitlements(request: ServiceRequest) -> ServiceResponse:
-    """Return what was bought as software or reservation."""
+    """Return the entitlements of software and reservations."""
     behaviour = request.behaviour
     customer = request.customer()
     if request.app_only and not behaviour.app_only_entitlements:
@@ -107,7 +107,7 @@ def _line_numbers(request: ServiceRequest, order: Order) -> set[int]:
         return set(known)
     if not isinstance(lines, list) or not all(_names_line(line, known) for line in lines):
         raise ServiceError(
-            400, 3000, "lineItems must name lines of the order by lineItemNumber and offerId."
+            400, 3000, "lineItems must identify lines of the order by lineItemNumber and offerId."
         )
     return {line["lineItemNumber"] for line in lines}
 

@@ -24,7 +24,7 @@ class SubscriptionStatus(StrEnum):
 
 
 def list_subscriptions(request: ServiceRequest) -> ServiceResponse:
-    """Return the subscriptions, of one order when `order_id` asks for it."""
+    """Return the subscriptions, limited to one order by `order_id`."""
     order_id = request.query.get("order_id")
     listed = [
         subscription
@@ -43,7 +43,7 @@ def get_subscription(request: ServiceRequest) -> ServiceResponse:
 
 
 def patch_subscription(request: ServiceRequest) -> ServiceResponse:
-    """Change the status of a subscription that is sent as a whole."""
+    """Change the status of a subscription; the body is the whole resource."""
     subscription = request.subscription()
     status = subscription.status
     _check_whole(request, resources.subscription(subscription, status))
@@ -52,7 +52,7 @@ def patch_subscription(request: ServiceRequest) -> ServiceResponse:
     if status == "pending":
         raise ServiceError(409, 800082, "The subscription is not ready. Try again later.")
     if status == "deleted":
-        raise ServiceError(400, 2011, "The subscription is deleted already.")
+        raise ServiceError(400, 2011, "The subscription is already deleted.")
     if wanted != status:
         _check_change(request, subscription, wanted)
         subscription.change(wanted, subscription.order.cancellation_delay)
@@ -60,12 +60,12 @@ def patch_subscription(request: ServiceRequest) -> ServiceResponse:
 
 
 def activate_subscription(request: ServiceRequest) -> ServiceResponse:
-    """Activate marketplace SaaS, which only the sandbox offers."""
+    """Activate marketplace SaaS, which only the sandbox supports."""
     subscription = request.subscription()
     if not request.account.sandbox:
         raise ServiceError(400, 900127, "The operation is not supported in this environment.")
     if subscription.order.kind is not ProductKind.MARKETPLACE_SAAS:
-        raise ServiceError(400, 3000, "Only SaaS subscriptions are activated.")
+        raise ServiceError(400, 3000, "Only SaaS subscriptions can be activated.")
     subscription.activated = True
     return ServiceResponse(body={"subscriptionId": subscription.id, "status": "Success"})
 
@@ -78,7 +78,7 @@ def list_azure_entitlements(request: ServiceRequest) -> ServiceResponse:
 
 
 def cancel_azure_entitlement(request: ServiceRequest) -> ServiceResponse:
-    """Begin to cancel an Azure subscription; the answer still says active."""
+    """Start to cancel an Azure subscription; the response still says active."""
     plan = request.subscription()
     azure = _azure_subscription(request, plan)
     if request.body.get("cancellationReason") not in _CANCELLATION_REASONS:
@@ -90,10 +90,12 @@ def cancel_azure_entitlement(request: ServiceRequest) -> ServiceResponse:
 
 
 def _check_whole(request: ServiceRequest, resource: dict[str, object]) -> None:
-    """Raise 400/3000 unless the body is the resource with nothing but the status changed."""
+    """Raise 400/3000 unless the body is the whole resource with only the status changed."""
     missing = sorted(set(resource) - set(request.body))
     if missing:
-        raise ServiceError(400, 3000, f"Send the whole subscription: {', '.join(missing)} missing.")
+        raise ServiceError(
+            400, 3000, f"Send the whole subscription; missing: {', '.join(missing)}."
+        )
     fixed = set(resource) - {"status", "attributes", "links", "autoRenewEnabled"}
     differing = sorted(name for name in fixed if request.body[name] != resource[name])
     if differing:
@@ -116,7 +118,7 @@ def _check_window(request: ServiceRequest, subscription: Subscription) -> None:
     until = subscription.cancellable_until
     if request.behaviour.nce_window_enforced and until and request.world.clock.now() > until:
         raise ServiceError(
-            400, 900117, f"Cancellation was allowed for {request.behaviour.nce_window_days:g} days."
+            400, 900117, f"Cancellation is allowed for {request.behaviour.nce_window_days:g} days."
         )
 
 

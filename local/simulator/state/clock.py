@@ -1,16 +1,16 @@
-"""The simulator's own time."""
+"""The simulated time."""
 
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 
 
 def machine_time() -> datetime:
-    """Return the time of this machine, in UTC."""
+    """Return the machine's time, in UTC."""
     return datetime.now(UTC)
 
 
 class Clock:
-    """The time of its source, the machine by default, moved forward by what was asked for."""
+    """The time of a source, by default the machine's clock, plus an offset that only grows."""
 
     def __init__(self, source: Callable[[], datetime] = machine_time) -> None:
         self._source = source
@@ -21,22 +21,22 @@ class Clock:
         return self._source() + self._offset
 
     def advance(self, seconds: float) -> None:
-        """Move on by so many seconds; raises ValueError when they are negative."""
+        """Move forward; raises ValueError if `seconds` is negative."""
         if seconds < 0:
-            message = f"advance takes zero or more seconds, not {seconds}: the clock only goes on"
+            message = f"advance expects 0 or more seconds, not {seconds}; the clock cannot go back"
             raise ValueError(message)
         self._offset += timedelta(seconds=seconds)
 
     def reset(self) -> None:
-        """Go back to the time of the source."""
+        """Remove the offset."""
         self._offset = timedelta()
 
 
 def seven_digits(moment: datetime) -> str:
-    """Write a time as orders do, with seven digits after the second."""
+    """Format a time as in orders, with seven fractional digits."""
     return moment.strftime("%Y-%m-%dT%H:%M:%S.%f") + "0Z"
 
 
 def whole_seconds(moment: datetime) -> str:
-    """Write a time as the date members of subscriptions do."""
+    """Format a time as in the date members of subscriptions."""
     return moment.strftime("%Y-%m-%dT%H:%M:%SZ")

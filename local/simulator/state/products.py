@@ -1,4 +1,4 @@
-"""What can be bought, and which route cancels it ("Cancel an order from the sandbox")."""
+"""The kinds of product, and how each is cancelled ("Cancel an order from the sandbox")."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -21,7 +21,7 @@ class ProductKind(StrEnum):
 
 
 class OrderId(StrEnum):
-    """The forms that order IDs take."""
+    """The forms of order IDs."""
 
     GUID = "guid"
     LONG = "long"
@@ -30,7 +30,7 @@ class OrderId(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Rejection:
-    """An answer that says no: HTTP status, service error code, description."""
+    """An error response: HTTP status, service error code, description."""
 
     status: int
     code: int
@@ -41,9 +41,9 @@ class Rejection:
 class Product:
     """The rules of one kind.
 
-    `order_rejection` is the answer to a cancelling PATCH of the order in the sandbox, None where
-    it works. `subscription_statuses` are those that a PATCH of the subscription may ask for;
-    None where the kind has no subscription.
+    `order_rejection` is the response to cancelling the order by PATCH in the sandbox, None if that
+    works. `subscription_statuses` are those that a PATCH of the subscription may set, None if the
+    kind has no subscription.
     """
 
     name: str
@@ -142,7 +142,7 @@ PRODUCTS: Final[Mapping[ProductKind, Product]] = MappingProxyType(
 
 
 def cancellation_rejection(kind: ProductKind, *, sandbox: bool) -> Rejection | None:
-    """Return why a PATCH of the order cannot cancel this kind, or None where it can."""
+    """Return the error for cancelling this kind by PATCH of the order, or None if that works."""
     product = PRODUCTS[kind]
     if sandbox:
         return product.order_rejection
