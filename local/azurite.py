@@ -103,12 +103,14 @@ def _endpoints(process: subprocess.Popen[str]) -> dict[str, str]:
     output = process.stdout
     if output is None:
         raise AzuriteError("Azurite was started without a pipe for its output")
+    # Reading a pipe has no timeout; killing the process ends the read.
     watchdog = threading.Timer(START_SECONDS, process.kill)
     watchdog.start()
     try:
         endpoints = _read_endpoints(output)
     finally:
         watchdog.cancel()
+    # A full pipe would block Azurite, so its output is read to the end.
     threading.Thread(target=deque, args=(output, 0), daemon=True, name="azurite output").start()
     return endpoints
 

@@ -83,7 +83,7 @@ def _add_settings(arguments: argparse.Namespace) -> None:
             )
         return
     for name, value in read_settings(arguments.settings).items():
-        os.environ.setdefault(name, value)
+        os.environ.setdefault(name, value)  # as with func start, the environment wins
 
 
 def _arguments() -> argparse.Namespace:

@@ -24,6 +24,7 @@ from local.host.worker import Worker
 
 ROOT: Final = Path(__file__).parents[2]
 ADDRESS: Final = "127.0.0.1"
+# Short, so that the messages of a killed host are soon visible again; the real host takes 10 min.
 LEASE_SECONDS: Final = 30
 LEASES: Final = range(1, 7 * 24 * 60 * 60 + 1)
 GRACE_SECONDS: Final = 10.0
@@ -77,6 +78,7 @@ class Host:
         configuration = configuration or read_configuration(ROOT, settings)
         functions = load(app, settings)
         worker = Worker.from_settings(settings)
+        # The port comes first: if it is taken, no message may have been leased yet.
         with _listening(port) as server:
             listeners = _listeners(functions, configuration, lease_seconds, worker)
             web = web_app(functions, route_prefix=configuration.route_prefix, worker=worker)
@@ -123,6 +125,7 @@ def _listeners(
 
 
 def _stop(listeners: Sequence[Listener], grace_seconds: float) -> None:
+    # All stop accepting before the first wait, so that they share one grace period.
     for listener in listeners:
         listener.take_no_more()
     deadline = monotonic() + grace_seconds

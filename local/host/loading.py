@@ -26,6 +26,7 @@ FUNCTION_NAME: Final = re.compile("[a-z][a-z0-9_-]{0,127}", re.IGNORECASE)
 RESERVED_NAME: Final = "host"
 QUEUE_NAME: Final = re.compile("(?!.*--)[a-z0-9][a-z0-9-]{1,61}[a-z0-9]")
 LONGEST_QUEUE_NAME: Final = 63
+# The name of the poison queue is set by the real host, so it is not imported from the app.
 POISON_SUFFIX: Final = "-poison"
 
 

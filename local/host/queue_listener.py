@@ -21,6 +21,7 @@ from local.host.loading import Function, OnMessage
 from local.host.worker import Worker
 
 SHORTEST_POLL_SECONDS: Final = 0.05
+# The function, or another host after a lost lease, has already dealt with the message.
 GONE: Final = frozenset(
     {
         StorageErrorCode.MESSAGE_NOT_FOUND,
@@ -140,6 +141,7 @@ class QueueListener:
     def _process(self, message: StoredMessage) -> None:
         tries = message.dequeue_count or 0
         body = self._body(message)
+        # A host killed during the last try could not move the message; do not try it once more.
         if body is None or tries > self._limits.max_dequeue_count:
             self._fail(message, last_try=True)
             return
@@ -164,6 +166,7 @@ class QueueListener:
     def _keep_lease_until_done(self, message: StoredMessage, call: Future[object]) -> bool:
         """Renew the lease while the function runs; return False if the message was abandoned."""
         while True:
+            # Half of the lease leaves time for a slow renewal.
             wait([call], timeout=self._lease_seconds / 2)
             if self._abandoned.is_set():
                 return False
@@ -181,6 +184,7 @@ class QueueListener:
 
     def _fail(self, message: StoredMessage, *, last_try: bool) -> None:
         if self._poison_queue is None:
+            # Made visible at once, the message would fail in a tight loop; the lease spaces tries.
             log.warning(
                 "%s: message %s is already on a poison queue and stays invisible until its "
                 "lease ends",
@@ -193,6 +197,7 @@ class QueueListener:
             self._hide(message, round(self._limits.visibility_timeout.total_seconds()))
 
     def _move_to_poison_queue(self, message: StoredMessage, poison_queue: QueueClient) -> None:
+        # Send before delete: a crash in between duplicates the message instead of losing it.
         try:
             poison_queue.send_message(message.content)
         except ResourceNotFoundError:
@@ -215,9 +220,11 @@ class QueueListener:
         except HttpResponseError as error:
             self._ignore_if_gone(message, error)
         else:
+            # Each update invalidates the previous receipt; the delete needs the latest.
             message.pop_receipt = changed.pop_receipt
 
     def _delete(self, message: StoredMessage) -> None:
+        # The receipt protects a message that was leased again or postponed since.
         try:
             self._queue.delete_message(message.id, message.pop_receipt)
         except HttpResponseError as error:

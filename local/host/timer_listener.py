@@ -65,6 +65,7 @@ class TimerListener:
         while not self._stopping.wait(max(0.0, (occurrence - self._now()).total_seconds())):
             began = self._now()
             self._run(past_due=began - occurrence > LATE)
+            # The wait can end a little early; from `began` alone the occurrence would run twice.
             occurrence = self._trigger.schedule.after(max(began, occurrence))
 
     def _run(self, *, past_due: bool) -> None:

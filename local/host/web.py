@@ -39,6 +39,7 @@ def web_app(functions: Sequence[Function], *, route_prefix: str, worker: Worker)
         for function in functions
         if isinstance(function.trigger, OnRequest)
     ]
+    # Starlette takes the first route that matches; the real host prefers words to parameters.
     triggered.sort(key=lambda pair: pair[1].route.precedence)
     routes = [
         WebRoute("/admin/functions", admin.show, methods=["GET"]),

@@ -147,6 +147,7 @@ class SimulatedCloud:
             ],
             exception_handlers={HTTPException: _unmapped},
         )
+        # A trailing slash is a 404 in Partner Center, not a redirect.
         app.router.redirect_slashes = False
         return app
 

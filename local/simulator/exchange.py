@@ -44,7 +44,7 @@ class RecordedResponse:
 
 
 class Exchange:
-    """The middleware; control routes bypass it, so they never fail and are never logged."""
+    """The middleware; faults and the call log never concern the control routes."""
 
     def __init__(self, app: ASGIApp, world: World, faults: FaultQueue, log: CallLog) -> None:
         self._app = app
@@ -65,6 +65,7 @@ class Exchange:
         recorded = await self._recorded(request, whole_body, fault)
         dropped = fault is not None and fault.drop
         headers = _response_ids(request)
+        # Logged before it is sent: a caller that has the response must find its call in the log.
         self._log_call(request, headers, None if dropped else recorded.start["status"], fault)
         if dropped:
             await _drop(scope, receive)
@@ -138,5 +139,6 @@ async def _drop(scope: Scope, receive: Receive) -> None:
     if abort is None:
         return
     abort()
+    # If the app returned before the disconnect, uvicorn would still send a 500.
     while (await receive())["type"] != "http.disconnect":
         pass

@@ -56,9 +56,9 @@ _SPECIAL: Final = (
         STUCK,
     ),
     Recipe(
-        "NCE licences, past the window", (Purchase(ProductKind.NCE_LICENCES, {"age_days": 30.0}),)
+        "NCE licences, window passed", (Purchase(ProductKind.NCE_LICENCES, {"age_days": 30.0}),)
     ),
-    Recipe("no purchases", ()),
+    Recipe("nothing bought", ()),
 )
 _MIXABLE: Final = tuple(kind for kind in ProductKind if kind is not ProductKind.SAVINGS_PLAN)
 _SLOW: Final = tuple(

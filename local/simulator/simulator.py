@@ -37,7 +37,8 @@ class Simulator(SimulatedCloud):
 
         Raises ValueError for an unknown seed, OSError if the port is taken.
         """
-        seed_named(seed)  # before the socket is bound, which nobody would close
+        # Checked before a socket is bound, which would stay open after the error.
+        seed_named(seed)
         simulator = cls(port, behaviour, seed)
         simulator._server.start()
         return simulator

@@ -16,6 +16,7 @@ KEY_ID = "simulator"
 
 def issue(claims: Mapping[str, object], lifetime_seconds: int) -> str:
     """Sign the claims, adding the times and a unique token ID."""
+    # Not the simulated time: azure-identity and msal compare `exp` with the machine's clock.
     now = int(time.time())
     payload = {
         **claims,

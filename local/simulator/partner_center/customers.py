@@ -134,6 +134,7 @@ def _after(request: ServiceRequest, token: str) -> int:
         raise ServiceError(400, 3000, "The continuation token is invalid.") from error
     before = 0
     alive = {id(customer) for customer in _filtered(request)}
+    # Deleted customers are kept in the account, so that a token that names one stays valid.
     for customer in request.account.customers:
         before += id(customer) in alive
         if customer.tenant_id == last:

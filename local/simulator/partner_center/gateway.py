@@ -77,6 +77,7 @@ class PartnerCenter:
         async def endpoint(request: Request) -> Response:
             body = await request.body()
             notes: Notes = request.scope["notes"]
+            # One call at a time, so that what a call reads and writes belongs together.
             with self._world.lock:
                 try:
                     return self._respond(request, body, handler, notes)
@@ -93,6 +94,7 @@ class PartnerCenter:
         account, other_account = self._account(claims)
         notes.partner_tenant_id = account.tenant_id
         notes.app_only = "scp" not in claims
+        # Counted before the request is validated: rejected calls use up the limit too.
         self._throttle.count(account.tenant_id, self._world.behaviour)
         service_request = ServiceRequest(
             world=self._world,
@@ -133,6 +135,7 @@ class PartnerCenter:
         try:
             response = handler(service_request)
         except ServiceError as error:
+            # Returned, not raised: a repeated request ID gets the recorded error again.
             notes.code = error.code
             return error_response(error, behaviour)
         if response.body is None:

@@ -201,6 +201,7 @@ def _as(choice: Any, value: object) -> object:  # noqa: ANN401 - a type
         return choice(str(value))
     if choice is float and type(value) is int:
         return float(value)
+    # Not isinstance: JSON true would pass as the integer 1.
     if type(value) is choice:
         return value
     raise ValueError(value)

@@ -54,6 +54,7 @@ class ChangingStatus:
 
     def read(self) -> str:
         """Return the status for an API read, which counts as a poll."""
+        # Counted after the status is taken: `polls` is the number of reads that show `pending`.
         shown = self.now
         if self._transition:
             self._transition.polls_left = max(0, self._transition.polls_left - 1)

@@ -174,6 +174,7 @@ class Order:
                 line.quantity = 0
 
     def _shown(self, status: str) -> str:
+        # Read on each call, because a subscription can reach `deleted` without touching its order.
         follows = self._world.behaviour.order_cancelled_with_subscriptions
         if follows and self.subscription and self.subscription.status == "deleted":
             return "cancelled"
