@@ -53,7 +53,7 @@ class Sandbox:
     def calls(self) -> list[Mapping[str, Any]]:
         """Return the calls that Partner Center received."""
         session = requests.Session()
-        session.trust_env = False
+        session.trust_env = False  # otherwise REQUESTS_CA_BUNDLE overrides verify
         response = session.get(f"{self.control_url}/calls", verify=self.ca_file, timeout=30)
         return [call for call in response.json()["calls"] if call["path"].startswith("/v1/")]
 

@@ -10,6 +10,7 @@ from azure.storage.queue import QueueServiceClient
 from shared.storage.names import POISON_QUEUES, QUEUES, TABLES
 
 STORAGE_SETTING: Final = "AzureWebJobsStorage"
+# If the emulator is not running, say so at once instead of after the retries of the SDK.
 _FAIL_FAST: Final[dict[str, Any]] = {"retry_total": 0, "connection_timeout": 5}
 
 

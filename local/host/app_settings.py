@@ -32,7 +32,7 @@ def read_settings(file: Path) -> dict[str, str]:
 
 
 def expand(text: str, settings: Mapping[str, str], *, where: str) -> str:
-    """Replace each `%NAME%` by the app setting of that name; errors start with `where`."""
+    """Replace each `%NAME%` with the app setting of that name; errors start with `where`."""
 
     def value(found: re.Match[str]) -> str:
         name = found[1]

@@ -103,6 +103,7 @@ def parse_configuration(content: object, settings: Mapping[str, str]) -> HostCon
 
 def _queue_limits(section: Mapping[str, object]) -> QueueLimits:
     batch_size = _whole_number(section, "batchSize", 16, lowest=1, highest=32)
+    # The default of the real host: half a batch for each core.
     threshold = max(1, batch_size // 2) * (os.cpu_count() or 1)
     limits = QueueLimits(
         batch_size=batch_size,
@@ -159,6 +160,7 @@ def _whole_number(
     highest: int | None = None,
 ) -> int:
     value = section.get(key, default)
+    # Not isinstance: JSON true would pass as the integer 1.
     if type(value) is not int or value < lowest or (highest is not None and value > highest):
         bounds = f"of {lowest} or more" if highest is None else f"from {lowest} to {highest}"
         raise _invalid(key, section, f"a whole number {bounds}")

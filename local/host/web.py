@@ -25,6 +25,7 @@ from starlette.routing import Route as WebRoute
 from local.host.loading import Function, OnMessage, OnRequest, OnSchedule
 from local.host.worker import Worker
 
+# The default limit of the real host (FUNCTIONS_REQUEST_BODY_SIZE_LIMIT).
 MAX_BODY_BYTES: Final = 100 * 1024 * 1024
 TIME_TO_LIVE: Final = timedelta(days=7)
 
@@ -78,6 +79,7 @@ def _endpoint(function: Function, worker: Worker) -> Callable[[Request], Awaitab
 
 
 async def _as_seen_by_function(request: Request) -> HttpRequest:
+    # Repeated headers and parameters are joined by commas, as in the real host.
     return HttpRequest(
         request.method,
         str(request.url),

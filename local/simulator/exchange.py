@@ -44,7 +44,7 @@ class RecordedResponse:
 
 
 class Exchange:
-    """The middleware; faults and the call log never concern the control routes."""
+    """The middleware; control routes bypass the faults and the call log."""
 
     def __init__(self, app: ASGIApp, world: World, faults: FaultQueue, log: CallLog) -> None:
         self._app = app
@@ -59,6 +59,7 @@ class Exchange:
             return
         request = Request(scope, receive)
         scope["notes"] = Notes()
+        # Reading the body consumes it, so the app gets a copy.
         whole_body = _replayed(await request.body())
         fault = self._faults.take(request.method, request.url.path)
         await self._wait(fault)

@@ -58,7 +58,7 @@ class KeyVault:
             return tuple(self._secrets.get(name, ()))
 
     def fill(self, *accounts: Account) -> None:
-        """Replace all secrets by the certificate and the refresh token of each account."""
+        """Replace all secrets with the certificate and the refresh token of each account."""
         self._secrets.clear()
         for account in accounts:
             pfx = account.app_certificate.pfx_base64
@@ -99,6 +99,7 @@ class KeyVault:
         try:
             read(token, self.resource)
         except jwt.InvalidTokenError:
+            # SecretClient first calls without a token, to learn authority and resource from this.
             rejection = _error(401, "Unauthorized", "The request lacks a valid token.")
             rejection.headers["WWW-Authenticate"] = (
                 f'Bearer authorization="{self.url}/{self._tenant_id}", resource="{self.resource}"'

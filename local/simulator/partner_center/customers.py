@@ -74,6 +74,7 @@ def _deleted_unknown(request: ServiceRequest) -> ServiceResponse:
 
 def _blocks(request: ServiceRequest, order: Order) -> bool:
     behaviour = request.behaviour
+    # Software blocks until its order is cancelled; suspending the subscription is not enough.
     if order.product.software or order.subscription is None:
         return order.status != "cancelled"
     status = order.subscription.status

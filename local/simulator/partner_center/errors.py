@@ -79,6 +79,7 @@ def error_response(error: ServiceError, behaviour: Behaviour) -> Response:
         return gateway_response(
             GatewayError(error.status, error.description, headers=error.headers)
         )
+    # Code 0 was observed as an integer only.
     as_text = behaviour.error_code_type is CodeType.STRING and error.code != 0
     body: dict[str, object] = {
         "code": str(error.code) if as_text else error.code,

@@ -96,6 +96,7 @@ def _check_whole(request: ServiceRequest, resource: dict[str, object]) -> None:
         raise ServiceError(
             400, 3000, f"Send the whole subscription; missing: {', '.join(missing)}."
         )
+    # The others follow from the status or the version, so a copy may be out of date.
     fixed = set(resource) - {"status", "attributes", "links", "autoRenewEnabled"}
     differing = sorted(name for name in fixed if request.body[name] != resource[name])
     if differing:

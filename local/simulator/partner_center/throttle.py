@@ -30,6 +30,7 @@ class Throttle:
             calls.popleft()
         calls.append(now)
         if len(calls) > limit:
+            # Rejected calls count as well, so a caller that retries too early waits longer.
             free_at = calls[-limit] + _WINDOW if limit else now + _WINDOW
             raise _too_many(now, free_at, behaviour.retry_after)
 

@@ -88,7 +88,7 @@ class CancelledEntitlement(StrEnum):
 
 
 class BehaviourError(ValueError):
-    """The name of a behaviour does not exist, or its value is not allowed."""
+    """An unknown behaviour, or a value that it cannot have."""
 
 
 @dataclass(frozen=True, slots=True)

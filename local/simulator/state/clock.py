@@ -10,7 +10,7 @@ def machine_time() -> datetime:
 
 
 class Clock:
-    """The time of a source, by default the machine's clock, plus an offset that only grows."""
+    """The time of a source, by default the machine's clock, plus an offset."""
 
     def __init__(self, source: Callable[[], datetime] = machine_time) -> None:
         self._source = source
