@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from datetime import datetime
 
 from shared.events import Event, emit
-from shared.partner_center.credentials import refresh_token_age_days
+from shared.partner_center import credentials
 from shared.partner_center.errors import SignInFailed
 from shared.settings import PartnerCenterSettings
 from shared.storage.names import (
@@ -21,27 +21,32 @@ def log_backlog(
     records: Sequence[DeletionRecord],
     queues: Queues,
     now: datetime,
-    **figures: float | None,
+    *,
+    redriven: int,
+    removed: int,
+    refresh_token_age_days: float | None,
 ) -> None:
-    """Log records by state, queue depths and what else was counted, in one line."""
+    """Log records by state, queue depths and what this redrive did, in one line."""
     live = [each for each in records if each.live]
     oldest = min((each.requested_at for each in live), default=now)
     emit(
         Event.REDRIVE_FINISHED,
         live=len(live),
         stuck=sum(each.state is State.STUCK for each in records),
+        redriven=redriven,
+        removed=removed,
         oldest_seconds=max(0, round((now - oldest).total_seconds())),
+        refresh_token_age_days=refresh_token_age_days,
         customers_to_delete=queues.depth(CUSTOMERS_TO_DELETE),
         orders_to_check=queues.depth(ORDERS_TO_CHECK),
         customers_ready=queues.depth(CUSTOMERS_READY),
         poison=sum(queues.depth(queue) for queue in POISON_QUEUES),
-        **figures,
     )
 
 
 def token_age_days(settings: PartnerCenterSettings, now: datetime) -> float | None:
     """Return the age of the refresh token; None where it is not used, or cannot be read now."""
     try:
-        return refresh_token_age_days(settings, now)
+        return credentials.refresh_token_age_days(settings, now)
     except SignInFailed:
         return None

@@ -319,7 +319,7 @@ def test_records_are_listed_by_state_on_every_page(api: App, bench: Bench) -> No
 def test_a_deletion_is_aborted_with_a_name(api: App, bench: Bench, customer: Customer) -> None:
     request(api, customer)
 
-    aborted = api.delete(path_of(customer.tenant_id) + "?by=ann")
+    aborted = api.delete(path_of(customer.tenant_id) + "?requestedBy=ann")
     bench.pump()
 
     assert aborted.status == 200

@@ -88,7 +88,9 @@ def test_an_aborted_deletion_ends_the_action_with_409(
     sleep = logic_app.sleep
 
     def abort(seconds: float) -> None:
-        requests.delete(f"{host.url}/api/deletions/{customer.tenant_id}?by=ann", timeout=SECONDS)
+        requests.delete(
+            f"{host.url}/api/deletions/{customer.tenant_id}?requestedBy=ann", timeout=SECONDS
+        )
         sleep(seconds)
 
     logic_app.sleep = abort

@@ -153,7 +153,7 @@ def test_a_stuck_deletion_shows_reason_remedy_and_orders(
 
 
 def test_a_tripped_switch_is_shown(api: App) -> None:
-    api.put("/api/switch", {"by": "ann", "reason": "Wrong account"})
+    api.put("/api/switch", {"requestedBy": "ann", "reason": "Wrong account"})
 
     text = text_of(api.get("/api/status").text)
 

@@ -49,7 +49,7 @@ def unreachable(bench: Bench, closed_port: int, monkeypatch: pytest.MonkeyPatch)
         ("GET", "/api/sandbox"),
         ("GET", "/api/switch"),
         ("GET", "/api/status"),
-        ("DELETE", "/api/switch?by=ann&reason=Go"),
+        ("DELETE", "/api/switch?requestedBy=ann&reason=Go"),
     ],
 )
 def test_an_unreachable_storage_account_is_a_503(api: App, method: str, path: str) -> None:
