@@ -34,12 +34,11 @@ def error_handling(
     record, or, for an error that nothing is decided on, the message itself with the error noted in
     the record: it rises, and the host delivers the message again.
     """
-    conversation = services.conversation(deletion.record.correlation_id)
-    client = conversation.client
+    client = services.client(deletion.record.correlation_id)
     try:
         with (
             _settled(deletion, queue),
-            conversation,
+            services.conversation(client),
             _confirmed_gone(services.safety, deletion, client),
         ):
             yield client
