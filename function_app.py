@@ -16,8 +16,8 @@ from functions.api import deletions, health, openapi, sandbox, switch
 from functions.api.principal import http_auth_level
 from functions.pages import status
 
-for talkative in ("azure", "urllib3"):
-    logging.getLogger(talkative).setLevel(logging.WARNING)
+for noisy in ("azure", "urllib3"):
+    logging.getLogger(noisy).setLevel(logging.WARNING)
 
 app = func.FunctionApp(http_auth_level=http_auth_level())
 app.register_functions(cancel_orders.blueprint)

@@ -1,11 +1,11 @@
-"""Prints how many calls a deletion costs, beside the loop on Microsoft's page.
+"""Prints the number of API calls per deletion, next to the loop in Microsoft's documentation.
 
 Run: python -m benchmarks.calls
 
-The peer follows the steps of "Delete a customer account from the integration sandbox": list the
-entitlements, get and patch the order of each, look at each order until it is cancelled, delete.
-It is bounded, unlike the page's own loop, and starts the next round when the last is over. It may
-read entitlements, which it cannot do without; tipsweep signs in app-only and may not.
+The loop follows "Delete a customer account from the integration sandbox": list the entitlements,
+get and patch the order of each, get each order until it is cancelled, delete. Unlike the page's own
+loop it gives up at some point, and it polls in rounds. It needs entitlements and is allowed to read
+them; tipsweep signs in app-only and is not.
 """
 
 import os
@@ -22,11 +22,11 @@ from tests.bench import Bench
 ORDERS = (1, 3, 5)
 ROUNDS = (0, 1, 3)
 SECONDS_PER_ROUND = 30
-LONGEST = 100
+MAX_ROUNDS = 100
 
 
 def main() -> None:
-    """Run both on equal customers and print the calls of each."""
+    """Run both on equal customers and print the number of calls."""
     with Simulator.start() as simulator, Azurite.start() as azurite:
         os.environ["REQUESTS_CA_BUNDLE"] = str(simulator.ca_file)
         bench = Bench(simulator, azurite.connection_string)
@@ -48,10 +48,10 @@ def _customer(simulator: Simulator, orders: int, rounds: int) -> Customer:
 
 
 def _tipsweep(bench: Bench, orders: int, rounds: int) -> int:
-    """Count without the listings of customers, which all deletions of a minute share."""
+    """Count without the lists of customers, which all deletions within a minute share."""
     _allow_entitlements(bench.simulator, allowed=False)
     customer = _customer(bench.simulator, orders, rounds)
-    bench.forget_census()
+    bench.forget_customer_list()
     bench.simulator.clear_calls()
     bench.drop(customer.tenant_id)
     bench.pump(advance_seconds=SECONDS_PER_ROUND)
@@ -71,7 +71,7 @@ def _loop(simulator: Simulator, orders: int, rounds: int) -> int:
         order = _get(connection, f"{base}/orders/{order_id}")
         body = {**order, "status": "cancelled"}
         connection.call("PATCH", f"{base}/orders/{order_id}", correlation_id="", body=body)
-    for _ in range(LONGEST):
+    for _ in range(MAX_ROUNDS):
         simulator.advance(SECONDS_PER_ROUND)
         states = [_get(connection, f"{base}/orders/{order_id}")["status"] for order_id in pending]
         if all(state == "cancelled" for state in states):

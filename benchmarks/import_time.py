@@ -1,4 +1,4 @@
-"""Prints how long `function_app` takes to import, beside its two largest peers alone.
+"""Prints the import time of `function_app`, next to that of its main dependencies.
 
 Run: python -m benchmarks.import_time
 """
@@ -21,7 +21,7 @@ STATEMENTS = {
 
 
 def seconds(statement: str) -> float:
-    """Return the wall time of a new interpreter that runs the statement."""
+    """Return the wall time of a new interpreter that runs the statement, in seconds."""
     started = time.perf_counter()
     command = [sys.executable, "-c", statement]
     subprocess.run(command, check=True, capture_output=True)  # noqa: S603 - our own statements
@@ -29,7 +29,7 @@ def seconds(statement: str) -> float:
 
 
 def main() -> None:
-    """Print the median of several interleaved runs for each statement, in milliseconds."""
+    """Print the median of several interleaved runs of each statement, in milliseconds."""
     times: dict[str, list[float]] = {name: [] for name in STATEMENTS}
     for _ in range(RUNS):
         for name, statement in STATEMENTS.items():

@@ -2,11 +2,9 @@
 
 import azure.functions as func
 
-from functions.delivery import inserted_at, message_id
-from shared.deletion.messages import BadMessage, parse_request
-from shared.deletion.poison import reject
-from shared.deletion.steps import request_deletion
-from shared.services import pipeline
+from functions.delivery import deliver
+from shared.deletion import steps
+from shared.deletion.messages import parse_request
 from shared.storage.names import CUSTOMERS_TO_DELETE
 
 blueprint = func.Blueprint()
@@ -16,12 +14,5 @@ blueprint = func.Blueprint()
     arg_name="message", queue_name=CUSTOMERS_TO_DELETE, connection="AzureWebJobsStorage"
 )
 def cancel_orders(message: func.QueueMessage) -> None:
-    """Start a deletion and make its first move."""
-    world = pipeline()
-    body = message.get_body()
-    try:
-        request = parse_request(body)
-    except BadMessage as error:
-        reject(world, CUSTOMERS_TO_DELETE, body, error)
-    else:
-        request_deletion(world, request, message_id(message), inserted_at(message))
+    """Start a deletion and take its first step."""
+    deliver(message, CUSTOMERS_TO_DELETE, parse_request, steps.cancel_orders)

@@ -1,12 +1,10 @@
-"""Looks at a customer again until nothing is left to cancel."""
+"""Reads a customer again until nothing is left to cancel."""
 
 import azure.functions as func
 
-from functions.delivery import message_id
+from functions.delivery import deliver
 from shared.deletion import steps
-from shared.deletion.messages import BadMessage, parse_step
-from shared.deletion.poison import reject
-from shared.services import pipeline
+from shared.deletion.messages import parse_step
 from shared.storage.names import ORDERS_TO_CHECK
 
 blueprint = func.Blueprint()
@@ -16,12 +14,5 @@ blueprint = func.Blueprint()
     arg_name="message", queue_name=ORDERS_TO_CHECK, connection="AzureWebJobsStorage"
 )
 def check_orders(message: func.QueueMessage) -> None:
-    """Make the next move of a deletion."""
-    world = pipeline()
-    body = message.get_body()
-    try:
-        step = parse_step(body)
-    except BadMessage as error:
-        reject(world, ORDERS_TO_CHECK, body, error)
-    else:
-        steps.check_orders(world, step, message_id(message))
+    """Take the next step of a deletion."""
+    deliver(message, ORDERS_TO_CHECK, parse_step, steps.check_orders)

@@ -2,11 +2,9 @@
 
 import azure.functions as func
 
-from functions.delivery import message_id
+from functions.delivery import deliver
 from shared.deletion import steps
-from shared.deletion.messages import BadMessage, parse_step
-from shared.deletion.poison import reject
-from shared.services import pipeline
+from shared.deletion.messages import parse_step
 from shared.storage.names import CUSTOMERS_READY
 
 blueprint = func.Blueprint()
@@ -17,11 +15,4 @@ blueprint = func.Blueprint()
 )
 def delete_customer(message: func.QueueMessage) -> None:
     """Delete a customer and record the outcome."""
-    world = pipeline()
-    body = message.get_body()
-    try:
-        step = parse_step(body)
-    except BadMessage as error:
-        reject(world, CUSTOMERS_READY, body, error)
-    else:
-        steps.delete_customer(world, step, message_id(message))
+    deliver(message, CUSTOMERS_READY, parse_step, steps.delete_customer)

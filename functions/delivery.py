@@ -1,8 +1,34 @@
-"""Facts about the delivery of a queue message, as the host reports them."""
+"""What the queue functions share: read a message, hand it to its step, put bad ones aside."""
 
+from collections.abc import Callable
 from datetime import UTC, datetime
+from typing import TypeVar
 
 import azure.functions as func
+
+from shared.deletion.claims import Delivery
+from shared.deletion.messages import BadMessage
+from shared.deletion.poison import reject
+from shared.services import Services, current_services
+
+Parsed = TypeVar("Parsed")
+
+
+def deliver(
+    message: func.QueueMessage,
+    queue: str,
+    parse: Callable[[bytes], Parsed],
+    step: Callable[[Services, Parsed, Delivery], None],
+) -> None:
+    """Run a step with the message; move a message that it cannot read to the poison queue."""
+    services = current_services()
+    body = message.get_body()
+    try:
+        parsed = parse(body)
+    except BadMessage as error:
+        reject(services.queues, queue, body, error)
+    else:
+        step(services, parsed, Delivery(message_id(message), _inserted_at(message)))
 
 
 def message_id(message: func.QueueMessage) -> str:
@@ -10,9 +36,9 @@ def message_id(message: func.QueueMessage) -> str:
     return message.id or ""
 
 
-def inserted_at(message: func.QueueMessage) -> datetime | None:
+def _inserted_at(message: func.QueueMessage) -> datetime | None:
     """Return when the message was put on the queue, in UTC; None where the host did not say."""
-    moment = message.insertion_time
-    if moment is None or moment.tzinfo is not None:
-        return moment
-    return moment.replace(tzinfo=UTC)
+    timestamp = message.insertion_time
+    if timestamp is None or timestamp.tzinfo is not None:
+        return timestamp
+    return timestamp.replace(tzinfo=UTC)

@@ -4,7 +4,7 @@ import azure.functions as func
 
 from functions.delivery import message_id
 from shared.deletion.poison import Poisoned, record_poisoned
-from shared.services import pipeline
+from shared.services import current_services
 from shared.storage.names import (
     CUSTOMERS_READY,
     CUSTOMERS_TO_DELETE,
@@ -46,4 +46,4 @@ def record_poison_deletes(message: func.QueueMessage) -> None:
 
 
 def _record(queue: str, message: func.QueueMessage) -> None:
-    record_poisoned(pipeline(), Poisoned(queue, message_id(message), message.get_body()))
+    record_poisoned(current_services(), Poisoned(queue, message_id(message), message.get_body()))

@@ -2,11 +2,10 @@
 
 import azure.functions as func
 
-from shared.deletion.error_handling import SwitchTripped
 from shared.events import Event, emit
-from shared.partner_center.errors import SignInFailed
 from shared.safety.rules import Refused
-from shared.services import pipeline
+from shared.safety.switch import SwitchTripped
+from shared.services import current_services
 from shared.settings import SweepMode, sweep_schedule
 from shared.sweep.run import run_sweep
 
@@ -16,14 +15,11 @@ blueprint = func.Blueprint()
 @blueprint.timer_trigger(arg_name="timer", schedule=sweep_schedule())
 def sweep_sandbox(timer: func.TimerRequest) -> None:  # noqa: ARG001 - the binding names it
     """Run the sweep that SWEEP_MODE asks for."""
-    world = pipeline()
-    mode = world.settings.sweep.mode
+    services = current_services()
+    mode = services.settings.sweep.mode
     if mode is SweepMode.OFF:
         return
     try:
-        run_sweep(world, mode)
+        run_sweep(services, mode)
     except (Refused, SwitchTripped) as refusal:
         emit(Event.SWEEP_REFUSED, reason=str(refusal))
-    except SignInFailed as error:
-        emit(Event.SIGN_IN_FAILED, step="sweep_sandbox", reason=str(error))
-        raise

@@ -1,1 +1,1 @@
-"""The whole of tipsweep on one machine: simulator, host stand-in and demo."""
+"""Everything to run tipsweep on one machine: simulator, host and demo."""

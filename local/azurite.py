@@ -1,4 +1,4 @@
-"""Azurite, Microsoft's storage emulator, for the tests, the demo and a person's shell."""
+"""Azurite, Microsoft's storage emulator, for the tests, the demo and the command line."""
 
 import contextlib
 import re
@@ -32,12 +32,12 @@ STOP_WITH_PARENT: Final = (
 
 
 class AzuriteError(Exception):
-    """Azurite cannot be started; the message says why and what to do."""
+    """Azurite cannot start; the message says why and what to do."""
 
 
 @dataclass(frozen=True)
 class Azurite:
-    """A running Azurite and the connection strings of its accounts, which start out empty."""
+    """A running Azurite with the connection strings of its accounts, which are empty at first."""
 
     connection_strings: tuple[str, ...]
 
@@ -49,9 +49,9 @@ class Azurite:
     @classmethod
     @contextlib.contextmanager
     def start(cls, *, accounts: int = 1) -> Iterator[Self]:
-        """Run Azurite in memory on free ports, with new accounts that share a new random key.
+        """Run Azurite in memory on free ports, with new accounts that share a random key.
 
-        Raises AzuriteError when it does not start.
+        Raises AzuriteError if it does not start.
         """
         names = [f"account{number:04}" for number in range(accounts)]
         key = b64encode(secrets.token_bytes(32)).decode()
@@ -60,19 +60,19 @@ class Azurite:
             try:
                 yield cls(tuple(_connection_string(name, key, endpoints) for name in names))
             finally:
-                process.kill()  # it would wait for idle connections, and has nothing to save
+                process.kill()  # a clean stop waits for idle connections
 
 
 @contextlib.contextmanager
 def running(
     options: Sequence[str], ports: Sequence[int], environment: Mapping[str, str]
 ) -> Iterator[tuple[subprocess.Popen[str], dict[str, str]]]:
-    """Run Azurite until the block ends; give its process and the endpoint of each service."""
+    """Run Azurite until the block ends; yield its process and the endpoint of each service."""
     command = [_node(), "--import", STOP_WITH_PARENT, _program(), *options]
     command += ["--skipApiVersionCheck", "--silent", "--disableTelemetry"]
     for service, port in zip(SERVICES, ports, strict=True):
         command += [f"--{service.lower()}Port", str(port)]
-    with subprocess.Popen(  # noqa: S603 - the command is made of our own words
+    with subprocess.Popen(  # noqa: S603 - the command contains no outside input
         command,
         env={**environ, **environment},
         stdin=subprocess.PIPE,
@@ -89,7 +89,7 @@ def running(
 def _node() -> str:
     node = shutil.which("node")
     if node is None:
-        raise AzuriteError("Azurite runs on Node.js 20 or later, and there is no node on PATH")
+        raise AzuriteError("Azurite needs Node.js 20 or later, and there is no node on PATH")
     return node
 
 
@@ -103,12 +103,14 @@ def _endpoints(process: subprocess.Popen[str]) -> dict[str, str]:
     output = process.stdout
     if output is None:
         raise AzuriteError("Azurite was started without a pipe for its output")
+    # Reading a pipe has no timeout; killing the process ends the read.
     watchdog = threading.Timer(START_SECONDS, process.kill)
     watchdog.start()
     try:
         endpoints = _read_endpoints(output)
     finally:
         watchdog.cancel()
+    # A full pipe would block Azurite, so its output is read to the end.
     threading.Thread(target=deque, args=(output, 0), daemon=True, name="azurite output").start()
     return endpoints
 
@@ -122,7 +124,7 @@ def _read_endpoints(output: IO[str]) -> dict[str, str]:
             endpoints[found[1]] = found[2]
         if len(endpoints) == len(SERVICES):
             return endpoints
-    raise AzuriteError(f"Azurite ended before it listened; it said:\n{''.join(lines)}")
+    raise AzuriteError(f"Azurite exited before it was listening. Its output:\n{''.join(lines)}")
 
 
 def _stop(process: subprocess.Popen[str]) -> None:
@@ -140,12 +142,12 @@ def _connection_string(name: str, key: str, endpoints: Mapping[str, str]) -> str
 
 
 def main() -> int:
-    """Run Azurite where `UseDevelopmentStorage=true` finds it, and keep its data."""
+    """Run Azurite on the ports of `UseDevelopmentStorage=true`, and keep its data."""
     try:
         with running(["--location", str(DATA)], DEFAULT_PORTS, {}) as (process, _):
             print(
-                f"Azurite listens on ports {DEFAULT_PORTS[0]} to {DEFAULT_PORTS[-1]} "
-                f"for UseDevelopmentStorage=true and keeps its data in {DATA}. Ctrl+C stops it.",
+                f"Azurite is listening on ports {DEFAULT_PORTS[0]} to {DEFAULT_PORTS[-1]} "
+                f"(UseDevelopmentStorage=true); its data is in {DATA}. Press Ctrl+C to stop.",
                 flush=True,
             )
             return process.wait()

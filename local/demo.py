@@ -25,7 +25,7 @@ from rich.table import Table
 
 from local.azurite import Azurite
 from local.provision import provision
-from shared.settings import MICROSOFT_CALLS_PER_MINUTE
+from shared.limits import MICROSOFT_CALLS_PER_MINUTE
 from shared.storage.names import CUSTOMERS_TO_DELETE, DELETIONS_TABLE
 from shared.storage.records import DeletionRecord, Records, State
 from shared.tenants import TenantId
@@ -51,47 +51,51 @@ class Sandbox:
     customers: Mapping[str, str]
 
     def calls(self) -> list[Mapping[str, Any]]:
-        """Return the calls that Partner Center has received."""
+        """Return the calls that Partner Center received."""
         session = requests.Session()
-        session.trust_env = False
-        answer = session.get(f"{self.control_url}/calls", verify=self.ca_file, timeout=30)
-        return [call for call in answer.json()["calls"] if call["path"].startswith("/v1/")]
+        session.trust_env = False  # otherwise REQUESTS_CA_BUNDLE overrides verify
+        response = session.get(f"{self.control_url}/calls", verify=self.ca_file, timeout=30)
+        return [call for call in response.json()["calls"] if call["path"].startswith("/v1/")]
 
 
 @dataclass(frozen=True, slots=True)
 class Progress:
-    """How far all deletions are."""
+    """The progress of all deletions."""
 
     records: Mapping[TenantId, DeletionRecord]
     customers: int
     seconds: float
 
     @property
-    def ended(self) -> int:
-        """How many deletions have ended."""
+    def finished(self) -> int:
+        """The number of finished deletions."""
         return sum(not record.live for record in self.records.values())
 
     def states(self) -> str:
-        """Return the number of deletions in each state, in words."""
+        """Return the number of deletions in each state, as text."""
         counts = Counter(record.state for record in self.records.values())
         return ", ".join(f"{counts[state]} {state}" for state in State if counts[state])
 
 
 def main() -> int:
-    """Run the demo; 0 when every deletion has ended."""
+    """Run the demo; return 0 if every deletion has finished."""
     seed = _arguments().seed
     console = Console()
-    console.print("Starting Azurite, the simulator of Partner Center, and the host.")
+    console.print("Starting Azurite, the Partner Center simulator and the host.")
     with Azurite.start() as azurite, _simulator(seed) as sandbox:
         storage = azurite.connection_string
         provision(storage)
         with _host(sandbox, storage):
             _drop(storage, sandbox)
-            console.print(f"Dropped {len(sandbox.customers)} tenant IDs on {CUSTOMERS_TO_DELETE}.")
-            console.print("Where it stands still, it waits for room under the calls per minute.")
+            console.print(
+                f"Put {len(sandbox.customers)} tenant IDs on the queue {CUSTOMERS_TO_DELETE}."
+            )
+            console.print(
+                "When progress pauses, the app is waiting for its limit of calls per minute."
+            )
             progress = _follow(console, _reader(storage, sandbox))
         _summarise(console, sandbox, progress)
-    return 0 if progress.ended == progress.customers else 1
+    return 0 if progress.finished == progress.customers else 1
 
 
 def _arguments() -> argparse.Namespace:
@@ -126,12 +130,12 @@ def _host(sandbox: Sandbox, storage: str) -> Iterator[None]:
 
 @contextmanager
 def _process(module: str, *arguments: str, **environment: str) -> Iterator[dict[str, Any]]:
-    """Start a module that prints one line of JSON when it is ready, and stop it at the end."""
+    """Run a module that prints one line of JSON once it is ready, and stop it on exit."""
     _LOGS.mkdir(exist_ok=True)
     log_file = _LOGS / f"{module}.log"
     with (
         log_file.open("w") as log,
-        subprocess.Popen(  # noqa: S603 - our own modules, by our own interpreter
+        subprocess.Popen(  # noqa: S603 - our own modules
             [sys.executable, "-m", module, *arguments],
             stdout=subprocess.PIPE,
             stderr=log,
@@ -142,7 +146,7 @@ def _process(module: str, *arguments: str, **environment: str) -> Iterator[dict[
         try:
             first_line = process.stdout.readline() if process.stdout else ""
             if not first_line:
-                message = f"{module} did not start; {log_file} says why"
+                message = f"{module} did not start; see {log_file}"
                 raise SystemExit(message)
             yield json.loads(first_line)
         finally:
@@ -169,7 +173,7 @@ def _reader(storage: str, sandbox: Sandbox) -> Callable[[], Progress]:
 
 
 def _follow(console: Console, read: Callable[[], Progress]) -> Progress:
-    """Show the progress until all has ended: a live view, or plain lines without a terminal."""
+    """Show progress until everything has finished: live on a terminal, otherwise line by line."""
     follow = _follow_live if console.is_terminal else _follow_plainly
     return follow(console, read)
 
@@ -186,7 +190,7 @@ def _follow_plainly(console: Console, read: Callable[[], Progress]) -> Progress:
     for progress in _readings(read):
         if progress.seconds - shown >= _PLAIN_LINE_SECONDS:
             shown = progress.seconds
-            console.print(f"{progress.seconds:5.0f} s  {progress.states() or 'nothing yet'}")
+            console.print(f"{progress.seconds:5.0f} s  {progress.states() or 'not started'}")
     return progress
 
 
@@ -194,15 +198,15 @@ def _readings(read: Callable[[], Progress]) -> Iterator[Progress]:
     while True:
         progress = read()
         yield progress
-        if progress.ended == progress.customers or progress.seconds > LONGEST_SECONDS:
+        if progress.finished == progress.customers or progress.seconds > LONGEST_SECONDS:
             return
         time.sleep(_POLL_SECONDS)
 
 
 def _view(progress: Progress) -> Table:
     view = Table.grid(padding=(0, 2))
-    bar = ProgressBar(total=progress.customers, completed=progress.ended, width=50)
-    view.add_row("ended", bar, f"{progress.ended} of {progress.customers}")
+    bar = ProgressBar(total=progress.customers, completed=progress.finished, width=50)
+    view.add_row("finished", bar, f"{progress.finished} of {progress.customers}")
     view.add_row("states", progress.states())
     view.add_row("time", f"{progress.seconds:.0f} s")
     return view
@@ -216,17 +220,18 @@ def _summarise(console: Console, sandbox: Sandbox, progress: Progress) -> None:
             _explain(console, sandbox, record)
     console.print(f"\n[bold]{progress.states()}[/] of {progress.customers} customers")
     console.print(
-        f"{len(calls)} API calls, {throttled} answered 429, {progress.seconds:.1f} s; the busiest "
-        f"60 s held {_busiest_minute(calls)} calls (Microsoft allows {MICROSOFT_CALLS_PER_MINUTE})",
+        f"{len(calls)} API calls, {throttled} throttled (429), {progress.seconds:.1f} s; "
+        f"busiest 60 s: {_busiest_minute(calls)} calls "
+        f"(Microsoft's limit: {MICROSOFT_CALLS_PER_MINUTE})",
         highlight=False,
         soft_wrap=True,
     )
 
 
 def _busiest_minute(calls: Sequence[Mapping[str, Any]]) -> int:
-    moments = sorted(datetime.fromisoformat(call["time"]) for call in calls)
+    times = sorted(datetime.fromisoformat(call["time"]) for call in calls)
     return max(
-        (bisect_left(moments, moment + _MINUTE) - index for index, moment in enumerate(moments)),
+        (bisect_left(times, time + _MINUTE) - index for index, time in enumerate(times)),
         default=0,
     )
 

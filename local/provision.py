@@ -1,4 +1,4 @@
-"""The queues and tables that the infrastructure creates in Azure, created in one's own storage."""
+"""Creates in a storage account the queues and tables that the infrastructure has in Azure."""
 
 import os
 import sys
@@ -10,23 +10,24 @@ from azure.storage.queue import QueueServiceClient
 from shared.storage.names import POISON_QUEUES, QUEUES, TABLES
 
 STORAGE_SETTING: Final = "AzureWebJobsStorage"
-_AT_ONCE: Final[dict[str, Any]] = {"retry_total": 0, "connection_timeout": 5}
+# If the emulator is not running, say so at once instead of after the retries of the SDK.
+_FAIL_FAST: Final[dict[str, Any]] = {"retry_total": 0, "connection_timeout": 5}
 
 
 def provision(connection_string: str) -> None:
-    """Create what is missing of the queues, their poison queues and the tables."""
-    with QueueServiceClient.from_connection_string(connection_string, **_AT_ONCE) as queues:
+    """Create the queues, poison queues and tables that do not exist yet."""
+    with QueueServiceClient.from_connection_string(connection_string, **_FAIL_FAST) as queues:
         existing = {queue.name for queue in queues.list_queues()}
         for name in (*QUEUES, *POISON_QUEUES):
             if name not in existing:
                 queues.create_queue(name)
-    with TableServiceClient.from_connection_string(connection_string, **_AT_ONCE) as tables:
+    with TableServiceClient.from_connection_string(connection_string, **_FAIL_FAST) as tables:
         for name in TABLES:
             tables.create_table_if_not_exists(name)
 
 
 def main() -> int:
-    """Provision the account that `AzureWebJobsStorage` names."""
+    """Provision the storage account in `AzureWebJobsStorage`."""
     connection_string = os.environ.get(STORAGE_SETTING)
     if not connection_string:
         print(

@@ -5,8 +5,8 @@ from enum import StrEnum
 from typing import TypeVar
 from urllib.parse import urlsplit
 
-from shared.errors import TipsweepError
-from shared.tenants import NotATenantId, TenantId, shown, tenant_id
+from shared.errors import TipsweepError, shown
+from shared.tenants import NotATenantId, TenantId, tenant_id
 
 Choice = TypeVar("Choice", bound=StrEnum)
 

@@ -1,5 +1,15 @@
-"""The base of every error that tipsweep raises on purpose."""
+"""The base of every error that tipsweep raises on purpose, and how it shows foreign text."""
+
+from typing import Final
+
+_SHOWN_CHARACTERS: Final = 60
 
 
 class TipsweepError(Exception):
     """Something tipsweep refuses or cannot do; its text names the object and what to do."""
+
+
+def shown(text: str) -> str:
+    """Return foreign text short and printable, for a log line or an error."""
+    short = text if len(text) <= _SHOWN_CHARACTERS else text[:_SHOWN_CHARACTERS] + "…"
+    return ascii(short)

@@ -26,15 +26,15 @@ class Event(StrEnum):
     DELETION_REFUSED = "deletion_refused"
     DELETION_ABORTED = "deletion_aborted"
     DELETION_REDRIVEN = "deletion_redriven"
-    DELETE_REFUSED = "delete_refused"
+    DELETE_REJECTED = "delete_rejected"
     CANCELLATION_SENT = "cancellation_sent"
-    CANCELLATION_REFUSED = "cancellation_refused"
+    CANCELLATION_REJECTED = "cancellation_rejected"
     DRY_RUN_ACTION = "dry_run_action"
     DRY_RUN_FINISHED = "dry_run_finished"
     STEP_FAILED = "step_failed"
     STEP_FINISHED = "step_finished"
     THROTTLED = "throttled"
-    ENTITLEMENTS_REFUSED = "entitlements_refused"
+    ENTITLEMENTS_FORBIDDEN = "entitlements_forbidden"
     SIGN_IN_FAILED = "sign_in_failed"
     SWITCH_TRIPPED = "switch_tripped"
     SWITCH_RESET = "switch_reset"
@@ -52,8 +52,8 @@ _LEVELS: Final = {
     Event.SWITCH_TRIPPED: logging.ERROR,
     Event.SWEEP_REFUSED: logging.ERROR,
     Event.DELETION_REFUSED: logging.WARNING,
-    Event.DELETE_REFUSED: logging.WARNING,
-    Event.CANCELLATION_REFUSED: logging.WARNING,
+    Event.DELETE_REJECTED: logging.WARNING,
+    Event.CANCELLATION_REJECTED: logging.WARNING,
     Event.STEP_FAILED: logging.WARNING,
     Event.THROTTLED: logging.WARNING,
     Event.SWITCH_RESET: logging.WARNING,

@@ -1,24 +1,30 @@
-"""Everything a step works with, built once for the process at first use."""
+"""What a step works with, built once for the process at first use."""
 
 import random
 import threading
-from collections.abc import Callable
-from dataclasses import dataclass, field
+import uuid
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
 from datetime import UTC, datetime
-
-from azure.data.tables import TableClient
 
 from shared.partner_center.client import PartnerCenter
 from shared.partner_center.connection import Connection
 from shared.partner_center.credentials import TokenSource
-from shared.partner_center.customer_list import Census
-from shared.partner_center.rate_limit import Pace
+from shared.partner_center.customer_list import CustomerList
+from shared.partner_center.rate_limit import RateLimiter
+from shared.safety.rules import Safety
 from shared.safety.switch import Switch
 from shared.settings import PartnerCenterSettings, Settings, settings
 from shared.storage.clients import queue_service, table_service
 from shared.storage.names import DELETIONS_TABLE, SANDBOX_TABLE
 from shared.storage.queues import Queues
 from shared.storage.records import Records
+from shared.storage.rejected import RejectedMessages
+from shared.storage.reports import Reports
+from shared.storage.retention import Retention
+from shared.storage.sightings import Sightings
+from shared.storage.switch import SwitchRow
 
 
 def _now() -> datetime:
@@ -26,50 +32,73 @@ def _now() -> datetime:
 
 
 @dataclass(frozen=True, slots=True)
-class Pipeline:
-    """The outside world of the steps, and the clock and the chance that they use."""
+class Services:
+    """The outside world as a step sees it, with the clock and the chance that it uses.
+
+    A function takes the whole only where it needs most of it, as a step does.
+    """
 
     settings: Settings
     connection: Connection
     queues: Queues
     records: Records
+    rejected: RejectedMessages
+    sightings: Sightings
+    reports: Reports
+    retention: Retention
     switch: Switch
-    sandbox: TableClient
-    census: Census = field(default_factory=Census)
+    safety: Safety
     now: Callable[[], datetime] = _now
     jitter: Callable[[], float] = random.random
 
+    @contextmanager
+    def conversation(self, client: PartnerCenter | None = None) -> Iterator[PartnerCenter]:
+        """Talk to Partner Center, which is always done inside of this.
+
+        Where it says that the account is no sandbox, the switch is tripped and Refused is raised
+        instead of NotASandbox, so that no caller can forget it.
+        """
+        with self.safety.tripping_switch():
+            yield client or self.client(str(uuid.uuid4()))
+
     def client(self, correlation_id: str) -> PartnerCenter:
-        """Return Partner Center for one deletion."""
+        """Return a client for a conversation; its calls carry the correlation ID."""
         return PartnerCenter(self.connection, correlation_id)
 
 
-def build(read: Settings) -> Pipeline:
-    """Build the pipeline that the settings describe; makes no call yet."""
+def build(read: Settings) -> Services:
+    """Build the services that the settings describe; makes no call yet."""
     tables = table_service(read.storage)
     partner = read.partner_center.tenant_id
     sandbox = tables.get_table_client(SANDBOX_TABLE)
-    return Pipeline(
+    records = Records(tables.get_table_client(DELETIONS_TABLE), partner)
+    switch = Switch(SwitchRow(sandbox, partner), _now)
+    return Services(
         settings=read,
         connection=connect(read.partner_center),
         queues=Queues(queue_service(read.storage)),
-        records=Records(tables.get_table_client(DELETIONS_TABLE), partner),
-        switch=Switch(sandbox, partner),
-        sandbox=sandbox,
+        records=records,
+        rejected=RejectedMessages(sandbox, partner),
+        sightings=Sightings(sandbox, partner),
+        reports=Reports(sandbox, partner),
+        retention=Retention(records, sandbox, partner),
+        switch=switch,
+        safety=Safety(read, switch, CustomerList()),
     )
 
 
 def connect(read: PartnerCenterSettings) -> Connection:
     """Return the connection to Partner Center that the settings describe."""
-    return Connection(read.endpoints.base_url, TokenSource(read), Pace(read.rate_limit_per_minute))
+    rate_limiter = RateLimiter(read.rate_limit_per_minute)
+    return Connection(read.endpoints.base_url, TokenSource(read), rate_limiter)
 
 
 _lock = threading.Lock()
-_built: list[Pipeline] = []
+_built: list[Services] = []
 
 
-def pipeline() -> Pipeline:
-    """Return the pipeline of this process; raises SettingsError at the first use."""
+def current_services() -> Services:
+    """Return the services of this process; raises SettingsError at the first use."""
     with _lock:
         if not _built:
             _built.append(build(settings()))

@@ -9,11 +9,11 @@ from functools import cache
 from typing import Final
 
 from shared.environment import Reader
-from shared.limits import SANDBOX_CUSTOMERS
+from shared.limits import MICROSOFT_CALLS_PER_MINUTE, SANDBOX_CUSTOMERS
 from shared.tenants import TenantId
 
 DEFAULT_SWEEP_SCHEDULE: Final = "0 0 3 * * *"
-MICROSOFT_CALLS_PER_MINUTE: Final = 500
+
 NO_PROTECTION: Final = "none"
 _WEEK_SECONDS: Final = 604_800
 

@@ -4,18 +4,17 @@ import re
 import uuid
 from typing import Final, NewType
 
-from shared.errors import TipsweepError
+from shared.errors import TipsweepError, shown
 
 TenantId = NewType("TenantId", str)
 
 _GUID: Final = re.compile(
     r"[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}", re.IGNORECASE | re.ASCII
 )
-_SHOWN_CHARACTERS: Final = 60
 
 
 class NotATenantId(TipsweepError):
-    """A text that was to be a tenant ID is none."""
+    """A text was expected to be a tenant ID and is not."""
 
 
 def tenant_id(text: str) -> TenantId:
@@ -34,9 +33,3 @@ def tenant_id(text: str) -> TenantId:
         )
         raise NotATenantId(message)
     return TenantId(bare.lower())
-
-
-def shown(text: str) -> str:
-    """Return foreign text short and printable, for a log line or an error."""
-    short = text if len(text) <= _SHOWN_CHARACTERS else text[:_SHOWN_CHARACTERS] + "…"
-    return ascii(short)

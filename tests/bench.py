@@ -8,19 +8,22 @@ from typing import Any
 
 from azure.data.tables import TableServiceClient
 from azure.functions.queue import QueueMessage
+from azure.functions.timer import TimerRequest
 from azure.storage.queue import QueueMessage as StoredMessage
 from azure.storage.queue import QueueServiceClient
 
 from functions import cancel_orders, check_orders, delete_customer, record_poison
+from functions.redrive import redrive
 from local.provision import provision
 from local.simulator import Call, Simulator
-from shared import services
-from shared.deletion.poison import POISONED_ROW_PREFIX
+from shared import services as process
 from shared.partner_center.connection import Connection
 from shared.partner_center.credentials import TokenSource
-from shared.partner_center.customer_list import Census
-from shared.partner_center.rate_limit import Pace
-from shared.services import Pipeline, build
+from shared.partner_center.customer_list import CustomerList
+from shared.partner_center.rate_limit import RateLimiter
+from shared.safety.rules import Safety
+from shared.safety.switch import Switch
+from shared.services import Services, build
 from shared.settings import Settings, read_settings
 from shared.storage.names import (
     CUSTOMERS_READY,
@@ -30,8 +33,12 @@ from shared.storage.names import (
     POISON_QUEUES,
     POISON_SUFFIX,
     QUEUES,
+    REJECTED_ROW_PREFIX,
+    SANDBOX_TABLE,
+    SWITCH_ROW,
 )
 from shared.storage.records import DeletionRecord
+from shared.storage.switch import SwitchRow
 from shared.tenants import TenantId
 
 MAX_DEQUEUE_COUNT = 5
@@ -57,9 +64,10 @@ class Bench:
     def __init__(self, simulator: Simulator, storage: str, **settings: str) -> None:
         provision(storage)
         self.simulator = simulator
-        self.pipeline: Pipeline
+        self.services: Services
         self.queues = QueueServiceClient.from_connection_string(storage)
         self.tables = TableServiceClient.from_connection_string(storage)
+        self.sandbox = self.tables.get_table_client(SANDBOX_TABLE)
         self._environment = {**simulator.environment(), "AzureWebJobsStorage": storage}
         self.use(**settings)
         self.errors: list[Exception] = []
@@ -122,51 +130,65 @@ class Bench:
             self.simulator.advance(5)
         raise AssertionError(kept)
 
+    def redrive(self) -> None:
+        """Let the timer of redrive fire."""
+        redrive(TimerRequest(past_due=False))
+
+    def switch_of_another_process(self) -> Switch:
+        """Return the switch as another process sees it."""
+        partner = self.services.settings.partner_center.tenant_id
+        return Switch(SwitchRow(self.sandbox, partner), self.services.now)
+
     def record(self, tenant: str) -> DeletionRecord:
         """Return the record of a customer, which must exist."""
-        record = self.pipeline.records.get(TenantId(tenant))
+        record = self.services.records.get(TenantId(tenant))
         assert record is not None, f"no record of {tenant}"
         return record
 
-    def move_clock_to(self, moment: datetime) -> None:
-        """Let the app believe that it is this moment."""
-        self.put(replace(self.pipeline, now=lambda: moment))
+    def move_clock_to(self, timestamp: datetime) -> None:
+        """Let the app believe that it is this time."""
+        self.put(replace(self.services, now=lambda: timestamp))
 
     def remove_record(self, tenant: str) -> None:
         """Take a customer's record away, as a person could."""
-        partner = self.pipeline.settings.partner_center.tenant_id
+        partner = self.services.settings.partner_center.tenant_id
         self.tables.get_table_client(DELETIONS_TABLE).delete_entity(partner, tenant)
 
     def remove_switch(self) -> None:
         """Take the switch's row away, as if it had never been written."""
-        partner = self.pipeline.settings.partner_center.tenant_id
-        self.pipeline.sandbox.delete_entity(partner, "switch")
+        partner = self.services.settings.partner_center.tenant_id
+        self.sandbox.delete_entity(partner, SWITCH_ROW)
 
     def pause(self) -> None:
         """Let every later drop be later than all that has ended."""
-        for record in self.pipeline.records.all():
+        for record in self.services.records.all():
             if record.finished_at:
                 earlier = record.finished_at - timedelta(hours=1)
-                self.pipeline.records.replace(replace(record, finished_at=earlier))
+                self.services.records.replace(replace(record, finished_at=earlier))
 
     def give_checks_no_patience(self) -> None:
         """Let every look count as one of the rarest."""
-        settings = self.pipeline.settings
+        settings = self.services.settings
         checks = replace(settings.checks, max_delay=timedelta(0))
-        self.put(replace(self.pipeline, settings=replace(settings, checks=checks)))
+        self.put(self.with_settings(replace(settings, checks=checks)))
 
-    def forget_census(self) -> None:
+    def with_settings(self, settings: Settings) -> Services:
+        """Return the services under other settings, with the customers not listed yet."""
+        safety = Safety(settings, self.services.switch, CustomerList())
+        return replace(self.services, settings=settings, safety=safety)
+
+    def forget_customer_list(self) -> None:
         """Let the app list the customers again."""
-        self.put(replace(self.pipeline, census=Census()))
+        self.put(self.with_settings(self.services.settings))
 
     def use(self, **environment: str) -> None:
-        """Give the handlers a pipeline of other settings on the same storage."""
+        """Give the handlers services of other settings on the same storage."""
         self.put(unhurried(read_settings({**self._environment, **environment})))
 
-    def put(self, pipeline: Pipeline) -> None:
-        """Give the handlers this pipeline."""
-        self.pipeline = pipeline
-        services._built[:] = [pipeline]
+    def put(self, services: Services) -> None:
+        """Give the handlers these services."""
+        self.services = services
+        process._built[:] = [services]
 
     def waiting(self, queue: str) -> int:
         """Return how many messages a queue holds, the invisible ones too."""
@@ -177,8 +199,8 @@ class Bench:
         """Return what was written down from the poison queues."""
         return [
             dict(row)
-            for row in self.pipeline.sandbox.list_entities()
-            if row["RowKey"].startswith(POISONED_ROW_PREFIX)
+            for row in self.sandbox.list_entities()
+            if row["RowKey"].startswith(REJECTED_ROW_PREFIX)
         ]
 
     def calls(self, method: str = "", part: str = "") -> list[Call]:
@@ -214,13 +236,13 @@ class Bench:
             client.update_message(message, visibility_timeout=0)
 
 
-def unhurried(settings: Settings, **changes: Any) -> Pipeline:
-    """Build a pipeline that waits neither for checks nor for its own ceiling."""
+def unhurried(settings: Settings, **changes: Any) -> Services:
+    """Build services that wait neither for checks nor for its own ceiling."""
     checks = replace(settings.checks, first_delay=timedelta(0), max_delay=A_MOMENT)
     settings = replace(settings, checks=checks)
     tokens = TokenSource(settings.partner_center)
     base_url = settings.partner_center.endpoints.base_url
-    connection = Connection(base_url, tokens, Pace(UNHURRIED), sleep=_awake)
+    connection = Connection(base_url, tokens, RateLimiter(UNHURRIED), sleep=_awake)
     return replace(build(settings), connection=connection, **changes)
 
 

@@ -56,6 +56,6 @@ def simulator(running_simulator: Simulator, monkeypatch: pytest.MonkeyPatch) -> 
 
 @pytest.fixture
 def bench(simulator: Simulator, storage: str, monkeypatch: pytest.MonkeyPatch) -> Bench:
-    """Give a workbench whose pipeline the handlers use."""
+    """Give a workbench whose services the handlers use."""
     monkeypatch.setattr("shared.services._built", [])
     return Bench(simulator, storage)

@@ -1,4 +1,4 @@
-"""The demo runs on its own and explains what it could not delete."""
+"""The demo runs unattended and explains what it could not delete."""
 
 import os
 import subprocess
@@ -22,5 +22,5 @@ def test_the_demo_ends_with_a_summary_in_plain_lines() -> None:
     assert demo.returncode == 0, demo.stderr
     assert "7 deleted, 1 stuck of 8 customers" in demo.stdout
     assert "remedy:" in demo.stdout
-    assert "API calls, 0 answered 429" in demo.stdout
+    assert "API calls, 0 throttled (429)" in demo.stdout
     assert "\x1b" not in demo.stdout

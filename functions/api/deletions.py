@@ -1,4 +1,4 @@
-"""`/api/deletions`: request a deletion, look at it, list all, stop one."""
+"""`/api/deletions`: request a deletion, show it, list all, stop one."""
 
 import math
 from datetime import datetime
@@ -8,21 +8,26 @@ from typing import Final
 
 import azure.functions as func
 
-from functions.api.addresses import deletion_address, page_address
 from functions.api.endpoint import guarded
 from functions.api.parameters import json_object, line_of, tenant_of_path
 from functions.api.principal import principal_name
 from functions.api.problems import ABORTED, REFUSED, STUCK, BadRequest, Problem
 from functions.api.representations import dry_run_members, record_members
-from functions.api.responses import json_answer, problem_answer
-from shared.deletion import submission
+from functions.api.responses import (
+    deletion_address,
+    json_response,
+    page_address,
+    problem_response,
+    server_address,
+)
 from shared.deletion.dry_run import dry_run
-from shared.deletion.error_handling import require_switch
 from shared.deletion.messages import request_from_json
-from shared.safety.rules import require_confirmation, require_other_tenant, require_unlisted
-from shared.services import Pipeline, pipeline
+from shared.deletion.submission import NoDeletion, abort, submit
+from shared.errors import shown
+from shared.services import Services, current_services
+from shared.settings import CheckSettings
 from shared.storage.records import DeletionRecord, State
-from shared.tenants import TenantId, shown, tenant_id
+from shared.tenants import tenant_id
 
 PAGE_RECORDS: Final = 50
 UNNAMED: Final = "an unnamed caller"
@@ -35,78 +40,78 @@ blueprint = func.Blueprint()
 @blueprint.route(route="deletions", methods=["POST"])
 @guarded
 def request_deletion(req: func.HttpRequest) -> func.HttpResponse:
-    """Start a deletion, or return the one that runs; a dry run returns the plan."""
-    world = pipeline()
+    """Start a deletion, or return the one in progress; a dry run returns the plan."""
+    services = current_services()
     request = request_from_json({"requestedBy": principal_name(req), **json_object(req)})
     if request.dry_run:
-        return json_answer(dry_run_members(dry_run(world, request.tenant)))
-    _require_allowed(world, request.tenant)
-    return _record_answer(req, submission.submit(world, request))
+        return json_response(dry_run_members(dry_run(services, request.tenant)))
+    return _record_response(req, services, submit(services, request))
 
 
 @blueprint.route(route="deletions/{tenantId}", methods=["GET"])
 @guarded
 def show_deletion(req: func.HttpRequest) -> func.HttpResponse:
-    """Answer 202 while a deletion runs, then its outcome."""
+    """Respond 202 while a deletion is in progress, then with its outcome."""
+    services = current_services()
     tenant = tenant_of_path(req)
-    record = pipeline().records.get(tenant)
+    record = services.records.get(tenant)
     if record is None:
-        message = f"Customer {tenant} has no deletion. POST the ID to /api/deletions to start one."
-        raise submission.NoDeletion(message)
-    return _record_answer(req, record)
+        raise NoDeletion(tenant)
+    return _record_response(req, services, record)
 
 
 @blueprint.route(route="deletions", methods=["GET"])
 @guarded
 def list_deletions(req: func.HttpRequest) -> func.HttpResponse:
     """Return a page of records in the order of tenant IDs."""
-    world = pipeline()
+    services = current_services()
     state, token = _state(req), _token(req)
-    found = list(islice(world.records.after(token, state), PAGE_RECORDS + 1))
+    found = list(islice(services.records.after(token, state), PAGE_RECORDS + 1))
     items, more = found[:PAGE_RECORDS], len(found) > PAGE_RECORDS
+    server = server_address(req, services.settings.http)
     following = (
-        page_address(req, state=state or "", continuationToken=items[-1].tenant) if more else None
+        page_address(server, state=state or "", continuationToken=items[-1].tenant)
+        if more
+        else None
     )
-    now = world.now()
+    now = services.now()
     members = [record_members(record, now) for record in items]
-    return json_answer({"items": members, "links": {"next": following}})
+    return json_response({"items": members, "links": {"next": following}})
 
 
 @blueprint.route(route="deletions/{tenantId}", methods=["DELETE"])
 @guarded
 def abort_deletion(req: func.HttpRequest) -> func.HttpResponse:
     """Stop a deletion that has not sent its DELETE."""
-    world = pipeline()
+    services = current_services()
     tenant = tenant_of_path(req)
-    by = line_of(req.params.get("by"), "by", default=principal_name(req) or UNNAMED)
-    return json_answer(record_members(submission.abort(world, tenant, by), world.now()))
+    default = principal_name(req) or UNNAMED
+    requested_by = line_of(req.params.get("requestedBy"), "requestedBy", default=default)
+    record = abort(services.records, tenant, requested_by, services.now)
+    return json_response(record_members(record, services.now()))
 
 
-def _require_allowed(world: Pipeline, tenant: TenantId) -> None:
-    """Apply the rules that need no look at Partner Center; raises Refused or SwitchTripped."""
-    require_other_tenant(tenant, world.settings.partner_center.tenant_id)
-    require_unlisted(tenant, world.settings.protection)
-    require_confirmation(world.settings)
-    require_switch(world)
-
-
-def _record_answer(req: func.HttpRequest, record: DeletionRecord) -> func.HttpResponse:
-    now = pipeline().now()
+def _record_response(
+    req: func.HttpRequest, services: Services, record: DeletionRecord
+) -> func.HttpResponse:
+    now = services.now()
     members = record_members(record, now)
     if record.live:
+        server = server_address(req, services.settings.http)
+        seconds = _seconds_to_next_check(record, services.settings.checks, now)
         headers = {
-            "Location": deletion_address(req, record.tenant),
-            "Retry-After": str(_seconds_to_next_check(record, now)),
+            "Location": deletion_address(server, record.tenant),
+            "Retry-After": str(seconds),
         }
-        return json_answer(members, HTTPStatus.ACCEPTED, headers)
+        return json_response(members, HTTPStatus.ACCEPTED, headers)
     if record.state is State.DELETED:
-        return json_answer(members)
-    return problem_answer(Problem(_ENDS[record.state], record.reason, members=members))
+        return json_response(members)
+    return problem_response(Problem(_ENDS[record.state], record.reason, members=members))
 
 
-def _seconds_to_next_check(record: DeletionRecord, now: datetime) -> int:
-    """Return when a look is worth while again: after the next check, but not all the time."""
-    least = max(1, math.ceil(pipeline().settings.checks.first_delay.total_seconds()))
+def _seconds_to_next_check(record: DeletionRecord, checks: CheckSettings, now: datetime) -> int:
+    """Return the seconds until the next useful poll: after the next check, but not constantly."""
+    least = max(1, math.ceil(checks.first_delay.total_seconds()))
     if record.next_check_at is None:
         return least
     return max(least, math.ceil((record.next_check_at - now).total_seconds()))

@@ -2,7 +2,7 @@
 
 import azure.functions as func
 
-from functions.api.responses import json_answer
+from functions.api.responses import json_response
 
 blueprint = func.Blueprint()
 
@@ -10,4 +10,4 @@ blueprint = func.Blueprint()
 @blueprint.route(route="health", methods=["GET"], auth_level=func.AuthLevel.ANONYMOUS)
 def show_health(req: func.HttpRequest) -> func.HttpResponse:  # noqa: ARG001 - the trigger's name
     """Answer that the app is loaded."""
-    return json_answer({"status": "ok"})
+    return json_response({"status": "ok"})

@@ -2,10 +2,10 @@
 
 import azure.functions as func
 
-from functions.api.addresses import server_address
 from functions.api.endpoint import guarded
 from functions.api.openapi_document import document
-from functions.api.responses import json_answer
+from functions.api.responses import json_response, server_address
+from shared.services import current_services
 
 blueprint = func.Blueprint()
 
@@ -14,4 +14,4 @@ blueprint = func.Blueprint()
 @guarded
 def show_openapi(req: func.HttpRequest) -> func.HttpResponse:
     """Describe the HTTP functions."""
-    return json_answer(document(server_address(req)))
+    return json_response(document(server_address(req, current_services().settings.http)))

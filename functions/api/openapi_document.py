@@ -50,7 +50,7 @@ def document(server: str) -> dict[str, Any]:
 def _operation(
     operation_id: str,
     summary: str,
-    answers: Mapping[int, Schema],
+    responses: Mapping[int, Schema],
     *parameters: Schema,
     body: str | None = None,
 ) -> Schema:
@@ -59,11 +59,11 @@ def _operation(
         401: _problem("No key, or no caller where one is asked for"),
         503: _later("Storage, Partner Center or settings are not usable now"),
     }
-    all_answers = dict(sorted({**answers, **refusals}.items()))
+    all_responses = dict(sorted({**responses, **refusals}.items()))
     operation: Schema = {
         "operationId": operation_id,
         "summary": summary,
-        "responses": {str(status): answer for status, answer in all_answers.items()},
+        "responses": {str(status): response for status, response in all_responses.items()},
     }
     if parameters:
         operation["parameters"] = list(parameters)
@@ -135,7 +135,7 @@ _PATHS: Final[dict[str, Schema]] = {
     "/api/deletions/{tenantId}": {
         "get": _operation(
             "getDeletion",
-            "Look at the deletion of a customer",
+            "Show the deletion of a customer",
             {
                 200: _json("The customer is deleted", "Deletion"),
                 202: _accepted(),
@@ -156,7 +156,7 @@ _PATHS: Final[dict[str, Schema]] = {
                 409: _problem("It is too late to abort"),
             },
             _TENANT_PARAMETER,
-            _query("by", "Who stops it", LINE),
+            _query("requestedBy", "Who stops it", LINE),
         ),
     },
     "/api/sandbox": {
@@ -195,7 +195,7 @@ _PATHS: Final[dict[str, Schema]] = {
             "resetSwitch",
             "Let everything go on",
             {200: _json("The switch", "Switch"), 400: _BAD},
-            _query("by", "Who resets it; by default the name of the signed-in caller", LINE),
+            _query("requestedBy", "Who resets it; the signed-in caller by default", LINE),
             _query("reason", "Why", LINE, required=True),
         ),
     },

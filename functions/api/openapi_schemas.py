@@ -9,10 +9,11 @@ from functions.api.sandbox import MODES
 from shared.deletion.messages import REQUESTED_BY_CHARACTERS
 from shared.limits import SANDBOX_CUSTOMERS
 from shared.purchases.plan import Standing
-from shared.purchases.purchase import Move, Product, PurchaseKind
+from shared.purchases.products import Action, Product
+from shared.purchases.purchase import PurchaseKind
 from shared.settings import SweepMode
 from shared.storage.records import State
-from shared.sweep.run import SweepVerdict
+from shared.sweep.decision import SweepVerdict
 
 Schema = dict[str, Any]
 
@@ -23,8 +24,8 @@ TENANT_ID: Final[Schema] = {
     "pattern": "^[0-9a-fA-F]{8}(-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12}$",
     "example": "5e2c1a70-0d3b-4c55-9a41-7f6b2d9e8c10",
 }
-MOMENT: Final[Schema] = {"type": "string", "format": "date-time"}
-NULLABLE_MOMENT: Final[Schema] = {**MOMENT, "nullable": True}
+TIMESTAMP: Final[Schema] = {"type": "string", "format": "date-time"}
+NULLABLE_TIMESTAMP: Final[Schema] = {**TIMESTAMP, "nullable": True}
 LINE: Final[Schema] = {"type": "string", "minLength": 1, "maxLength": LINE_CHARACTERS}
 
 
@@ -66,9 +67,9 @@ _PURCHASE: Final = _object(
     product=one_of(Product, nullable=True),
     status=TEXT,
     standing=one_of(Standing),
-    move=one_of(Move, nullable=True),
+    action=one_of(Action, nullable=True),
     reason=TEXT,
-    createdAt=NULLABLE_MOMENT,
+    createdAt=NULLABLE_TIMESTAMP,
 )
 _RECORD: Final = _object(
     tenantId=TENANT_ID,
@@ -78,15 +79,15 @@ _RECORD: Final = _object(
     remedy=TEXT,
     lastError=TEXT,
     requestedBy=TEXT,
-    requestedAt=MOMENT,
-    deadline=MOMENT,
-    nextCheckAt=NULLABLE_MOMENT,
-    finishedAt=NULLABLE_MOMENT,
+    requestedAt=TIMESTAMP,
+    deadline=TIMESTAMP,
+    nextCheckAt=NULLABLE_TIMESTAMP,
+    finishedAt=NULLABLE_TIMESTAMP,
     correlationId=TEXT,
     purchases=_list_of("Purchase"),
 )
 _REPORT: Final = _object(
-    at=MOMENT,
+    at=TIMESTAMP,
     mode=one_of(SweepMode),
     slots=_object(
         total={"type": "integer", "enum": [SANDBOX_CUSTOMERS]},
@@ -119,7 +120,7 @@ SCHEMAS: Final[Schema] = {
         dryRun={"type": "boolean", "default": False},
     ),
     "SweepRequest": _request("mode", mode={"type": "string", "enum": list(MODES)}),
-    "SwitchRequest": _request("reason", by=LINE, reason=LINE),
+    "SwitchRequest": _request("reason", requestedBy=LINE, reason=LINE),
     "Purchase": _PURCHASE,
     "Deletion": _RECORD,
     "Deletions": _object(
@@ -147,7 +148,9 @@ SCHEMAS: Final[Schema] = {
         **_REPORT["properties"],
         lastSweep={"allOf": [reference("SweepReport")], "nullable": True},
     ),
-    "Switch": _object(tripped={"type": "boolean"}, by=TEXT, reason=TEXT, at=NULLABLE_MOMENT),
+    "Switch": _object(
+        tripped={"type": "boolean"}, requestedBy=TEXT, reason=TEXT, at=NULLABLE_TIMESTAMP
+    ),
     "Health": _object(status={"type": "string", "enum": ["ok"]}),
     "Problem": _PROBLEM,
     "EndedDeletion": {

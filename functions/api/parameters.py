@@ -1,6 +1,5 @@
 """Reads what a caller sends: the tenant ID of the path, the query, a JSON object as the body."""
 
-import json
 from collections.abc import Collection
 from typing import Any, Final
 
@@ -8,7 +7,9 @@ import azure.functions as func
 
 from functions.api.problems import BadRequest
 from functions.api.responses import JSON
-from shared.tenants import TenantId, shown, tenant_id
+from shared.errors import shown
+from shared.inputs import NotJson, is_line, parse_json
+from shared.tenants import TenantId, tenant_id
 
 BODY_BYTES: Final = 64 * 1024
 LINE_CHARACTERS: Final = 1000
@@ -51,7 +52,7 @@ def line_of(value: object, name: str, *, default: str = "") -> str:
     if not isinstance(text, str) or not text:
         message = f"Expected text in {name}"
         raise BadRequest(message)
-    if len(text) > LINE_CHARACTERS or not text.isprintable():
+    if not is_line(text, LINE_CHARACTERS):
         message = f"Expected one line of at most {LINE_CHARACTERS} characters in {name}"
         raise BadRequest(message)
     return text
@@ -66,18 +67,7 @@ def _check_content_type(request: func.HttpRequest) -> None:
 
 def _json(body: bytes) -> object:
     try:
-        return json.loads(body.decode("utf-8-sig"), object_pairs_hook=_without_repeats)
-    except RecursionError as error:
-        message = "The body is nested too deeply"
+        return parse_json(body.decode("utf-8-sig"))
+    except (NotJson, UnicodeDecodeError) as error:
+        message = f"The body is not valid JSON in UTF-8: {error}"
         raise BadRequest(message) from error
-    except ValueError as error:
-        message = f"The body is not JSON in UTF-8: {error}"
-        raise BadRequest(message) from error
-
-
-def _without_repeats(pairs: list[tuple[str, Any]]) -> Members:
-    members = dict(pairs)
-    if len(members) != len(pairs):
-        message = "a member appears twice"
-        raise ValueError(message)
-    return members

@@ -1,4 +1,4 @@
-"""Problem documents (RFC 9457): what every request that goes wrong is answered with."""
+"""Problem documents (RFC 9457): the response to every request that goes wrong."""
 
 import uuid
 from collections.abc import Mapping
@@ -8,19 +8,17 @@ from typing import Any, Final
 
 from azure.core.exceptions import AzureError, HttpResponseError
 
-from shared.deletion.error_handling import SwitchTripped
 from shared.deletion.messages import BadMessage
 from shared.deletion.submission import NoDeletion, NotAbortable
 from shared.environment import SettingsError
 from shared.errors import TipsweepError
 from shared.partner_center.errors import (
-    ErrorAnswer,
-    NoAnswer,
+    TEMPORARY,
+    ErrorStatus,
     PartnerCenterError,
-    Throttled,
-    Unavailable,
 )
 from shared.safety.rules import Refused
+from shared.safety.switch import SwitchTripped
 from shared.storage.records import State
 from shared.tenants import NotATenantId
 
@@ -72,9 +70,7 @@ class Problem:
         }
 
 
-BAD_REQUEST: Final = ProblemType(
-    "bad-request", HTTPStatus.BAD_REQUEST, "The request is not understood"
-)
+BAD_REQUEST: Final = ProblemType("bad-request", HTTPStatus.BAD_REQUEST, "The request is not valid")
 NO_PRINCIPAL: Final = ProblemType(
     "no-principal", HTTPStatus.UNAUTHORIZED, "The request names no caller"
 )
@@ -90,19 +86,19 @@ REFUSED: Final = ProblemType(
     "refused", HTTPStatus.UNPROCESSABLE_ENTITY, "A safety rule forbids the deletion"
 )
 PARTNER_CENTER: Final = ProblemType(
-    "partner-center", HTTPStatus.BAD_GATEWAY, "Partner Center refused a call"
+    "partner-center", HTTPStatus.BAD_GATEWAY, "Partner Center rejected a call"
 )
 PARTNER_CENTER_BUSY: Final = ProblemType(
-    "partner-center-busy", HTTPStatus.SERVICE_UNAVAILABLE, "Partner Center cannot be asked now"
+    "partner-center-busy", HTTPStatus.SERVICE_UNAVAILABLE, "Partner Center is not available now"
 )
 SWITCH_TRIPPED: Final = ProblemType(
     "switch-tripped", HTTPStatus.SERVICE_UNAVAILABLE, "The safety switch is tripped"
 )
 STORAGE: Final = ProblemType(
-    "storage", HTTPStatus.SERVICE_UNAVAILABLE, "The storage account cannot be used now"
+    "storage", HTTPStatus.SERVICE_UNAVAILABLE, "The storage account is not available now"
 )
 SETTINGS: Final = ProblemType(
-    "settings", HTTPStatus.SERVICE_UNAVAILABLE, "The app is not set up completely"
+    "settings", HTTPStatus.SERVICE_UNAVAILABLE, "The app is not fully configured"
 )
 
 PROBLEM_TYPES: Final = (
@@ -131,16 +127,14 @@ _MEANINGS: Final[tuple[tuple[type[Exception], ProblemType], ...]] = (
     (Refused, REFUSED),
     (SwitchTripped, SWITCH_TRIPPED),
     (SettingsError, SETTINGS),
-    (Throttled, PARTNER_CENTER_BUSY),
-    (Unavailable, PARTNER_CENTER_BUSY),
-    (NoAnswer, PARTNER_CENTER_BUSY),
+    *((kind, PARTNER_CENTER_BUSY) for kind in TEMPORARY),
     (PartnerCenterError, PARTNER_CENTER),
     (AzureError, STORAGE),
 )
 
 
 def problem_of(error: TipsweepError | AzureError) -> Problem:
-    """Return what an error means to the caller; raises one again that means nothing to him."""
+    """Return what an error means to the caller; raises the error itself where it means nothing."""
     if isinstance(error, HttpResponseError) and error.status_code == HTTPStatus.BAD_REQUEST:
         raise error
     for kind, problem_type in _MEANINGS:
@@ -151,7 +145,7 @@ def problem_of(error: TipsweepError | AzureError) -> Problem:
 
 def _detail(error: TipsweepError | AzureError) -> str:
     if isinstance(error, AzureError):
-        return "Queues and tables did not answer as expected. The log says more."
+        return "Queues and tables did not respond as expected. See the log."
     if isinstance(error, SettingsError):
         return f"Missing or wrong: {', '.join(error.names)}. The log says what is expected."
     return str(error)
@@ -160,10 +154,10 @@ def _detail(error: TipsweepError | AzureError) -> str:
 def _retry_after(error: TipsweepError | AzureError) -> int | None:
     if isinstance(error, SwitchTripped):
         return SWITCH_RETRY_SECONDS
-    if isinstance(error, Throttled | Unavailable) and error.refusal.retry_after:
-        return max(1, round(error.refusal.retry_after))
-    retryable = isinstance(error, AzureError | SettingsError | Throttled | Unavailable | NoAnswer)
-    return RETRY_SECONDS if retryable else None
+    if not isinstance(error, (AzureError, SettingsError, *TEMPORARY)):
+        return None
+    asked_for = error.response.retry_after if isinstance(error, ErrorStatus) else None
+    return max(1, round(asked_for)) if asked_for else RETRY_SECONDS
 
 
 def _members(error: TipsweepError | AzureError) -> dict[str, Any]:
@@ -171,6 +165,6 @@ def _members(error: TipsweepError | AzureError) -> dict[str, Any]:
     if isinstance(error, Refused):
         reason = f"rule {error.rule}: {error.finding}"
         return {"state": State.REFUSED, "reason": reason, "remedy": error.remedy}
-    if isinstance(error, ErrorAnswer):
-        return {"partnerCenterRequestId": error.refusal.request_id}
+    if isinstance(error, ErrorStatus):
+        return {"partnerCenterRequestId": error.response.request_id}
     return {}

@@ -1,11 +1,14 @@
-"""Records and plans as JSON, in the one form that all answers use."""
+"""Records, plans and reports as JSON, in the one form that all responses use."""
 
 from datetime import datetime
 from typing import Any
 
 from shared.deletion.dry_run import DryRun
+from shared.limits import SANDBOX_CUSTOMERS
 from shared.purchases.plan import Entry, make_plan
 from shared.storage.records import DeletionRecord
+from shared.sweep.decision import Candidate
+from shared.sweep.report import SweepReport
 
 
 def record_members(record: DeletionRecord, now: datetime) -> dict[str, Any]:
@@ -19,10 +22,10 @@ def record_members(record: DeletionRecord, now: datetime) -> dict[str, Any]:
         "remedy": record.remedy,
         "lastError": record.last_error,
         "requestedBy": record.requested_by,
-        "requestedAt": moment(record.requested_at),
-        "deadline": moment(record.deadline),
-        "nextCheckAt": moment(record.next_check_at),
-        "finishedAt": moment(record.finished_at),
+        "requestedAt": timestamp(record.requested_at),
+        "deadline": timestamp(record.deadline),
+        "nextCheckAt": timestamp(record.next_check_at),
+        "finishedAt": timestamp(record.finished_at),
         "correlationId": record.correlation_id,
         "purchases": [_entry_members(entry) for entry in plan.entries],
     }
@@ -40,8 +43,22 @@ def dry_run_members(found: DryRun) -> dict[str, Any]:
     }
 
 
-def moment(value: datetime | None) -> str | None:
-    """Return a moment by RFC 3339, to the second."""
+def report_members(report: SweepReport) -> dict[str, Any]:
+    """Return the report of a sweep."""
+    return {
+        "at": timestamp(report.at),
+        "mode": report.mode,
+        "slots": {
+            "total": SANDBOX_CUSTOMERS,
+            "used": report.customers,
+            "free": report.free_slots,
+        },
+        "customers": [_candidate_members(candidate) for candidate in report.candidates],
+    }
+
+
+def timestamp(value: datetime | None) -> str | None:
+    """Return a timestamp by RFC 3339, to the second."""
     return None if value is None else value.isoformat(timespec="seconds")
 
 
@@ -54,7 +71,18 @@ def _entry_members(entry: Entry) -> dict[str, Any]:
         "product": purchase.product,
         "status": purchase.status,
         "standing": entry.standing,
-        "move": entry.move,
+        "action": entry.action,
         "reason": entry.reason,
-        "createdAt": moment(purchase.created),
+        "createdAt": timestamp(purchase.created),
+    }
+
+
+def _candidate_members(candidate: Candidate) -> dict[str, Any]:
+    return {
+        "tenantId": candidate.tenant,
+        "domain": candidate.domain,
+        "companyName": candidate.company_name,
+        "verdict": candidate.verdict,
+        "reason": candidate.reason,
+        "ageDays": candidate.age_days,
     }

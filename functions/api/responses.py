@@ -1,18 +1,22 @@
-"""Answers in JSON, and what all answers have in common."""
+"""Responses in JSON, and what all responses have in common."""
 
 import json
 from collections.abc import Mapping
 from http import HTTPStatus
 from typing import Final
+from urllib.parse import urlencode, urlsplit
 
 import azure.functions as func
 
 from functions.api.problems import Problem
+from shared.settings import HttpSettings
+from shared.tenants import TenantId
 
 JSON: Final = "application/json"
 PROBLEM_JSON: Final = "application/problem+json"
+_DELETIONS: Final = "/api/deletions"
 
-# The page of one state must not be shown for the next one, nor an address with a key in it told.
+# A cached page would show an old state, and a referrer would give away an address with a key in it.
 COMMON_HEADERS: Final = {
     "Cache-Control": "no-store",
     "Referrer-Policy": "no-referrer",
@@ -20,14 +24,14 @@ COMMON_HEADERS: Final = {
 }
 
 
-def json_answer(
+def json_response(
     value: object,
     status: HTTPStatus = HTTPStatus.OK,
     headers: Mapping[str, str] | None = None,
     *,
     mimetype: str = JSON,
 ) -> func.HttpResponse:
-    """Answer with a JSON value."""
+    """Respond with a JSON value."""
     return func.HttpResponse(
         json.dumps(value, separators=(",", ":")),
         status_code=status,
@@ -36,7 +40,24 @@ def json_answer(
     )
 
 
-def problem_answer(problem: Problem) -> func.HttpResponse:
-    """Answer with a problem document, and with the seconds after which to try again."""
+def problem_response(problem: Problem) -> func.HttpResponse:
+    """Respond with a problem document, and with the seconds after which to try again."""
     headers = {} if problem.retry_after is None else {"Retry-After": str(problem.retry_after)}
-    return json_answer(problem.document(), problem.type.status, headers, mimetype=PROBLEM_JSON)
+    return json_response(problem.document(), problem.type.status, headers, mimetype=PROBLEM_JSON)
+
+
+def server_address(request: func.HttpRequest, settings: HttpSettings) -> str:
+    """Return scheme and host of the app as its callers see it."""
+    called = urlsplit(request.url)
+    return settings.public_base_url or f"{called.scheme}://{called.netloc}"
+
+
+def deletion_address(server: str, tenant: TenantId) -> str:
+    """Return the address of a deletion: absolute, as Logic Apps needs it, and without any key."""
+    return f"{server}{_DELETIONS}/{tenant}"
+
+
+def page_address(server: str, **query: str) -> str:
+    """Return the address of a page of deletions; empty values are left out."""
+    given = {name: value for name, value in query.items() if value}
+    return f"{server}{_DELETIONS}?{urlencode(given)}"

@@ -1,25 +1,18 @@
 """`/api/sandbox` and `/api/sweeps`: what a sweep would do with each customer, and a sweep now."""
 
-from typing import Any, Final
+from typing import Final
 
 import azure.functions as func
 
 from functions.api.endpoint import guarded
 from functions.api.parameters import json_object, require_known
 from functions.api.problems import BadRequest
-from functions.api.representations import moment
-from functions.api.responses import json_answer
-from shared.limits import SANDBOX_CUSTOMERS
-from shared.services import pipeline
+from functions.api.representations import report_members
+from functions.api.responses import json_response
+from shared.errors import shown
+from shared.services import current_services
 from shared.settings import SweepMode
-from shared.sweep.report import candidate_members
-from shared.sweep.run import (
-    SweepReport,
-    last_report,
-    run_sweep,
-    survey_sandbox,
-)
-from shared.tenants import shown
+from shared.sweep.run import last_report, preview_sweep, run_sweep
 
 MODES: Final = (SweepMode.REPORT, SweepMode.DELETE)
 
@@ -29,11 +22,11 @@ blueprint = func.Blueprint()
 @blueprint.route(route="sandbox", methods=["GET"])
 @guarded
 def show_sandbox(req: func.HttpRequest) -> func.HttpResponse:  # noqa: ARG001 - the trigger's name
-    """Tell the slots used and the verdict on every customer, and what the last sweep said."""
-    world = pipeline()
-    members = report_members(survey_sandbox(world))
-    last = last_report(world)
-    return json_answer({**members, "lastSweep": last and report_members(last)})
+    """Show the slots used, the verdict on every customer, and the report of the last sweep."""
+    services = current_services()
+    members = report_members(preview_sweep(services))
+    last = last_report(services.reports)
+    return json_response({**members, "lastSweep": last and report_members(last)})
 
 
 @blueprint.route(route="sweeps", methods=["POST"])
@@ -42,21 +35,8 @@ def start_sweep(req: func.HttpRequest) -> func.HttpResponse:
     """Run a sweep now and return its report."""
     members = json_object(req)
     require_known(members, {"mode"})
-    return json_answer(report_members(run_sweep(pipeline(), _mode(members.get("mode")))))
-
-
-def report_members(report: SweepReport) -> dict[str, Any]:
-    """Return a report as JSON."""
-    return {
-        "at": moment(report.at),
-        "mode": report.mode,
-        "slots": {
-            "total": SANDBOX_CUSTOMERS,
-            "used": report.customers,
-            "free": report.free_slots,
-        },
-        "customers": [candidate_members(candidate) for candidate in report.candidates],
-    }
+    report = run_sweep(current_services(), _mode(members.get("mode")))
+    return json_response(report_members(report))
 
 
 def _mode(value: object) -> SweepMode:

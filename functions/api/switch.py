@@ -1,16 +1,18 @@
 """`/api/switch`: see the safety switch, trip it, reset it."""
 
+from typing import Final
+
 import azure.functions as func
 
 from functions.api.endpoint import guarded
 from functions.api.parameters import json_object, line_of, require_known
 from functions.api.principal import principal_name
-from functions.api.representations import moment
-from functions.api.responses import json_answer
+from functions.api.representations import timestamp
+from functions.api.responses import json_response
 from shared.safety.switch import SwitchState
-from shared.services import pipeline
+from shared.services import current_services
 
-_MEMBERS = frozenset({"by", "reason"})
+_MEMBERS: Final = frozenset({"requestedBy", "reason"})
 
 blueprint = func.Blueprint()
 
@@ -19,7 +21,7 @@ blueprint = func.Blueprint()
 @guarded
 def show_switch(req: func.HttpRequest) -> func.HttpResponse:  # noqa: ARG001 - the trigger's name
     """Tell whether everything is stopped, by whom and why."""
-    return _answer(pipeline().switch.read())
+    return _response(current_services().switch.read())
 
 
 @blueprint.route(route="switch", methods=["PUT"])
@@ -28,26 +30,30 @@ def trip_switch(req: func.HttpRequest) -> func.HttpResponse:
     """Stop everything."""
     members = json_object(req)
     require_known(members, _MEMBERS)
-    by = line_of(members.get("by"), "by", default=principal_name(req))
+    requested_by = _requested_by(members.get("requestedBy"), req)
     reason = line_of(members.get("reason"), "reason")
-    return _answer(pipeline().switch.trip(by, reason))
+    return _response(current_services().switch.trip(requested_by, reason))
 
 
 @blueprint.route(route="switch", methods=["DELETE"])
 @guarded
 def reset_switch(req: func.HttpRequest) -> func.HttpResponse:
-    """Let everything go on; who and why stand in the query, because a DELETE has no body."""
-    by = line_of(req.params.get("by"), "by", default=principal_name(req))
+    """Let everything go on; who and why are in the query, because a DELETE has no body."""
+    requested_by = _requested_by(req.params.get("requestedBy"), req)
     reason = line_of(req.params.get("reason"), "reason")
-    return _answer(pipeline().switch.reset(by, reason))
+    return _response(current_services().switch.reset(requested_by, reason))
 
 
-def _answer(state: SwitchState) -> func.HttpResponse:
-    return json_answer(
+def _requested_by(value: object, req: func.HttpRequest) -> str:
+    return line_of(value, "requestedBy", default=principal_name(req))
+
+
+def _response(state: SwitchState) -> func.HttpResponse:
+    return json_response(
         {
             "tripped": state.tripped,
-            "by": state.by,
+            "requestedBy": state.requested_by,
             "reason": state.reason,
-            "at": moment(state.at),
+            "at": timestamp(state.at),
         }
     )

@@ -1,6 +1,5 @@
 """`/api/status`: the page for people."""
 
-import uuid
 from collections.abc import Iterable, Mapping
 
 import azure.functions as func
@@ -8,10 +7,10 @@ import azure.functions as func
 from functions.api.endpoint import guarded
 from functions.api.responses import COMMON_HEADERS
 from functions.pages.status_page import CONTENT_SECURITY_POLICY, Status, page
-from shared.deletion.error_handling import trip
-from shared.partner_center.errors import NotASandbox, PartnerCenterError
+from shared.partner_center.errors import PartnerCenterError
 from shared.partner_center.resources import Customer
-from shared.services import Pipeline, pipeline
+from shared.safety.rules import Refused
+from shared.services import Services, current_services
 from shared.storage.records import DeletionRecord, State
 
 blueprint = func.Blueprint()
@@ -21,13 +20,13 @@ blueprint = func.Blueprint()
 @guarded
 def show_status(req: func.HttpRequest) -> func.HttpResponse:  # noqa: ARG001 - the trigger's name
     """Show slots, deletions and what needs a person."""
-    world = pipeline()
-    records = tuple(world.records.all())
-    customers, trouble = _customers(world, records)
+    services = current_services()
+    records = tuple(services.records.all())
+    customers, trouble = _customers(services, records)
     status = Status(
-        partner=world.settings.partner_center.tenant_id,
-        now=world.now(),
-        switch=world.switch.read(),
+        partner=services.settings.partner_center.tenant_id,
+        now=services.now(),
+        switch=services.switch.read(),
         records=records,
         customers=customers,
         trouble=trouble,
@@ -40,18 +39,16 @@ def show_status(req: func.HttpRequest) -> func.HttpResponse:  # noqa: ARG001 - t
 
 
 def _customers(
-    world: Pipeline, records: Iterable[DeletionRecord]
+    services: Services, records: Iterable[DeletionRecord]
 ) -> tuple[Mapping[str, Customer], str]:
     """Return the customers, or why there are none: the page has more to show than them.
 
     The listing may be a minute old, so what has been deleted is taken out of it.
     """
-    client = world.client(str(uuid.uuid4()))
     deleted = {record.tenant for record in records if record.state is State.DELETED}
     try:
-        listed = world.census.customers(client)
-    except NotASandbox as error:
-        return {}, str(trip(world, error))
-    except PartnerCenterError as error:
+        with services.conversation() as client:
+            listed = services.safety.customers.current(client)
+    except (Refused, PartnerCenterError) as error:
         return {}, str(error)
     return {tenant: each for tenant, each in listed.items() if tenant not in deleted}, ""

@@ -30,9 +30,9 @@ def card(record: DeletionRecord, customer: Customer | None, now: datetime) -> Ma
     )
 
 
-def short_moment(moment: datetime | None) -> str:
-    """Return a moment to the second, in UTC."""
-    return f"{moment:%Y-%m-%d %H:%M:%S}" if moment else ""
+def short_timestamp(timestamp: datetime | None) -> str:
+    """Return a timestamp to the second, in UTC."""
+    return f"{timestamp:%Y-%m-%d %H:%M:%S}" if timestamp else ""
 
 
 def _head(record: DeletionRecord, customer: Customer | None) -> Markup:
@@ -53,9 +53,9 @@ def _facts(record: DeletionRecord) -> Iterator[Markup]:
         "Remedy": record.remedy,
         "Last error": record.last_error,
         "Tenant": element("code", record.tenant),
-        "Requested": short_moment(record.requested_at) + by,
-        "Next check": short_moment(record.next_check_at),
-        "Ended": short_moment(record.finished_at),
+        "Requested": short_timestamp(record.requested_at) + by,
+        "Next check": short_timestamp(record.next_check_at),
+        "Ended": short_timestamp(record.finished_at),
     }
     for name, text in facts.items():
         if text:

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Final
 
 from functions.pages.markup import Markup, element, joined, void_element
-from functions.pages.status_card import card, short_moment
+from functions.pages.status_card import card, short_timestamp
 from shared.limits import SANDBOX_CUSTOMERS
 from shared.partner_center.resources import Customer
 from shared.safety.switch import SwitchState
@@ -94,7 +94,7 @@ def _switch(switch: SwitchState) -> Markup:
         "section",
         element("h3", "The safety switch is tripped: nothing is cancelled or deleted"),
         element("p", switch.reason),
-        element("p", f"by {switch.by}, {short_moment(switch.at)}", class_="quiet"),
+        element("p", f"by {switch.requested_by}, {short_timestamp(switch.at)}", class_="quiet"),
         class_="panel alarm",
     )
 
@@ -183,7 +183,7 @@ def _ended(status: Status) -> Markup:
             element("code", each.tenant),
             each.domain,
             joined(each.state, f", {each.reason}" if each.reason else ""),
-            short_moment(each.finished_at),
+            short_timestamp(each.finished_at),
         )
         for each in ended[:_ENDED_SHOWN]
     )

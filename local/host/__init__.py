@@ -1,6 +1,6 @@
-"""A stand-in for the Functions host: runs the app where Core Tools cannot be had."""
+"""A small replacement for the Functions host, for machines without Core Tools."""
 
+from local.host.errors import StartupError
 from local.host.host import Host
-from local.host.refusal import Refused
 
-__all__ = ["Host", "Refused"]
+__all__ = ["Host", "StartupError"]

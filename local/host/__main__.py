@@ -1,4 +1,4 @@
-"""`python -m local.host`: runs the app in the current folder, in place of `func start`."""
+"""`python -m local.host`: runs the app in the current folder, as `func start` does."""
 
 import argparse
 import json
@@ -14,14 +14,14 @@ from azure.core.exceptions import ServiceRequestError
 
 from local.host.app_settings import connection_string, read_settings
 from local.host.configuration import read_configuration
+from local.host.errors import StartupError
 from local.host.host import LEASE_SECONDS, Host
 from local.host.loading import find_app
-from local.host.refusal import Refused
 from local.provision import STORAGE_SETTING, provision
 
 DEFAULT_PORT: Final = 7071
 SETTINGS_FILE: Final = Path("local.settings.json")
-TALKATIVE: Final = ("azure", "urllib3", "uvicorn")
+NOISY_LOGGERS: Final = ("azure", "urllib3", "uvicorn")
 
 
 def main() -> int:
@@ -32,11 +32,11 @@ def main() -> int:
         level=logging.INFO,
         format="%(asctime)s %(levelname)s %(name)s %(message)s",
     )
-    for name in TALKATIVE:
+    for name in NOISY_LOGGERS:
         logging.getLogger(name).setLevel(logging.WARNING)
     try:
         _run(arguments)
-    except Refused as error:
+    except StartupError as error:
         print(error, file=sys.stderr)
         return 1
     return 0
@@ -67,10 +67,10 @@ def _provision(storage: str) -> None:
         provision(storage)
     except ServiceRequestError as error:
         message = (
-            f"the storage of {STORAGE_SETTING} does not answer; start Azurite with "
-            "python -m local.azurite, or name another account"
+            f"the storage of {STORAGE_SETTING} cannot be reached; start Azurite with "
+            "python -m local.azurite, or use another account"
         )
-        raise Refused(message) from error
+        raise StartupError(message) from error
 
 
 def _add_settings(arguments: argparse.Namespace) -> None:
@@ -78,28 +78,32 @@ def _add_settings(arguments: argparse.Namespace) -> None:
         return
     if not arguments.settings.is_file():
         if arguments.settings != SETTINGS_FILE:
-            raise Refused(f"{arguments.settings} does not exist; name a settings file that does")
+            raise StartupError(
+                f"{arguments.settings} does not exist; pass an existing settings file"
+            )
         return
     for name, value in read_settings(arguments.settings).items():
-        os.environ.setdefault(name, value)
+        os.environ.setdefault(name, value)  # as with func start, the environment wins
 
 
 def _arguments() -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="python -m local.host", description=__doc__)
-    parser.add_argument("--port", type=int, default=DEFAULT_PORT, help="0 takes a free one")
+    parser.add_argument(
+        "--port", type=int, default=DEFAULT_PORT, help="0 picks a free port (default: %(default)s)"
+    )
     parser.add_argument(
         "--lease-seconds",
         type=int,
         default=LEASE_SECONDS,
-        help="after which a killed host's messages come back (default: %(default)s)",
+        help="seconds until a killed host's messages are visible again (default: %(default)s)",
     )
     source = parser.add_mutually_exclusive_group()
     source.add_argument("--settings", type=Path, default=SETTINGS_FILE, metavar="FILE")
-    source.add_argument("--no-settings", action="store_true", help="read the environment alone")
+    source.add_argument("--no-settings", action="store_true", help="use only the environment")
     return parser.parse_args()
 
 
 if __name__ == "__main__":
     code = main()
     logging.shutdown()
-    os._exit(code)  # a function that outlives its grace would keep the process
+    os._exit(code)  # a function still running after the grace period would keep the process alive

@@ -1,4 +1,4 @@
-"""host.json: the limits of queue triggers and the prefix of routes.
+"""host.json: the limits of queue triggers and the route prefix.
 
 https://learn.microsoft.com/azure/azure-functions/functions-host-json
 """
@@ -12,7 +12,7 @@ from datetime import timedelta
 from pathlib import Path
 from typing import Final, Literal
 
-from local.host.refusal import Refused
+from local.host.errors import StartupError
 
 FILE: Final = "host.json"
 SECTIONS: Final = frozenset(
@@ -42,7 +42,7 @@ HTTP_SETTINGS: Final = ("routePrefix",)
 LONGEST_VISIBILITY_TIMEOUT: Final = timedelta(days=7)
 SHORTEST_POLLING_INTERVAL: Final = timedelta(milliseconds=100)
 
-# The real host's default on a developer's machine, which a longer setting does not slow down here.
+# The default of the real host on a developer's machine; longer settings are capped to it here.
 LOCAL_POLLING_INTERVAL: Final = timedelta(seconds=2)
 
 TIMESPAN: Final = re.compile(r"(?:(\d+)\.)?([01]?\d|2[0-3]):([0-5]?\d):([0-5]?\d(?:\.\d{1,7})?)")
@@ -50,7 +50,7 @@ TIMESPAN: Final = re.compile(r"(?:(\d+)\.)?([01]?\d|2[0-3]):([0-5]?\d):([0-5]?\d
 
 @dataclass(frozen=True)
 class QueueLimits:
-    """`extensions.queues`: how many messages at once, how often, and how they are encoded."""
+    """`extensions.queues`: batch size, retries, polling and encoding of messages."""
 
     batch_size: int
     new_batch_threshold: int
@@ -61,37 +61,37 @@ class QueueLimits:
 
     @property
     def max_running(self) -> int:
-        """The most messages that one function handles at once."""
+        """The most messages that one function processes at once."""
         return self.batch_size + self.new_batch_threshold
 
 
 @dataclass(frozen=True)
 class HostConfiguration:
-    """What the stand-in follows of a host.json."""
+    """The settings of a host.json that this host follows."""
 
     queues: QueueLimits
     route_prefix: str
 
 
 def read_configuration(root: Path, settings: Mapping[str, str]) -> HostConfiguration:
-    """Read the host.json in `root`; raises Refused when it is missing or not understood."""
+    """Read the host.json in `root`; raises StartupError if it is missing or not supported."""
     file = root / FILE
     if not file.is_file():
-        raise Refused(f"{file} does not exist; a function app has a {FILE} in its root")
+        raise StartupError(f"{file} does not exist; a function app needs a {FILE} in its root")
     try:
         content = json.loads(file.read_text(encoding="utf-8"))
     except ValueError as error:
-        raise Refused(f"{file} is not JSON: {error}") from error
+        raise StartupError(f"{file} is not valid JSON: {error}") from error
     return parse_configuration(content, settings)
 
 
 def parse_configuration(content: object, settings: Mapping[str, str]) -> HostConfiguration:
-    """Check the content of a host.json.
+    """Validate the content of a host.json.
 
-    App settings such as `AzureFunctionsJobHost__extensions__queues__batchSize` replace its values.
+    App settings such as `AzureFunctionsJobHost__extensions__queues__batchSize` override it.
     """
     if not isinstance(content, dict) or content.get("version") != "2.0":
-        raise Refused(f'{FILE}: an object with "version": "2.0" is expected')
+        raise StartupError(f'{FILE}: an object with "version": "2.0" is expected')
     _refuse_unknown(FILE, content, SECTIONS)
     extensions = _object(content, "extensions")
     _refuse_unknown(f"{FILE}: extensions", extensions, ("http", "queues"))
@@ -103,6 +103,7 @@ def parse_configuration(content: object, settings: Mapping[str, str]) -> HostCon
 
 def _queue_limits(section: Mapping[str, object]) -> QueueLimits:
     batch_size = _whole_number(section, "batchSize", 16, lowest=1, highest=32)
+    # The default of the real host: half a batch for each core.
     threshold = max(1, batch_size // 2) * (os.cpu_count() or 1)
     limits = QueueLimits(
         batch_size=batch_size,
@@ -113,9 +114,9 @@ def _queue_limits(section: Mapping[str, object]) -> QueueLimits:
         message_encoding=_message_encoding(section),
     )
     if limits.visibility_timeout > LONGEST_VISIBILITY_TIMEOUT:
-        raise _wrong("visibilityTimeout", section, "at most 7 days")
+        raise _invalid("visibilityTimeout", section, "at most 7 days")
     if limits.max_polling_interval < SHORTEST_POLLING_INTERVAL:
-        raise _wrong("maxPollingInterval", section, "at least 100 ms")
+        raise _invalid("maxPollingInterval", section, "at least 100 ms")
     return limits
 
 
@@ -137,7 +138,7 @@ def _section(
 def _object(parent: Mapping[str, object], name: str) -> dict[str, object]:
     value = parent.get(name, {})
     if not isinstance(value, dict):
-        raise Refused(f"{FILE}: {name} must be an object, not {value!r}")
+        raise StartupError(f"{FILE}: {name} must be an object, not {value!r}")
     return value
 
 
@@ -145,8 +146,8 @@ def _refuse_unknown(
     where: str, content: Mapping[str, object], known: frozenset[str] | tuple[str, ...]
 ) -> None:
     if unknown := sorted(set(content) - set(known)):
-        raise Refused(
-            f"{where}: {', '.join(unknown)} is not known here; known are {', '.join(sorted(known))}"
+        raise StartupError(
+            f"{where}: {', '.join(unknown)} is not supported; supported: {', '.join(sorted(known))}"
         )
 
 
@@ -159,9 +160,10 @@ def _whole_number(
     highest: int | None = None,
 ) -> int:
     value = section.get(key, default)
+    # Not isinstance: JSON true would pass as the integer 1.
     if type(value) is not int or value < lowest or (highest is not None and value > highest):
         bounds = f"of {lowest} or more" if highest is None else f"from {lowest} to {highest}"
-        raise _wrong(key, section, f"a whole number {bounds}")
+        raise _invalid(key, section, f"a whole number {bounds}")
     return value
 
 
@@ -170,7 +172,7 @@ def _timespan(section: Mapping[str, object], key: str, default: timedelta) -> ti
         return default
     found = TIMESPAN.fullmatch(str(section[key]))
     if found is None:
-        raise _wrong(key, section, "a time span such as 00:00:15")
+        raise _invalid(key, section, "a time span such as 00:00:15")
     days, hours, minutes, seconds = found.groups()
     return timedelta(
         days=int(days or 0), hours=int(hours), minutes=int(minutes), seconds=float(seconds)
@@ -183,15 +185,15 @@ def _message_encoding(section: Mapping[str, object]) -> Literal["base64", "none"
             return "base64"
         case "none":
             return "none"
-    raise _wrong("messageEncoding", section, "base64 or none")
+    raise _invalid("messageEncoding", section, "base64 or none")
 
 
 def _route_prefix(section: Mapping[str, object]) -> str:
     prefix = section.get("routePrefix", "api")
     if not isinstance(prefix, str):
-        raise _wrong("routePrefix", section, "a string")
+        raise _invalid("routePrefix", section, "a string")
     return prefix.strip("/")
 
 
-def _wrong(key: str, section: Mapping[str, object], expected: str) -> Refused:
-    return Refused(f"{FILE}: {key} must be {expected}, not {section.get(key)!r}")
+def _invalid(key: str, section: Mapping[str, object], expected: str) -> StartupError:
+    return StartupError(f"{FILE}: {key} must be {expected}, not {section.get(key)!r}")

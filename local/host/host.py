@@ -1,4 +1,4 @@
-"""The host: loads an app, listens for its triggers and stops in order."""
+"""The host: loads an app, runs its trigger listeners and stops them in order."""
 
 import contextlib
 import math
@@ -15,36 +15,37 @@ import uvicorn
 from starlette.applications import Starlette
 
 from local.host.configuration import HostConfiguration, read_configuration
+from local.host.errors import StartupError
 from local.host.loading import Function, OnMessage, OnSchedule, load
 from local.host.queue_listener import QueueListener
-from local.host.refusal import Refused
 from local.host.timer_listener import TimerListener
 from local.host.web import web_app
 from local.host.worker import Worker
 
 ROOT: Final = Path(__file__).parents[2]
 ADDRESS: Final = "127.0.0.1"
+# Short, so that the messages of a killed host are soon visible again; the real host takes 10 min.
 LEASE_SECONDS: Final = 30
 LEASES: Final = range(1, 7 * 24 * 60 * 60 + 1)
 GRACE_SECONDS: Final = 10.0
 
 
 class Listener(Protocol):
-    """What waits for the events of one trigger."""
+    """Waits for the events of one trigger."""
 
     def start(self) -> None:
-        """Begin to wait."""
+        """Start to listen."""
 
     def take_no_more(self) -> None:
-        """Let no further event in."""
+        """Accept no further events."""
 
     def join(self, deadline: float) -> None:
-        """Wait until all that came in has ended, or until `deadline` (monotonic)."""
+        """Wait for the events in progress, until `deadline` (monotonic seconds)."""
 
 
 @dataclass(frozen=True)
 class Host:
-    """A running host: where it listens, and what it runs."""
+    """A running host: its URL, functions and queues."""
 
     url: str
     functions: tuple[str, ...]
@@ -62,19 +63,22 @@ class Host:
         lease_seconds: int = LEASE_SECONDS,
         grace_seconds: float = GRACE_SECONDS,
     ) -> Iterator[Self]:
-        """Run an app object, which can be loaded once only, until the block ends.
+        """Run an app until the block ends; an app object can be loaded only once.
 
-        `settings` are those of the host: the storage connection and what triggers name between
-        percent signs. The app itself reads the environment. The queues must exist, or nothing is
-        read from them. Without a configuration the project's host.json holds.
-        At the end no new work is taken, and functions have `grace_seconds` to finish.
-        Raises Refused when the real host would not run the app.
+        `settings` are the app settings that the host reads: the storage connection and those that
+        triggers name between percent signs. The app itself reads the environment. A queue that
+        does not exist yet is polled until it does. The default configuration is the project's
+        host.json. On exit no new work is accepted, and functions have `grace_seconds` to finish.
+        Raises StartupError if the real host would not run the app.
         """
         if lease_seconds not in LEASES:
-            raise Refused(f"a lease lasts {LEASES[0]} to {LEASES[-1]} s, not {lease_seconds}")
+            raise StartupError(
+                f"a lease must last {LEASES[0]} to {LEASES[-1]} s, not {lease_seconds} s"
+            )
         configuration = configuration or read_configuration(ROOT, settings)
         functions = load(app, settings)
         worker = Worker.from_settings(settings)
+        # The port comes first: if it is taken, no message may have been leased yet.
         with _listening(port) as server:
             listeners = _listeners(functions, configuration, lease_seconds, worker)
             web = web_app(functions, route_prefix=configuration.route_prefix, worker=worker)
@@ -121,6 +125,7 @@ def _listeners(
 
 
 def _stop(listeners: Sequence[Listener], grace_seconds: float) -> None:
+    # All stop accepting before the first wait, so that they share one grace period.
     for listener in listeners:
         listener.take_no_more()
     deadline = monotonic() + grace_seconds
@@ -133,7 +138,7 @@ def _listening(port: int) -> Iterator[socket.socket]:
     try:
         server = socket.create_server((ADDRESS, port))
     except OSError as error:
-        raise Refused(f"port {port} cannot be listened on: {error.strerror}") from error
+        raise StartupError(f"cannot listen on port {port}: {error.strerror}") from error
     with server:
         yield server
 
@@ -157,7 +162,7 @@ class WebListener:
         )
 
     def start(self) -> None:
-        """Begin to answer; requests sent since the socket listens are waiting."""
+        """Start to serve; requests that arrived since the socket was opened are waiting."""
         self._thread.start()
 
     def take_no_more(self) -> None:
@@ -165,5 +170,5 @@ class WebListener:
         self._server.should_exit = True
 
     def join(self, deadline: float) -> None:
-        """Wait for the requests under way until `deadline` (monotonic)."""
+        """Wait for the requests in progress, until `deadline` (monotonic seconds)."""
         self._thread.join(max(0.0, deadline - monotonic()))

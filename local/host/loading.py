@@ -1,4 +1,4 @@
-"""The functions of an app, refused where the real host or worker would refuse them."""
+"""Loads the functions of an app, and rejects what the real host or worker rejects."""
 
 import asyncio
 import importlib
@@ -16,35 +16,36 @@ from azure.functions.decorators.queue import QueueTrigger
 from azure.functions.decorators.timer import TimerTrigger
 
 from local.host.app_settings import connection_string, expand
-from local.host.refusal import Refused
+from local.host.errors import StartupError
 from local.host.route import Route
 from local.host.schedule import Schedule
 from local.host.signatures import RETURN, check_signature
-from shared.storage.names import POISON_SUFFIX
 
 MODULE: Final = "function_app"
 FUNCTION_NAME: Final = re.compile("[a-z][a-z0-9_-]{0,127}", re.IGNORECASE)
 RESERVED_NAME: Final = "host"
 QUEUE_NAME: Final = re.compile("(?!.*--)[a-z0-9][a-z0-9-]{1,61}[a-z0-9]")
 LONGEST_QUEUE_NAME: Final = 63
+# The name of the poison queue is set by the real host, so it is not imported from the app.
+POISON_SUFFIX: Final = "-poison"
 
 
 @dataclass(frozen=True)
 class OnMessage:
-    """The trigger is a message on a queue."""
+    """Triggered by a message on a queue."""
 
     queue: str
     connection_string: str
 
     @property
     def poison_queue(self) -> str | None:
-        """Where failed messages go; a poison queue has none of its own."""
+        """Where failed messages go; None for a poison queue."""
         return None if self.queue.endswith(POISON_SUFFIX) else self.queue + POISON_SUFFIX
 
 
 @dataclass(frozen=True)
 class OnSchedule:
-    """The trigger is the clock."""
+    """Triggered by a schedule."""
 
     schedule: Schedule
     run_on_startup: bool
@@ -52,7 +53,7 @@ class OnSchedule:
 
 @dataclass(frozen=True)
 class OnRequest:
-    """The trigger is a request; no methods stand for all of them."""
+    """Triggered by an HTTP request; no methods means all of them."""
 
     route: Route
     methods: frozenset[str]
@@ -72,17 +73,19 @@ class Function:
 def find_app(root: Path) -> func.FunctionRegister:
     """Import `function_app` from `root` and return its only app object."""
     if not (root / f"{MODULE}.py").is_file():
-        raise Refused(f"{root / MODULE}.py does not exist; start the host in the app's root")
+        raise StartupError(
+            f"{root / MODULE}.py does not exist; start the host in the root folder of the app"
+        )
     if mixed := sorted(str(file.parent.relative_to(root)) for file in root.glob("*/function.json")):
-        raise Refused(
-            f"{', '.join(mixed)} holds a function.json; functions of the v1 model cannot be mixed "
-            f"with {MODULE}.py"
+        raise StartupError(
+            f"{', '.join(mixed)} contains a function.json; functions of the v1 model cannot be "
+            f"combined with {MODULE}.py"
         )
     return app_of(importlib.import_module(MODULE))
 
 
 def app_of(module: ModuleType) -> func.FunctionRegister:
-    """Return the only app object of a module, as the worker looks for it."""
+    """Return the only app object of a module, which the worker looks up the same way."""
     apps = {
         name: value
         for name, value in vars(module).items()
@@ -92,16 +95,18 @@ def app_of(module: ModuleType) -> func.FunctionRegister:
         case [app]:
             return app
         case []:
-            raise Refused(f"{module.__name__} has no FunctionApp object at its top level")
-    raise Refused(f"{module.__name__} has several app objects, {', '.join(apps)}; one is expected")
+            raise StartupError(f"{module.__name__} has no FunctionApp object at its top level")
+    raise StartupError(
+        f"{module.__name__} has several app objects, {', '.join(apps)}; expected one"
+    )
 
 
 def load(app: func.FunctionRegister, settings: Mapping[str, str]) -> list[Function]:
-    """Return the functions of an app object, which can be asked once only."""
+    """Return the functions of an app object, which can be read only once."""
     try:
         functions = app.get_functions()
     except ValueError as error:
-        raise Refused(f"the app refuses its own functions: {error}") from error
+        raise StartupError(f"the app cannot list its functions: {error}") from error
     loaded = [_load_one(function, settings) for function in functions]
     _check_names(function.name for function in loaded)
     return loaded
@@ -111,12 +116,12 @@ def _check_names(names: Iterable[str]) -> None:
     seen: set[str] = set()
     for name in names:
         if not FUNCTION_NAME.fullmatch(name) or name.lower() == RESERVED_NAME:
-            raise Refused(
-                f"{name}: a function is named by a letter and up to 127 letters, digits, _ or -, "
-                f"and not {RESERVED_NAME}"
+            raise StartupError(
+                f"{name}: a function name is a letter and up to 127 letters, digits, _ or -, "
+                f"and is not {RESERVED_NAME}"
             )
         if name.lower() in seen:
-            raise Refused(f"{name}: two functions have this name; case makes no difference")
+            raise StartupError(f"{name}: two functions have this name; case is ignored")
         seen.add(name.lower())
 
 
@@ -128,9 +133,11 @@ def _load_one(function: func.Function, settings: Mapping[str, str]) -> Function:
     trigger = function.get_trigger()
     unserved = [each.type for each in bindings if each is not trigger and each.name != RETURN]
     if unserved or trigger is None:
-        raise Refused(f"{name}: this stand-in has no binding {', '.join(map(str, unserved))}")
+        raise StartupError(
+            f"{name}: this host does not support the binding {', '.join(map(str, unserved))}"
+        )
     if asyncio.iscoroutinefunction(call):
-        raise Refused(f"{name}: this stand-in runs def functions only, and it is async def")
+        raise StartupError(f"{name}: this host does not support async def")
     return Function(name, call, trigger.name, takes_context, _trigger(name, trigger, settings))
 
 
@@ -148,17 +155,17 @@ def _trigger(
         case HttpTrigger():
             methods = frozenset(str(method) for method in trigger.methods or ())
             return OnRequest(Route.parse(trigger.route or name, where=name), methods)
-    raise Refused(f"{name}: this stand-in has no {trigger.type}")
+    raise StartupError(f"{name}: this host does not support {trigger.type}")
 
 
 def _check_queue(name: str, queue: str) -> None:
     if not QUEUE_NAME.fullmatch(queue):
-        raise Refused(
-            f"{name}: the queue {queue!r} is misnamed; 3 to 63 lower-case letters, digits and "
-            "single hyphens are expected"
+        raise StartupError(
+            f"{name}: {queue!r} is not a valid queue name; expected 3 to 63 lower-case letters, "
+            "digits and single hyphens"
         )
     if not queue.endswith(POISON_SUFFIX) and len(queue + POISON_SUFFIX) > LONGEST_QUEUE_NAME:
-        raise Refused(
-            f"{name}: the name of the queue {queue} leaves no room for {POISON_SUFFIX}; "
-            f"{LONGEST_QUEUE_NAME - len(POISON_SUFFIX)} characters are the most"
+        raise StartupError(
+            f"{name}: the queue name {queue} is too long for {POISON_SUFFIX} to be appended; "
+            f"at most {LONGEST_QUEUE_NAME - len(POISON_SUFFIX)} characters are allowed"
         )

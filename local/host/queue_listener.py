@@ -1,6 +1,6 @@
-"""Queue triggers: the life of a message, from its lease to its deletion or to the poison queue.
+"""Queue triggers: the life of a message from its lease to its deletion or the poison queue.
 
-The rules are those of the Storage queues extension (`QueueListener` and `QueueProcessor`):
+The rules are those of the Azure Storage queues extension (`QueueListener` and `QueueProcessor`):
 https://learn.microsoft.com/azure/azure-functions/functions-bindings-storage-queue-trigger
 """
 
@@ -20,7 +20,8 @@ from local.host.configuration import LOCAL_POLLING_INTERVAL, QueueLimits
 from local.host.loading import Function, OnMessage
 from local.host.worker import Worker
 
-SHORTEST_GAP_SECONDS: Final = 0.05
+SHORTEST_POLL_SECONDS: Final = 0.05
+# The function, or another host after a lost lease, has already dealt with the message.
 GONE: Final = frozenset(
     {
         StorageErrorCode.MESSAGE_NOT_FOUND,
@@ -33,7 +34,7 @@ log = logging.getLogger(__name__)
 
 
 class QueueListener:
-    """Feeds one function with the messages of its queue."""
+    """Delivers the messages of one queue to its function."""
 
     def __init__(
         self,
@@ -57,13 +58,13 @@ class QueueListener:
         self._running = 0
         self._changed = threading.Condition()
         self._stopping = threading.Event()
-        self._given_up = threading.Event()
+        self._abandoned = threading.Event()
         self._poller = threading.Thread(
             target=self._poll, name=f"{function.name} poller", daemon=True
         )
 
     def start(self) -> None:
-        """Begin to take messages."""
+        """Start to poll the queue."""
         self._poller.start()
 
     def take_no_more(self) -> None:
@@ -73,26 +74,26 @@ class QueueListener:
             self._changed.notify_all()
 
     def join(self, deadline: float) -> None:
-        """Wait until all that runs is settled; what runs past `deadline` (monotonic) is given up.
+        """Wait for the messages in progress, until `deadline` (monotonic seconds).
 
-        A message given up keeps the rest of its lease and comes back after it.
+        A message still in progress then is abandoned, and becomes visible when its lease ends.
         """
         self._poller.join(max(0.0, deadline - monotonic()))
         with self._changed:
             self._changed.wait_for(lambda: self._running == 0, max(0.0, deadline - monotonic()))
-        self._given_up.set()
+        self._abandoned.set()
         for queue in filter(None, (self._queue, self._poison_queue)):
             queue.close()
 
     def _poll(self) -> None:
         longest = min(self._limits.max_polling_interval, LOCAL_POLLING_INTERVAL).total_seconds()
-        gap = SHORTEST_GAP_SECONDS
+        gap = SHORTEST_POLL_SECONDS
         while self._wait_for_room():
             messages = self._take()
             for message in messages:
                 self._start(message)
             if messages:
-                gap = SHORTEST_GAP_SECONDS
+                gap = SHORTEST_POLL_SECONDS
             else:
                 self._stopping.wait(gap)
                 gap = min(gap * 2, longest)
@@ -113,7 +114,7 @@ class QueueListener:
         except ResourceNotFoundError:
             log.debug("%s: its queue does not exist yet", self._function.name)
         except AzureError as error:
-            log.warning("%s: its queue cannot be read: %s", self._function.name, error)
+            log.warning("%s: cannot read its queue: %s", self._function.name, error)
         return []
 
     def _start(self, message: StoredMessage) -> None:
@@ -127,7 +128,7 @@ class QueueListener:
             self._process(message)
         except AzureError as error:
             log.warning(
-                "%s: message %s could not be settled and comes back after its lease: %s",
+                "%s: message %s could not be completed and becomes visible after its lease: %s",
                 self._function.name,
                 message.id,
                 error,
@@ -140,6 +141,7 @@ class QueueListener:
     def _process(self, message: StoredMessage) -> None:
         tries = message.dequeue_count or 0
         body = self._body(message)
+        # A host killed during the last try could not move the message; do not try it once more.
         if body is None or tries > self._limits.max_dequeue_count:
             self._fail(message, last_try=True)
             return
@@ -152,20 +154,21 @@ class QueueListener:
             self._fail(message, last_try=tries >= self._limits.max_dequeue_count)
 
     def _body(self, message: StoredMessage) -> bytes | None:
-        """Decode a message; one that cannot be decoded fails without a try."""
+        """Return the decoded body, or None if it is not valid base64."""
         if self._limits.message_encoding == "none":
             return str(message.content).encode()
         try:
             return b64decode(message.content, validate=True)
         except ValueError:
-            log.warning("%s: message %s is not in base64", self._function.name, message.id)
+            log.warning("%s: message %s is not valid base64", self._function.name, message.id)
             return None
 
     def _keep_lease_until_done(self, message: StoredMessage, call: Future[object]) -> bool:
-        """Return whether the message is still to be settled."""
+        """Renew the lease while the function runs; return False if the message was abandoned."""
         while True:
+            # Half of the lease leaves time for a slow renewal.
             wait([call], timeout=self._lease_seconds / 2)
-            if self._given_up.is_set():
+            if self._abandoned.is_set():
                 return False
             if call.done():
                 return True
@@ -173,7 +176,7 @@ class QueueListener:
                 self._hide(message, self._lease_seconds)
             except AzureError as error:
                 log.warning(
-                    "%s: the lease of message %s was not renewed: %s",
+                    "%s: could not renew the lease of message %s: %s",
                     self._function.name,
                     message.id,
                     error,
@@ -181,18 +184,20 @@ class QueueListener:
 
     def _fail(self, message: StoredMessage, *, last_try: bool) -> None:
         if self._poison_queue is None:
+            # Made visible at once, the message would fail in a tight loop; the lease spaces tries.
             log.warning(
-                "%s: message %s has no poison queue to go to and stays invisible until its "
+                "%s: message %s is already on a poison queue and stays invisible until its "
                 "lease ends",
                 self._function.name,
                 message.id,
             )
         elif last_try:
-            self._bury(message, self._poison_queue)
+            self._move_to_poison_queue(message, self._poison_queue)
         else:
             self._hide(message, round(self._limits.visibility_timeout.total_seconds()))
 
-    def _bury(self, message: StoredMessage, poison_queue: QueueClient) -> None:
+    def _move_to_poison_queue(self, message: StoredMessage, poison_queue: QueueClient) -> None:
+        # Send before delete: a crash in between duplicates the message instead of losing it.
         try:
             poison_queue.send_message(message.content)
         except ResourceNotFoundError:
@@ -215,9 +220,11 @@ class QueueListener:
         except HttpResponseError as error:
             self._ignore_if_gone(message, error)
         else:
+            # Each update invalidates the previous receipt; the delete needs the latest.
             message.pop_receipt = changed.pop_receipt
 
     def _delete(self, message: StoredMessage) -> None:
+        # The receipt protects a message that was leased again or postponed since.
         try:
             self._queue.delete_message(message.id, message.pop_receipt)
         except HttpResponseError as error:
@@ -227,11 +234,13 @@ class QueueListener:
         code = getattr(error, "error_code", None)
         if code not in GONE:
             raise error
-        log.debug("%s: message %s changed meanwhile: %s", self._function.name, message.id, code)
+        log.debug(
+            "%s: message %s was changed in the meantime: %s", self._function.name, message.id, code
+        )
 
 
 def message_object(message: StoredMessage, body: bytes) -> QueueMessage:
-    """Return what a function sees of a stored message."""
+    """Return a stored message in the form that functions receive."""
     return QueueMessage(
         id=message.id,
         body=body,

@@ -4,7 +4,7 @@ import re
 from dataclasses import dataclass
 from typing import Final, Self
 
-from local.host.refusal import Refused
+from local.host.errors import StartupError
 
 SEGMENT: Final = re.compile(r"[A-Za-z0-9._~-]+|\{[A-Za-z_][A-Za-z0-9_]*\}")
 
@@ -17,20 +17,20 @@ class Route:
 
     @classmethod
     def parse(cls, template: str, *, where: str) -> Self:
-        """Check a template; `where` opens the error."""
+        """Validate a template; errors start with `where`."""
         for segment in template.split("/"):
             if not SEGMENT.fullmatch(segment):
-                raise Refused(
-                    f"{where}: the route {template!r} is not served here; segments are plain "
-                    "words or a whole {parameter} without a constraint"
+                raise StartupError(
+                    f"{where}: the route {template!r} is not supported; each segment must be a "
+                    "plain word or a {parameter} without a constraint"
                 )
         return cls(template)
 
     @property
     def precedence(self) -> list[bool]:
-        """Sorts routes: a word goes before a parameter in the same place."""
+        """The sort key: a word comes before a parameter in the same position."""
         return [segment.startswith("{") for segment in self.template.split("/")]
 
     def path(self, prefix: str) -> str:
-        """Return the path below the host's root."""
+        """Return the path with the prefix, from the root of the host."""
         return "/".join(["", *filter(None, [prefix, self.template])])

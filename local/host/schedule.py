@@ -10,7 +10,7 @@ from typing import Final, Self
 
 from croniter import CroniterError, croniter
 
-from local.host.refusal import Refused
+from local.host.errors import StartupError
 
 FIELDS_WITH_SECONDS: Final = 6
 FIELDS: Final = (5, FIELDS_WITH_SECONDS)
@@ -19,24 +19,26 @@ FIELD: Final = re.compile("[0-9A-Za-z*,/-]+")
 
 @dataclass(frozen=True)
 class Schedule:
-    """Five fields, or six with seconds first; a day must match both of its fields."""
+    """Five fields, or six with seconds first; a date must match both day fields."""
 
     expression: str
 
     @classmethod
     def parse(cls, expression: str, *, where: str) -> Self:
-        """Check an expression; `where` opens the error."""
+        """Validate an expression; errors start with `where`."""
         fields = expression.split()
         if len(fields) not in FIELDS or not all(map(FIELD.fullmatch, fields)):
-            raise Refused(
-                f"{where}: the schedule {expression!r} is no NCRONTAB expression; six fields are "
-                "expected: second, minute, hour, day, month, day of the week"
+            raise StartupError(
+                f"{where}: the schedule {expression!r} is not an NCRONTAB expression; expected six "
+                "fields: second, minute, hour, day, month, day of the week"
             )
         schedule = cls(expression)
         try:
             schedule.after(datetime.now(UTC))
         except CroniterError as error:
-            raise Refused(f"{where}: the schedule {expression!r} never comes: {error}") from error
+            raise StartupError(
+                f"{where}: the schedule {expression!r} never occurs: {error}"
+            ) from error
         return schedule
 
     def after(self, moment: datetime) -> datetime:

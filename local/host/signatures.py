@@ -1,7 +1,7 @@
-"""What the Python worker accepts as the signature of a function.
+"""Checks function signatures by the rules of the Python worker.
 
 The rules are those of azure-functions-runtime 1.3 (`Registry.add_indexed_function`), for the
-bindings that the stand-in serves.
+bindings that this host supports.
 """
 
 import inspect
@@ -13,7 +13,7 @@ from typing import Final
 import azure.functions as func
 from azure.functions.decorators.core import Binding, BindingDirection
 
-from local.host.refusal import Refused
+from local.host.errors import StartupError
 
 RETURN: Final = "$return"
 CONTEXT: Final = "context"
@@ -22,7 +22,7 @@ CONTEXT: Final = "context"
 def check_signature(
     name: str, function: Callable[..., object], bindings: Sequence[Binding]
 ) -> bool:
-    """Refuse a signature that the worker would refuse; return whether it takes a context."""
+    """Return whether the function takes a context; raises StartupError as the worker would."""
     parameters = set(inspect.signature(function).parameters)
     annotations = _annotations(name, function)
     bound = {binding.name: binding for binding in bindings if binding.name != RETURN}
@@ -40,16 +40,16 @@ def _annotations(name: str, function: Callable[..., object]) -> dict[str, object
     try:
         return typing.get_type_hints(function)
     except (NameError, AttributeError, TypeError, SyntaxError) as error:
-        raise Refused(
+        raise StartupError(
             f"{name}: its annotations cannot be resolved at run time: {error}; "
-            "import the types outside of TYPE_CHECKING"
+            "import the types outside TYPE_CHECKING"
         ) from error
 
 
 def _check_context(name: str, annotations: Mapping[str, object]) -> None:
     annotation = annotations.get(CONTEXT, func.Context)
     if getattr(annotation, "__name__", None) != "Context":
-        raise Refused(
+        raise StartupError(
             f"{name}: the parameter context must be annotated azure.functions.Context "
             f"or not at all, not {annotation!r}"
         )
@@ -57,14 +57,14 @@ def _check_context(name: str, annotations: Mapping[str, object]) -> None:
 
 def _check_parameters(name: str, parameters: set[str], bound: set[str]) -> None:
     if unbound := sorted(parameters - bound):
-        raise Refused(
-            f"{name}: {', '.join(unbound)} is a parameter without a binding; a function has "
-            "no other parameters than its bindings, not even with a default"
+        raise StartupError(
+            f"{name}: {', '.join(unbound)} is a parameter without a binding; every parameter needs "
+            "one, even if it has a default"
         )
     if missing := sorted(bound - parameters):
-        raise Refused(
-            f"{name}: {', '.join(missing)} is bound but is no parameter; "
-            "a decorator of your own needs functools.wraps"
+        raise StartupError(
+            f"{name}: {', '.join(missing)} is bound but is not a parameter; "
+            "a custom decorator needs functools.wraps"
         )
 
 
@@ -81,33 +81,35 @@ def _check_annotation(name: str, binding: Binding, annotations: Mapping[str, obj
 
 def _check_input(name: str, binding: Binding, annotation: object) -> None:
     if not isinstance(annotation, type):
-        raise _no_class(name, binding.name, annotation)
+        raise _not_a_class(name, binding.name, annotation)
     if annotation in (str, bytes):
-        raise Refused(
-            f"{name}: {binding.name} is annotated {annotation!r}; this stand-in passes the object "
-            f"of the {binding.type}, not its bare content"
+        raise StartupError(
+            f"{name}: {binding.name} is annotated {annotation!r}; this host passes the object "
+            f"of the {binding.type}, not only its content"
         )
     if not _accepts(binding, "check_input_type_annotation", annotation):
-        raise Refused(f"{name}: {binding.name} is a {binding.type}, which is no {annotation!r}")
+        raise StartupError(
+            f"{name}: {binding.name} is a {binding.type}, which cannot be {annotation!r}"
+        )
 
 
 def _check_output(name: str, binding: Binding, annotation: object) -> None:
     if typing.get_origin(annotation) is not func.Out:
-        raise Refused(
+        raise StartupError(
             f"{name}: {binding.name} is an output and must be annotated azure.functions.Out, "
             f"not {annotation!r}"
         )
     if isinstance(typing.get_args(annotation)[0], types.GenericAlias | types.UnionType):
-        raise _no_class(name, binding.name, annotation)
+        raise _not_a_class(name, binding.name, annotation)
 
 
 def _check_return(name: str, binding: Binding, annotation: object) -> None:
     if not isinstance(annotation, type):
-        raise _no_class(name, "the answer", annotation)
+        raise _not_a_class(name, "the return value", annotation)
     if not _accepts(binding, "check_output_type_annotation", annotation):
-        raise Refused(
-            f"{name}: the answer is annotated {annotation!r}; "
-            "azure.functions.HttpResponse or str is expected"
+        raise StartupError(
+            f"{name}: the return value is annotated {annotation!r}; "
+            "expected azure.functions.HttpResponse or str"
         )
 
 
@@ -117,8 +119,8 @@ def _accepts(binding: Binding, check: str, annotation: type) -> bool:
     return converter is None or bool(getattr(converter, check)(annotation))
 
 
-def _no_class(name: str, what: str, annotation: object) -> Refused:
-    return Refused(
+def _not_a_class(name: str, what: str, annotation: object) -> StartupError:
+    return StartupError(
         f"{name}: {what} is annotated {annotation!r}, which the worker cannot load; "
         "name one class, or typing.List of one in azure.functions.Out"
     )

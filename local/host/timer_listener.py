@@ -1,4 +1,4 @@
-"""Timer triggers: one thread for each timer, so that its runs never overlap."""
+"""Timer triggers: one thread per timer, so that its runs never overlap."""
 
 import logging
 import threading
@@ -26,7 +26,7 @@ def _utc_now() -> datetime:
 class TimerListener:
     """Runs one function at each occurrence of its schedule.
 
-    An occurrence that comes during a run is made up for at once, with `past_due` set.
+    An occurrence missed during a run is run right after it, with `past_due` set.
     """
 
     def __init__(
@@ -47,7 +47,7 @@ class TimerListener:
         )
 
     def start(self) -> None:
-        """Begin to wait for the first occurrence."""
+        """Start to wait for the first occurrence."""
         self._thread.start()
 
     def take_no_more(self) -> None:
@@ -55,7 +55,7 @@ class TimerListener:
         self._stopping.set()
 
     def join(self, deadline: float) -> None:
-        """Wait for the run under way until `deadline` (monotonic)."""
+        """Wait for the run in progress, until `deadline` (monotonic seconds)."""
         self._thread.join(max(0.0, deadline - monotonic()))
 
     def _run_when_due(self) -> None:
@@ -65,9 +65,10 @@ class TimerListener:
         while not self._stopping.wait(max(0.0, (occurrence - self._now()).total_seconds())):
             began = self._now()
             self._run(past_due=began - occurrence > LATE)
+            # The wait can end a little early; from `began` alone the occurrence would run twice.
             occurrence = self._trigger.schedule.after(max(began, occurrence))
 
     def _run(self, *, past_due: bool) -> None:
         call = self._worker.submit(self._function, TimerRequest(past_due=past_due))
         with suppress(CancelledError):
-            call.exception()  # the worker has logged it; the next occurrence is the next try
+            call.exception()  # already logged by the worker; the next occurrence is the retry

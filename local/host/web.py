@@ -1,6 +1,6 @@
 """HTTP triggers and the admin endpoints, on Starlette.
 
-Keys are not asked for, as on a developer's machine with Core Tools.
+No keys are required, as with Core Tools on a developer's machine.
 """
 
 import asyncio
@@ -25,6 +25,7 @@ from starlette.routing import Route as WebRoute
 from local.host.loading import Function, OnMessage, OnRequest, OnSchedule
 from local.host.worker import Worker
 
+# The default limit of the real host (FUNCTIONS_REQUEST_BODY_SIZE_LIMIT).
 MAX_BODY_BYTES: Final = 100 * 1024 * 1024
 TIME_TO_LIVE: Final = timedelta(days=7)
 
@@ -32,13 +33,14 @@ log = logging.getLogger(__name__)
 
 
 def web_app(functions: Sequence[Function], *, route_prefix: str, worker: Worker) -> Starlette:
-    """Serve the HTTP functions below the prefix, and what starts the others below /admin."""
+    """Serve the HTTP functions below the prefix and the admin endpoints below /admin."""
     admin = Admin(functions, worker)
     triggered = [
         (function, function.trigger)
         for function in functions
         if isinstance(function.trigger, OnRequest)
     ]
+    # Starlette takes the first route that matches; the real host prefers words to parameters.
     triggered.sort(key=lambda pair: pair[1].route.precedence)
     routes = [
         WebRoute("/admin/functions", admin.show, methods=["GET"]),
@@ -56,27 +58,28 @@ def _route(function: Function, trigger: OnRequest, route_prefix: str, worker: Wo
         methods=methods,
         max_body_size=MAX_BODY_BYTES,
     )
-    route.methods = set(methods)  # Starlette adds HEAD to GET, and the real host does not
+    route.methods = set(methods)  # Starlette adds HEAD to GET; the real host does not
     return route
 
 
 def _endpoint(function: Function, worker: Worker) -> Callable[[Request], Awaitable[Response]]:
-    async def answer(request: Request) -> Response:
+    async def respond(request: Request) -> Response:
         call = worker.submit(function, await _as_seen_by_function(request))
         try:
             result = await asyncio.wrap_future(call)
-        except Exception:  # noqa: BLE001 - whatever it was, the worker has logged it
+        except Exception:  # noqa: BLE001 - already logged by the worker
             return Response(status_code=HTTPStatus.INTERNAL_SERVER_ERROR)
         try:
             return _as_sent(result)
         except NotImplementedError:
-            log.error("%s returned %r; HttpResponse or str is expected", function.name, result)  # noqa: TRY400 - the text says it all
+            log.error("%s returned %r; expected HttpResponse or str", function.name, result)  # noqa: TRY400 - a traceback would add nothing
             return Response(status_code=HTTPStatus.INTERNAL_SERVER_ERROR)
 
-    return answer
+    return respond
 
 
 async def _as_seen_by_function(request: Request) -> HttpRequest:
+    # Repeated headers and parameters are joined by commas, as in the real host.
     return HttpRequest(
         request.method,
         str(request.url),
@@ -91,23 +94,23 @@ async def _as_seen_by_function(request: Request) -> HttpRequest:
 
 
 def _as_sent(result: object) -> Response:
-    """Turn what a function returned into an answer; raises NotImplementedError for a wrong type."""
+    """Convert what a function returned; raises NotImplementedError for a wrong type."""
     datum = HttpResponseConverter.encode(result, expected_type=None)
     if isinstance(datum.value, str):
         return PlainTextResponse(datum.value)
-    answer = Response(
+    response = Response(
         datum.value["body"].value,
         int(datum.value["status_code"].value),
         {name: header.value for name, header in datum.value["headers"].items()},
     )
     cookies: list[SimpleCookie] = datum.value["cookies"] or []
     for morsel in (morsel for cookie in cookies for morsel in cookie.values()):
-        answer.headers.append("Set-Cookie", morsel.OutputString())
-    return answer
+        response.headers.append("Set-Cookie", morsel.OutputString())
+    return response
 
 
 async def _without_body(_: Request, error: Exception) -> Response:
-    """Answer as the real host: a method that no function serves is a route that is not there."""
+    """Respond like the real host: 404, not 405, for a method that no function serves."""
     status = error.status_code if isinstance(error, HTTPException) else 500
     return Response(
         status_code=HTTPStatus.NOT_FOUND if status == HTTPStatus.METHOD_NOT_ALLOWED else status
@@ -115,7 +118,7 @@ async def _without_body(_: Request, error: Exception) -> Response:
 
 
 class Admin:
-    """Lists the functions and runs those that no request starts.
+    """Lists the functions and runs those that have no HTTP trigger.
 
     https://learn.microsoft.com/azure/azure-functions/functions-manually-run-non-http
     """
@@ -125,11 +128,11 @@ class Admin:
         self._worker = worker
 
     async def show(self, _: Request) -> Response:
-        """Answer `GET /admin/functions`."""
+        """Handle `GET /admin/functions`."""
         return JSONResponse([_description(function) for function in self._functions.values()])
 
     async def run(self, request: Request) -> Response:
-        """Answer `POST /admin/functions/<name>` with a body `{"input": "…"}`, without waiting."""
+        """Handle `POST /admin/functions/<name>` with a body `{"input": "…"}`; do not wait."""
         function = self._functions.get(request.path_params["name"])
         if function is None:
             return Response(status_code=HTTPStatus.NOT_FOUND)

@@ -1,4 +1,4 @@
-"""The worker: calls functions on its threads, as the Python worker of the real host does."""
+"""The worker: calls functions on a thread pool, as the Python worker of the real host does."""
 
 import inspect
 import logging
@@ -11,8 +11,8 @@ from pathlib import Path
 from time import monotonic
 from typing import Final, Self
 
+from local.host.errors import StartupError
 from local.host.loading import Function, OnRequest
-from local.host.refusal import Refused
 from local.host.signatures import CONTEXT
 
 THREADS_SETTING: Final = "PYTHON_THREADPOOL_THREAD_COUNT"
@@ -22,7 +22,7 @@ log = logging.getLogger(__name__)
 
 @dataclass(frozen=True)
 class TraceContext:
-    """The trace of one call; the stand-in starts none."""
+    """The trace of one call; always empty here."""
 
     trace_parent: str = ""
     trace_state: str = ""
@@ -30,7 +30,7 @@ class TraceContext:
 
 @dataclass(frozen=True)
 class Context:
-    """What a function that declares `context` learns of the call."""
+    """What a function with a `context` parameter learns about the call."""
 
     invocation_id: str
     function_name: str
@@ -41,7 +41,7 @@ class Context:
 
 
 class Worker:
-    """A pool of threads for the functions of one app."""
+    """A thread pool for the functions of one app."""
 
     def __init__(self, threads: int | None = None) -> None:
         self._pool = ThreadPoolExecutor(threads, thread_name_prefix="function")
@@ -49,20 +49,22 @@ class Worker:
 
     @classmethod
     def from_settings(cls, settings: Mapping[str, str]) -> Self:
-        """Take the number of threads from its app setting; without it Python's default holds."""
+        """Read the number of threads from its app setting; the default is Python's."""
         text = settings.get(THREADS_SETTING)
         if text is None:
             return cls()
         if not text.isdecimal() or int(text) == 0:
-            raise Refused(f"{THREADS_SETTING} must be a whole number of 1 or more, not {text!r}")
+            raise StartupError(
+                f"{THREADS_SETTING} must be a whole number of 1 or more, not {text!r}"
+            )
         return cls(int(text))
 
     def submit(self, function: Function, argument: object) -> Future[object]:
-        """Queue a call with the trigger's object; the future holds what it returns or raises."""
+        """Queue a call with the trigger's object; return a future of its result."""
         return self._pool.submit(self._call, function, argument)
 
     def close(self) -> None:
-        """Take no further calls, and drop those that have not begun."""
+        """Accept no further calls, and cancel those that have not started."""
         self._pool.shutdown(wait=False, cancel_futures=True)
 
     def _call(self, function: Function, argument: object) -> object:
@@ -95,5 +97,5 @@ class Worker:
 def _check_result(function: Function, result: object) -> None:
     if result is not None and not isinstance(function.trigger, OnRequest):
         raise TypeError(
-            f"{function.name} returned {result!r}, and it has nowhere to go; return None"
+            f"{function.name} returned {result!r}, but it has no output binding; return None"
         )

@@ -1,6 +1,8 @@
-"""A simulator of Partner Center, of Entra ID and of what our credentials need from Azure."""
+"""A simulator of Partner Center, of Entra ID and of the Azure services that credentials need."""
 
+from local.simulator.app_settings import app_settings
 from local.simulator.calls import Call
+from local.simulator.cloud import SimulatedCloud
 from local.simulator.faults import Fault
 from local.simulator.simulator import Simulator
 from local.simulator.state.accounts import Account
@@ -16,6 +18,8 @@ __all__ = [
     "Fault",
     "Order",
     "ProductKind",
+    "SimulatedCloud",
     "Simulator",
     "Subscription",
+    "app_settings",
 ]

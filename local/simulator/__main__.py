@@ -15,7 +15,7 @@ from local.simulator.views import customer_summary
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Print one line of JSON when it listens, then serve until SIGTERM or SIGINT."""
+    """Print one line of JSON once the simulator listens, then serve until SIGTERM or SIGINT."""
     options = _options(arguments)
     ended = threading.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
@@ -28,7 +28,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 
 def description(simulator: Simulator) -> dict[str, object]:
-    """Return what a driver needs to know; its secrets are good for this run only."""
+    """Return what a client needs to connect; the secrets are valid for this run only."""
     production = simulator.production
     return {
         "url": simulator.url,
@@ -50,7 +50,7 @@ def description(simulator: Simulator) -> dict[str, object]:
 
 def _options(arguments: Sequence[str] | None) -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="python -m local.simulator", description=__doc__)
-    parser.add_argument("--port", type=int, default=0, help="0, the default, chooses a free one")
+    parser.add_argument("--port", type=int, default=0, help="default: 0, which picks a free port")
     parser.add_argument("--seed", choices=sorted(SEEDS), default="small")
     parser.add_argument("--latency-ms", type=int, metavar="N")
     parser.add_argument("--requests-per-minute", type=int, metavar="N")
@@ -59,7 +59,7 @@ def _options(arguments: Sequence[str] | None) -> argparse.Namespace:
         action="append",
         default=[],
         metavar="FIELD=VALUE",
-        help="a field of Behaviour and its value, as JSON or as text; repeatable",
+        help="set a field of Behaviour to a value, given as JSON or text; repeatable",
     )
     options = parser.parse_args(arguments)
     try:
@@ -75,7 +75,7 @@ def _changes(options: argparse.Namespace) -> dict[str, object]:
     for assignment in options.set:
         name, separator, value = assignment.partition("=")
         if not separator:
-            message = f"--set takes FIELD=VALUE, not {assignment!r}"
+            message = f"--set expects FIELD=VALUE, got {assignment!r}"
             raise ValueError(message)
         given[name] = _json_or_text(value)
     return given

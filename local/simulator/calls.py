@@ -1,16 +1,18 @@
-"""The log of calls, which never holds a token, a secret or a body."""
+"""The call log, which never contains a token, a secret or a body."""
 
 from dataclasses import dataclass, replace
 from datetime import datetime
 from threading import Lock
 
+WRITES = {"DELETE", "PATCH", "POST"}
+
 
 @dataclass(frozen=True, slots=True)
 class Call:
-    """One call of Partner Center, or one request for a token.
+    """One call to Partner Center, or one token request.
 
-    `status` is None when the connection was dropped instead of an answer. `app_only` is None
-    when no valid token came. `requested_status` is the `status` member of a PATCH.
+    `status` is None if the connection was dropped without a response. `app_only` is None if the
+    call carried no valid token. `requested_status` is the `status` member of a PATCH body.
     """
 
     time: datetime
@@ -31,7 +33,7 @@ class Call:
 
 @dataclass(slots=True)
 class Notes:
-    """What a handler learns about the call that it answers, for the log."""
+    """What a handler records about its call, for the log."""
 
     code: int | None = None
     partner_tenant_id: str | None = None
@@ -40,7 +42,7 @@ class Notes:
 
 
 class CallLog:
-    """Every call since the start or the last clearing; sequence numbers go on."""
+    """The calls since the start or the last `clear`; sequence numbers never restart."""
 
     def __init__(self) -> None:
         self._lock = Lock()
@@ -48,13 +50,13 @@ class CallLog:
         self._last = 0
 
     def add(self, call: Call) -> None:
-        """Write down a call under the next sequence number."""
+        """Append a call with the next sequence number."""
         with self._lock:
             self._last += 1
             self._calls.append(replace(call, sequence=self._last))
 
     def clear(self) -> None:
-        """Forget the calls so far."""
+        """Remove all calls."""
         with self._lock:
             self._calls.clear()
 

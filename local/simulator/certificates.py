@@ -1,4 +1,4 @@
-"""Keys and certificates, made once per process: the server's, Entra's and the apps'."""
+"""Keys and certificates, generated once per process: the server's, Entra's and the apps'."""
 
 import base64
 import datetime
@@ -27,7 +27,7 @@ def authority() -> trustme.CA:
 
 @cache
 def server_context() -> ssl.SSLContext:
-    """Return TLS settings of a server called localhost and 127.0.0.1."""
+    """Return the TLS context of a server for localhost and 127.0.0.1."""
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
     authority().issue_cert("localhost", "127.0.0.1").configure_cert(context)
     return context
@@ -35,7 +35,7 @@ def server_context() -> ssl.SSLContext:
 
 @cache
 def signing_key() -> rsa.RSAPrivateKey:
-    """Return the key that Entra signs its tokens with."""
+    """Return the key with which Entra signs tokens."""
     return _rsa_key()
 
 
@@ -48,13 +48,13 @@ class AppCertificate:
 
     @cached_property
     def pem(self) -> bytes:
-        """The private key and the certificate in PEM."""
+        """The private key and the certificate, in PEM."""
         key = self.key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption())
         return key + self.certificate.public_bytes(Encoding.PEM)
 
     @cached_property
     def pfx_base64(self) -> str:
-        """The unencrypted PFX in base64, as Key Vault keeps it in the secret of the same name."""
+        """The unencrypted PFX in base64, as Key Vault stores it in the secret of the same name."""
         pfx = pkcs12.serialize_key_and_certificates(
             None, self.key, self.certificate, None, NoEncryption()
         )
@@ -63,7 +63,7 @@ class AppCertificate:
 
 @cache
 def app_certificate(name: str) -> AppCertificate:
-    """Return a self-signed certificate of this common name."""
+    """Return a self-signed certificate with this common name."""
     key = _rsa_key()
     subject = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, name)])
     now = datetime.datetime.now(datetime.UTC)

@@ -1,4 +1,4 @@
-"""What surrounds every call: latency, faults, the echoed IDs and the log."""
+"""The middleware around every call: latency, faults, response IDs and the call log."""
 
 import asyncio
 import uuid
@@ -8,44 +8,43 @@ from dataclasses import dataclass
 from starlette.requests import Request
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from local.simulator.calls import Call, CallLog, Notes
+from local.simulator.calls import WRITES, Call, CallLog, Notes
 from local.simulator.faults import Fault, FaultQueue
-from local.simulator.partner_center.gateway import WRITES
 from local.simulator.state.world import World
 
 PREFIX = "/_simulator"
 
 
 @dataclass
-class Recorded:
-    """An answer on its way out, held back until we know what becomes of it."""
+class RecordedResponse:
+    """A response of the app, buffered so that a fault can replace or drop it."""
 
     start: Message
     body: bytes
 
     @classmethod
-    async def of(cls, app: ASGIApp, scope: Scope, receive: Receive) -> "Recorded":
-        """Let the app answer and keep what it sends."""
+    async def of(cls, app: ASGIApp, scope: Scope, receive: Receive) -> "RecordedResponse":
+        """Run the app and capture what it sends."""
         recorded = cls({}, b"")
 
-        async def keep(message: Message) -> None:
+        async def capture(message: Message) -> None:
             if message["type"] == "http.response.start":
                 recorded.start = message
             else:
                 recorded.body += message.get("body", b"")
 
-        await app(scope, receive, keep)
+        await app(scope, receive, capture)
         return recorded
 
     async def send(self, send: Send, headers: dict[str, str]) -> None:
-        """Send the answer with these headers added."""
+        """Send the response with these headers added."""
         added = [(name.encode(), value.encode()) for name, value in headers.items()]
         await send({**self.start, "headers": [*self.start["headers"], *added]})
         await send({"type": "http.response.body", "body": self.body})
 
 
 class Exchange:
-    """The middleware around everything but the control routes."""
+    """The middleware; control routes bypass the faults and the call log."""
 
     def __init__(self, app: ASGIApp, world: World, faults: FaultQueue, log: CallLog) -> None:
         self._app = app
@@ -54,19 +53,21 @@ class Exchange:
         self._log = log
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Answer one request."""
+        """Handle one request."""
         if scope["path"].startswith(PREFIX):
             await self._app(scope, receive, send)
             return
         request = Request(scope, receive)
         scope["notes"] = Notes()
-        whole_body = _whole(await request.body())
+        # Reading the body consumes it, so the app gets a copy.
+        whole_body = _replayed(await request.body())
         fault = self._faults.take(request.method, request.url.path)
         await self._wait(fault)
         recorded = await self._recorded(request, whole_body, fault)
         dropped = fault is not None and fault.drop
-        headers = _echoed(request)
-        self._write_down(request, headers, None if dropped else recorded.start["status"], fault)
+        headers = _response_ids(request)
+        # Logged before it is sent: a caller that has the response must find its call in the log.
+        self._log_call(request, headers, None if dropped else recorded.start["status"], fault)
         if dropped:
             await _drop(scope, receive)
         else:
@@ -79,19 +80,21 @@ class Exchange:
         if seconds:
             await asyncio.sleep(seconds)
 
-    async def _recorded(self, request: Request, receive: Receive, fault: Fault | None) -> Recorded:
+    async def _recorded(
+        self, request: Request, receive: Receive, fault: Fault | None
+    ) -> RecordedResponse:
         if fault is None or not fault.replaces:
-            return await Recorded.of(self._app, request.scope, receive)
+            return await RecordedResponse.of(self._app, request.scope, receive)
         if fault.performed:
-            await Recorded.of(self._app, request.scope, receive)
-        return await Recorded.of(fault.response(), request.scope, receive)
+            await RecordedResponse.of(self._app, request.scope, receive)
+        return await RecordedResponse.of(fault.response(), request.scope, receive)
 
-    def _write_down(
+    def _log_call(
         self, request: Request, ids: dict[str, str], status: int | None, fault: Fault | None
     ) -> None:
         path = request.url.path
-        service = path.startswith("/v1")
-        if not service and not path.endswith("/token"):
+        is_api_call = path.startswith("/v1")
+        if not is_api_call and not path.endswith("/token"):
             return
         notes: Notes = request.scope["notes"]
         self._log.add(
@@ -106,21 +109,21 @@ class Exchange:
                 correlation_id=ids.get("MS-CorrelationId"),
                 partner_tenant_id=notes.partner_tenant_id,
                 app_only=notes.app_only,
-                is_write=service and request.method in WRITES,
+                is_write=is_api_call and request.method in WRITES,
                 requested_status=notes.requested_status,
                 fault=fault is not None,
             )
         )
 
 
-def _whole(body: bytes) -> Receive:
+def _replayed(body: bytes) -> Receive:
     async def receive() -> Message:
         return {"type": "http.request", "body": body, "more_body": False}
 
     return receive
 
 
-def _echoed(request: Request) -> dict[str, str]:
+def _response_ids(request: Request) -> dict[str, str]:
     if not request.url.path.startswith("/v1"):
         return {}
     return {
@@ -132,8 +135,11 @@ def _echoed(request: Request) -> dict[str, str]:
 
 
 async def _drop(scope: Scope, receive: Receive) -> None:
-    """Cut the connection and wait until the server has noticed."""
-    abort: Callable[[], None] = scope["abort"]
+    """Close the connection, if there is one, and wait until the server has noticed."""
+    abort: Callable[[], None] | None = scope.get("abort")
+    if abort is None:
+        return
     abort()
+    # If the app returned before the disconnect, uvicorn would still send a 500.
     while (await receive())["type"] != "http.disconnect":
         pass

@@ -1,4 +1,4 @@
-"""Trouble on demand: answers that replace the real one, dropped connections, delays."""
+"""Fault injection: replaced responses, dropped connections, delays."""
 
 import json
 from collections.abc import Mapping
@@ -11,13 +11,13 @@ from starlette.responses import Response
 
 @dataclass(frozen=True, slots=True)
 class Fault:
-    """What happens to the next calls that match.
+    """A fault for the next calls that match.
 
-    `path` is a glob over the path without the query, `method` a verb or `*`. A fault with
-    `performed` carries the call out first. `status` replaces the answer, with `body` (text as it
-    is, anything else as JSON; None gives the gateway's form) and `headers`; `drop` closes the
-    connection instead of answering; `delay_seconds` waits first and, alone, changes nothing else.
-    It strikes `times` times; None means always.
+    `path` is a glob over the path without the query, `method` an HTTP method or `*`. With
+    `performed` the call takes effect before the fault is returned. `status` replaces the response,
+    with `body` (text as is, anything else as JSON; None means a gateway error body) and `headers`;
+    `drop` closes the connection without a response; `delay_seconds` waits before the call and can
+    be the only effect. The fault applies to `times` calls; None means every call.
     """
 
     method: str = "*"
@@ -32,27 +32,27 @@ class Fault:
 
     @property
     def replaces(self) -> bool:
-        """Whether the caller does not get the real answer."""
+        """Whether the caller gets something other than the real response."""
         return self.drop or self.status is not None
 
     def matches(self, method: str, path: str) -> bool:
-        """Return whether a call is meant."""
+        """Return whether the fault applies to a call."""
         return self.method in {"*", method} and fnmatchcase(path, self.path)
 
     def response(self) -> Response:
-        """Return the answer that stands in for the real one."""
+        """Return the response that replaces the real one."""
         status = self.status or 500
         if isinstance(self.body, str):
             return Response(self.body, status, self.headers)
         body = self.body
-        if body is None and status >= 400:  # noqa: PLR2004 - the first of the error statuses
+        if body is None and status >= 400:  # noqa: PLR2004 - the lowest error status
             body = {"statusCode": status, "message": "Injected by the simulator."}
         content = "" if body is None else json.dumps(body)
         return Response(content, status, {"Content-Type": "application/json", **self.headers})
 
 
 class FaultQueue:
-    """The faults still to strike, first added first."""
+    """The faults still to be injected, in the order they were added."""
 
     def __init__(self) -> None:
         self._lock = Lock()
@@ -64,12 +64,12 @@ class FaultQueue:
             self._faults.append((fault, fault.times))
 
     def clear(self) -> None:
-        """Drop every fault."""
+        """Remove every fault."""
         with self._lock:
             self._faults.clear()
 
     def take(self, method: str, path: str) -> Fault | None:
-        """Return the first fault that matches and count it down."""
+        """Return the first matching fault, if any, and use it up by one call."""
         with self._lock:
             for index, (fault, left) in enumerate(self._faults):
                 if fault.matches(method, path):

@@ -22,7 +22,7 @@ _SLOW_EVERY: Final = 5
 
 @dataclass(frozen=True, slots=True)
 class Purchase:
-    """An order to add, with the options of Customer.add_order."""
+    """An order to add, with options for Customer.add_order."""
 
     kind: ProductKind
     options: Mapping[str, Any] = field(default_factory=dict)
@@ -30,7 +30,7 @@ class Purchase:
 
 @dataclass(frozen=True, slots=True)
 class Recipe:
-    """A customer: what it is called, what a cleaner is expected to reach, what it bought."""
+    """A customer: its label, its purchases, and how its deletion is expected to end."""
 
     label: str
     purchases: tuple[Purchase, ...]
@@ -66,26 +66,26 @@ _SLOW: Final = tuple(
 )
 
 
-Planting = Callable[[Random, Account, Account], None]
+Seed = Callable[[Random, Account, Account], None]
 
 
-def planting(name: str) -> Planting:
-    """Return what creates the customers of a seed; raises ValueError for an unknown one."""
+def seed_named(name: str) -> Seed:
+    """Return a seed by its name; raises ValueError for an unknown name."""
     if name not in SEEDS:
         message = f"unknown seed {name!r}: expected one of {', '.join(SEEDS)}"
         raise ValueError(message)
     return SEEDS[name]
 
 
-def plant(seed: Planting, world: World, sandbox: Account, production: Account) -> None:
-    """Create the customers of a seed, with the same IDs each time."""
+def create_customers(seed: Seed, world: World, sandbox: Account, production: Account) -> None:
+    """Create the customers of a seed, with the same IDs every time."""
     unseeded, world.random = world.random, Random(_SEED_NUMBER)  # noqa: S311 - test data
     seed(world.random, sandbox, production)
     world.random = unseeded
 
 
 def _empty(_random: Random, _sandbox: Account, _production: Account) -> None:
-    """Create nobody."""
+    """Create no customers."""
 
 
 def _small(_random: Random, sandbox: Account, _production: Account) -> None:
@@ -102,7 +102,7 @@ def _production(random: Random, _sandbox: Account, production: Account) -> None:
     _create(production, [_large(random) for _ in range(_PRODUCTION_CUSTOMERS)])
 
 
-SEEDS: Final[Mapping[str, Planting]] = MappingProxyType(
+SEEDS: Final[Mapping[str, Seed]] = MappingProxyType(
     {"empty": _empty, "small": _small, "full": _full, "production": _production}
 )
 
@@ -116,7 +116,7 @@ def _mixed(random: Random, number: int) -> Recipe:
 
 
 def _options(random: Random, kind: ProductKind, *, slow: bool) -> dict[str, Any]:
-    """Stay inside the sandbox limits and the windows in which each kind can be cancelled."""
+    """Stay within the sandbox limits and within each kind's cancellation window."""
     oldest = 6 if kind is ProductKind.NCE_LICENCES else 50
     options: dict[str, Any] = {"age_days": random.uniform(1, oldest), "quantity": 1}
     if kind in {ProductKind.NCE_LICENCES, ProductKind.LEGACY_LICENCES}:
@@ -124,7 +124,7 @@ def _options(random: Random, kind: ProductKind, *, slow: bool) -> dict[str, Any]
     if kind is ProductKind.AZURE_PLAN:
         options["azure_subscriptions"] = random.randint(1, 3)
     if kind is ProductKind.MARKETPLACE_SAAS:
-        options["activated"] = random.random() < 0.5  # noqa: PLR2004 - every second one
+        options["activated"] = random.random() < 0.5  # noqa: PLR2004 - half of them
     if slow:
         options["cancel_after_seconds"] = random.uniform(5, 25)
     return options

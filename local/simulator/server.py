@@ -13,8 +13,8 @@ from local.simulator.certificates import server_context
 _START_SECONDS = 20
 
 
-class _Droppable(H11Protocol):
-    """A connection that the app may cut: the scope carries `abort`."""
+class _Abortable(H11Protocol):
+    """A connection that the app can abort, through `abort` in the scope."""
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override] # uvicorn narrows it too
         super().connection_made(transport)
@@ -26,13 +26,13 @@ class _Droppable(H11Protocol):
         self.app = with_abort
 
     def shutdown(self) -> None:
-        """Cut the connection: a client that keeps it open would hold up the TLS farewell."""
+        """Abort the connection; a client that keeps it open would delay the TLS shutdown."""
         super().shutdown()
         self.transport.abort()
 
 
-class _Announcing(uvicorn.Server):
-    """A server that tells when it listens."""
+class _ObservableServer(uvicorn.Server):
+    """A server with an event that is set once it listens."""
 
     def __init__(self, config: uvicorn.Config) -> None:
         super().__init__(config)
@@ -49,7 +49,7 @@ class Server:
     def __init__(self, app: ASGIApp, sock: socket.socket) -> None:
         config = uvicorn.Config(
             app,
-            http=_Droppable,
+            http=_Abortable,
             ws="none",
             lifespan="off",
             log_config=None,
@@ -59,14 +59,14 @@ class Server:
             timeout_keep_alive=75,
             timeout_graceful_shutdown=1,
         )
-        self._server = _Announcing(config)
+        self._server = _ObservableServer(config)
         self._socket = sock
         self._thread = threading.Thread(
             target=self._server.run, args=([sock],), name="simulator", daemon=True
         )
 
     def start(self) -> None:
-        """Return when the server listens; raises RuntimeError if it does not come up."""
+        """Start the thread and wait until the server listens; raises RuntimeError after 20 s."""
         self._thread.start()
         if not self._server.listening.wait(_START_SECONDS):
             message = f"the simulator did not listen within {_START_SECONDS} seconds"
@@ -80,8 +80,8 @@ class Server:
 
 
 def loopback_socket(port: int) -> socket.socket:
-    """Bind a TCP port of 127.0.0.1; 0 lets the system choose."""
-    # asyncio switches Nagle's algorithm off only where the protocol is named.
+    """Bind a TCP port on 127.0.0.1; 0 picks a free port."""
+    # asyncio disables Nagle's algorithm only on sockets that name the protocol.
     sock = socket.socket(socket.AF_INET, socket.SOCK_STREAM, socket.IPPROTO_TCP)
     try:
         sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)

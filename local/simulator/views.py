@@ -1,4 +1,4 @@
-"""The simulator's state as JSON, with names in camel case."""
+"""The JSON form of the simulator's state, with camelCase names."""
 
 from dataclasses import asdict
 
@@ -7,13 +7,13 @@ from local.simulator.state.purchases import Customer, Order, Subscription
 
 
 def call_view(call: Call) -> dict[str, object]:
-    """Write a call of the log."""
+    """Return a logged call."""
     written = {camel(name): value for name, value in asdict(call).items()}
     return {**written, "time": call.time.isoformat()}
 
 
 def customer_summary(customer: Customer) -> dict[str, object]:
-    """Write who a customer is, and what a cleaner should reach."""
+    """Return who a customer is and how its deletion is expected to end."""
     return {
         "tenantId": customer.tenant_id,
         "domain": customer.domain,
@@ -23,7 +23,7 @@ def customer_summary(customer: Customer) -> dict[str, object]:
 
 
 def customer_truth(customer: Customer, account: str) -> dict[str, object]:
-    """Write what is really the case with a customer and all that it bought."""
+    """Return the full state of a customer and its purchases, hidden parts included."""
     return {
         **customer_summary(customer),
         "account": account,
@@ -34,7 +34,7 @@ def customer_truth(customer: Customer, account: str) -> dict[str, object]:
 
 
 def camel(name: str) -> str:
-    """Turn a name with underscores into camel case."""
+    """Convert snake_case to camelCase."""
     first, *rest = name.split("_")
     return first + "".join(word.capitalize() for word in rest)
 

@@ -1,24 +1,39 @@
-"""Who may work on a deletion now: the in-progress guard, as pure decisions.
+"""Who may work on a deletion now: the in-progress guard.
 
 A message may be delivered twice, late, or beside its double. Generation and message ID tell
-these apart: one message works on one generation, and only it may come back.
+these apart: one message works on one generation, and only it may come back. The decisions are
+pure; `claim_request` and `claim_step` write what they decide.
 """
 
-from dataclasses import replace
+import uuid
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from enum import StrEnum
 from typing import Final
 
+from shared.deletion.deletion import ids
 from shared.deletion.messages import DeletionRequest, StepMessage
-from shared.storage.records import DeletionRecord, State
+from shared.events import Event, emit
+from shared.storage.records import DeletionRecord, Records, State
 
 # A crash may leave a message that is one generation above its record.
 _ABOVE_ANY_MESSAGE: Final = 2
 _TICK: Final = timedelta(microseconds=1)
 
 
+@dataclass(frozen=True, slots=True)
+class Delivery:
+    """How a message came; `message_id` stays the same when it is delivered again.
+
+    `inserted_at` is when it was put on the queue, None where the host did not say.
+    """
+
+    message_id: str
+    inserted_at: datetime | None = None
+
+
 class Claim(StrEnum):
-    """What becomes of a message."""
+    """What a message may do."""
 
     START = "start"
     CONTINUE = "continue"
@@ -27,28 +42,76 @@ class Claim(StrEnum):
 
 
 def claim_request(
-    record: DeletionRecord | None, message_id: str, inserted_at: datetime | None
-) -> Claim:
+    records: Records,
+    request: DeletionRequest,
+    delivery: Delivery,
+    now: datetime,
+    deadline: timedelta,
+) -> DeletionRecord | None:
+    """Claim the deletion that a dropped message asks for; None where it is in progress."""
+
+    def change(current: DeletionRecord | None) -> DeletionRecord | None:
+        claim = request_claim(current, delivery)
+        if claim is Claim.DUPLICATE:
+            return None
+        known = None if claim is Claim.START else current
+        record = known or started(request, current, now=now, deadline=deadline)
+        return claimed(record, record.generation, delivery.message_id, now)
+
+    update = records.update(request.tenant, change)
+    if update.record is None or not update.written:
+        emit(Event.DELETION_DUPLICATE, tenant=request.tenant, message=delivery.message_id)
+        return None
+    requested_by = update.record.requested_by or None
+    emit(Event.DELETION_STARTED, **ids(update.record), requested_by=requested_by)
+    return update.record
+
+
+def claim_step(
+    records: Records, message: StepMessage, message_id: str, now: datetime
+) -> DeletionRecord | None:
+    """Claim the deletion that one of our own messages continues; None where it may not."""
+    claim = Claim.STALE
+
+    def change(current: DeletionRecord | None) -> DeletionRecord | None:
+        nonlocal claim
+        claim = step_claim(current, message, message_id)
+        if current is None or claim is not Claim.CONTINUE:
+            return None
+        return claimed(current, message.generation, message_id, now)
+
+    update = records.update(message.tenant, change)
+    if update.written:
+        return update.record
+    event = Event.MESSAGE_STALE if claim is Claim.STALE else Event.DELETION_DUPLICATE
+    emit(event, tenant=message.tenant, generation=message.generation, message=message_id)
+    return None
+
+
+def request_claim(record: DeletionRecord | None, delivery: Delivery) -> Claim:
     """Decide on a dropped message.
 
     A message that waited on the queue while the deletion ran asked for that same deletion.
     """
     if record is None:
         return Claim.START
-    if record.state is State.REQUESTED or (record.live and record.claimed_by == message_id):
+    if record.state is State.REQUESTED or (
+        record.live and record.claimed_by == delivery.message_id
+    ):
         return Claim.CONTINUE
     if record.live:
         return Claim.DUPLICATE
-    if inserted_at is None or record.finished_at is None:
+    if delivery.inserted_at is None or record.finished_at is None:
         return Claim.START
-    ended = record.finished_at
+    finished_at = record.finished_at
     if record.state is not State.ABORTED:
-        # Queues tell whole seconds; a repeated look does less harm than a lost request.
-        ended = ended.replace(microsecond=0) - _TICK
-    return Claim.START if inserted_at > ended else Claim.DUPLICATE
+        # The queue tells whole seconds. Within that second a repeated deletion does less harm
+        # than a lost request; after an abort it is the other way round.
+        finished_at = finished_at.replace(microsecond=0) - _TICK
+    return Claim.START if delivery.inserted_at > finished_at else Claim.DUPLICATE
 
 
-def claim_step(record: DeletionRecord | None, message: StepMessage, message_id: str) -> Claim:
+def step_claim(record: DeletionRecord | None, message: StepMessage, message_id: str) -> Claim:
     """Decide on one of our own messages."""
     if record is None or not record.live or message.generation < record.generation:
         return Claim.STALE
@@ -60,9 +123,8 @@ def started(
     request: DeletionRequest,
     previous: DeletionRecord | None,
     *,
-    correlation_id: str,
     now: datetime,
-    deadline: datetime,
+    deadline: timedelta,
 ) -> DeletionRecord:
     """Return the record of a new deletion, above every generation of the one before."""
     known = previous is not None and previous.state is State.DELETED
@@ -70,13 +132,12 @@ def started(
         tenant=request.tenant,
         state=State.REQUESTED,
         generation=previous.generation + _ABOVE_ANY_MESSAGE if previous else 1,
-        correlation_id=correlation_id,
+        correlation_id=str(uuid.uuid4()),
         requested_at=now,
         requested_by=request.requested_by,
-        deadline=deadline,
+        deadline=now + deadline,
         seen=known,
         domain=previous.domain if previous and known else "",
-        etag=previous.etag if previous else "",
     )
 
 
@@ -91,13 +152,3 @@ def claimed(
     return replace(
         record, generation=generation, claimed_by=message_id, state=state, next_check_at=now
     )
-
-
-def first_message(record: DeletionRecord) -> StepMessage:
-    """Return the message that begins a deletion which nobody has dropped on the queue."""
-    return StepMessage(record.tenant, record.generation, record.correlation_id)
-
-
-def step_message(record: DeletionRecord) -> StepMessage:
-    """Return the message of the record's next generation."""
-    return StepMessage(record.tenant, record.generation + 1, record.correlation_id)

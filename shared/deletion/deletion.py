@@ -1,17 +1,23 @@
-"""One deletion in hand: its record, its client, and the ways it can go on."""
+"""A claimed deletion: its record, and the ways it can go on."""
 
+from collections.abc import Callable
 from dataclasses import dataclass, replace
-from datetime import timedelta
-from typing import Any
+from datetime import datetime, timedelta
+from typing import Final, Self
 
-from shared.deletion.claims import step_message
-from shared.deletion.delays import next_delay
+from shared.deletion.messages import StepMessage
 from shared.events import Event, emit
-from shared.partner_center.client import PartnerCenter
-from shared.services import Pipeline
-from shared.storage.records import DeletionRecord, State
+from shared.safety.switch import Switch
+from shared.services import Services
+from shared.settings import CheckSettings
+from shared.storage.queues import Queues
+from shared.storage.records import DeletionRecord, Records, State
 
-_END_EVENTS = {
+_JITTER: Final = 0.25
+_GROWTH: Final = 1.5
+_GROWTH_STEPS: Final = 40
+
+_END_EVENTS: Final = {
     State.DELETED: Event.DELETION_DELETED,
     State.STUCK: Event.DELETION_STUCK,
     State.REFUSED: Event.DELETION_REFUSED,
@@ -21,63 +27,144 @@ _END_EVENTS = {
 
 @dataclass(slots=True)
 class Deletion:
-    """A claimed record and the client that works for it.
+    """A record that this message works on, and the storage that it is written to.
 
-    Every change is written against the ETag that was read, so each method may raise
-    RecordChanged.
+    A step changes `record` in memory and writes it with `save`, `send_on` or `finish`. Every write
+    is made against the ETag that was read, so each of these may raise RecordChanged.
     """
 
-    pipeline: Pipeline
     record: DeletionRecord
-    client: PartnerCenter
+    records: Records
+    queues: Queues
+    switch: Switch
+    checks: CheckSettings
+    now: Callable[[], datetime]
+    jitter: Callable[[], float]
+
+    @classmethod
+    def of(cls, services: Services, record: DeletionRecord) -> Self:
+        """Return the deletion of a record that was read or written before."""
+        return cls(
+            record,
+            services.records,
+            services.queues,
+            services.switch,
+            services.settings.checks,
+            services.now,
+            services.jitter,
+        )
 
     @property
     def ids(self) -> dict[str, str]:
         """The fields that every log line of this deletion carries."""
-        return {"tenant": self.record.tenant, "correlation": self.record.correlation_id}
+        return ids(self.record)
 
     @property
     def overdue(self) -> bool:
         """Whether the deletion has taken longer than its deadline."""
-        return self.pipeline.now() >= self.record.deadline
+        return self.now() >= self.record.deadline
 
-    @property
-    def age(self) -> timedelta:
-        """How long ago the deletion was requested."""
-        return self.pipeline.now() - self.record.requested_at
+    def may_write(self) -> bool:
+        """Whether nobody has aborted the deletion or tripped the switch.
 
-    def save(self, **changes: Any) -> None:  # noqa: ANN401 - fields of the record
-        """Write the record with these fields changed."""
-        self.record = self.pipeline.records.replace(replace(self.record, **changes))
+        Both may happen between any two calls, so this is asked before each single write.
+        """
+        stored = self.records.get(self.record.tenant)
+        overtaken = stored is None or stored.etag != self.record.etag
+        return not overtaken and not self.switch.read().tripped
 
-    def send_on(self, queue: str, delay: timedelta, **changes: Any) -> None:  # noqa: ANN401
+    def save(self) -> None:
+        """Write the record."""
+        self.record = self.records.replace(self.record)
+
+    def send_on(self, queue: str, delay: timedelta = timedelta(0)) -> None:
         """Send the next message, then raise the generation.
 
-        A crash in between doubles a message, which the generation tells apart; the other order
-        could lose the deletion.
+        A crash in between leaves two messages for one generation, and the claim lets one of them
+        work. The other order would leave no message at all.
         """
-        message = step_message(self.record)
-        self.pipeline.queues.send_step(queue, message, delay)
-        self.save(
+        message = next_message(self.record)
+        self.queues.send(queue, message.to_json(), delay)
+        self.record = replace(
+            self.record,
             generation=message.generation,
             claimed_by="",
-            next_check_at=self.pipeline.now() + delay,
-            **changes,
+            next_check_at=self.now() + delay,
         )
+        self.save()
 
     def delay(self, retry_after: float | None = None) -> timedelta:
-        """Return how long to wait before the next look."""
-        checks = self.pipeline.settings.checks
-        return next_delay(checks, self.record.attempt, self.pipeline.jitter(), retry_after)
+        """Return how long to wait before the next check; `retry_after` is in seconds."""
+        return next_delay(self.checks, self.record.attempt, self.jitter(), retry_after)
 
     def finish(self, state: State, reason: str = "", remedy: str = "") -> None:
         """End the deletion in a terminal state."""
-        now = self.pipeline.now()
-        self.save(state=state, reason=reason, remedy=remedy, finished_at=now, next_check_at=None)
-        emit(
-            _END_EVENTS[state],
-            **self.ids,
-            seconds=round(self.age.total_seconds(), 1),
-            reason=reason or None,
-            remedy=remedy or None,
-        )
+        self.record = ended(self.record, state, reason, remedy, self.now())
+        self.save()
+        log_end(self.record)
+
+
+def ids(record: DeletionRecord) -> dict[str, str]:
+    """Return the fields that every log line about a deletion carries."""
+    return {"tenant": record.tenant, "correlation": record.correlation_id}
+
+
+def ended(
+    record: DeletionRecord, state: State, reason: str, remedy: str, now: datetime
+) -> DeletionRecord:
+    """Return the record in a terminal state, not written yet."""
+    return replace(
+        record, state=state, reason=reason, remedy=remedy, finished_at=now, next_check_at=None
+    )
+
+
+def log_end(record: DeletionRecord) -> None:
+    """Log the end of a deletion, once it is written."""
+    finished_at = record.finished_at or record.requested_at
+    emit(
+        _END_EVENTS[record.state],
+        **ids(record),
+        seconds=round((finished_at - record.requested_at).total_seconds(), 1),
+        reason=record.reason or None,
+        remedy=record.remedy or None,
+    )
+
+
+def first_message(record: DeletionRecord) -> StepMessage:
+    """Return the message that begins a deletion which nobody has dropped on the queue.
+
+    It carries the record's own generation, so that nothing comes of it after an abort.
+    """
+    return StepMessage(record.tenant, record.generation, record.correlation_id)
+
+
+def next_message(record: DeletionRecord) -> StepMessage:
+    """Return the message of the record's next generation."""
+    return StepMessage(record.tenant, record.generation + 1, record.correlation_id)
+
+
+def next_delay(
+    checks: CheckSettings, attempt: int, jitter: float, retry_after: float | None = None
+) -> timedelta:
+    """Return the delay before check number `attempt` (from 0), growing up to the longest.
+
+    `jitter`, from 0 to 1, stretches the delay by up to a quarter, so that deletions which began
+    together do not stay together. Partner Center's own Retry-After, in seconds, is the least;
+    where the trouble lasts, the longer of both counts.
+    """
+    if retry_after is None:
+        base = _grown(checks, attempt)
+    else:
+        least = _grown(checks, attempt) if attempt else timedelta(0)
+        base = max(timedelta(seconds=retry_after), least)
+    return base * (1 + _JITTER * jitter)
+
+
+def is_at_longest_delay(checks: CheckSettings, attempt: int) -> bool:
+    """Whether checks have become as rare as they get, so that a call is worth sending again."""
+    return attempt > 0 and _grown(checks, attempt) >= checks.max_delay
+
+
+def _grown(checks: CheckSettings, attempt: int) -> timedelta:
+    growth = _GROWTH ** min(attempt, _GROWTH_STEPS)
+    return min(checks.first_delay * growth, checks.max_delay)

@@ -1,70 +1,17 @@
-"""Finds a customer under the safety rules and tells what a deletion would do; writes nothing."""
+"""Tells what a deletion would do, under the same rules; writes nothing."""
 
-import uuid
 from dataclasses import dataclass
+from typing import Final
 
-from shared.deletion.messages import DeletionRequest
 from shared.events import Event, emit
-from shared.partner_center.client import PartnerCenter
-from shared.partner_center.errors import AccessDenied, NoRelationship, NotFound
 from shared.partner_center.resources import Customer
 from shared.purchases.plan import Plan, make_plan
-from shared.purchases.purchase import take_stock
-from shared.purchases.snapshot import look_at
-from shared.safety.rules import (
-    ForeignCustomer,
-    Refused,
-    Rule,
-    require_confirmation,
-    require_other_tenant,
-    require_sandbox_limits,
-    require_sandbox_size,
-    require_token_tenant,
-    require_unlisted,
-    require_unprotected,
-)
-from shared.services import Pipeline
+from shared.purchases.snapshot import merge_snapshot, take_snapshot
+from shared.safety.rules import Refused
+from shared.services import Services
 from shared.tenants import TenantId
 
-_UNAUTHORIZED = 401
-
-
-def find_customer(pipeline: Pipeline, client: PartnerCenter, tenant: TenantId) -> Customer:
-    """Return the customer if rules 1 to 3 allow its deletion as far as they can tell yet.
-
-    Raises Refused; ForeignCustomer where this partner has no such customer.
-    """
-    settings = pipeline.settings
-    require_other_tenant(tenant, settings.partner_center.tenant_id)
-    require_unlisted(tenant, settings.protection)
-    require_confirmation(settings)
-    require_token_tenant(client.token_tenant(), settings.partner_center.tenant_id)
-    customers = pipeline.census.customers(client)
-    require_sandbox_size(len(customers))
-    customer = customers.get(tenant) or pipeline.census.newer(tenant)
-    if customer is None:
-        customer = customer_by_id(client, tenant)
-        pipeline.census.remember(customer)
-    require_unprotected(customer, settings.protection)
-    return customer
-
-
-def customer_by_id(client: PartnerCenter, tenant: TenantId) -> Customer:
-    """Ask for one customer.
-
-    Raises ForeignCustomer where this partner has none of that ID, and another Refused where it may
-    not see it: that must not be taken for a customer that is gone.
-    """
-    try:
-        return client.customer(tenant)
-    except (NotFound, NoRelationship) as error:
-        raise ForeignCustomer(tenant) from error
-    except AccessDenied as error:
-        if error.refusal.status == _UNAUTHORIZED:
-            raise
-        finding = f"Partner Center does not show tenant {tenant} ({error})"
-        remedy = "Check the ID, and the rights of the app registration."
-        raise Refused(Rule.CUSTOMER, finding, remedy) from error
+_NOTHING_REMEMBERED: Final = Plan(())
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,27 +22,36 @@ class DryRun:
     plan: Plan
 
 
-def dry_run(pipeline: Pipeline, tenant: TenantId) -> DryRun:
+def dry_run(services: Services, tenant: TenantId) -> DryRun:
     """Return what a deletion would begin with, and write nothing.
 
     Raises Refused, or the errors of Partner Center.
     """
-    client = pipeline.client(str(uuid.uuid4()))
-    customer = find_customer(pipeline, client, tenant)
-    look = look_at(client, tenant, (), pipeline.now())
-    require_sandbox_limits(look.subscriptions or ())
-    return DryRun(customer, make_plan(take_stock(look), pipeline.now()))
+    with services.conversation() as client:
+        customer = services.safety.require_customer(client, tenant)
+        snapshot = take_snapshot(client, tenant, _NOTHING_REMEMBERED)
+        services.safety.require_sandbox_purchases(snapshot.subscriptions or ())
+    return DryRun(customer, make_plan(merge_snapshot(snapshot), services.now()))
 
 
-def log_dry_run(pipeline: Pipeline, request: DeletionRequest) -> None:
+def log_dry_run(services: Services, tenant: TenantId) -> None:
     """Log what a deletion would do, one line for each purchase."""
-    tenant = request.tenant
     try:
-        found = dry_run(pipeline, tenant)
+        found = dry_run(services, tenant)
     except Refused as refusal:
         emit(Event.DRY_RUN_FINISHED, tenant=tenant, outcome="refused", reason=str(refusal))
         return
-    plan = found.plan
+    _log_plan(tenant, found.plan)
+    emit(
+        Event.DRY_RUN_FINISHED,
+        tenant=tenant,
+        domain=found.customer.domain,
+        outcome="delete" if found.plan.clear else "cancel",
+        never=len(found.plan.never),
+    )
+
+
+def _log_plan(tenant: TenantId, plan: Plan) -> None:
     for entry in plan.entries:
         emit(
             Event.DRY_RUN_ACTION,
@@ -105,14 +61,6 @@ def log_dry_run(pipeline: Pipeline, request: DeletionRequest) -> None:
             name=entry.purchase.name or None,
             status=entry.purchase.status,
             standing=entry.standing,
-            move=entry.move,
+            action=entry.action,
             reason=entry.reason or None,
         )
-    outcome = "delete" if plan.clear else "cancel"
-    emit(
-        Event.DRY_RUN_FINISHED,
-        tenant=tenant,
-        domain=found.customer.domain,
-        outcome=outcome,
-        never=len(plan.never),
-    )

@@ -1,111 +1,107 @@
 """What the errors of a step mean for its deletion: wait, refuse, end, or rise to the host."""
 
-from collections.abc import Callable
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import replace
 
 from shared.deletion.deletion import Deletion
-from shared.deletion.dry_run import customer_by_id
 from shared.deletion.reasons import LATE_REMEDY
-from shared.errors import TipsweepError
 from shared.events import Event, emit
+from shared.partner_center.client import PartnerCenter
 from shared.partner_center.errors import (
-    ErrorAnswer,
+    TEMPORARY,
+    ErrorStatus,
     HeldBack,
     NoRelationship,
-    NotASandbox,
     NotFound,
     PartnerCenterError,
     SignInFailed,
     Throttled,
 )
-from shared.purchases.cancellation import LATER
-from shared.safety.rules import ForeignCustomer, Refused, Rule
-from shared.services import Pipeline
+from shared.safety.rules import ForeignCustomer, Refused, Safety, customer_by_id
+from shared.safety.switch import SwitchTripped
+from shared.services import Services
 from shared.storage.records import RecordChanged, State
 
 
-class SwitchTripped(TipsweepError):
-    """The safety switch is tripped, so nothing may be written."""
+@contextmanager
+def error_handling(
+    services: Services, deletion: Deletion, step: str, queue: str
+) -> Iterator[PartnerCenter]:
+    """Give a step its client, and settle the deletion whatever the step raises.
 
-
-def require_switch(pipeline: Pipeline) -> None:
-    """Rule 4: the safety switch is not tripped; raises SwitchTripped."""
-    state = pipeline.switch.read()
-    if state.tripped:
-        message = f"the safety switch was tripped by {state.by}: {state.reason}"
-        raise SwitchTripped(message)
-
-
-def trip(pipeline: Pipeline, error: NotASandbox) -> Refused:
-    """Trip the switch because Partner Center names another kind of account; return the refusal."""
-    pipeline.switch.trip("tipsweep", str(error))
-    remedy = "The safety switch is tripped: make sure of the account, then reset the switch."
-    return Refused(Rule.SANDBOX, str(error), remedy)
-
-
-def work(deletion: Deletion, step: str, queue: str, move: Callable[[Deletion], None]) -> None:
-    """Make one move; what is put back goes to `queue`.
-
-    An error that nothing is decided on is noted in the record and rises, so that the host tries
-    the message again.
+    Each exit leaves one of these behind: the next message and a higher generation, a terminal
+    record, or, for an error that nothing is decided on, the message itself with the error noted in
+    the record: it rises, and the host delivers the message again.
     """
+    client = services.client(deletion.record.correlation_id)
     try:
-        _settle(deletion, queue, move)
+        with (
+            _settled(deletion, queue),
+            services.conversation(client),
+            _confirmed_gone(services.safety, deletion, client),
+        ):
+            yield client
     except RecordChanged:
+        # Another message or an abort was faster, and the deletion is theirs.
         emit(Event.DELETION_DUPLICATE, **deletion.ids, reason="overtaken")
     except Exception as error:
         _note_failure(deletion, step, error)
         raise
     finally:
-        emit(
-            Event.STEP_FINISHED,
-            step=step,
-            **deletion.ids,
-            state=deletion.record.state,
-            calls=deletion.client.calls,
-            throttled=deletion.client.throttled,
-            seconds=round(deletion.age.total_seconds(), 1),
-        )
+        _log_step(deletion, step, client)
 
 
-def _settle(deletion: Deletion, queue: str, move: Callable[[Deletion], None]) -> None:
+@contextmanager
+def _settled(deletion: Deletion, queue: str) -> Iterator[None]:
     try:
-        _move(deletion, move)
+        yield
     except SwitchTripped as error:
-        deletion.send_on(queue, deletion.pipeline.settings.checks.max_delay, reason=str(error))
-    except LATER as error:
+        deletion.record = replace(deletion.record, reason=str(error))
+        deletion.send_on(queue, deletion.checks.max_delay)
+    except TEMPORARY as error:
         _postpone(deletion, queue, error)
     except ForeignCustomer as refusal:
         _without_customer(deletion, refusal)
     except Refused as refusal:
         _refuse(deletion, refusal)
-    except NotASandbox as error:
-        _refuse(deletion, trip(deletion.pipeline, error))
 
 
-def _move(deletion: Deletion, move: Callable[[Deletion], None]) -> None:
+@contextmanager
+def _confirmed_gone(safety: Safety, deletion: Deletion, client: PartnerCenter) -> Iterator[None]:
+    """Raise ForeignCustomer if a new listing and the customer's own page do not know it either.
+
+    Raises the error itself otherwise: a 404 alone is also what an outage of a route looks like.
+    """
     try:
-        move(deletion)
-    except (NotFound, NoRelationship) as error:
-        _confirm_gone(deletion, error)
+        yield
+    except (NotFound, NoRelationship):
+        tenant = deletion.record.tenant
+        if tenant not in safety.customers.refresh(client):
+            customer_by_id(client, tenant)
+        raise
 
 
 def _postpone(deletion: Deletion, queue: str, error: PartnerCenterError) -> None:
     """Put the deletion back on its queue, with a delay that grows where the trouble lasts.
 
-    The state stays: after a DELETE without a clear answer the deletion cannot be aborted.
+    The state stays as it is: after a DELETE without a clear response the deletion cannot be
+    aborted any more.
     """
     if deletion.overdue:
         deletion.finish(State.STUCK, str(error), LATE_REMEDY)
         return
-    delay = deletion.delay(error.refusal.retry_after if isinstance(error, ErrorAnswer) else None)
+    delay = deletion.delay(error.response.retry_after if isinstance(error, ErrorStatus) else None)
     emit(
         Event.THROTTLED if isinstance(error, Throttled) else Event.STEP_FAILED,
         **deletion.ids,
         delay_seconds=round(delay.total_seconds(), 1),
         reason=str(error),
     )
+    # Our own limit says nothing about the customer, so it does not make checks rarer.
     attempt = deletion.record.attempt + (not isinstance(error, HeldBack))
-    deletion.send_on(queue, delay, attempt=attempt, last_error=str(error))
+    deletion.record = replace(deletion.record, attempt=attempt, last_error=str(error))
+    deletion.send_on(queue, delay)
 
 
 def _refuse(deletion: Deletion, refusal: Refused) -> None:
@@ -120,22 +116,25 @@ def _without_customer(deletion: Deletion, refusal: ForeignCustomer) -> None:
         _refuse(deletion, refusal)
 
 
-def _confirm_gone(deletion: Deletion, error: PartnerCenterError) -> None:
-    """Raise ForeignCustomer if a new listing and the customer's own page know it no more.
-
-    Raises the error itself otherwise: a 404 alone is also what an outage of a route looks like.
-    """
-    tenant = deletion.record.tenant
-    if tenant not in deletion.pipeline.census.anew(deletion.client):
-        customer_by_id(deletion.client, tenant)
-    raise error
-
-
 def _note_failure(deletion: Deletion, step: str, error: Exception) -> None:
     reason = f"{type(error).__name__}: {error}"
-    event = Event.SIGN_IN_FAILED if isinstance(error, SignInFailed) else Event.STEP_FAILED
-    emit(event, step=step, **deletion.ids, reason=reason)
+    if not isinstance(error, SignInFailed):
+        emit(Event.STEP_FAILED, step=step, **deletion.ids, reason=reason)
+    deletion.record = replace(deletion.record, last_error=reason)
     try:
-        deletion.save(last_error=reason)
+        deletion.save()
     except RecordChanged:
         emit(Event.DELETION_DUPLICATE, **deletion.ids, reason="overtaken")
+
+
+def _log_step(deletion: Deletion, step: str, client: PartnerCenter) -> None:
+    age = deletion.now() - deletion.record.requested_at
+    emit(
+        Event.STEP_FINISHED,
+        step=step,
+        **deletion.ids,
+        state=deletion.record.state,
+        calls=client.calls,
+        throttled=client.throttled,
+        seconds=round(age.total_seconds(), 1),
+    )

@@ -7,8 +7,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Final
 
-from shared.errors import TipsweepError
-from shared.tenants import NotATenantId, TenantId, shown, tenant_id
+from shared.errors import TipsweepError, shown
+from shared.inputs import NotJson, is_line, parse_json
+from shared.tenants import NotATenantId, TenantId, tenant_id
 
 _VERSION: Final = 1
 REQUESTED_BY_CHARACTERS: Final = 200
@@ -132,21 +133,10 @@ def _decoded(text: str) -> bytes | None:
 
 def _json(text: str) -> object:
     try:
-        return json.loads(text, object_pairs_hook=_without_repeats)
-    except RecursionError as error:
-        message = "The message is JSON that is nested too deeply"
+        return parse_json(text)
+    except NotJson as error:
+        message = f"The message is not valid JSON: {error}"
         raise BadMessage(message) from error
-    except ValueError as error:
-        message = f"The message begins like JSON but is none: {error}"
-        raise BadMessage(message) from error
-
-
-def _without_repeats(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
-    members = dict(pairs)
-    if len(members) != len(pairs):
-        message = "a member appears twice"
-        raise ValueError(message)
-    return members
 
 
 def _tenant(value: object) -> TenantId:
@@ -164,7 +154,7 @@ def _tenant(value: object) -> TenantId:
 
 def _requested_by(value: Mapping[str, Any], tenant: TenantId) -> str:
     name = value.get("requestedBy", "")
-    if not isinstance(name, str) or len(name) > REQUESTED_BY_CHARACTERS or not name.isprintable():
+    if not isinstance(name, str) or not is_line(name, REQUESTED_BY_CHARACTERS):
         message = (
             f"Expected one line of at most {REQUESTED_BY_CHARACTERS} characters in requestedBy"
         )

@@ -2,20 +2,21 @@
 
 import base64
 from dataclasses import dataclass
-from datetime import UTC, datetime
 from typing import Final
 
-from shared.deletion.admission import in_hand, new_record
+from shared.deletion.claims import started
+from shared.deletion.deletion import ended, log_end
 from shared.deletion.messages import BadMessage, DeletionRequest, parse_request, parse_step
 from shared.events import Event, emit
-from shared.services import Pipeline
+from shared.services import Services
 from shared.storage.names import CUSTOMERS_TO_DELETE, POISON_SUFFIX
-from shared.storage.records import DeletionRecord, RecordChanged, RecordExists, State
+from shared.storage.queues import Queues
+from shared.storage.records import DeletionRecord, Records, State
+from shared.storage.rejected import RejectedMessage
 from shared.tenants import TenantId
 
-POISONED_ROW_PREFIX: Final = "poisoned-"
 _UNKNOWN_REASON: Final = "the message failed every time; the log says why"
-_REMEDY: Final = "Mend the reason, then request the deletion again."
+_REMEDY: Final = "Fix the cause, then request the deletion again."
 _UNCLAIMED: Final = frozenset({State.REQUESTED, State.CANCELLING})
 
 
@@ -30,26 +31,38 @@ class Poisoned:
 
 @dataclass(frozen=True, slots=True)
 class Subject:
-    """What a poisoned message was about; `generation` is None for a dropped request."""
+    """What a poisoned message was about; `generation` is None for a dropped request.
+
+    `fault` says what is wrong with the message itself, "" where it could be read.
+    """
 
     tenant: TenantId | None
     generation: int | None
     fault: str
 
 
-def reject(pipeline: Pipeline, queue: str, body: bytes, error: BadMessage) -> None:
+def reject(queues: Queues, queue: str, body: bytes, error: BadMessage) -> None:
     """Move a message that can never be handled to its poison queue at once."""
     emit(Event.MESSAGE_REJECTED, queue=queue, tenant=error.tenant, reason=str(error))
-    pipeline.queues.send_text(queue + POISON_SUFFIX, _as_text(body))
+    queues.send(queue + POISON_SUFFIX, _as_text(body))
 
 
-def record_poisoned(pipeline: Pipeline, poisoned: Poisoned) -> None:
+def record_poisoned(services: Services, poisoned: Poisoned) -> None:
     """Write down a message from a poison queue, and end the deletion it belonged to."""
     subject = _subject(poisoned)
-    reason = subject.fault or _failure(pipeline, subject) or _UNKNOWN_REASON
-    _keep(pipeline, poisoned, subject, reason)
+    reason = subject.fault or _last_error(services.records, subject) or _UNKNOWN_REASON
+    services.rejected.keep(
+        RejectedMessage(
+            poisoned.queue,
+            poisoned.message_id,
+            poisoned.body,
+            subject.tenant,
+            reason,
+            services.now(),
+        )
+    )
     if subject.tenant is not None:
-        _end(pipeline, subject.tenant, subject, reason)
+        _end(services, subject.tenant, subject, reason)
     emit(
         Event.MESSAGE_POISONED,
         queue=poisoned.queue,
@@ -69,36 +82,27 @@ def _subject(poisoned: Poisoned) -> Subject:
         return Subject(error.tenant, None, str(error))
 
 
-def _failure(pipeline: Pipeline, subject: Subject) -> str:
-    record = pipeline.records.get(subject.tenant) if subject.tenant else None
+def _last_error(records: Records, subject: Subject) -> str:
+    record = records.get(subject.tenant) if subject.tenant else None
     return record.last_error if record else ""
 
 
-def _keep(pipeline: Pipeline, poisoned: Poisoned, subject: Subject, reason: str) -> None:
-    pipeline.sandbox.upsert_entity(
-        {
-            "PartitionKey": pipeline.settings.partner_center.tenant_id,
-            "RowKey": POISONED_ROW_PREFIX + poisoned.message_id,
-            "queue": poisoned.queue,
-            "body": poisoned.body,
-            "tenant": subject.tenant or "",
-            "reason": reason,
-            "at": datetime.now(UTC).isoformat(),
-        }
-    )
-
-
-def _end(pipeline: Pipeline, tenant: TenantId, subject: Subject, reason: str) -> None:
+def _end(services: Services, tenant: TenantId, subject: Subject, reason: str) -> None:
     """Leave the reason in the customer's record, unless a later message carries it on."""
-    record = pipeline.records.get(tenant)
     state = State.REFUSED if subject.fault else State.STUCK
-    try:
-        if record is None:
-            _insert_ended(pipeline, tenant, state, reason)
-        elif _belongs(record, subject):
-            in_hand(pipeline, record).finish(state, reason, _REMEDY)
-    except (RecordExists, RecordChanged):
-        _end(pipeline, tenant, subject, reason)
+    now, deadline = services.now(), services.settings.checks.deadline
+
+    def change(current: DeletionRecord | None) -> DeletionRecord | None:
+        if current is None:
+            # Never live, not even between two writes: redrive would start it.
+            current = started(DeletionRequest(tenant), None, now=now, deadline=deadline)
+        elif not _belongs(current, subject):
+            return None
+        return ended(current, state, reason, _REMEDY, now)
+
+    update = services.records.update(tenant, change)
+    if update.written and update.record is not None:
+        log_end(update.record)
 
 
 def _belongs(record: DeletionRecord, subject: Subject) -> bool:
@@ -107,11 +111,6 @@ def _belongs(record: DeletionRecord, subject: Subject) -> bool:
     if subject.generation is None:
         return record.state in _UNCLAIMED
     return subject.generation >= record.generation
-
-
-def _insert_ended(pipeline: Pipeline, tenant: TenantId, state: State, reason: str) -> None:
-    record = pipeline.records.insert(new_record(pipeline, DeletionRequest(tenant), None))
-    in_hand(pipeline, record).finish(state, reason, _REMEDY)
 
 
 def _as_text(body: bytes) -> str:

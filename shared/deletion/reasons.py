@@ -6,31 +6,31 @@ from typing import Final
 from shared.purchases.plan import Entry, Plan
 
 LATE_REMEDY: Final = (
-    "Partner Center did not answer in time. Look at the customer in Partner Center, then request "
+    "Partner Center did not respond in time. Check the customer in Partner Center, then request "
     "the deletion again."
 )
 _NEVER_REMEDY: Final = (
     "No API call cancels these. Cancel them in Partner Center or the Azure portal where it lets "
     "you, or ask Partner Center support to remove the customer; then request the deletion again."
 )
-_REFUSED_REMEDY: Final = (
-    "Everything tipsweep can see is cancelled. Look for what Partner Center names, cancel it "
+_REJECTED_REMEDY: Final = (
+    "Everything tipsweep can see is cancelled. Find what Partner Center names, cancel it "
     "there, then request the deletion again."
 )
 
 
 def unfinished_reason(plan: Plan) -> str:
     """Say what was still not cancelled at the deadline."""
-    return f"not cancelled before the deadline: {_listed((*plan.open, *plan.waiting))}" + (
+    return f"not cancelled before the deadline: {_listed(plan.unfinished)}" + (
         f"; never cancellable: {_listed(plan.never)}" if plan.never else ""
     )
 
 
-def refused_delete_reason(refusal: str, plan: Plan) -> str:
+def rejected_delete_reason(error: str, plan: Plan) -> str:
     """Say why Partner Center did not delete the customer."""
     if not plan.never:
-        return refusal
-    return f"{refusal}; never cancellable: {_listed(plan.never)}"
+        return error
+    return f"{error}; never cancellable: {_listed(plan.never)}"
 
 
 def unfinished_remedy(plan: Plan) -> str:
@@ -38,9 +38,9 @@ def unfinished_remedy(plan: Plan) -> str:
     return _NEVER_REMEDY if plan.never else LATE_REMEDY
 
 
-def refused_delete_remedy(plan: Plan) -> str:
-    """Say what a person can do about a refused DELETE."""
-    return _NEVER_REMEDY if plan.never else _REFUSED_REMEDY
+def rejected_delete_remedy(plan: Plan) -> str:
+    """Say what a person can do about a rejected DELETE."""
+    return _NEVER_REMEDY if plan.never else _REJECTED_REMEDY
 
 
 def _listed(entries: Iterable[Entry]) -> str:

@@ -1,41 +1,24 @@
-"""Gives deletions whose message got lost a new one, clears what is old, measures the backlog."""
+"""Gives deletions whose message was lost a new one."""
 
 from collections.abc import Iterable
 from datetime import datetime, timedelta
 from typing import Final
 
-from azure.core.exceptions import AzureError
-
-from shared.deletion.admission import in_hand
-from shared.deletion.poison import POISONED_ROW_PREFIX
+from shared.deletion.deletion import Deletion
 from shared.events import Event, emit
-from shared.partner_center.credentials import key_vault
-from shared.services import Pipeline
-from shared.settings import Auth
-from shared.storage.names import (
-    CUSTOMERS_READY,
-    CUSTOMERS_TO_DELETE,
-    ORDERS_TO_CHECK,
-    POISON_QUEUES,
-)
+from shared.services import Services
+from shared.storage.names import CUSTOMERS_READY, ORDERS_TO_CHECK
 from shared.storage.records import DeletionRecord, RecordChanged, State
-from shared.sweep.memory import SEEN_ROW_PREFIX
 
 # A crashed instance's message comes back after a lease of 10 minutes, and is then polled for.
+# Redriven earlier, every deletion of that instance would have two messages.
 GRACE: Final = timedelta(minutes=15)
-KEPT: Final = timedelta(days=90)
-_AT_ONCE: Final = timedelta(0)
-_DAY: Final = timedelta(days=1)
 
 
-def redrive_deletions(pipeline: Pipeline) -> None:
-    """Redrive what is overdue, remove what ended long ago, and log the backlog in one line."""
-    now = pipeline.now()
-    records = list(pipeline.records.all())
-    redriven = sum(_redrive(pipeline, each) for each in records if _overdue(each, now))
-    removed = sum(_remove(pipeline, each) for each in records if _outdated(each, now))
-    removed += _remove_rows(pipeline, now)
-    _log_backlog(pipeline, records, redriven, removed)
+def redrive_overdue(services: Services, records: Iterable[DeletionRecord]) -> int:
+    """Send the message of each record whose check is long overdue; return how many were."""
+    now = services.now()
+    return sum(_redrive(Deletion.of(services, each)) for each in records if _overdue(each, now))
 
 
 def _overdue(record: DeletionRecord, now: datetime) -> bool:
@@ -43,78 +26,12 @@ def _overdue(record: DeletionRecord, now: datetime) -> bool:
     return record.live and due + GRACE <= now
 
 
-def _redrive(pipeline: Pipeline, record: DeletionRecord) -> bool:
-    """Send the message of a deletion; False where it has moved on meanwhile."""
-    deletion = in_hand(pipeline, record)
+def _redrive(deletion: Deletion) -> bool:
+    """Send the message of a deletion; False where another message continued it first."""
+    state = deletion.record.state
     try:
-        ready = record.state is State.DELETING
-        deletion.send_on(CUSTOMERS_READY if ready else ORDERS_TO_CHECK, _AT_ONCE)
+        deletion.send_on(CUSTOMERS_READY if state is State.DELETING else ORDERS_TO_CHECK)
     except RecordChanged:
         return False
-    emit(Event.DELETION_REDRIVEN, tenant=record.tenant, state=record.state)
+    emit(Event.DELETION_REDRIVEN, tenant=deletion.record.tenant, state=state)
     return True
-
-
-def _outdated(record: DeletionRecord, now: datetime) -> bool:
-    return not record.live and (record.finished_at or record.requested_at) + KEPT <= now
-
-
-def _remove(pipeline: Pipeline, record: DeletionRecord) -> bool:
-    try:
-        pipeline.records.remove(record)
-    except RecordChanged:
-        return False
-    return True
-
-
-def _remove_rows(pipeline: Pipeline, now: datetime) -> int:
-    """Remove poisoned messages, and customers that no sweep has seen, after 90 days."""
-    rows = pipeline.sandbox.query_entities(
-        "PartitionKey eq @partner and at lt @limit",
-        parameters={
-            "partner": pipeline.settings.partner_center.tenant_id,
-            "limit": (now - KEPT).isoformat(),
-        },
-        select=["PartitionKey", "RowKey"],
-    )
-    old = [row for row in rows if row["RowKey"].startswith((POISONED_ROW_PREFIX, SEEN_ROW_PREFIX))]
-    for row in old:
-        pipeline.sandbox.delete_entity(row["PartitionKey"], row["RowKey"])
-    return len(old)
-
-
-def _log_backlog(
-    pipeline: Pipeline, records: Iterable[DeletionRecord], redriven: int, removed: int
-) -> None:
-    live = [each for each in records if each.live]
-    oldest = min((each.requested_at for each in live), default=pipeline.now())
-    depth = pipeline.queues.depth
-    emit(
-        Event.REDRIVE_FINISHED,
-        live=len(live),
-        stuck=sum(each.state is State.STUCK for each in records),
-        redriven=redriven,
-        removed=removed,
-        oldest_seconds=max(0, round((pipeline.now() - oldest).total_seconds())),
-        refresh_token_age_days=_refresh_token_age_days(pipeline),
-        customers_to_delete=depth(CUSTOMERS_TO_DELETE),
-        orders_to_check=depth(ORDERS_TO_CHECK),
-        customers_ready=depth(CUSTOMERS_READY),
-        poison=sum(depth(queue) for queue in POISON_QUEUES),
-    )
-
-
-def _refresh_token_age_days(pipeline: Pipeline) -> float | None:
-    """Return the age of the refresh token; None where another credential is used."""
-    settings = pipeline.settings.partner_center
-    if settings.auth is not Auth.USER:
-        return None
-    name = str(settings.refresh_token_secret_name)
-    try:
-        with key_vault(settings) as vault:
-            stored = vault.get_secret(name).properties.updated_on
-    except AzureError as error:
-        reason = f"secret {name} could not be read: {error.message}"
-        emit(Event.SIGN_IN_FAILED, step="redrive", reason=reason)
-        return None
-    return None if stored is None else round((pipeline.now() - stored) / _DAY, 1)

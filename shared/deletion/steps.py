@@ -1,116 +1,117 @@
 """The steps of a deletion, each one message long: read, plan, act, decide the next message."""
 
 from dataclasses import replace
-from datetime import datetime, timedelta
-from typing import Final
+from datetime import timedelta
 
-from shared.deletion.admission import admit_request, admit_step
-from shared.deletion.delays import patience_is_over
-from shared.deletion.deletion import Deletion
-from shared.deletion.dry_run import find_customer, log_dry_run
-from shared.deletion.error_handling import require_switch, work
+from shared.deletion.claims import Delivery, claim_request, claim_step
+from shared.deletion.deletion import Deletion, is_at_longest_delay
+from shared.deletion.dry_run import log_dry_run
+from shared.deletion.error_handling import error_handling
 from shared.deletion.messages import DeletionRequest, StepMessage
 from shared.deletion.reasons import (
-    refused_delete_reason,
-    refused_delete_remedy,
+    rejected_delete_reason,
+    rejected_delete_remedy,
     unfinished_reason,
     unfinished_remedy,
 )
 from shared.events import Event, emit
 from shared.partner_center.errors import (
     Busy,
-    ErrorAnswer,
+    ErrorStatus,
     NoRelationship,
     NotASandbox,
     NotFound,
-    NotSupportedHere,
     Throttled,
+    Unauthorized,
     Unavailable,
 )
-from shared.purchases.cancellation import Round, Sender, carry_out
+from shared.purchases.cancellation import Sender, carry_out
 from shared.purchases.plan import Plan, make_plan
-from shared.purchases.purchase import forget_sent, take_stock
-from shared.purchases.snapshot import look_at
-from shared.safety.rules import require_sandbox_limits
-from shared.services import Pipeline
+from shared.purchases.purchase import forget_sent
+from shared.purchases.snapshot import merge_snapshot, take_snapshot
+from shared.services import Services
 from shared.storage.names import CUSTOMERS_READY, ORDERS_TO_CHECK
 from shared.storage.records import State
 
-_AT_ONCE: Final = timedelta(0)
-_UNAUTHORIZED: Final = 401
 
-
-def request_deletion(
-    pipeline: Pipeline, request: DeletionRequest, message_id: str, inserted_at: datetime | None
-) -> None:
-    """Start the deletion that a dropped message asks for, and make its first move."""
+def cancel_orders(services: Services, request: DeletionRequest, delivery: Delivery) -> None:
+    """Start the deletion that a dropped message asks for, and take its first step."""
     if request.dry_run:
-        log_dry_run(pipeline, request)
+        log_dry_run(services, request.tenant)
         return
-    deletion = admit_request(pipeline, request, message_id, inserted_at)
-    if deletion is not None:
-        work(deletion, "cancel_orders", ORDERS_TO_CHECK, _advance)
+    deadline = services.settings.checks.deadline
+    record = claim_request(services.records, request, delivery, services.now(), deadline)
+    if record is not None:
+        _cancel(services, Deletion.of(services, record), "cancel_orders")
 
 
-def check_orders(pipeline: Pipeline, message: StepMessage, message_id: str) -> None:
-    """Look at a customer again and make the next move."""
-    deletion = admit_step(pipeline, message, message_id)
-    if deletion is not None:
-        work(deletion, "check_orders", ORDERS_TO_CHECK, _advance)
+def check_orders(services: Services, message: StepMessage, delivery: Delivery) -> None:
+    """Read a customer again and take the next step."""
+    record = claim_step(services.records, message, delivery.message_id, services.now())
+    if record is not None:
+        _cancel(services, Deletion.of(services, record), "check_orders")
 
 
-def delete_customer(pipeline: Pipeline, message: StepMessage, message_id: str) -> None:
+def delete_customer(services: Services, message: StepMessage, delivery: Delivery) -> None:
     """Send the DELETE of a customer whose purchases have all ended."""
-    deletion = admit_step(pipeline, message, message_id)
-    if deletion is not None:
-        work(deletion, "delete_customer", CUSTOMERS_READY, _delete)
+    record = claim_step(services.records, message, delivery.message_id, services.now())
+    if record is None:
+        return
+    deletion = Deletion.of(services, record)
+    with error_handling(services, deletion, "delete_customer", CUSTOMERS_READY) as client:
+        services.safety.require_writable()
+        customer = services.safety.require_customer(client, record.tenant)
+        deletion.record = replace(deletion.record, seen=True, domain=customer.domain)
+        # The rules may have waited for a listing, and the switch been tripped meanwhile.
+        services.safety.require_writable()
+        # From here on an abort is too late: the DELETE may reach Partner Center.
+        deletion.record = replace(deletion.record, state=State.DELETING)
+        deletion.save()
+        try:
+            client.delete_customer(record.tenant)
+        except (NotFound, NoRelationship, NotASandbox, Unauthorized, Throttled, Unavailable):
+            raise
+        except ErrorStatus as error:
+            _after_rejected_delete(deletion, error)
+        else:
+            deletion.finish(State.DELETED)
 
 
-def _guard(deletion: Deletion) -> None:
-    """Apply the rules that come before the first write; raises Refused or SwitchTripped."""
-    require_switch(deletion.pipeline)
-    customer = find_customer(deletion.pipeline, deletion.client, deletion.record.tenant)
-    deletion.record = replace(deletion.record, seen=True, domain=customer.domain)
+def _cancel(services: Services, deletion: Deletion, step: str) -> None:
+    """Cancel what is open, and decide the next message from what is then known."""
+    with error_handling(services, deletion, step, ORDERS_TO_CHECK) as client:
+        services.safety.require_writable()
+        customer = services.safety.require_customer(client, deletion.record.tenant)
+        deletion.record = replace(deletion.record, seen=True, domain=customer.domain)
+
+        now = services.now()
+        remembered = make_plan(deletion.record.purchases, now)
+        snapshot = take_snapshot(client, customer.id, remembered)
+        services.safety.require_sandbox_purchases(snapshot.subscriptions or ())
+        purchases = merge_snapshot(snapshot, deletion.record.purchases)
+        if is_at_longest_delay(deletion.checks, deletion.record.attempt):
+            purchases = forget_sent(purchases)
+
+        sender = Sender(client, customer.id, snapshot.subscriptions_by_id())
+        found = carry_out(sender, purchases, now, deletion.may_write)
+        progress = len(found.plan.unfinished) < len(remembered.unfinished)
+        attempt = 0 if progress else deletion.record.attempt
+        deletion.record = replace(deletion.record, purchases=found.purchases, attempt=attempt)
+        if found.interruption is not None:
+            raise found.interruption
+        _decide(deletion, found.plan)
 
 
-def _advance(deletion: Deletion) -> None:
-    _guard(deletion)
-    record, now = deletion.record, deletion.pipeline.now()
-    look = look_at(deletion.client, record.tenant, record.purchases, now)
-    require_sandbox_limits(look.subscriptions or ())
-    read = {each.id: each for each in look.subscriptions or ()}
-    sender = Sender(deletion.client, record.tenant, read)
-    purchases = take_stock(look, record.purchases)
-    if patience_is_over(deletion.pipeline.settings.checks, record.attempt):
-        purchases = forget_sent(purchases)
-    _decide(deletion, carry_out(sender, purchases, now, lambda: _must_stop(deletion)))
-
-
-def _must_stop(deletion: Deletion) -> bool:
-    """Ask before each single write: for the switch, and for an abort."""
-    pipeline = deletion.pipeline
-    record = pipeline.records.get(deletion.record.tenant)
-    overtaken = record is None or record.etag != deletion.record.etag
-    return overtaken or pipeline.switch.read().tripped
-
-
-def _decide(deletion: Deletion, found: Round) -> None:
-    """Send the message that follows a round of moves; progress shortens the wait again."""
-    before = make_plan(deletion.record.purchases, deletion.pipeline.now())
-    progress = found.plan.unfinished < before.unfinished
-    attempt = 0 if progress else deletion.record.attempt
-    deletion.record = replace(deletion.record, purchases=found.purchases, attempt=attempt)
-    if found.interruption is not None:
-        raise found.interruption
-    if found.plan.clear:
-        never = len(found.plan.never)
-        emit(Event.DELETION_READY, **deletion.ids, never=never)
-        deletion.send_on(CUSTOMERS_READY, _AT_ONCE, state=State.CHECKING)
+def _decide(deletion: Deletion, plan: Plan) -> None:
+    """Send the message that follows a step, or end a deletion that took too long."""
+    if plan.clear:
+        emit(Event.DELETION_READY, **deletion.ids, never=len(plan.never))
+        deletion.record = replace(deletion.record, state=State.CHECKING)
+        deletion.send_on(CUSTOMERS_READY)
     elif deletion.overdue:
-        plan = found.plan
         deletion.finish(State.STUCK, unfinished_reason(plan), unfinished_remedy(plan))
     else:
-        _wait(deletion, found.plan)
+        _wait(deletion, plan)
 
 
 def _wait(deletion: Deletion, plan: Plan) -> None:
@@ -122,43 +123,23 @@ def _wait(deletion: Deletion, plan: Plan) -> None:
         waiting=len(plan.waiting),
         delay_seconds=round(delay.total_seconds(), 1),
     )
+    _check_after(deletion, delay)
+
+
+def _check_after(deletion: Deletion, delay: timedelta) -> None:
     attempt = deletion.record.attempt + 1
-    deletion.send_on(ORDERS_TO_CHECK, delay, state=State.CHECKING, attempt=attempt)
+    deletion.record = replace(deletion.record, state=State.CHECKING, attempt=attempt)
+    deletion.send_on(ORDERS_TO_CHECK, delay)
 
 
-def _delete(deletion: Deletion) -> None:
-    _guard(deletion)
-    # The guards may have waited for a listing meanwhile.
-    require_switch(deletion.pipeline)
-    deletion.save(state=State.DELETING)
-    try:
-        deletion.client.delete_customer(deletion.record.tenant)
-    except NotSupportedHere as error:
-        # Production is expected to answer so, although no page says it.
-        raise NotASandbox(error.refusal) from error
-    except (NotFound, NoRelationship, NotASandbox, Throttled, Unavailable):
-        raise
-    except ErrorAnswer as error:
-        if error.refusal.status == _UNAUTHORIZED:
-            raise
-        _after_refused_delete(deletion, error)
-    else:
-        deletion.finish(State.DELETED)
-
-
-def _after_refused_delete(deletion: Deletion, error: ErrorAnswer) -> None:
-    """End as stuck where nothing can change any more, else look at everything again."""
-    plan = make_plan(deletion.record.purchases, deletion.pipeline.now())
-    reason = refused_delete_reason(str(error), plan)
-    emit(Event.DELETE_REFUSED, **deletion.ids, reason=reason)
+def _after_rejected_delete(deletion: Deletion, error: ErrorStatus) -> None:
+    """End as stuck where nothing can change any more, else read everything again."""
+    plan = make_plan(deletion.record.purchases, deletion.now())
+    reason = rejected_delete_reason(str(error), plan)
+    emit(Event.DELETE_REJECTED, **deletion.ids, reason=reason)
     if deletion.overdue or (plan.never and not isinstance(error, Busy)):
-        deletion.finish(State.STUCK, reason, refused_delete_remedy(plan))
+        deletion.finish(State.STUCK, reason, rejected_delete_remedy(plan))
         return
-    deletion.send_on(
-        ORDERS_TO_CHECK,
-        deletion.delay(),
-        state=State.CHECKING,
-        attempt=deletion.record.attempt + 1,
-        reason=reason,
-        purchases=(),
-    )
+    # Without memory the next step reads everything: something must be there that it missed.
+    deletion.record = replace(deletion.record, reason=reason, purchases=())
+    _check_after(deletion, deletion.delay())

@@ -1,19 +1,17 @@
 """Requests that do not come over the queue: submit a deletion, or abort one."""
 
+from collections.abc import Callable
 from dataclasses import replace
-from datetime import timedelta
-from typing import Final
+from datetime import datetime
 
-from shared.deletion.admission import in_hand, new_record, write
-from shared.deletion.claims import first_message
+from shared.deletion.claims import started
+from shared.deletion.deletion import ended, first_message, log_end
 from shared.deletion.messages import DeletionRequest
 from shared.errors import TipsweepError
-from shared.services import Pipeline
+from shared.services import Services
 from shared.storage.names import ORDERS_TO_CHECK
-from shared.storage.records import DeletionRecord, RecordChanged, RecordExists, State
+from shared.storage.records import DeletionRecord, Records, State
 from shared.tenants import TenantId
-
-_AT_ONCE: Final = timedelta(0)
 
 
 class NotAbortable(TipsweepError):
@@ -23,44 +21,59 @@ class NotAbortable(TipsweepError):
 class NoDeletion(TipsweepError):
     """The customer has no deletion record."""
 
+    def __init__(self, tenant: TenantId) -> None:
+        super().__init__(
+            f"Customer {tenant} has no deletion. POST the ID to /api/deletions to start one."
+        )
 
-def submit(pipeline: Pipeline, request: DeletionRequest) -> DeletionRecord:
+
+def submit(services: Services, request: DeletionRequest) -> DeletionRecord:
     """Write the record of a deletion, then queue it; return the one in progress if there is one.
 
-    A crash in between leaves a record whose next check is overdue, which redrive finds. The
-    message carries the record's generation, so that nothing comes of it after an abort.
+    Raises Refused or SwitchTripped. The record comes first: a crash in between leaves one whose
+    check is overdue, which redrive finds, while a message without a record would be dropped.
     """
-    while True:
-        record = pipeline.records.get(request.tenant)
-        if record is not None and record.live:
-            return record
-        fresh = replace(new_record(pipeline, request, record), next_check_at=pipeline.now())
-        try:
-            submitted = write(pipeline, fresh)
-        except (RecordExists, RecordChanged):
-            continue
-        pipeline.queues.send_step(ORDERS_TO_CHECK, first_message(submitted), _AT_ONCE)
-        return submitted
+    services.safety.require_acceptable(request.tenant)
+    services.safety.require_writable()
+    now, deadline = services.now(), services.settings.checks.deadline
+
+    def change(current: DeletionRecord | None) -> DeletionRecord | None:
+        if current is not None and current.live:
+            return None
+        record = started(request, current, now=now, deadline=deadline)
+        return replace(record, next_check_at=now)
+
+    update = services.records.update(request.tenant, change)
+    record = update.record
+    if record is None:
+        raise NoDeletion(request.tenant)
+    if update.written:
+        services.queues.send(ORDERS_TO_CHECK, first_message(record).to_json())
+    return record
 
 
-def abort(pipeline: Pipeline, tenant: TenantId, by: str) -> DeletionRecord:
+def abort(
+    records: Records, tenant: TenantId, requested_by: str, now: Callable[[], datetime]
+) -> DeletionRecord:
     """Stop a deletion that has not sent its DELETE; aborting it again changes nothing.
 
     Raises NoDeletion or NotAbortable.
     """
-    while True:
-        record = pipeline.records.get(tenant)
-        if record is None:
-            message = f"Customer {tenant} has no deletion: nothing to abort"
-            raise NoDeletion(message)
-        if record.state is State.ABORTED:
-            return record
-        if not record.live or record.state is State.DELETING:
-            message = f"The deletion of customer {tenant} is {record.state}: too late to abort"
+
+    def change(current: DeletionRecord | None) -> DeletionRecord | None:
+        if current is None:
+            raise NoDeletion(tenant)
+        if current.state is State.ABORTED:
+            return None
+        if not current.live or current.state is State.DELETING:
+            message = f"The deletion of customer {tenant} is {current.state}: too late to abort"
             raise NotAbortable(message)
-        deletion = in_hand(pipeline, record)
-        try:
-            deletion.finish(State.ABORTED, f"aborted by {by}", "Request it again to start anew.")
-        except RecordChanged:
-            continue
-        return deletion.record
+        reason = f"aborted by {requested_by}"
+        return ended(current, State.ABORTED, reason, "Request it again to start over.", now())
+
+    update = records.update(tenant, change)
+    if update.record is None:
+        raise NoDeletion(tenant)
+    if update.written:
+        log_end(update.record)
+    return update.record

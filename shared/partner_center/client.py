@@ -1,40 +1,43 @@
 """The calls to Partner Center that take part in the deletion of a sandbox customer."""
 
 from collections.abc import Iterator
+from http import HTTPStatus
 from typing import Any, Final
 from urllib.parse import quote
 
 from shared.events import Event, emit
 from shared.partner_center import resources
-from shared.partner_center.connection import Answer, Connection
+from shared.partner_center.connection import Connection, Response
 from shared.partner_center.errors import (
-    AccessDenied,
+    Forbidden,
+    NotASandbox,
     NotFound,
+    NotSupportedHere,
     Throttled,
-    UnexpectedAnswer,
+    Unauthorized,
+    UnexpectedResponse,
 )
 from shared.partner_center.resources import (
-    CANCELLED,
     AzureSubscription,
     Customer,
     Entitlement,
     Json,
     Order,
+    Status,
     Subscription,
 )
 
 _PAGE_SIZE: Final = 100
 _PAGE_LIMIT: Final = 100
-_ACCEPTED: Final = 202
-_FORBIDDEN: Final = 403
-_DELETED: Final = frozenset({200, 204})
+# The page says 204 and the REST reference 200.
+_DELETED: Final = frozenset({HTTPStatus.OK, HTTPStatus.NO_CONTENT})
 
 
 class PartnerCenter:
     """Partner Center as one deletion sees it: all calls carry its correlation ID.
 
     Every method raises the errors of `shared.partner_center.errors`. `calls` and `throttled`
-    count what this object sent and what was answered 429.
+    count what this object sent and what came back as 429.
     """
 
     def __init__(self, connection: Connection, correlation_id: str) -> None:
@@ -50,7 +53,7 @@ class PartnerCenter:
     def customers(self) -> Iterator[Customer]:
         """Yield all customers of the partner, page by page ("Get a list of customers").
 
-        Raises UnexpectedAnswer where there is no such listing: that is a wrong base URL, and must
+        Raises UnexpectedResponse where there is no such listing: that is a wrong base URL, and must
         not be taken for a customer that is gone.
         """
         try:
@@ -58,7 +61,7 @@ class PartnerCenter:
                 yield resources.customer(item)
         except NotFound as error:
             message = f"No Partner Center at this base URL: {error}"
-            raise UnexpectedAnswer(message) from error
+            raise UnexpectedResponse(message) from error
 
     def customer(self, customer_id: str) -> Customer:
         """Return one customer ("Get a customer by ID")."""
@@ -79,14 +82,16 @@ class PartnerCenter:
         Microsoft's page "Get a collection of entitlements" names App+User only. A 403 is
         remembered for the life of the process.
         """
-        if self._connection.entitlements_refused:
+        tokens = self._connection.tokens
+        if tokens.entitlements_forbidden:
             return []
         try:
             items = list(self._pages(f"{_customer(customer_id)}/entitlements"))
-        except AccessDenied as error:
-            if error.refusal.status == _FORBIDDEN:
-                self._connection.entitlements_refused = True
-                emit(Event.ENTITLEMENTS_REFUSED, reason=str(error))
+        except Unauthorized:
+            return []
+        except Forbidden as error:
+            tokens.entitlements_forbidden = True
+            emit(Event.ENTITLEMENTS_FORBIDDEN, reason=str(error))
             return []
         return [found for item in items for found in resources.entitlements(item)]
 
@@ -101,8 +106,8 @@ class PartnerCenter:
         Source: Microsoft's page "Cancel an order from the integration sandbox".
         """
         path = f"{_customer(customer_id)}/orders/{_quoted(order_id)}"
-        answer = self._call("PATCH", path, body={"id": order_id, "status": CANCELLED})
-        return None if answer.status == _ACCEPTED else resources.order(_object(answer))
+        response = self._call("PATCH", path, body={"id": order_id, "status": Status.CANCELLED})
+        return None if _in_progress(response) else resources.order(_object(response))
 
     def change_subscription(
         self, customer_id: str, subscription: Subscription, status: str
@@ -115,8 +120,8 @@ class PartnerCenter:
         path = _subscription(customer_id, subscription.id)
         body = {**subscription.body, "status": status}
         headers = {"If-Match": _quoted_etag(subscription.etag)} if subscription.etag else {}
-        answer = self._call("PATCH", path, body=body, headers=headers)
-        return None if answer.status == _ACCEPTED else resources.subscription(_object(answer))
+        response = self._call("PATCH", path, body=body, headers=headers)
+        return None if _in_progress(response) else resources.subscription(_object(response))
 
     def subscription(self, customer_id: str, subscription_id: str) -> Subscription:
         """Return one subscription ("Get a subscription by ID")."""
@@ -138,12 +143,17 @@ class PartnerCenter:
     def delete_customer(self, customer_id: str) -> None:
         """Purge a customer ("Delete a customer account from the integration sandbox").
 
-        The page says 204 and the REST reference 200; UnexpectedAnswer is raised for any other.
+        Raises NotASandbox where the environment does not know the operation, and
+        UnexpectedResponse for a success that is not documented.
         """
-        answer = self._call("DELETE", _customer(customer_id))
-        if answer.status not in _DELETED:
-            message = f"DELETE of customer {customer_id} was answered {answer.status}"
-            raise UnexpectedAnswer(message)
+        try:
+            response = self._call("DELETE", _customer(customer_id))
+        except NotSupportedHere as error:
+            # Production is expected to respond so, although no page says it.
+            raise NotASandbox(error.response) from error
+        if response.status not in _DELETED:
+            message = f"DELETE of customer {customer_id} got {response.status}: expected 200 or 204"
+            raise UnexpectedResponse(message)
 
     def _pages(self, path: str) -> Iterator[Json]:
         headers: dict[str, str] = {}
@@ -156,7 +166,7 @@ class PartnerCenter:
             path = following["uri"]
             headers = {header["key"]: header["value"] for header in following.get("headers") or ()}
         message = f"{path} has more than {_PAGE_LIMIT} pages: expected a sandbox's few"
-        raise UnexpectedAnswer(message)
+        raise UnexpectedResponse(message)
 
     def _call(
         self,
@@ -165,7 +175,7 @@ class PartnerCenter:
         *,
         body: Json | None = None,
         headers: dict[str, str] | None = None,
-    ) -> Answer:
+    ) -> Response:
         self._connection.wait_for_turn(method, path)
         self.calls += 1
         try:
@@ -193,16 +203,21 @@ def _quoted_etag(etag: str) -> str:
     return etag if etag.startswith('"') else f'"{etag}"'
 
 
-def _object(answer: Answer) -> Any:  # noqa: ANN401 - a JSON object
-    if not isinstance(answer.body, dict):
-        message = f"Expected a JSON object with status {answer.status}, found {answer.body!r:.80}"
-        raise UnexpectedAnswer(message)
-    return answer.body
+def _in_progress(response: Response) -> bool:
+    return response.status == HTTPStatus.ACCEPTED
+
+
+def _object(response: Response) -> Any:  # noqa: ANN401 - a JSON object
+    if not isinstance(response.body, dict):
+        found = f"{response.body!r:.80}"
+        message = f"Expected a JSON object with status {response.status}, found {found}"
+        raise UnexpectedResponse(message)
+    return response.body
 
 
 def _items(page: Json, path: str) -> list[Json]:
     items = page.get("items")
     if not isinstance(items, list) or not all(isinstance(item, dict) for item in items):
         message = f"{path} has no list of objects in member items"
-        raise UnexpectedAnswer(message)
+        raise UnexpectedResponse(message)
     return items

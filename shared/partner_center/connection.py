@@ -1,4 +1,4 @@
-"""One paced, authenticated HTTPS connection to Partner Center, shared by all threads."""
+"""One rate-limited, authenticated HTTPS connection to Partner Center, shared by all threads."""
 
 import json
 import time
@@ -7,6 +7,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
+from http import HTTPStatus
 from typing import Any, Final
 from urllib.parse import urljoin, urlsplit
 
@@ -17,25 +18,24 @@ from urllib3.util import Retry
 
 from shared.partner_center.credentials import TokenSource
 from shared.partner_center.errors import (
-    ErrorAnswer,
+    ErrorResponse,
+    ErrorStatus,
     ForeignLink,
     HeldBack,
-    NoAnswer,
-    Refusal,
+    NoResponse,
     Throttled,
-    UnexpectedAnswer,
-    error_answer,
+    UnexpectedResponse,
+    error_of,
 )
-from shared.partner_center.rate_limit import NoTurn, Pace
+from shared.partner_center.rate_limit import RateLimited, RateLimiter
 
 CONNECT_TIMEOUT_SECONDS: Final = 5.0
 READ_TIMEOUT_SECONDS: Final = 60.0
 DEFAULT_RETRY_AFTER_SECONDS: Final = 30.0
 LONGEST_RETRY_AFTER_SECONDS: Final = 86_400.0
 LONGEST_HOLD_SECONDS: Final = 600.0
-_REDIRECTION: Final = 300
-_ERROR: Final = 400
-_UNAUTHORIZED: Final = 401
+_REDIRECTION: Final = HTTPStatus.MULTIPLE_CHOICES
+_ERROR: Final = HTTPStatus.BAD_REQUEST
 _DESCRIPTION_CHARACTERS: Final = 1024
 
 # The request ID is a header and so the same on each try, as Microsoft's page on headers asks.
@@ -55,8 +55,8 @@ _SHORT_RETRIES: Final = Retry(
 
 
 @dataclass(frozen=True, slots=True)
-class Answer:
-    """A successful answer; `body` is None where there was none."""
+class Response:
+    """A successful response; `body` is None where there was none."""
 
     status: int
     body: Any
@@ -80,15 +80,14 @@ class Connection:
         self,
         base_url: str,
         tokens: TokenSource,
-        pace: Pace,
+        rate_limiter: RateLimiter,
         *,
         sleep: Callable[[float], None] = time.sleep,
     ) -> None:
         self.tokens = tokens
-        self.entitlements_refused = False
         self._base = f"{base_url}/v1/"
         self._auth = _Bearer(tokens)
-        self._pace = pace
+        self._rate_limiter = rate_limiter
         self._sleep = sleep
         self._session = requests.Session()
         self._session.headers.update(
@@ -98,13 +97,14 @@ class Connection:
         self._session.mount("https://", adapter)
 
     def wait_for_turn(self, method: str, path: str) -> None:
-        """Wait for a moment as the pace asks; raises HeldBack where it would be long."""
+        """Wait until the rate limit allows a call; raises HeldBack where that would be long."""
         try:
-            wait = self._pace.take_turn()
-        except NoTurn as held:
+            wait = self._rate_limiter.acquire()
+        except RateLimited as held:
             description = f"not sent: {held}"
-            refusal = Refusal(method, path, 429, "", description, held.seconds, "")
-            raise HeldBack(refusal) from held
+            raise HeldBack(
+                ErrorResponse(method, path, 429, "", description, held.seconds, "")
+            ) from held
         if wait:
             self._sleep(wait)
 
@@ -116,11 +116,11 @@ class Connection:
         correlation_id: str,
         body: Mapping[str, Any] | None = None,
         headers: Mapping[str, str] | None = None,
-    ) -> Answer:
-        """Send one call and return its answer.
+    ) -> Response:
+        """Send one call and return its response.
 
-        `path` is relative to /v1/, or a link out of an answer. Raises ForeignLink, NoAnswer,
-        SignInFailed, UnexpectedAnswer for a redirection, or an ErrorAnswer.
+        `path` is relative to /v1/, or a link out of a response. Raises ForeignLink, NoResponse,
+        SignInFailed, UnexpectedResponse for a redirection, or an ErrorStatus.
         """
         url = self._resolve(path)
         request_id = str(uuid.uuid4())
@@ -131,11 +131,11 @@ class Connection:
         }
         response = self._send(method, url, body, all_headers)
         if response.status_code >= _ERROR:
-            raise self._refused(method, url, request_id, response)
+            raise self._error(method, url, request_id, response)
         if response.status_code >= _REDIRECTION:
-            message = f"{method} {path} was answered {response.status_code}: expected a 2xx"
-            raise UnexpectedAnswer(message)
-        return Answer(response.status_code, _json(response))
+            message = f"{method} {path} got status {response.status_code}: expected a 2xx"
+            raise UnexpectedResponse(message)
+        return Response(response.status_code, _json(response))
 
     def _resolve(self, path: str) -> str:
         base = urlsplit(self._base)
@@ -163,15 +163,15 @@ class Connection:
                 allow_redirects=False,
             )
         except requests.RequestException as error:
-            message = f"{method} {url} got no answer: {error}"
-            raise NoAnswer(message) from error
+            message = f"{method} {url} got no response: {error}"
+            raise NoResponse(message) from error
 
-    def _refused(
+    def _error(
         self, method: str, url: str, request_id: str, response: requests.Response
-    ) -> ErrorAnswer:
+    ) -> ErrorStatus:
         code, description = _service_error(response)
         retry_after = retry_after_seconds(response.headers.get("Retry-After"))
-        refusal = Refusal(
+        error_response = ErrorResponse(
             method=method,
             path=urlsplit(url).path,
             status=response.status_code,
@@ -180,12 +180,13 @@ class Connection:
             retry_after=retry_after,
             request_id=request_id,
         )
-        error = error_answer(refusal)
-        if response.status_code == _UNAUTHORIZED:
+        error = error_of(error_response)
+        # A 401 that means "no sandbox" also ends the token, so the status decides, not the type.
+        if response.status_code == HTTPStatus.UNAUTHORIZED:
             self.tokens.forget()
         if isinstance(error, Throttled):
             hold = DEFAULT_RETRY_AFTER_SECONDS if retry_after is None else retry_after
-            self._pace.hold(min(hold, LONGEST_HOLD_SECONDS))
+            self._rate_limiter.pause(min(hold, LONGEST_HOLD_SECONDS))
         return error
 
 
@@ -199,12 +200,12 @@ def retry_after_seconds(header: str | None, now: datetime | None = None) -> floa
     if header.strip().isdecimal():
         return min(float(header), LONGEST_RETRY_AFTER_SECONDS)
     try:
-        moment = parsedate_to_datetime(header)
+        timestamp = parsedate_to_datetime(header)
     except ValueError:
         return None
-    if moment.tzinfo is None:
-        moment = moment.replace(tzinfo=UTC)
-    seconds = (moment - (now or datetime.now(UTC))).total_seconds()
+    if timestamp.tzinfo is None:
+        timestamp = timestamp.replace(tzinfo=UTC)
+    seconds = (timestamp - (now or datetime.now(UTC))).total_seconds()
     return min(max(0.0, seconds), LONGEST_RETRY_AFTER_SECONDS)
 
 

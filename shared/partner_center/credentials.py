@@ -9,6 +9,7 @@ import json
 import threading
 import time
 from collections.abc import Callable
+from datetime import datetime, timedelta
 from typing import Any, Final
 from urllib.parse import urlsplit
 
@@ -26,7 +27,8 @@ from azure.identity import (
 from azure.keyvault.secrets import SecretClient
 from msal.exceptions import MsalError
 
-from shared.partner_center.errors import NoAnswer, SignInFailed
+from shared.events import Event, emit
+from shared.partner_center.errors import NoResponse, PartnerCenterError, SignInFailed
 from shared.settings import Auth, PartnerCenterSettings
 
 _FEDERATION_AUDIENCES: Final = {
@@ -49,20 +51,25 @@ _SHORT_RETRIES: Final = {
 
 
 class TokenSource:
-    """Hands out the access token of one credential, which renews it when it gets old."""
+    """Hands out the access token of one credential, which renews it when it gets old.
+
+    `entitlements_forbidden` is set once Partner Center has said that this credential may not read
+    entitlements, which is true for the life of the process.
+    """
 
     def __init__(self, settings: PartnerCenterSettings) -> None:
+        self.entitlements_forbidden = False
         self._settings = settings
         self._lock = threading.Lock()
         self._credential: TokenCredential | None = None
 
     def token(self) -> str:
-        """Return a valid access token; raises SignInFailed or NoAnswer."""
+        """Return a valid access token; raises SignInFailed or NoResponse."""
         try:
             return self._current().get_token(self._settings.endpoints.scope).token
         except (AzureError, MsalError, requests.RequestException) as error:
             message = f"{self._who()} could not sign in at {self._where()}: {error}"
-            raise (SignInFailed if _refused(error) else NoAnswer)(message) from error
+            raise _failure(message, refused=_refused(error)) from error
 
     def tenant(self) -> str:
         """Return the tenant that the access token was issued in, in lower case."""
@@ -86,6 +93,14 @@ class TokenSource:
         return f"{self._settings.endpoints.authority}/{self._settings.tenant_id}"
 
 
+def _failure(message: str, *, refused: bool) -> PartnerCenterError:
+    """Return the error of a failed sign-in; a refusal is logged, because a person must act."""
+    if not refused:
+        return NoResponse(message)
+    emit(Event.SIGN_IN_FAILED, reason=message)
+    return SignInFailed(message)
+
+
 def _refused(error: Exception) -> bool:
     """Tell a refusal of Entra ID from an outage, which azure-identity wraps in the same type."""
     return isinstance(error, ClientAuthenticationError) and _ENTRA_CODE in str(error)
@@ -102,7 +117,7 @@ def tenant_of(token: str) -> str:
         return str(claims["tid"]).lower()
     except (IndexError, KeyError, TypeError, ValueError, binascii.Error) as error:
         message = "The access token names no tenant: expected a JWT with the claim tid"
-        raise SignInFailed(message) from error
+        raise _failure(message, refused=True) from error
 
 
 def credential(settings: PartnerCenterSettings) -> TokenCredential:
@@ -110,16 +125,36 @@ def credential(settings: PartnerCenterSettings) -> TokenCredential:
     return _CREDENTIALS[settings.auth](settings)
 
 
-def azure_credential(settings: PartnerCenterSettings) -> TokenCredential:
-    """Return the app's own identity in Azure, or the developer's sign-in elsewhere."""
-    if settings.managed_identity:
-        return ManagedIdentityCredential(client_id=settings.managed_identity_client_id)
-    return DefaultAzureCredential()
+def azure_credential(*, managed: bool, client_id: str | None) -> TokenCredential:
+    """Return the app's managed identity in Azure, or the developer's sign-in elsewhere."""
+    return ManagedIdentityCredential(client_id=client_id) if managed else DefaultAzureCredential()
 
 
-def key_vault(settings: PartnerCenterSettings) -> SecretClient:
-    """Return the vault that holds certificate or refresh token."""
-    return SecretClient(str(settings.key_vault_uri), azure_credential(settings), **_SHORT_RETRIES)
+def refresh_token_age_days(settings: PartnerCenterSettings, now: datetime) -> float | None:
+    """Return the age of the stored refresh token; None where another credential is used.
+
+    Raises SignInFailed where the vault does not show it.
+    """
+    if settings.auth is not Auth.USER:
+        return None
+    name = str(settings.refresh_token_secret_name)
+    try:
+        with _key_vault(settings) as vault:
+            stored = vault.get_secret(name).properties.updated_on
+    except AzureError as error:
+        message = f"secret {name} could not be read: {error.message}"
+        raise _failure(message, refused=True) from error
+    return None if stored is None else round((now - stored) / timedelta(days=1), 1)
+
+
+def _own_identity(settings: PartnerCenterSettings) -> TokenCredential:
+    return azure_credential(
+        managed=settings.managed_identity, client_id=settings.managed_identity_client_id
+    )
+
+
+def _key_vault(settings: PartnerCenterSettings) -> SecretClient:
+    return SecretClient(str(settings.key_vault_uri), _own_identity(settings), **_SHORT_RETRIES)
 
 
 def _with_secret(settings: PartnerCenterSettings) -> TokenCredential:
@@ -132,7 +167,7 @@ def _with_secret(settings: PartnerCenterSettings) -> TokenCredential:
 
 
 def _with_certificate(settings: PartnerCenterSettings) -> TokenCredential:
-    secret = key_vault(settings).get_secret(str(settings.certificate_name))
+    secret = _key_vault(settings).get_secret(str(settings.certificate_name))
     text = secret.value or ""
     pkcs12 = secret.properties.content_type == _PKCS12
     return CertificateCredential(
@@ -144,7 +179,7 @@ def _with_certificate(settings: PartnerCenterSettings) -> TokenCredential:
 
 
 def _with_managed_identity(settings: PartnerCenterSettings) -> TokenCredential:
-    identity = azure_credential(settings)
+    identity = _own_identity(settings)
     host = urlsplit(settings.endpoints.authority).netloc
     audience = _FEDERATION_AUDIENCES.get(host, _PUBLIC_FEDERATION_AUDIENCE)
     return ClientAssertionCredential(
@@ -167,7 +202,7 @@ class RefreshTokenCredential:
     """App+User: redeems the refresh token in Key Vault and stores its successor there."""
 
     def __init__(self, settings: PartnerCenterSettings) -> None:
-        self._vault = key_vault(settings)
+        self._vault = _key_vault(settings)
         self._secret_name = str(settings.refresh_token_secret_name)
         self._app = msal.ConfidentialClientApplication(
             settings.client_id,

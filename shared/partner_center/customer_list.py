@@ -9,37 +9,40 @@ from typing import Final
 from shared.limits import SANDBOX_CUSTOMERS
 from shared.partner_center.client import PartnerCenter
 from shared.partner_center.resources import Customer
+from shared.tenants import TenantId
 
 MAX_AGE_SECONDS: Final = 60.0
+# One more than a sandbox can hold is enough to tell that the account is none.
+_READ: Final = SANDBOX_CUSTOMERS + 1
 
 
-class Census:
-    """Remembers the listing for a minute, so that a guard costs no call for each customer."""
+class CustomerList:
+    """Remembers the listing for a minute, so that the rules cost no call for each customer."""
 
     def __init__(self, *, monotonic: Callable[[], float] = time.monotonic) -> None:
         self._monotonic = monotonic
         self._lock = threading.Lock()
-        self._taken_at = float("-inf")
-        self._listed: Mapping[str, Customer] = {}
-        self._newer: dict[str, Customer] = {}
+        self._listed_at = float("-inf")
+        self._listed: Mapping[TenantId, Customer] = {}
+        self._newer: dict[TenantId, Customer] = {}
 
-    def customers(self, client: PartnerCenter) -> Mapping[str, Customer]:
-        """Return the listed customers by ID, at most one more than a sandbox can hold."""
+    def current(self, client: PartnerCenter) -> Mapping[TenantId, Customer]:
+        """Return the customers by ID, a minute old at the most; 76 stand for all above 75."""
         with self._lock:
-            if self._monotonic() - self._taken_at > MAX_AGE_SECONDS:
-                listed = islice(client.customers(), SANDBOX_CUSTOMERS + 1)
+            if self._monotonic() - self._listed_at > MAX_AGE_SECONDS:
+                listed = islice(client.customers(), _READ)
                 self._listed = {customer.id: customer for customer in listed}
                 self._newer.clear()
-                self._taken_at = self._monotonic()
+                self._listed_at = self._monotonic()
             return self._listed
 
-    def anew(self, client: PartnerCenter) -> Mapping[str, Customer]:
-        """Return the customers by a listing of this moment."""
+    def refresh(self, client: PartnerCenter) -> Mapping[TenantId, Customer]:
+        """List the customers again, and return them as `current` does."""
         with self._lock:
-            self._taken_at = float("-inf")
-        return self.customers(client)
+            self._listed_at = float("-inf")
+        return self.current(client)
 
-    def newer(self, tenant: str) -> Customer | None:
+    def newer(self, tenant: TenantId) -> Customer | None:
         """Return a customer that was found by ID since the listing."""
         with self._lock:
             return self._newer.get(tenant)

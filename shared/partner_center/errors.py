@@ -2,13 +2,15 @@
 
 PartnerCenterError
 ├── SignInFailed              no token was issued
-├── NoAnswer                  connection lost or timed out: the call may have been carried out
-├── ForeignLink               an answer pointed to another host
-├── UnexpectedAnswer          a success whose body is not as documented
-└── ErrorAnswer               Partner Center said no
+├── NoResponse                connection lost or timed out: the call may have been carried out
+├── ForeignLink               a response pointed to another host
+├── UnexpectedResponse        a success whose body is not as documented
+└── ErrorStatus               Partner Center responded with an error status
     ├── NotASandbox           the account is not an integration sandbox
-    ├── AccessDenied          the credential lacks a right
+    ├── Unauthorized          the token is not accepted
+    ├── Forbidden             the credential lacks a right
     ├── NotFound              the customer, order or subscription does not exist
+    │   └── PurchaseGone      the order or subscription itself does not exist
     ├── NoRelationship        the customer belongs to somebody else
     ├── Busy                  something is in progress: the same call succeeds later
     ├── OrderRouteClosed      this order is cancelled through its subscriptions
@@ -18,7 +20,7 @@ PartnerCenterError
     ├── NotActivated          a marketplace subscription must be activated first
     ├── AzureSubscriptionsActive  an Azure plan outlives its Azure subscriptions
     ├── Throttled             too many calls
-    │   └── HeldBack          not sent: our own ceiling, or the pause that was asked for
+    │   └── HeldBack          not sent: our own limit, or the pause that was asked for
     ├── Unavailable           the service failed
     └── Rejected              anything else
 
@@ -26,6 +28,7 @@ Codes and statuses are those of Microsoft's page "Partner Center error codes".
 """
 
 from dataclasses import dataclass
+from http import HTTPStatus
 from typing import Final
 
 from shared.errors import TipsweepError
@@ -39,21 +42,21 @@ class SignInFailed(PartnerCenterError):
     """Entra ID issued no token."""
 
 
-class NoAnswer(PartnerCenterError):
+class NoResponse(PartnerCenterError):
     """The connection was lost or timed out; whether the call was carried out is unknown."""
 
 
 class ForeignLink(PartnerCenterError):
-    """An answer pointed to another host, which must never see the token."""
+    """A response pointed to another host, which must never see the token."""
 
 
-class UnexpectedAnswer(PartnerCenterError):
+class UnexpectedResponse(PartnerCenterError):
     """Partner Center reported success with a body that is not as documented."""
 
 
 @dataclass(frozen=True, slots=True)
-class Refusal:
-    """What Partner Center said instead of yes; `retry_after` is in seconds."""
+class ErrorResponse:
+    """A response with an error status; `retry_after` is in seconds."""
 
     method: str
     path: str
@@ -64,43 +67,51 @@ class Refusal:
     request_id: str
 
 
-class ErrorAnswer(PartnerCenterError):
-    """Partner Center answered with an error status."""
+class ErrorStatus(PartnerCenterError):
+    """Partner Center responded with an error status."""
 
-    def __init__(self, refusal: Refusal) -> None:
-        code = f"/{refusal.code}" if refusal.code else ""
+    def __init__(self, response: ErrorResponse) -> None:
+        code = f"/{response.code}" if response.code else ""
         super().__init__(
-            f"{refusal.method} {refusal.path} was answered {refusal.status}{code}: "
-            f"{refusal.description or 'no description'} (MS-RequestId {refusal.request_id})"
+            f"{response.method} {response.path} failed with status {response.status}{code}: "
+            f"{response.description or 'no description'} (MS-RequestId {response.request_id})"
         )
-        self.refusal = refusal
+        self.response = response
 
 
-class NotASandbox(ErrorAnswer):
+class NotASandbox(ErrorStatus):
     """The credential belongs to an account that is not an integration sandbox."""
 
 
-class AccessDenied(ErrorAnswer):
-    """The credential is not accepted or lacks a right."""
+class Unauthorized(ErrorStatus):
+    """The token is not accepted (401)."""
 
 
-class NotFound(ErrorAnswer):
+class Forbidden(ErrorStatus):
+    """The credential lacks a right (403)."""
+
+
+class NotFound(ErrorStatus):
     """The customer, order or subscription does not exist."""
 
 
-class NoRelationship(ErrorAnswer):
+class PurchaseGone(NotFound):
+    """The order or subscription that the path names does not exist."""
+
+
+class NoRelationship(ErrorStatus):
     """The customer has no relationship with this partner."""
 
 
-class Busy(ErrorAnswer):
+class Busy(ErrorStatus):
     """An operation is in progress or the resource has changed; the same call succeeds later."""
 
 
-class OrderRouteClosed(ErrorAnswer):
+class OrderRouteClosed(ErrorStatus):
     """The order cannot be cancelled itself; its subscriptions can."""
 
 
-class NotCancellable(ErrorAnswer):
+class NotCancellable(ErrorStatus):
     """The window has passed, or the product cannot be cancelled here."""
 
 
@@ -108,35 +119,38 @@ class NotSupportedHere(NotCancellable):
     """The operation does not exist in this environment."""
 
 
-class AlreadyDeleted(ErrorAnswer):
+class AlreadyDeleted(ErrorStatus):
     """The subscription is deleted already."""
 
 
-class NotActivated(ErrorAnswer):
+class NotActivated(ErrorStatus):
     """A marketplace subscription cannot be changed before it is activated."""
 
 
-class AzureSubscriptionsActive(ErrorAnswer):
+class AzureSubscriptionsActive(ErrorStatus):
     """The Azure plan still holds active Azure subscriptions."""
 
 
-class Throttled(ErrorAnswer):
+class Throttled(ErrorStatus):
     """Too many calls were made."""
 
 
 class HeldBack(Throttled):
-    """The call was not sent, because our own ceiling or Partner Center asks to wait."""
+    """The call was not sent, because our own limit or Partner Center asks to wait."""
 
 
-class Unavailable(ErrorAnswer):
+class Unavailable(ErrorStatus):
     """The service failed or is overloaded."""
 
 
-class Rejected(ErrorAnswer):
-    """Partner Center refused for a reason that has no meaning of its own here."""
+class Rejected(ErrorStatus):
+    """Partner Center rejected the call for a reason that has no meaning of its own here."""
 
 
-_BY_CODE: Final[dict[str, type[ErrorAnswer]]] = {
+# Trouble that passes: the same call succeeds later.
+TEMPORARY: Final = (Throttled, Unavailable, NoResponse)
+
+_BY_CODE: Final[dict[str, type[ErrorStatus]]] = {
     **dict.fromkeys(("800019", "6002"), NotASandbox),
     **dict.fromkeys(("800061", "800063", "800077"), OrderRouteClosed),
     **dict.fromkeys(("800014", "800060", "800082", "900278", "900311", "2055"), Busy),
@@ -149,25 +163,30 @@ _BY_CODE: Final[dict[str, type[ErrorAnswer]]] = {
     "900115": AzureSubscriptionsActive,
 }
 
-_BY_STATUS: Final[dict[int, type[ErrorAnswer]]] = {
-    401: AccessDenied,
-    403: AccessDenied,
-    404: NotFound,
-    408: Unavailable,
-    409: Busy,
-    412: Busy,
-    429: Throttled,
+# These codes tell which resource is missing only where the status is 404.
+_GONE_CODES: Final = frozenset({"20000", "20003", "800111"})
+
+_BY_STATUS: Final[dict[int, type[ErrorStatus]]] = {
+    HTTPStatus.UNAUTHORIZED: Unauthorized,
+    HTTPStatus.FORBIDDEN: Forbidden,
+    HTTPStatus.NOT_FOUND: NotFound,
+    HTTPStatus.REQUEST_TIMEOUT: Unavailable,
+    HTTPStatus.CONFLICT: Busy,
+    HTTPStatus.PRECONDITION_FAILED: Busy,
+    HTTPStatus.TOO_MANY_REQUESTS: Throttled,
 }
 
 
-def error_answer(refusal: Refusal) -> ErrorAnswer:
-    """Return the error that a refusal means: by its code, else by its status."""
-    if refusal.status == _TOO_MANY_REQUESTS:
-        return Throttled(refusal)
-    by_status = Unavailable if refusal.status >= _SERVER_ERROR else Rejected
-    meaning = _BY_CODE.get(refusal.code) or _BY_STATUS.get(refusal.status, by_status)
-    return meaning(refusal)
+def error_of(response: ErrorResponse) -> ErrorStatus:
+    """Return the error that a response means: by its code, else by its status."""
+    return _meaning(response.status, response.code)(response)
 
 
-_TOO_MANY_REQUESTS: Final = 429
-_SERVER_ERROR: Final = 500
+def _meaning(status: int, code: str) -> type[ErrorStatus]:
+    # A 429 stays a 429 whatever code it carries: the pause must be kept.
+    if status == HTTPStatus.TOO_MANY_REQUESTS:
+        return Throttled
+    if status == HTTPStatus.NOT_FOUND and code in _GONE_CODES:
+        return PurchaseGone
+    by_status = Unavailable if status >= HTTPStatus.INTERNAL_SERVER_ERROR else Rejected
+    return _BY_CODE.get(code) or _BY_STATUS.get(status, by_status)

@@ -1,4 +1,4 @@
-"""Our own ceiling on calls per minute, below Microsoft's of 500 for a partner tenant."""
+"""Our own limit on calls per minute, below Microsoft's of 500 for a partner tenant."""
 
 import threading
 import time
@@ -10,7 +10,7 @@ _WINDOW_SECONDS: Final = 60.0
 LONGEST_WAIT_SECONDS: Final = 2.0
 
 
-class NoTurn(Exception):
+class RateLimited(Exception):
     """No call may be sent for some seconds."""
 
     def __init__(self, seconds: float) -> None:
@@ -18,12 +18,12 @@ class NoTurn(Exception):
         self.seconds = seconds
 
 
-class Pace:
+class RateLimiter:
     """Lets at most `calls_per_minute` calls begin in any 60 seconds.
 
-    The calls come as fast as they are asked for until the minute is full. So long cancellations
-    begin early, and a lone deletion never waits. Source of the limit: Microsoft's page "API
-    throttling guidance for partners".
+    The window slides, so calls are not spaced evenly: slow cancellations begin early, and a lone
+    deletion never waits. Source of the limit: Microsoft's page "API throttling guidance for
+    partners".
     """
 
     def __init__(
@@ -31,26 +31,26 @@ class Pace:
     ) -> None:
         self._monotonic = monotonic
         self._lock = threading.Lock()
-        self._turns: deque[float] = deque(maxlen=calls_per_minute)
-        self._held_until = float("-inf")
+        self._calls: deque[float] = deque(maxlen=calls_per_minute)
+        self._paused_until = float("-inf")
 
-    def take_turn(self) -> float:
-        """Take the next turn and return the seconds until it comes, two at the most.
+    def acquire(self) -> float:
+        """Reserve the next call and return the seconds until it may begin, two at the most.
 
-        Raises NoTurn, and takes none, while calls are held or the turn is further away.
+        Raises RateLimited, and reserves nothing, while calls are paused or the wait is longer.
         """
         with self._lock:
             now = self._monotonic()
-            if self._held_until > now:
-                raise NoTurn(self._held_until - now)
-            full = len(self._turns) == self._turns.maxlen
-            turn = max(now, self._turns[0] + _WINDOW_SECONDS) if full else now
-            if turn - now > LONGEST_WAIT_SECONDS:
-                raise NoTurn(turn - now)
-            self._turns.append(turn)
-            return turn - now
+            if self._paused_until > now:
+                raise RateLimited(self._paused_until - now)
+            full = len(self._calls) == self._calls.maxlen
+            start = max(now, self._calls[0] + _WINDOW_SECONDS) if full else now
+            if start - now > LONGEST_WAIT_SECONDS:
+                raise RateLimited(start - now)
+            self._calls.append(start)
+            return start - now
 
-    def hold(self, seconds: float) -> None:
+    def pause(self, seconds: float) -> None:
         """Let nobody call for this many seconds, as Partner Center asked."""
         with self._lock:
-            self._held_until = max(self._held_until, self._monotonic() + seconds)
+            self._paused_until = max(self._paused_until, self._monotonic() + seconds)

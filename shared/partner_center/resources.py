@@ -8,21 +8,36 @@ subscription, which a PATCH must send back whole.
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
-from typing import Any, Final
+from enum import StrEnum
+from typing import Any
 
-from shared.partner_center.errors import UnexpectedAnswer
-from shared.tenants import shown
+from shared.errors import shown
+from shared.partner_center.errors import UnexpectedResponse
+from shared.tenants import NotATenantId, TenantId, tenant_id
 
 Json = Mapping[str, Any]
 
-CANCELLED: Final = "cancelled"
+
+class Status(StrEnum):
+    """The statuses of orders, subscriptions and Azure subscriptions that tipsweep knows.
+
+    A resource may have others: what is read is text, and compares equal to a member.
+    """
+
+    ACTIVE = "active"
+    PENDING = "pending"
+    SUSPENDED = "suspended"
+    CANCELLED = "cancelled"
+    DELETED = "deleted"
+    EXPIRED = "expired"
+    DISABLED = "disabled"
 
 
 @dataclass(frozen=True, slots=True)
 class Customer:
     """A customer of the partner."""
 
-    id: str
+    id: TenantId
     domain: str
     company_name: str
 
@@ -79,7 +94,7 @@ def customer(body: Json) -> Customer:
     """Read one customer."""
     profile = body.get("companyProfile") or {}
     return Customer(
-        id=_identifier(body, "customer").lower(),
+        id=_tenant(body),
         domain=_text(profile, "domain").lower(),
         company_name=_text(profile, "companyName"),
     )
@@ -92,7 +107,7 @@ def order(body: Json) -> Order:
         id=_identifier(body, "order"),
         status=_status(body, "order"),
         alternate_id=_text(body, "alternateId"),
-        created=_moment(body.get("creationDate")),
+        created=_timestamp(body.get("creationDate")),
         name=_text(lines[0], "friendlyName"),
     )
 
@@ -109,7 +124,7 @@ def subscription(body: Json) -> Subscription:
         billing_type=_text(body, "billingType").lower(),
         unit_type=_text(body, "unitType").lower(),
         microsoft_product=body.get("isMicrosoftProduct") is not False,
-        created=_moment(body.get("creationDate")),
+        created=_timestamp(body.get("creationDate")),
         etag=_text(body.get("attributes") or {}, "etag") or None,
         body=body,
     )
@@ -137,12 +152,20 @@ def azure_subscription(body: Json, plan_id: str) -> AzureSubscription:
     )
 
 
+def _tenant(body: Json) -> TenantId:
+    try:
+        return tenant_id(_identifier(body, "customer"))
+    except NotATenantId as error:
+        message = f"A customer whose id is no tenant ID: {error}"
+        raise UnexpectedResponse(message) from error
+
+
 def _identifier(body: Json, kind: str) -> str:
     value = body.get("id")
     if not isinstance(value, str) or not value:
         found = shown(str(value))
         message = f"A {kind} without an id: expected a string in member id, found {found}"
-        raise UnexpectedAnswer(message)
+        raise UnexpectedResponse(message)
     return value
 
 
@@ -153,7 +176,7 @@ def _status(body: Json, kind: str) -> str:
             f"{kind} {body.get('id')} without a status: expected a string in member status, "
             f"found {shown(str(value))}"
         )
-        raise UnexpectedAnswer(message)
+        raise UnexpectedResponse(message)
     return value.lower()
 
 
@@ -167,11 +190,11 @@ def _whole(body: Json, member: str) -> int:
     return int(value) if isinstance(value, int | float) else 0
 
 
-def _moment(value: object) -> datetime | None:
+def _timestamp(value: object) -> datetime | None:
     if not isinstance(value, str):
         return None
     try:
-        moment = datetime.fromisoformat(value)
+        timestamp = datetime.fromisoformat(value)
     except ValueError:
         return None
-    return moment if moment.tzinfo else moment.replace(tzinfo=UTC)
+    return timestamp if timestamp.tzinfo else timestamp.replace(tzinfo=UTC)

@@ -1,48 +1,38 @@
-"""Carries a plan out: sends each open move once and folds the answers into the purchases."""
+"""Carries a plan out: sends each open action once and merges the responses into the purchases."""
 
 from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass, replace
 from datetime import datetime
+from typing import Final
 
 from shared.events import Event, emit
 from shared.partner_center.client import PartnerCenter
 from shared.partner_center.errors import (
-    AccessDenied,
     AlreadyDeleted,
     AzureSubscriptionsActive,
     Busy,
-    ErrorAnswer,
-    NoAnswer,
+    ErrorStatus,
+    Forbidden,
     NotActivated,
     NotCancellable,
-    NotFound,
     OrderRouteClosed,
     PartnerCenterError,
+    PurchaseGone,
     Rejected,
-    Throttled,
     Unavailable,
 )
-from shared.partner_center.resources import CANCELLED, AzureSubscription, Subscription
+from shared.partner_center.resources import AzureSubscription, Status, Subscription
 from shared.purchases.plan import Entry, Plan, make_plan
-from shared.purchases.purchase import (
-    UNLISTED,
-    Move,
-    Purchase,
-    PurchaseKind,
-    follow_orders,
-)
+from shared.purchases.products import Action
+from shared.purchases.purchase import UNLISTED, Purchase, PurchaseKind, follow_orders
 from shared.tenants import TenantId
 
-LATER = (Throttled, Unavailable, NoAnswer)
-_GONE_CODES = {"20000", "20003", "800111"}
-_GONE = "deleted"
-_UNAUTHORIZED = 401
-_REASON_CHARACTERS = 200
+_REASON_CHARACTERS: Final = 200
 
 
 @dataclass(frozen=True, slots=True)
-class Round:
-    """What is known after the moves; `interruption` says why some were not sent."""
+class CancellationResult:
+    """What is known after the actions; `interruption` says why some were not sent."""
 
     purchases: tuple[Purchase, ...]
     plan: Plan
@@ -51,39 +41,39 @@ class Round:
 
 @dataclass(frozen=True, slots=True)
 class Sender:
-    """Sends the moves for one customer.
+    """Sends the actions for one customer.
 
-    `read` holds the subscriptions of this look, because a PATCH sends the whole resource back.
+    `read` holds the subscriptions of this snapshot, because a PATCH sends the whole resource back.
     """
 
     client: PartnerCenter
     customer: TenantId
     read: Mapping[str, Subscription]
 
-    def send(self, purchase: Purchase, move: Move) -> Purchase:
-        """Send one move and return the purchase as it stands after the answer."""
-        status = self._calls()[move](purchase)
+    def send(self, purchase: Purchase, action: Action) -> Purchase:
+        """Send one action and return the purchase as it stands after the response."""
+        status = self._calls()[action](purchase)
         return replace(
             purchase,
-            sent=purchase.sent | {move},
+            sent=purchase.sent | {action},
             status=_status_after(purchase, status),
             needs_activation=False,
         )
 
-    def _calls(self) -> Mapping[Move, Callable[[Purchase], str | None]]:
+    def _calls(self) -> Mapping[Action, Callable[[Purchase], str | None]]:
         return {
-            Move.CANCEL_ORDER: self._cancel_order,
-            Move.DELETE_SUBSCRIPTION: lambda purchase: self._change(purchase, "deleted"),
-            Move.SUSPEND_SUBSCRIPTION: lambda purchase: self._change(purchase, "suspended"),
-            Move.ACTIVATE_SUBSCRIPTION: self._activate,
-            Move.CANCEL_AZURE_SUBSCRIPTION: self._cancel_azure,
+            Action.CANCEL_ORDER: self._cancel_order,
+            Action.DELETE_SUBSCRIPTION: lambda purchase: self._change(purchase, Status.DELETED),
+            Action.SUSPEND_SUBSCRIPTION: lambda purchase: self._change(purchase, Status.SUSPENDED),
+            Action.ACTIVATE_SUBSCRIPTION: self._activate,
+            Action.CANCEL_AZURE_SUBSCRIPTION: self._cancel_azure,
         }
 
     def _cancel_order(self, purchase: Purchase) -> str | None:
         order = self.client.cancel_order(self.customer, purchase.id)
         return order.status if order else None
 
-    def _change(self, purchase: Purchase, status: str) -> str | None:
+    def _change(self, purchase: Purchase, status: Status) -> str | None:
         known = self.read.get(purchase.id)
         subscription = known or self.client.subscription(self.customer, purchase.id)
         changed = self.client.change_subscription(self.customer, subscription, status)
@@ -97,65 +87,66 @@ class Sender:
         self.client.cancel_azure_subscription(self.customer, azure)
 
 
-def _status_after(purchase: Purchase, answered: str | None) -> str:
+def _status_after(purchase: Purchase, read: str | None) -> str:
     """Keep an order marked that the listing does not show, so that it is not forgotten."""
-    if answered is None or (purchase.status == UNLISTED and answered != CANCELLED):
+    if read is None or (purchase.status == UNLISTED and read != Status.CANCELLED):
         return purchase.status
-    return answered
+    return read
 
 
 def carry_out(
     sender: Sender,
     purchases: Collection[Purchase],
     now: datetime,
-    stopped: Callable[[], bool],
-) -> Round:
-    """Send open moves until none is left that this round has not tried.
+    may_write: Callable[[], bool],
+) -> CancellationResult:
+    """Send open actions until none is left that this step has not tried.
 
-    Ends early at any trouble that concerns more than one purchase, and where `stopped` says so;
-    what has been learned until then is in the round. A failure of the service on one purchase
-    leaves the others their turn.
+    Ends early at any trouble that concerns more than one purchase, and where `may_write` says no;
+    what has been learned until then is in the result. A failure of the service on one purchase
+    does not keep the others from being tried.
     """
-    ledger = {purchase.key: purchase for purchase in purchases}
-    tried: set[tuple[Purchase, Move]] = set()
+    known = {purchase.key: purchase for purchase in purchases}
+    tried: set[tuple[Purchase, Action]] = set()
     interruption: PartnerCenterError | None = None
     while True:
-        plan = make_plan(tuple(ledger.values()), now)
+        # Each response may open or close another purchase, so the plan is made again.
+        plan = make_plan(tuple(known.values()), now)
         entry = _untried(plan, tried)
-        if entry is None or entry.move is None or stopped():
-            return Round(tuple(ledger.values()), plan, interruption)
-        tried.add((entry.purchase, entry.move))
+        if entry is None or entry.action is None or not may_write():
+            return CancellationResult(tuple(known.values()), plan, interruption)
+        tried.add((entry.purchase, entry.action))
         try:
-            changed = _attempt(sender, entry.purchase, entry.move)
+            changed = _attempt(sender, entry.purchase, entry.action)
         except Unavailable as error:
             interruption = interruption or error
             continue
         except PartnerCenterError as error:
-            return Round(tuple(ledger.values()), plan, error)
-        ledger[changed.key] = changed
-        if changed.kind is PurchaseKind.ORDER and changed.status == CANCELLED:
-            ledger = {each.key: each for each in follow_orders(ledger.values(), {changed.id})}
+            return CancellationResult(tuple(known.values()), plan, error)
+        known[changed.key] = changed
+        if changed.kind is PurchaseKind.ORDER and changed.status == Status.CANCELLED:
+            known = {each.key: each for each in follow_orders(known.values(), {changed.id})}
 
 
-def _untried(plan: Plan, tried: Collection[tuple[Purchase, Move]]) -> Entry | None:
-    return next((e for e in plan.open if e.move and (e.purchase, e.move) not in tried), None)
+def _untried(plan: Plan, tried: Collection[tuple[Purchase, Action]]) -> Entry | None:
+    return next((e for e in plan.open if e.action and (e.purchase, e.action) not in tried), None)
 
 
-def _attempt(sender: Sender, purchase: Purchase, move: Move) -> Purchase:
+def _attempt(sender: Sender, purchase: Purchase, action: Action) -> Purchase:
     try:
-        changed = sender.send(purchase, move)
-    except ErrorAnswer as error:
-        changed = after_refusal(purchase, move, error)
+        changed = sender.send(purchase, action)
+    except ErrorStatus as error:
+        changed = after_error(purchase, action, error)
         emit(
-            Event.CANCELLATION_REFUSED,
+            Event.CANCELLATION_REJECTED,
             tenant=sender.customer,
             correlation=sender.client.correlation_id,
             kind=purchase.kind,
             id=purchase.id,
-            move=move,
-            status=error.refusal.status,
-            code=error.refusal.code,
-            reason=error.refusal.description,
+            action=action,
+            status=error.response.status,
+            code=error.response.code,
+            reason=error.response.description,
         )
     else:
         emit(
@@ -164,49 +155,47 @@ def _attempt(sender: Sender, purchase: Purchase, move: Move) -> Purchase:
             correlation=sender.client.correlation_id,
             kind=purchase.kind,
             id=purchase.id,
-            move=move,
+            action=action,
             status=changed.status,
         )
     return changed
 
 
-def after_refusal(purchase: Purchase, move: Move, error: ErrorAnswer) -> Purchase:
-    """Return what a refused move teaches about a purchase; raises what concerns the customer."""
+def after_error(purchase: Purchase, action: Action, error: ErrorStatus) -> Purchase:
+    """Return what a failed action says about a purchase; raises what concerns the customer."""
     match error:
         case AlreadyDeleted():
-            return replace(purchase, status=_GONE)
-        case NotFound() if error.refusal.code in _GONE_CODES:
-            return _unfound(purchase)
+            return replace(purchase, status=Status.DELETED)
+        case PurchaseGone():
+            return _gone(purchase)
         case Busy() | AzureSubscriptionsActive():
             return purchase
         case NotActivated():
-            return _after_inactive(purchase, move, error)
-        case AccessDenied() if error.refusal.status == _UNAUTHORIZED:
-            raise error
-        case OrderRouteClosed() | NotCancellable() | AccessDenied() | Rejected():
-            return _refused(purchase, move, error)
+            return _after_inactive(purchase, action, error)
+        case OrderRouteClosed() | NotCancellable() | Forbidden() | Rejected():
+            return _rejected(purchase, action, error)
         case _:
             raise error
 
 
-def _unfound(purchase: Purchase) -> Purchase:
-    """Look for an order again, as its page says; what belongs to it is gone."""
+def _gone(purchase: Purchase) -> Purchase:
+    """Read an order again, as its page says; a subscription that is not there has ended."""
     if purchase.kind is PurchaseKind.ORDER:
         return purchase
-    return replace(purchase, status=_GONE)
+    return replace(purchase, status=Status.DELETED)
 
 
-def _after_inactive(purchase: Purchase, move: Move, error: ErrorAnswer) -> Purchase:
-    if Move.ACTIVATE_SUBSCRIPTION in purchase.sent:
+def _after_inactive(purchase: Purchase, action: Action, error: ErrorStatus) -> Purchase:
+    if Action.ACTIVATE_SUBSCRIPTION in purchase.sent:
         return purchase
-    if Move.ACTIVATE_SUBSCRIPTION in purchase.refused:
-        return _refused(purchase, move, error)
+    if Action.ACTIVATE_SUBSCRIPTION in purchase.rejected:
+        return _rejected(purchase, action, error)
     return replace(purchase, needs_activation=True)
 
 
-def _refused(purchase: Purchase, move: Move, error: ErrorAnswer) -> Purchase:
-    refusal = error.refusal
-    code = f"/{refusal.code}" if refusal.code else ""
-    description = refusal.description[:_REASON_CHARACTERS]
-    reason = f"{move} was answered {refusal.status}{code}: {description}"
-    return replace(purchase, refused=purchase.refused | {move}, reason=reason)
+def _rejected(purchase: Purchase, action: Action, error: ErrorStatus) -> Purchase:
+    response = error.response
+    code = f"/{response.code}" if response.code else ""
+    description = response.description[:_REASON_CHARACTERS]
+    reason = f"{action} failed with status {response.status}{code}: {description}"
+    return replace(purchase, rejected=purchase.rejected | {action}, reason=reason)

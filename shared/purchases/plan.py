@@ -1,8 +1,7 @@
 """The plan: what to do next with what a customer still holds. Pure, without I/O.
 
-Which call cancels which product follows the table on Microsoft's page "Cancel an order from the
-integration sandbox"; what blocks a DELETE is documented for orders of software and reservations
-only, so everything that is still active is moved as far as Partner Center lets it.
+What blocks a DELETE is documented for orders of software and reservations only, so everything
+that is still active is cancelled as far as Partner Center allows.
 """
 
 from collections.abc import Callable, Collection
@@ -13,8 +12,9 @@ from functools import cached_property
 from typing import Final
 
 from shared.limits import ORDER_CANCELLATION_WINDOW
-from shared.partner_center.resources import CANCELLED
-from shared.purchases.purchase import Move, Product, Purchase, PurchaseKind
+from shared.partner_center.resources import Status
+from shared.purchases.products import Action, row_of
+from shared.purchases.purchase import ENDED, Purchase, PurchaseKind
 
 
 class Standing(StrEnum):
@@ -29,11 +29,11 @@ class Standing(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Entry:
-    """A purchase and where it stands; `move` is the call to send while it is open."""
+    """A purchase and where it stands; `action` is the call to send while it is open."""
 
     purchase: Purchase
     standing: Standing
-    move: Move | None = None
+    action: Action | None = None
     reason: str = ""
 
 
@@ -59,35 +59,19 @@ class Plan:
         return self._standing(Standing.NEVER)
 
     @property
-    def unfinished(self) -> int:
-        """How many purchases are open or waited for."""
-        return len(self.open) + len(self.waiting)
+    def unfinished(self) -> tuple[Entry, ...]:
+        """The purchases that are open or waited for."""
+        return (*self.open, *self.waiting)
 
     @property
     def clear(self) -> bool:
-        """Whether nothing is left to send or to wait for, so that the DELETE is next."""
+        """Whether nothing is left to send or to wait for, as where nothing is known."""
         return not self.unfinished
 
     def _standing(self, standing: Standing) -> tuple[Entry, ...]:
         return tuple(entry for entry in self.entries if entry.standing is standing)
 
 
-# Products whose orders Partner Center never cancels: 800061, 800063 or 800077 would be the answer.
-_SUBSCRIPTION_ONLY: Final = frozenset({Product.NCE, Product.SAAS, Product.AZURE_PLAN})
-_SUSPEND: Final = (Move.SUSPEND_SUBSCRIPTION,)
-_DELETE_OR_SUSPEND: Final = (Move.DELETE_SUBSCRIPTION, Move.SUSPEND_SUBSCRIPTION)
-_SUBSCRIPTION_MOVES: Final = {
-    Product.NCE: _DELETE_OR_SUSPEND,
-    Product.SAAS: _DELETE_OR_SUSPEND,
-    Product.SOFTWARE: _SUSPEND,
-    Product.AZURE_PLAN: _SUSPEND,
-    Product.LEGACY: _SUSPEND,
-    Product.OTHER: _DELETE_OR_SUSPEND,
-}
-# Whether expired and disabled subscriptions block a DELETE is unknown; no call moves them.
-_ENDED: Final = frozenset({"deleted", "expired", "disabled", CANCELLED})
-_SUSPENDED: Final = "suspended"
-_ACTIVE: Final = "active"
 _UNFINISHED: Final = frozenset({Standing.OPEN, Standing.WAITING})
 
 
@@ -123,10 +107,10 @@ class _Family:
 
 
 def _order(order: Purchase, family: _Family, now: datetime) -> Entry:
-    if order.status == CANCELLED:
+    if order.status == Status.CANCELLED:
         return Entry(order, Standing.CLOSED)
     if _order_route_open(order, family, now):
-        return _try(order, Move.CANCEL_ORDER)
+        return _try(order, Action.CANCEL_ORDER)
     subscriptions = family.children(order)
     if subscriptions:
         entries = [_subscription(each, family, now) for each in subscriptions]
@@ -137,12 +121,16 @@ def _order(order: Purchase, family: _Family, now: datetime) -> Entry:
 
 
 def _order_route_open(order: Purchase, family: _Family, now: datetime) -> bool:
-    products = {each.product for each in family.children(order)}
+    subscriptions = family.children(order)
+    # An order without subscriptions is tried: its own route is the only one there is.
+    cancellable = not subscriptions or any(
+        row_of(each.product).order_cancellable for each in subscriptions
+    )
     return (
-        order.status != CANCELLED
-        and Move.CANCEL_ORDER not in order.refused
+        order.status != Status.CANCELLED
+        and Action.CANCEL_ORDER not in order.rejected
         and not _too_old(order, now)
-        and not (products and products <= _SUBSCRIPTION_ONLY)
+        and cancellable
     )
 
 
@@ -158,7 +146,7 @@ def _too_old_reason(order: Purchase) -> str:
 
 
 def _subscription(subscription: Purchase, family: _Family, now: datetime) -> Entry:
-    if subscription.status in _ENDED:
+    if subscription.status in ENDED:
         return Entry(subscription, Standing.CLOSED)
     order = family.order(subscription)
     if order is not None and _order_route_open(order, family, now):
@@ -169,33 +157,33 @@ def _subscription(subscription: Purchase, family: _Family, now: datetime) -> Ent
     if any(entry.standing is Standing.NEVER for entry in azure):
         reason = "an Azure subscription of this plan cannot be cancelled"
         return Entry(subscription, Standing.NEVER, reason=reason)
-    return _next_subscription_move(subscription)
+    return _next_subscription_action(subscription)
 
 
-def _next_subscription_move(subscription: Purchase) -> Entry:
-    moves = _SUBSCRIPTION_MOVES[subscription.product or Product.OTHER]
-    left = [move for move in moves if move not in subscription.refused]
-    if subscription.status == _SUSPENDED and left == [Move.SUSPEND_SUBSCRIPTION]:
-        if moves == _SUSPEND:
+def _next_subscription_action(subscription: Purchase) -> Entry:
+    row = row_of(subscription.product)
+    left = [action for action in row.actions if action not in subscription.rejected]
+    if subscription.status == Status.SUSPENDED and left == [Action.SUSPEND_SUBSCRIPTION]:
+        if row.ends_suspended:
             return Entry(subscription, Standing.CLOSED)
         return Entry(subscription, Standing.NEVER, reason=subscription.reason)
     if not left:
         return Entry(subscription, Standing.NEVER, reason=subscription.reason)
-    activation = Move.ACTIVATE_SUBSCRIPTION
-    if subscription.needs_activation and activation not in subscription.refused:
+    activation = Action.ACTIVATE_SUBSCRIPTION
+    if subscription.needs_activation and activation not in subscription.rejected:
         return _try(subscription, activation)
     return _try(subscription, left[0])
 
 
 def _azure_subscription(azure: Purchase, _family: _Family, _now: datetime) -> Entry:
-    if azure.status != _ACTIVE:
+    if azure.status != Status.ACTIVE:
         return Entry(azure, Standing.CLOSED)
-    if Move.CANCEL_AZURE_SUBSCRIPTION in azure.refused:
+    if Action.CANCEL_AZURE_SUBSCRIPTION in azure.rejected:
         return Entry(azure, Standing.NEVER, reason=azure.reason)
-    return _try(azure, Move.CANCEL_AZURE_SUBSCRIPTION)
+    return _try(azure, Action.CANCEL_AZURE_SUBSCRIPTION)
 
 
-def _try(purchase: Purchase, move: Move) -> Entry:
-    if move in purchase.sent:
+def _try(purchase: Purchase, action: Action) -> Entry:
+    if action in purchase.sent:
         return Entry(purchase, Standing.WAITING)
-    return Entry(purchase, Standing.OPEN, move=move)
+    return Entry(purchase, Standing.OPEN, action=action)

@@ -1,75 +1,105 @@
-"""Looks at a customer in Partner Center, and reads no more than is still open."""
+"""Reads what a customer holds in Partner Center, and merges it with what is remembered."""
 
-from collections.abc import Collection, Iterable
-from datetime import datetime
+from collections.abc import Collection, Iterable, Iterator, Mapping
+from dataclasses import dataclass, field, replace
+from typing import Final
 
 from shared.partner_center.client import PartnerCenter
-from shared.partner_center.resources import CANCELLED, AzureSubscription
-from shared.purchases.plan import Plan, make_plan
-from shared.purchases.purchase import (
-    Look,
-    Product,
-    Purchase,
-    PurchaseKind,
-    product_of,
+from shared.partner_center.resources import (
+    AzureSubscription,
+    Entitlement,
+    Order,
+    Status,
+    Subscription,
 )
+from shared.purchases.plan import Plan
+from shared.purchases.products import Product, product_of
+from shared.purchases.purchase import ENDED, UNLISTED, Purchase, PurchaseKind, follow_orders
 from shared.tenants import TenantId
 
-_PLAN_ENDED = frozenset({"deleted", "expired", "disabled", "suspended"})
+_EMPTY_PLAN: Final = ENDED | {Status.SUSPENDED}
+
+Products = Mapping[str, Product]
 
 
-def look_at(
-    client: PartnerCenter, tenant: TenantId, memory: Collection[Purchase], now: datetime
-) -> Look:
-    """Look at what the memory says is unfinished, or at everything.
+@dataclass(frozen=True, slots=True)
+class Snapshot:
+    """What was read of a customer at one time; None where a collection was not read.
 
-    Everything is read where nothing is remembered as unfinished, and where an order has shown up
-    since, because its subscriptions decide how it is cancelled.
+    `products` tells the product kind of each subscription by its ID.
     """
-    plan = make_plan(tuple(memory), now)
-    if plan.clear:
-        return _full_look(client, tenant)
-    look = _partial_look(client, tenant, plan)
-    return _full_look(client, tenant) if _has_new_order(look, memory) else look
+
+    orders: Collection[Order] | None = None
+    subscriptions: Collection[Subscription] | None = None
+    entitlements: Collection[Entitlement] = ()
+    azure_subscriptions: Collection[AzureSubscription] | None = None
+    products: Products = field(default_factory=dict)
+
+    def subscriptions_by_id(self) -> dict[str, Subscription]:
+        """Return the subscriptions that were read."""
+        return {each.id: each for each in self.subscriptions or ()}
 
 
-def _full_look(client: PartnerCenter, tenant: TenantId) -> Look:
+def take_snapshot(client: PartnerCenter, tenant: TenantId, remembered: Plan) -> Snapshot:
+    """Read what the remembered plan says is unfinished, or everything.
+
+    A clear plan also stands for "nothing is remembered". Then everything is read, and where a
+    new order shows up too, because its subscriptions decide how it is cancelled.
+    """
+    if remembered.clear:
+        return _full_snapshot(client, tenant)
+    snapshot = _partial_snapshot(client, tenant, remembered)
+    new_order = _has_new_order(snapshot, remembered)
+    return _full_snapshot(client, tenant) if new_order else snapshot
+
+
+def _full_snapshot(client: PartnerCenter, tenant: TenantId) -> Snapshot:
     orders = client.orders(tenant)
     subscriptions = client.subscriptions(tenant)
+    products = products_of(subscriptions)
     plans = [
         each.id
         for each in subscriptions
-        if product_of(each) is Product.AZURE_PLAN and each.status not in _PLAN_ENDED
+        if each.status not in _EMPTY_PLAN and products[each.id] is Product.AZURE_PLAN
     ]
-    return Look(
+    return Snapshot(
         orders=orders,
         subscriptions=subscriptions,
         entitlements=client.entitlements(tenant),
         azure_subscriptions=_azure_subscriptions(client, tenant, plans),
+        products=products,
     )
 
 
-def _partial_look(client: PartnerCenter, tenant: TenantId, plan: Plan) -> Look:
-    kinds = {entry.purchase.kind for entry in (*plan.open, *plan.waiting)}
-    azure_plans = _azure_plans(plan)
-    return Look(
-        orders=client.orders(tenant) if PurchaseKind.ORDER in kinds else None,
-        subscriptions=client.subscriptions(tenant) if PurchaseKind.SUBSCRIPTION in kinds else None,
-        azure_subscriptions=_azure_subscriptions(client, tenant, azure_plans)
-        if azure_plans
-        else None,
+def products_of(subscriptions: Iterable[Subscription]) -> Products:
+    """Tell the product kind of each subscription, by its ID."""
+    return {each.id: product_of(each) for each in subscriptions}
+
+
+def _partial_snapshot(client: PartnerCenter, tenant: TenantId, remembered: Plan) -> Snapshot:
+    kinds = {entry.purchase.kind for entry in remembered.unfinished}
+    plans = _azure_plans(remembered)
+    orders = client.orders(tenant) if PurchaseKind.ORDER in kinds else None
+    subscriptions = client.subscriptions(tenant) if PurchaseKind.SUBSCRIPTION in kinds else None
+    return Snapshot(
+        orders=orders,
+        subscriptions=subscriptions,
+        azure_subscriptions=_azure_subscriptions(client, tenant, plans) if plans else None,
+        products=products_of(subscriptions or ()),
     )
 
 
-def _azure_plans(plan: Plan) -> list[str]:
-    """Return the Azure plans to look into: an open one may hold more than was listed before."""
+def _azure_plans(remembered: Plan) -> list[str]:
+    """Return the Azure plans to read: an open one may hold more than was listed before."""
     holding = {
         entry.purchase.parent
-        for entry in (*plan.open, *plan.waiting)
+        for entry in remembered.unfinished
         if entry.purchase.kind is PurchaseKind.AZURE_SUBSCRIPTION
     }
     still_open = {
-        entry.purchase.id for entry in plan.open if entry.purchase.product is Product.AZURE_PLAN
+        entry.purchase.id
+        for entry in remembered.open
+        if entry.purchase.product is Product.AZURE_PLAN
     }
     return sorted(holding | still_open)
 
@@ -80,6 +110,116 @@ def _azure_subscriptions(
     return [azure for plan in plans for azure in client.azure_subscriptions(tenant, plan)]
 
 
-def _has_new_order(look: Look, memory: Collection[Purchase]) -> bool:
-    known = {purchase.id for purchase in memory if purchase.kind is PurchaseKind.ORDER}
-    return any(o.id not in known and o.status != CANCELLED for o in look.orders or ())
+def _has_new_order(snapshot: Snapshot, remembered: Plan) -> bool:
+    known = {
+        entry.purchase.id
+        for entry in remembered.entries
+        if entry.purchase.kind is PurchaseKind.ORDER
+    }
+    orders = snapshot.orders or ()
+    return any(each.id not in known and each.status != Status.CANCELLED for each in orders)
+
+
+def merge_snapshot(snapshot: Snapshot, memory: Collection[Purchase] = ()) -> tuple[Purchase, ...]:
+    """Return every purchase: as read where the snapshot holds it, as remembered elsewhere."""
+    fresh = {purchase.key: purchase for purchase in _purchases(snapshot)}
+    known = {purchase.key: purchase for purchase in memory}
+    read = _kinds_read(snapshot)
+    kept = {
+        key: purchase
+        for key, purchase in known.items()
+        if purchase.kind not in read or purchase.status == UNLISTED
+    }
+    merged = kept | {
+        key: _carried_on(found, known[key], snapshot) if key in known else found
+        for key, found in fresh.items()
+    }
+    purchases = tuple(merged.values())
+    if snapshot.subscriptions is not None:
+        return purchases
+    return follow_orders(purchases, _cancelled_since(fresh.values(), known))
+
+
+def _purchases(snapshot: Snapshot) -> Iterator[Purchase]:
+    """Yield what the snapshot holds; an order that is listed replaces its entitlement."""
+    aliases = {
+        order.alternate_id: order.id for order in snapshot.orders or () if order.alternate_id
+    }
+    for entitlement in snapshot.entitlements:
+        order_id = aliases.get(entitlement.order_id, entitlement.order_id)
+        if order_id and entitlement.quantity:
+            yield _unlisted_order(order_id, entitlement)
+    for order in snapshot.orders or ():
+        yield _order(order)
+    for subscription in snapshot.subscriptions or ():
+        parent = aliases.get(subscription.order_id, subscription.order_id)
+        yield _subscription(subscription, parent, snapshot.products[subscription.id])
+    for azure in snapshot.azure_subscriptions or ():
+        yield _azure_subscription(azure)
+
+
+def _unlisted_order(order_id: str, entitlement: Entitlement) -> Purchase:
+    name = entitlement.entitlement_type
+    return Purchase(PurchaseKind.ORDER, order_id, UNLISTED, name=name)
+
+
+def _order(order: Order) -> Purchase:
+    return Purchase(
+        PurchaseKind.ORDER, order.id, order.status, created=order.created, name=order.name
+    )
+
+
+def _subscription(subscription: Subscription, parent: str, product: Product) -> Purchase:
+    return Purchase(
+        PurchaseKind.SUBSCRIPTION,
+        subscription.id,
+        subscription.status,
+        parent=parent,
+        product=product,
+        created=subscription.created,
+        name=subscription.name,
+    )
+
+
+def _azure_subscription(azure: AzureSubscription) -> Purchase:
+    return Purchase(
+        PurchaseKind.AZURE_SUBSCRIPTION,
+        azure.id,
+        azure.status,
+        parent=azure.plan_id,
+        name=azure.name,
+    )
+
+
+def _kinds_read(snapshot: Snapshot) -> set[PurchaseKind]:
+    collections = {
+        PurchaseKind.ORDER: snapshot.orders,
+        PurchaseKind.SUBSCRIPTION: snapshot.subscriptions,
+        PurchaseKind.AZURE_SUBSCRIPTION: snapshot.azure_subscriptions,
+    }
+    return {kind for kind, collection in collections.items() if collection is not None}
+
+
+def _carried_on(fresh: Purchase, remembered: Purchase, snapshot: Snapshot) -> Purchase:
+    """Return what was read with what is remembered; aliases are known only where orders are."""
+    return replace(
+        fresh,
+        parent=fresh.parent if snapshot.orders is not None else remembered.parent,
+        sent=remembered.sent,
+        rejected=remembered.rejected,
+        reason=remembered.reason,
+        needs_activation=remembered.needs_activation,
+    )
+
+
+def _cancelled_since(
+    fresh: Iterable[Purchase], known: Mapping[tuple[PurchaseKind, str], Purchase]
+) -> set[str]:
+    return {
+        order.id
+        for order in fresh
+        if order.kind is PurchaseKind.ORDER
+        and order.status == Status.CANCELLED
+        and order.key in known
+        and known[order.key].status != Status.CANCELLED
+    }

@@ -3,9 +3,17 @@
 The cancelling PATCH works with production credentials too and destroys real purchases, and no
 field of the API says "sandbox". So an account counts as a sandbox only while nothing speaks
 against it.
+
+1. The access token, the settings and the confirmation name the same account.
+2. Nothing about the account or the customer looks like production.
+3. The customer belongs to this partner and is not protected.
+4. Nothing has tripped the switch (`shared.safety.switch`).
+
+`Safety` asks them in this one order for everybody.
 """
 
-from collections.abc import Collection
+from collections.abc import Collection, Iterator, Mapping
+from contextlib import contextmanager
 from enum import StrEnum
 from fnmatch import fnmatchcase
 from typing import Final
@@ -16,21 +24,28 @@ from shared.limits import (
     SANDBOX_LICENCES_PER_SUBSCRIPTION,
     SANDBOX_SUBSCRIPTIONS_PER_CUSTOMER,
 )
-from shared.partner_center.resources import Customer, Subscription
+from shared.partner_center.client import PartnerCenter
+from shared.partner_center.customer_list import CustomerList
+from shared.partner_center.errors import Forbidden, NoRelationship, NotASandbox, NotFound
+from shared.partner_center.resources import Customer, Status, Subscription
+from shared.safety.switch import Switch
 from shared.settings import NO_PROTECTION, ProtectionSettings, Settings
 from shared.tenants import TenantId
 
+BY_ITSELF: Final = "tipsweep"
 _LICENCES: Final = frozenset({"license", "licenses"})
-_RUNNING: Final = frozenset({"active", "pending"})
+_RUNNING: Final = frozenset({Status.ACTIVE, Status.PENDING})
 
 
 class Rule(StrEnum):
-    """The rules of safety by number, as the documents list them."""
+    """The rules that refuse a deletion, by number, as the documents list them.
+
+    Rule 4 has no refusal: a tripped switch makes deletions wait.
+    """
 
     ACCOUNT = "1 (the account that was confirmed)"
     SANDBOX = "2 (nothing that looks like production)"
     CUSTOMER = "3 (own and unprotected customers only)"
-    SWITCH = "4 (the safety switch)"
 
 
 class Refused(TipsweepError):
@@ -47,10 +62,84 @@ class ForeignCustomer(Refused):
     """Rule 3: the tenant is no customer of this partner."""
 
     def __init__(self, tenant: TenantId) -> None:
-        finding = f"tenant {tenant} is no customer of this partner, or not any more"
+        finding = f"tenant {tenant} is not a customer of this partner, or no longer is"
         super().__init__(
             Rule.CUSTOMER, finding, "Check the ID and the sandbox account it belongs to."
         )
+
+
+class Safety:
+    """The four rules over the settings, the switch and the customers of the account."""
+
+    def __init__(self, settings: Settings, switch: Switch, customers: CustomerList) -> None:
+        self.customers = customers
+        self._settings = settings
+        self._switch = switch
+
+    def require_acceptable(self, tenant: TenantId) -> None:
+        """Refuse a request that no look at Partner Center can save; makes no call.
+
+        Raises Refused.
+        """
+        require_confirmation(self._settings)
+        require_other_tenant(tenant, self._settings.partner_center.tenant_id)
+        require_unlisted(tenant, self._settings.protection)
+
+    def require_writable(self) -> None:
+        """Rule 4, asked before each step and each request; raises SwitchTripped."""
+        self._switch.require_untripped()
+
+    @contextmanager
+    def tripping_switch(self) -> Iterator[None]:
+        """Trip the switch where Partner Center says that the account is no sandbox.
+
+        Raises Refused instead of NotASandbox.
+        """
+        try:
+            yield
+        except NotASandbox as error:
+            self._switch.trip(BY_ITSELF, str(error))
+            remedy = "The safety switch is tripped: make sure of the account, then reset it."
+            raise Refused(Rule.SANDBOX, str(error), remedy) from error
+
+    def require_sandbox(self, client: PartnerCenter) -> Mapping[TenantId, Customer]:
+        """Rules 1 and 2 for the account: list its customers again and return them.
+
+        Raises Refused.
+        """
+        self._require_account(client)
+        return self._sandbox(self.customers.refresh(client))
+
+    def require_customer(self, client: PartnerCenter, tenant: TenantId) -> Customer:
+        """Rules 1 to 3 as far as they can tell before the purchases are read.
+
+        Raises Refused; ForeignCustomer where this partner has no such customer.
+        """
+        self.require_acceptable(tenant)
+        self._require_account(client)
+        listed = self._sandbox(self.customers.current(client))
+        customer = listed.get(tenant) or self.customers.newer(tenant)
+        if customer is None:
+            customer = customer_by_id(client, tenant)
+            self.customers.remember(customer)
+        require_unprotected(customer, self._settings.protection)
+        return customer
+
+    def require_sandbox_purchases(self, subscriptions: Collection[Subscription]) -> None:
+        """Rule 2 for the customer, once its purchases are read; raises Refused."""
+        require_sandbox_limits(subscriptions)
+
+    def require_protection(self) -> None:
+        """Rule 3, where no person picks the customers; raises Refused."""
+        require_protection(self._settings.protection)
+
+    def _require_account(self, client: PartnerCenter) -> None:
+        require_confirmation(self._settings)
+        require_token_tenant(client.token_tenant(), self._settings.partner_center.tenant_id)
+
+    def _sandbox(self, listed: Mapping[TenantId, Customer]) -> Mapping[TenantId, Customer]:
+        require_sandbox_size(len(listed))
+        return listed
 
 
 def require_confirmation(settings: Settings) -> None:
@@ -79,7 +168,7 @@ def require_sandbox_size(customers: int) -> None:
         finding = (
             f"the account has more than {SANDBOX_CUSTOMERS} customers, which no sandbox can hold"
         )
-        remedy = "These look like production credentials: take them away from this app."
+        remedy = "These look like production credentials: remove them from this app."
         raise Refused(Rule.SANDBOX, finding, remedy)
 
 
@@ -137,3 +226,19 @@ def require_protection(protection: ProtectionSettings) -> None:
         finding = "PROTECTED_TENANTS and PROTECTED_DOMAINS are empty"
         remedy = f"Fill one of them, or write the word {NO_PROTECTION} there."
         raise Refused(Rule.CUSTOMER, finding, remedy)
+
+
+def customer_by_id(client: PartnerCenter, tenant: TenantId) -> Customer:
+    """Rule 3: ask for one customer.
+
+    Raises ForeignCustomer where this partner has none of that ID, and another Refused where it may
+    not see it: that must not be taken for a customer that is gone.
+    """
+    try:
+        return client.customer(tenant)
+    except (NotFound, NoRelationship) as error:
+        raise ForeignCustomer(tenant) from error
+    except Forbidden as error:
+        finding = f"Partner Center does not show tenant {tenant} ({error})"
+        remedy = "Check the ID, and the rights of the app registration."
+        raise Refused(Rule.CUSTOMER, finding, remedy) from error

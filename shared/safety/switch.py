@@ -1,17 +1,13 @@
 """The safety switch: once tripped, nothing is written until a person resets it."""
 
 import threading
+from collections.abc import Callable
 from dataclasses import dataclass
-from datetime import UTC, datetime
-from typing import Any, Final
+from datetime import datetime
+from typing import Protocol
 
-from azure.core.exceptions import ResourceNotFoundError
-from azure.data.tables import TableClient
-
+from shared.errors import TipsweepError
 from shared.events import Event, emit
-from shared.tenants import TenantId
-
-_ROW: Final = "switch"
 
 
 @dataclass(frozen=True, slots=True)
@@ -19,68 +15,71 @@ class SwitchState:
     """Whether the switch is tripped, and who last moved it, when and why."""
 
     tripped: bool
-    by: str = ""
+    requested_by: str = ""
     reason: str = ""
     at: datetime | None = None
 
 
-class Switch:
-    """The switch of one partner account, in a row of the table `sandbox`."""
+class SwitchTripped(TipsweepError):
+    """The safety switch is tripped, so nothing may be written."""
 
-    def __init__(self, table: TableClient, partner: TenantId) -> None:
-        self._table = table
-        self._partner = partner
+
+class SwitchStore(Protocol):
+    """Where the state of the switch is kept for all processes."""
+
+    def read(self) -> SwitchState | None:
+        """Return the stored state, None where nobody has moved the switch."""
+
+    def write(self, state: SwitchState) -> None:
+        """Store a state in place of the one before."""
+
+
+class Switch:
+    """The switch of one partner account."""
+
+    def __init__(self, store: SwitchStore, now: Callable[[], datetime]) -> None:
+        self._store = store
+        self._now = now
         self._lock = threading.Lock()
-        self._stop: SwitchState | None = None
+        self._own_trip: SwitchState | None = None
 
     def read(self) -> SwitchState:
         """Return the state as it is stored now, or our own trip while nothing newer is stored."""
-        try:
-            entity = self._table.get_entity(self._partner, _ROW)
-        except ResourceNotFoundError:
-            state = SwitchState(tripped=False)
-        else:
-            state = SwitchState(
-                tripped=entity["tripped"],
-                by=entity["by"],
-                reason=entity["reason"],
-                at=datetime.fromisoformat(entity["at"]),
-            )
-        return self._notice(state)
+        return self._remember(self._store.read() or SwitchState(tripped=False))
 
-    def trip(self, by: str, reason: str) -> SwitchState:
+    def require_untripped(self) -> None:
+        """Rule 4: nothing has tripped the switch; raises SwitchTripped."""
+        state = self.read()
+        if state.tripped:
+            message = f"the safety switch was tripped by {state.requested_by}: {state.reason}"
+            raise SwitchTripped(message)
+
+    def trip(self, requested_by: str, reason: str) -> SwitchState:
         """Stop everything."""
-        return self._move(Event.SWITCH_TRIPPED, SwitchState(True, by, reason, datetime.now(UTC)))
+        state = SwitchState(True, requested_by, reason, self._now())
+        return self._move(Event.SWITCH_TRIPPED, state)
 
-    def reset(self, by: str, reason: str) -> SwitchState:
+    def reset(self, requested_by: str, reason: str) -> SwitchState:
         """Let everything go on."""
-        return self._move(Event.SWITCH_RESET, SwitchState(False, by, reason, datetime.now(UTC)))
+        state = SwitchState(False, requested_by, reason, self._now())
+        return self._move(Event.SWITCH_RESET, state)
 
     def _move(self, event: Event, state: SwitchState) -> SwitchState:
-        self._notice(state)
-        self._table.upsert_entity(self._entity(state))
-        emit(event, by=state.by, reason=state.reason)
+        # In memory first: this process stops even where the store cannot be written.
+        self._remember(state)
+        self._store.write(state)
+        emit(event, requested_by=state.requested_by, reason=state.reason)
         return state
 
-    def _notice(self, state: SwitchState) -> SwitchState:
-        """Remember a stop until something newer lifts it: a late read or a lost write does not."""
+    def _remember(self, state: SwitchState) -> SwitchState:
+        """Keep a trip until something newer lifts it; a late read or a lost write does not."""
         with self._lock:
-            stop = self._stop
-            if not state.tripped and stop and not _newer(state, stop):
-                return stop
-            self._stop = state if state.tripped else None
+            trip = self._own_trip
+            if not state.tripped and trip and not _newer(state, trip):
+                return trip
+            self._own_trip = state if state.tripped else None
             return state
 
-    def _entity(self, state: SwitchState) -> dict[str, Any]:
-        return {
-            "PartitionKey": self._partner,
-            "RowKey": _ROW,
-            "tripped": state.tripped,
-            "by": state.by,
-            "reason": state.reason,
-            "at": (state.at or datetime.now(UTC)).isoformat(),
-        }
 
-
-def _newer(state: SwitchState, stop: SwitchState) -> bool:
-    return state.at is not None and stop.at is not None and state.at > stop.at
+def _newer(state: SwitchState, trip: SwitchState) -> bool:
+    return state.at is not None and trip.at is not None and state.at > trip.at

@@ -4,9 +4,9 @@ from typing import Any, Final
 
 from azure.core.credentials import TokenCredential
 from azure.data.tables import TableServiceClient
-from azure.identity import DefaultAzureCredential, ManagedIdentityCredential
 from azure.storage.queue import QueueServiceClient
 
+from shared.partner_center.credentials import azure_credential
 from shared.settings import StorageSettings
 
 # A message that is put back waits for nothing, so a handler must not wait for storage either.
@@ -47,6 +47,6 @@ def table_service(settings: StorageSettings) -> TableServiceClient:
 
 
 def _identity(settings: StorageSettings) -> TokenCredential:
-    if settings.managed_identity:
-        return ManagedIdentityCredential(client_id=settings.managed_identity_client_id)
-    return DefaultAzureCredential()
+    return azure_credential(
+        managed=settings.managed_identity, client_id=settings.managed_identity_client_id
+    )

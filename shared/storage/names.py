@@ -1,4 +1,4 @@
-"""The names of the queues and tables, which the infrastructure and every caller rely on."""
+"""The names of queues, tables and rows, which the infrastructure and every caller rely on."""
 
 from typing import Final
 
@@ -13,3 +13,11 @@ POISON_QUEUES: Final = tuple(queue + POISON_SUFFIX for queue in QUEUES)
 DELETIONS_TABLE: Final = "deletions"
 SANDBOX_TABLE: Final = "sandbox"
 TABLES: Final = (DELETIONS_TABLE, SANDBOX_TABLE)
+
+SWITCH_ROW: Final = "switch"
+SWEEP_REPORT_ROW: Final = "sweep"
+REJECTED_ROW_PREFIX: Final = "rejected-"
+SEEN_ROW_PREFIX: Final = "seen-"
+
+# Table storage holds 32,768 characters in a property.
+PROPERTY_CHARACTERS: Final = 32_000

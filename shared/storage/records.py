@@ -1,7 +1,7 @@
 """The deletion records: one current record for each customer, guarded by its ETag."""
 
 import json
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from datetime import datetime
 from enum import StrEnum
@@ -16,14 +16,14 @@ from azure.core.exceptions import (
 from azure.data.tables import TableClient, TableEntity, UpdateMode
 
 from shared.errors import TipsweepError
-from shared.partner_center.resources import CANCELLED
-from shared.purchases.purchase import Move, Product, Purchase, PurchaseKind
+from shared.purchases.products import Action, Product
+from shared.purchases.purchase import ENDED, Purchase, PurchaseKind
+from shared.storage.names import PROPERTY_CHARACTERS
 from shared.tenants import TenantId
 
-# Table storage holds 32,768 characters in a property.
-_PROPERTY_CHARACTERS: Final = 32_000
 _TEXT_CHARACTERS: Final = 4_000
 _NAME_CHARACTERS: Final = 100
+_TRIES: Final = 20
 
 
 class State(StrEnum):
@@ -40,10 +40,6 @@ class State(StrEnum):
 
 
 TERMINAL: Final = frozenset({State.DELETED, State.STUCK, State.REFUSED, State.ABORTED})
-
-
-class RecordExists(TipsweepError):
-    """Another request has made the record first."""
 
 
 class RecordChanged(TipsweepError):
@@ -85,6 +81,17 @@ class DeletionRecord:
         return self.state not in TERMINAL
 
 
+Change = Callable[[DeletionRecord | None], DeletionRecord | None]
+
+
+@dataclass(frozen=True, slots=True)
+class Update:
+    """A record after an update was tried; `written` says whether it was changed by it."""
+
+    record: DeletionRecord | None
+    written: bool
+
+
 class Records:
     """The table of deletion records of one partner account."""
 
@@ -99,19 +106,43 @@ class Records:
         except ResourceNotFoundError:
             return None
 
+    def update(self, tenant: TenantId, change: Change) -> Update:
+        """Change the customer's record, again from the start where somebody else was faster.
+
+        `change` gets the record as it stands, or None, and returns the record to write, or None
+        to leave it. It may raise, and may run several times. Raises RecordChanged where others
+        were faster twenty times in a row.
+        """
+        for _ in range(_TRIES):
+            current = self.get(tenant)
+            changed = change(current)
+            if changed is None:
+                return Update(current, written=False)
+            try:
+                return Update(self._write(changed, current), written=True)
+            except RecordChanged:
+                continue
+        message = f"The deletion record of customer {tenant} was changed by others {_TRIES} times"
+        raise RecordChanged(message)
+
     def insert(self, record: DeletionRecord) -> DeletionRecord:
-        """Add a record; raises RecordExists where the customer has one."""
+        """Add a record; raises RecordChanged where the customer has one already."""
         try:
-            answer = self._table.create_entity(self._entity(record))
+            written = self._table.create_entity(self._entity(record))
         except ResourceExistsError as error:
-            message = f"Customer {record.tenant} has a deletion record already"
-            raise RecordExists(message) from error
-        return replace(record, etag=answer["etag"])
+            raise _changed(record) from error
+        return replace(record, etag=written["etag"])
+
+    def _write(self, record: DeletionRecord, current: DeletionRecord | None) -> DeletionRecord:
+        # The ETag is of the record that the change was decided on, whatever the change made of it.
+        if current is None:
+            return self.insert(record)
+        return self.replace(replace(record, etag=current.etag))
 
     def replace(self, record: DeletionRecord) -> DeletionRecord:
         """Write a record that was read before; raises RecordChanged where it is another now."""
         try:
-            answer = self._table.update_entity(
+            written = self._table.update_entity(
                 self._entity(record),
                 UpdateMode.REPLACE,
                 etag=record.etag,
@@ -119,7 +150,7 @@ class Records:
             )
         except (ResourceModifiedError, ResourceNotFoundError) as error:
             raise _changed(record) from error
-        return replace(record, etag=answer["etag"])
+        return replace(record, etag=written["etag"])
 
     def remove(self, record: DeletionRecord) -> None:
         """Remove a record that was read before; raises RecordChanged where it is another now."""
@@ -153,7 +184,7 @@ class Records:
             yield _record(entity)
 
     def _entity(self, record: DeletionRecord) -> dict[str, Any]:
-        moments = {
+        timestamps = {
             "deadline": record.deadline,
             "finishedAt": record.finished_at,
             "nextCheckAt": record.next_check_at,
@@ -174,7 +205,7 @@ class Records:
             "requestedBy": record.requested_by,
             "seen": record.seen,
             "state": record.state.value,
-            **{name: moment.isoformat() for name, moment in moments.items() if moment},
+            **{name: timestamp.isoformat() for name, timestamp in timestamps.items() if timestamp},
         }
 
 
@@ -196,8 +227,8 @@ def _record(entity: TableEntity) -> DeletionRecord:
         domain=entity["domain"],
         seen=entity["seen"],
         attempt=entity["attempt"],
-        next_check_at=_moment(entity.get("nextCheckAt")),
-        finished_at=_moment(entity.get("finishedAt")),
+        next_check_at=_timestamp(entity.get("nextCheckAt")),
+        finished_at=_timestamp(entity.get("finishedAt")),
         reason=entity["reason"],
         remedy=entity["remedy"],
         last_error=entity["lastError"],
@@ -206,7 +237,7 @@ def _record(entity: TableEntity) -> DeletionRecord:
     )
 
 
-def _moment(text: str | None) -> datetime | None:
+def _timestamp(text: str | None) -> datetime | None:
     return datetime.fromisoformat(text) if text else None
 
 
@@ -216,10 +247,10 @@ def _remembered(purchases: Iterable[Purchase]) -> str:
     A deletion without memory looks at everything again.
     """
     everything = list(purchases)
-    unfinished = [each for each in everything if each.status not in {CANCELLED, "deleted"}]
+    unfinished = [each for each in everything if each.status not in ENDED]
     for kept in (everything, unfinished):
         text = json.dumps([_row(each) for each in kept], separators=(",", ":"))
-        if len(text) <= _PROPERTY_CHARACTERS:
+        if len(text) <= PROPERTY_CHARACTERS:
             return text
     return "[]"
 
@@ -234,7 +265,7 @@ def _row(purchase: Purchase) -> dict[str, Any]:
         "created": purchase.created.isoformat() if purchase.created else "",
         "name": purchase.name[:_NAME_CHARACTERS],
         "sent": sorted(purchase.sent),
-        "refused": sorted(purchase.refused),
+        "rejected": sorted(purchase.rejected),
         "reason": purchase.reason,
         "needsActivation": purchase.needs_activation,
     }
@@ -248,10 +279,10 @@ def _purchase(row: Mapping[str, Any]) -> Purchase:
         status=row["status"],
         parent=row.get("parent", ""),
         product=Product[row["product"]] if "product" in row else None,
-        created=_moment(row.get("created")),
+        created=_timestamp(row.get("created")),
         name=row.get("name", ""),
-        sent=frozenset(Move(move) for move in row.get("sent", ())),
-        refused=frozenset(Move(move) for move in row.get("refused", ())),
+        sent=frozenset(Action(action) for action in row.get("sent", ())),
+        rejected=frozenset(Action(action) for action in row.get("rejected", ())),
         reason=row.get("reason", ""),
         needs_activation=row.get("needsActivation", False),
     )

@@ -1,46 +1,43 @@
-"""Finds out how old customers are: by their earliest order, else by the first sweep's look."""
+"""Finds out how old customers are: by the earliest order, else by the sweep that first saw them."""
 
-from collections.abc import Iterable, Mapping
-from datetime import timedelta
+from collections.abc import Callable, Iterable, Mapping
+from datetime import datetime, timedelta
 from typing import Final
 
 from shared.partner_center.client import PartnerCenter
 from shared.partner_center.errors import (
-    NoAnswer,
+    NoResponse,
     NotASandbox,
     PartnerCenterError,
     SignInFailed,
     Throttled,
 )
 from shared.partner_center.resources import Order
-from shared.services import Pipeline
-from shared.sweep.decision import Age
-from shared.sweep.memory import Sighting
+from shared.storage.sightings import Age, Sighting
 from shared.tenants import TenantId
 
 BY_ORDER: Final = "its earliest order"
 BY_SIGHT: Final = "the first sweep that saw it"
-NEVER_READ: Final = Age("no sweep has read its orders yet")
-# 75 customers take 10 s at the usual pace; an HTTP caller is cut off after 230 s.
+# 75 customers take 10 s at the usual rate; an HTTP caller is cut off after 230 s.
 _TIME: Final = timedelta(seconds=90)
 
 
 def read_ages(
-    pipeline: Pipeline,
     client: PartnerCenter,
     tenants: Iterable[TenantId],
     sightings: Mapping[TenantId, Sighting],
+    now: Callable[[], datetime],
 ) -> dict[TenantId, Age]:
     """Read the orders of these customers and return the age of each.
 
     An age is unknown where the orders cannot be read; once Partner Center throttles, does not
-    answer or takes long, no more are read. Raises NotASandbox or SignInFailed.
+    respond or takes long, no more are read. Raises NotASandbox or SignInFailed.
     """
     ages: dict[TenantId, Age] = {}
-    end = pipeline.now() + _TIME
+    end = now() + _TIME
     stopped = ""
     for tenant in tenants:
-        if not stopped and pipeline.now() >= end:
+        if not stopped and now() >= end:
             stopped = f"reading orders took more than {_TIME.seconds} s"
         if stopped:
             ages[tenant] = Age(f"its orders were not read, because {stopped}")
@@ -51,9 +48,15 @@ def read_ages(
             raise
         except PartnerCenterError as error:
             ages[tenant] = Age(f"its orders could not be read: {error}")
-            if isinstance(error, Throttled | NoAnswer):
-                stopped = "Partner Center throttles" if isinstance(error, Throttled) else str(error)
+            stopped = _reason_to_stop(error)
     return ages
+
+
+def _reason_to_stop(error: PartnerCenterError) -> str:
+    """Return why the next customer would fare no better, "" where it might."""
+    if isinstance(error, Throttled):
+        return "Partner Center throttles"
+    return str(error) if isinstance(error, NoResponse) else ""
 
 
 def _age(orders: Iterable[Order], sighting: Sighting) -> Age:

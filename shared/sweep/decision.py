@@ -17,6 +17,7 @@ from shared.safety.rules import (
 )
 from shared.settings import Settings, SweepSettings
 from shared.storage.records import DeletionRecord, State
+from shared.storage.sightings import Age
 from shared.tenants import TenantId
 
 REQUESTED_BY: Final = "sweep"
@@ -39,14 +40,6 @@ class SweepVerdict(StrEnum):
     ABORTED = "aborted"
     DELETED = "deleted"
     PROTECTED = "protected"
-
-
-@dataclass(frozen=True, slots=True)
-class Age:
-    """Since when a customer exists as far as is known, and by what; None where it is unknown."""
-
-    basis: str
-    since: datetime | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -153,10 +146,9 @@ def _judge(tenant: TenantId, sandbox: Sandbox, settings: Settings) -> Candidate:
 
 
 def _protected(customer: Customer, settings: Settings) -> Finding | None:
-    tenant = TenantId(customer.id)
     try:
-        require_other_tenant(tenant, settings.partner_center.tenant_id)
-        require_unlisted(tenant, settings.protection)
+        require_other_tenant(customer.id, settings.partner_center.tenant_id)
+        require_unlisted(customer.id, settings.protection)
         require_unprotected(customer, settings.protection)
     except Refused as refusal:
         return Finding(SweepVerdict.PROTECTED, refusal.finding)

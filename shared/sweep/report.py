@@ -1,4 +1,4 @@
-"""The report of a sweep, and the JSON that it is kept and shown as."""
+"""The report of a sweep, and the JSON that it is stored as."""
 
 import json
 from dataclasses import dataclass
@@ -33,7 +33,7 @@ class SweepReport:
                 "mode": self.mode,
                 "customers": self.customers,
                 "freeSlots": self.free_slots,
-                "candidates": [candidate_members(each) for each in self.candidates],
+                "candidates": [_row(each) for each in self.candidates],
             },
             separators=(",", ":"),
         )
@@ -51,8 +51,7 @@ class SweepReport:
         )
 
 
-def candidate_members(candidate: Candidate) -> dict[str, Any]:
-    """Return a candidate as JSON, in storage and over HTTP alike."""
+def _row(candidate: Candidate) -> dict[str, Any]:
     return {
         "tenantId": candidate.tenant,
         "domain": candidate.domain,

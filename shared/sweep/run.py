@@ -1,80 +1,48 @@
-"""The sweep: looks at the whole sandbox, decides, and submits the deletions it selects."""
+"""The sweep: reads the whole sandbox, decides, and submits the deletions it selects."""
 
-import uuid
-from collections.abc import Mapping
-from dataclasses import replace
+from collections.abc import Iterable
 from datetime import datetime
-from itertools import islice
 
-from shared.deletion.error_handling import require_switch, trip
 from shared.deletion.messages import DeletionRequest
 from shared.deletion.submission import submit
 from shared.events import Event, emit
-from shared.limits import SANDBOX_CUSTOMERS
-from shared.partner_center.client import PartnerCenter
-from shared.partner_center.errors import NotASandbox
-from shared.partner_center.resources import Customer
-from shared.safety.rules import (
-    require_confirmation,
-    require_protection,
-    require_sandbox_size,
-    require_token_tenant,
-)
-from shared.services import Pipeline
-from shared.settings import SweepMode
-from shared.storage.records import DeletionRecord
-from shared.sweep.ages import NEVER_READ, read_ages
-from shared.sweep.decision import (
-    REQUESTED_BY,
-    Age,
-    Candidate,
-    Sandbox,
-    SweepVerdict,
-    decide,
-    exclude,
-    remembered,
-)
-from shared.sweep.memory import Sighting, SweepMemory
+from shared.services import Services
+from shared.settings import Settings, SweepMode
+from shared.storage.records import DeletionRecord, Records
+from shared.storage.reports import Reports
+from shared.storage.sightings import Age
+from shared.sweep.ages import read_ages
+from shared.sweep.decision import REQUESTED_BY, Sandbox, decide, exclude, remembered
+from shared.sweep.memory import known_ages, seen, with_ages
 from shared.sweep.report import SweepReport
-from shared.tenants import TenantId, tenant_id
-
-__all__ = [
-    "Candidate",
-    "SweepReport",
-    "SweepVerdict",
-    "last_report",
-    "run_sweep",
-    "survey_sandbox",
-]
-
-Customers = Mapping[TenantId, Customer]
-Sightings = Mapping[TenantId, Sighting]
+from shared.tenants import TenantId
 
 
-def survey_sandbox(pipeline: Pipeline) -> SweepReport:
+def preview_sweep(services: Services) -> SweepReport:
     """Return what a sweep would do, by the ages that the last one found; writes nothing.
 
     Raises Refused, or the errors of Partner Center.
     """
-    known = _memory(pipeline).sightings()
-    customers = _customers(pipeline, _client(pipeline))
-    at = pipeline.now()
-    ages = _known_ages(_sightings(customers, known, at))
-    sandbox = Sandbox(customers, _records(pipeline), ages, at)
-    return _report(pipeline, pipeline.settings.sweep.mode, sandbox)
+    known = services.sightings.all()
+    with services.conversation() as client:
+        customers = services.safety.require_sandbox(client)
+    at = services.now()
+    ages = known_ages(seen(customers, known, at))
+    sandbox = Sandbox(customers, _by_tenant(services.records), ages, at)
+    return _report(services.settings, services.settings.sweep.mode, sandbox)
 
 
-def run_sweep(pipeline: Pipeline, mode: SweepMode) -> SweepReport:
+def run_sweep(services: Services, mode: SweepMode) -> SweepReport:
     """Decide on every customer, store the report, and in mode delete submit what it selected.
 
     Raises Refused, SwitchTripped (in mode delete, after the report is stored), or the errors of
     Partner Center. A sweep that fails half-way has submitted some: the next selects the others.
     """
     if mode is SweepMode.DELETE:
-        require_protection(pipeline.settings.protection)
-    report = _report(pipeline, mode, _look_closely(pipeline))
-    _memory(pipeline).keep(report)
-    started = _start(pipeline, report) if mode is SweepMode.DELETE else 0
+        services.safety.require_protection()
+    report = _report(services.settings, mode, _read_sandbox(services))
+    services.reports.keep(report.to_json())
+    started = _start(services, report) if mode is SweepMode.DELETE else 0
     emit(
         Event.SWEEP_FINISHED,
         mode=mode,
@@ -86,95 +54,62 @@ def run_sweep(pipeline: Pipeline, mode: SweepMode) -> SweepReport:
     return report
 
 
-def last_report(pipeline: Pipeline) -> SweepReport | None:
+def last_report(reports: Reports) -> SweepReport | None:
     """Return the report of the last sweep."""
-    return _memory(pipeline).last_report()
+    text = reports.last()
+    return None if text is None else SweepReport.from_json(text)
 
 
-def _look_closely(pipeline: Pipeline) -> Sandbox:
-    """Look at the sandbox, read the orders of whoever could qualify, and remember the ages."""
-    client, memory = _client(pipeline), _memory(pipeline)
-    known = memory.sightings()
-    customers = _customers(pipeline, client)
-    at = pipeline.now()
-    records = _records(pipeline)
-    sightings = _sightings(customers, known, at)
-    open_to_age = [
-        tenant
-        for tenant, customer in customers.items()
-        if exclude(customer, records.get(tenant), pipeline.settings, at) is None
-    ]
-    try:
-        read = read_ages(pipeline, client, open_to_age, sightings)
-    except NotASandbox as error:
-        raise trip(pipeline, error) from error
-    memory.note(_with_ages(sightings, read), at)
-    memory.forget(known.keys() - customers.keys())
-    return Sandbox(customers, records, {**_known_ages(sightings), **read}, at)
+def _read_sandbox(services: Services) -> Sandbox:
+    """List the customers, read the orders of whoever could qualify, and remember the ages."""
+    known = services.sightings.all()
+    with services.conversation() as client:
+        customers = services.safety.require_sandbox(client)
+        at = services.now()
+        records = _by_tenant(services.records)
+        sightings = seen(customers, known, at)
+        open_to_age = [
+            tenant
+            for tenant, customer in customers.items()
+            if exclude(customer, records.get(tenant), services.settings, at) is None
+        ]
+        read: dict[TenantId, Age] = read_ages(client, open_to_age, sightings, services.now)
+    services.sightings.note(with_ages(sightings, read), at)
+    services.sightings.forget(known.keys() - customers.keys())
+    return Sandbox(customers, records, {**known_ages(sightings), **read}, at)
 
 
-def _customers(pipeline: Pipeline, client: PartnerCenter) -> Customers:
-    """List all customers of what is confirmed to be the sandbox account; raises Refused."""
-    require_confirmation(pipeline.settings)
-    require_token_tenant(client.token_tenant(), pipeline.settings.partner_center.tenant_id)
-    try:
-        listed = list(islice(client.customers(), SANDBOX_CUSTOMERS + 1))
-    except NotASandbox as error:
-        raise trip(pipeline, error) from error
-    require_sandbox_size(len(listed))
-    return {tenant_id(customer.id): customer for customer in listed}
+def _by_tenant(records: Records) -> dict[TenantId, DeletionRecord]:
+    return {record.tenant: record for record in records.all()}
 
 
-def _client(pipeline: Pipeline) -> PartnerCenter:
-    return pipeline.client(str(uuid.uuid4()))
-
-
-def _memory(pipeline: Pipeline) -> SweepMemory:
-    return SweepMemory(pipeline.sandbox, pipeline.settings.partner_center.tenant_id)
-
-
-def _records(pipeline: Pipeline) -> dict[TenantId, DeletionRecord]:
-    return {record.tenant: record for record in pipeline.records.all()}
-
-
-def _sightings(customers: Customers, known: Sightings, at: datetime) -> Sightings:
-    return {tenant: known.get(tenant, Sighting(at)) for tenant in customers}
-
-
-def _known_ages(sightings: Sightings) -> dict[TenantId, Age]:
-    return {tenant: each.age or NEVER_READ for tenant, each in sightings.items()}
-
-
-def _with_ages(sightings: Sightings, read: Mapping[TenantId, Age]) -> Sightings:
-    known = {tenant: age for tenant, age in read.items() if age.since is not None}
-    return {
-        tenant: replace(each, age=known.get(tenant, each.age)) for tenant, each in sightings.items()
-    }
-
-
-def _report(pipeline: Pipeline, mode: SweepMode, sandbox: Sandbox) -> SweepReport:
+def _report(settings: Settings, mode: SweepMode, sandbox: Sandbox) -> SweepReport:
     return SweepReport(
         at=sandbox.at,
         mode=mode,
         customers=len(sandbox.customers),
         free_slots=sandbox.free_slots,
-        candidates=decide(sandbox, pipeline.settings),
+        candidates=decide(sandbox, settings),
     )
 
 
-def _start(pipeline: Pipeline, report: SweepReport) -> int:
+def _start(services: Services, report: SweepReport) -> int:
     """Submit what was selected and still qualifies, and no more than a sweep may."""
-    require_switch(pipeline)
+    services.safety.require_writable()
     started = 0
     for tenant in report.selected:
-        running = sum(_is_own(record) for record in pipeline.records.all())
-        if running >= pipeline.settings.sweep.max_deletions:
+        # Another sweep may submit at the same time, so what runs is counted before each one.
+        if _running(services.records.all()) >= services.settings.sweep.max_deletions:
             break
-        if remembered(pipeline.records.get(tenant), pipeline.now()) is None:
-            submit(pipeline, DeletionRequest(tenant, REQUESTED_BY))
+        if _still_qualifies(services.records, tenant, services.now()):
+            submit(services, DeletionRequest(tenant, REQUESTED_BY))
             started += 1
     return started
 
 
-def _is_own(record: DeletionRecord) -> bool:
-    return record.live and record.requested_by == REQUESTED_BY
+def _running(records: Iterable[DeletionRecord]) -> int:
+    return sum(record.live and record.requested_by == REQUESTED_BY for record in records)
+
+
+def _still_qualifies(records: Records, tenant: TenantId, now: datetime) -> bool:
+    return remembered(records.get(tenant), now) is None

@@ -7,7 +7,14 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from shared.deletion.claims import Claim, claim_request, claim_step, claimed, started
+from shared.deletion.claims import (
+    Claim,
+    Delivery,
+    claimed,
+    request_claim,
+    started,
+    step_claim,
+)
 from shared.deletion.messages import DeletionRequest, StepMessage
 from shared.storage.records import TERMINAL, DeletionRecord, State
 from shared.tenants import TenantId
@@ -35,27 +42,27 @@ def test_at_most_one_message_works_on_a_generation(
     state: State, generation: int, claimed_by: str
 ) -> None:
     record = replace(RECORD, state=state, claimed_by=claimed_by)
-    if claim_step(record, step(generation), "mine") is not Claim.CONTINUE:
+    if step_claim(record, step(generation), "mine") is not Claim.CONTINUE:
         return
 
     taken = claimed(record, generation, "mine", now=NOW)
 
-    assert claim_step(taken, step(generation), "mine") is Claim.CONTINUE
-    assert claim_step(taken, step(generation), "other") is Claim.DUPLICATE
+    assert step_claim(taken, step(generation), "mine") is Claim.CONTINUE
+    assert step_claim(taken, step(generation), "other") is Claim.DUPLICATE
 
 
 @given(st.sampled_from(State), st.integers(1, 9), st.text(max_size=3))
 def test_a_lower_generation_and_an_ended_deletion_are_stale(
     state: State, generation: int, message_id: str
 ) -> None:
-    claim = claim_step(replace(RECORD, state=state), step(generation), message_id)
+    claim = step_claim(replace(RECORD, state=state), step(generation), message_id)
 
     if generation < RECORD.generation or state in TERMINAL:
         assert claim is Claim.STALE
 
 
 def test_a_message_without_a_record_is_stale() -> None:
-    assert claim_step(None, step(1), "mine") is Claim.STALE
+    assert step_claim(None, step(1), "mine") is Claim.STALE
 
 
 @pytest.mark.parametrize("state", LIVE)
@@ -63,8 +70,8 @@ def test_a_request_that_was_claimed_is_continued_by_its_own_message_only(state: 
     record = replace(RECORD, state=state)
     other = Claim.CONTINUE if state is State.REQUESTED else Claim.DUPLICATE
 
-    assert claim_request(record, "mine", NOW) is Claim.CONTINUE
-    assert claim_request(record, "other", NOW) is other
+    assert request_claim(record, Delivery("mine", NOW)) is Claim.CONTINUE
+    assert request_claim(record, Delivery("other", NOW)) is other
 
 
 @pytest.mark.parametrize("state", sorted(TERMINAL))
@@ -72,7 +79,7 @@ def test_a_request_that_was_claimed_is_continued_by_its_own_message_only(state: 
     ("inserted_after", "claim"),
     [(-1, Claim.DUPLICATE), (0, Claim.START), (1, Claim.START)],
 )
-def test_only_a_later_request_starts_an_ended_deletion_anew(
+def test_only_a_later_request_restarts_an_ended_deletion(
     state: State, inserted_after: int, claim: Claim
 ) -> None:
     """Within the second of the end it does, unless a person has aborted the deletion."""
@@ -80,7 +87,8 @@ def test_only_a_later_request_starts_an_ended_deletion_anew(
         claim = Claim.DUPLICATE
     record = replace(RECORD, state=state, finished_at=NOW + timedelta(milliseconds=690))
 
-    assert claim_request(record, "m", NOW + timedelta(seconds=inserted_after)) is claim
+    delivery = Delivery("m", NOW + timedelta(seconds=inserted_after))
+    assert request_claim(record, delivery) is claim
 
 
 @given(st.sampled_from(sorted(TERMINAL)), st.integers(1, 1000))
@@ -89,9 +97,9 @@ def test_a_new_deletion_stands_above_every_message_of_the_one_before(
 ) -> None:
     previous = replace(RECORD, state=state, generation=generation)
 
-    record = started(DeletionRequest(TENANT), previous, correlation_id="n", now=NOW, deadline=NOW)
+    record = started(DeletionRequest(TENANT), previous, now=NOW, deadline=timedelta(days=1))
 
     for late in (generation, generation + 1):
-        assert claim_step(record, step(late), "late") is Claim.STALE
+        assert step_claim(record, step(late), "late") is Claim.STALE
     assert record.seen is (state is State.DELETED)
     assert not record.purchases

@@ -5,7 +5,7 @@ from datetime import timedelta
 from hypothesis import given
 from hypothesis import strategies as st
 
-from shared.deletion.delays import next_delay
+from shared.deletion.deletion import next_delay
 from shared.settings import CheckSettings
 
 CHECKS = CheckSettings(timedelta(seconds=5), timedelta(seconds=300), timedelta(hours=24))

@@ -1,1 +1,1 @@
-"""The host stand-in, against the storage emulator and sample apps."""
+"""The local host, tested with the storage emulator and sample apps."""

@@ -1,4 +1,4 @@
-"""What the tests of the host share: queues, short limits and waiting for a condition."""
+"""Shared by the tests of the host: queues, short limits, waiting for a condition."""
 
 from collections.abc import Callable, Mapping
 from contextlib import AbstractContextManager
@@ -22,7 +22,7 @@ def run(
     grace_seconds: float = 10,
     **queues: object,
 ) -> AbstractContextManager[Host]:
-    """Run an app on a storage account, with short polls and the given `extensions.queues`."""
+    """Run an app on a storage account, with short polling and the given `extensions.queues`."""
     limits = {"maxPollingInterval": "00:00:00.1", "messageEncoding": "none", **queues}
     content = {"version": "2.0", "extensions": {"queues": limits}}
     return Host.start(
@@ -41,12 +41,12 @@ def new_queue(storage: str, name: str) -> QueueClient:
 
 
 def count(queue: QueueClient) -> int:
-    """Count the messages of a queue, invisible ones too."""
+    """Count the messages of a queue, invisible ones included."""
     return queue.get_queue_properties().approximate_message_count or 0
 
 
 def eventually(condition: Callable[[], bool], *, seconds: float = 8) -> None:
-    """Wait for a condition that another thread or process makes true."""
+    """Wait until another thread or process makes the condition true."""
     deadline = monotonic() + seconds
     while not condition():
         assert monotonic() < deadline, f"not reached in {seconds} s"

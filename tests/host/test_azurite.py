@@ -1,4 +1,4 @@
-"""The emulator's starter."""
+"""Starting and stopping the storage emulator."""
 
 import os
 import subprocess
@@ -36,7 +36,7 @@ def test_an_account_is_empty_at_first(storage: str, _: int) -> None:
         tables.create_table("records")
 
 
-def answers(storage: str) -> bool:
+def is_listening(storage: str) -> bool:
     with QueueServiceClient.from_connection_string(
         storage, retry_total=0, connection_timeout=1
     ) as queues:
@@ -48,13 +48,13 @@ def answers(storage: str) -> bool:
 
 def test_it_stops_at_the_end_of_the_block() -> None:
     with Azurite.start() as emulator:
-        assert answers(emulator.connection_string)
+        assert is_listening(emulator.connection_string)
 
-    assert not answers(emulator.connection_string)
+    assert not is_listening(emulator.connection_string)
 
 
 def test_it_stops_when_its_parent_is_killed() -> None:
-    with subprocess.Popen(  # noqa: S603 - our own command
+    with subprocess.Popen(  # noqa: S603 - no outside input
         [sys.executable, "-c", PARENT],
         cwd=ROOT,
         stdin=subprocess.PIPE,
@@ -63,27 +63,27 @@ def test_it_stops_when_its_parent_is_killed() -> None:
     ) as parent:
         assert parent.stdout is not None
         storage = parent.stdout.readline().strip()
-        assert answers(storage)
+        assert is_listening(storage)
         parent.kill()
 
-    eventually(lambda: not answers(storage))
+    eventually(lambda: not is_listening(storage))
 
 
-def test_a_missing_azurite_is_told(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+def test_a_missing_azurite_is_reported(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     monkeypatch.setattr(azurite, "PROGRAM", tmp_path / "azurite.js")
 
     with pytest.raises(AzuriteError, match="run make setup"), Azurite.start():
         pass
 
 
-def test_a_missing_node_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_missing_node_is_reported(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("PATH", os.devnull)
 
     with pytest.raises(AzuriteError, match=r"Node\.js 20"), Azurite.start():
         pass
 
 
-def test_what_it_says_before_it_ends_is_told(
+def test_its_output_before_it_exits_is_reported(
     monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
     broken = tmp_path / "azurite.js"

@@ -1,4 +1,4 @@
-"""`python -m local.host`, `python -m local.provision` and the life of the host's process."""
+"""`python -m local.host`, `python -m local.provision` and the lifetime of the host process."""
 
 import json
 import os
@@ -45,7 +45,7 @@ def colour(req: func.HttpRequest) -> func.HttpResponse:
 
 
 class Command:
-    """A host in a process of its own, and the line that it printed."""
+    """A host in its own process, and the line that it printed."""
 
     def __init__(self, process: subprocess.Popen[str]) -> None:
         self.process = process
@@ -99,8 +99,8 @@ def start(folder: Path, storage: str) -> Start:
     return started
 
 
-def refusal(folder: Path, storage: str, *arguments: str, **extra: str) -> str:
-    """Run a host that must not start, and return what it says."""
+def startup_error(folder: Path, storage: str, *arguments: str, **extra: str) -> str:
+    """Run a host that must fail to start, and return its error."""
     ended = subprocess.run(  # noqa: S603 - our own command
         command(*arguments),
         cwd=folder,
@@ -133,12 +133,12 @@ def test_the_app_of_the_project_runs(start: Start) -> None:
     assert [function["name"] for function in listed] == host.line["functions"]
 
 
-def test_the_storage_is_prepared(start: Start, storage: str) -> None:
+def test_the_storage_is_provisioned(start: Start, storage: str) -> None:
     with start(), QueueServiceClient.from_connection_string(storage) as queues:
         assert {queue.name for queue in queues.list_queues()} == {*QUEUES, *POISON_QUEUES}
 
 
-def test_preparing_the_storage_twice_changes_nothing(storage: str) -> None:
+def test_provisioning_the_storage_twice_changes_nothing(storage: str) -> None:
     provision(storage)
     provision(storage)
 
@@ -157,7 +157,7 @@ def test_the_settings_file_fills_the_environment_and_does_not_replace_it(
         assert requests.get(f"{host.url}/api/colour", timeout=SECONDS).text == "blue"
 
 
-def test_the_settings_file_is_left_out_on_demand(folder: Path, start: Start) -> None:
+def test_the_settings_file_is_can_be_ignored(folder: Path, start: Start) -> None:
     (folder / "local.settings.json").write_text("not even JSON")
 
     with start("--no-settings", COLOUR="blue") as host:
@@ -168,7 +168,7 @@ def test_the_settings_file_is_left_out_on_demand(folder: Path, start: Start) -> 
     ("arguments", "extra", "rule"),
     [
         (["--settings", "other.json"], {}, "other.json does not exist"),
-        (["--lease-seconds", "0"], {}, "a lease lasts 1 to"),
+        (["--lease-seconds", "0"], {}, "a lease must last 1 to"),
         ([], {STORAGE: ""}, "the host: the connection AzureWebJobsStorage is not set"),
         ([], {"PYTHON_THREADPOOL_THREAD_COUNT": "x"}, "PYTHON_THREADPOOL_THREAD_COUNT must be"),
     ],
@@ -176,13 +176,13 @@ def test_the_settings_file_is_left_out_on_demand(folder: Path, start: Start) -> 
 def test_what_cannot_run_is_refused_in_one_line(
     folder: Path, storage: str, arguments: list[str], extra: dict[str, str], rule: str
 ) -> None:
-    assert rule in refusal(folder, storage, *arguments, **extra)
+    assert rule in startup_error(folder, storage, *arguments, **extra)
 
 
 def test_a_port_that_is_taken_is_refused(start: Start, folder: Path, storage: str) -> None:
     with start() as host:
         port = host.url.rpartition(":")[2]
-        assert f"port {port} cannot be listened on" in refusal(folder, storage, "--port", port)
+        assert f"cannot listen on port {port}" in startup_error(folder, storage, "--port", port)
 
 
 def test_terminating_lets_the_running_function_finish(

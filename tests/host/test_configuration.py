@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from local.host import Refused
+from local.host import StartupError
 from local.host.app_settings import read_settings
 from local.host.configuration import parse_configuration, read_configuration
 
@@ -84,7 +84,7 @@ def test_an_app_setting_replaces_a_value() -> None:
 def test_a_value_out_of_range_is_refused(queues: dict[str, object]) -> None:
     (name,) = queues
 
-    with pytest.raises(Refused, match=rf"^host.json: {name} must be"):
+    with pytest.raises(StartupError, match=rf"^host.json: {name} must be"):
         parse_configuration(host_json(queues), {})
 
 
@@ -94,15 +94,15 @@ def test_a_value_out_of_range_is_refused(queues: dict[str, object]) -> None:
         ([], "version"),
         ({}, "version"),
         ({"version": "1.0"}, "version"),
-        ({"version": "2.0", "queues": {}}, "queues is not known"),
-        ({"version": "2.0", "extensions": {"queue": {}}}, "extensions: queue is not known"),
+        ({"version": "2.0", "queues": {}}, "queues is not supported"),
+        ({"version": "2.0", "extensions": {"queue": {}}}, "extensions: queue is not supported"),
         ({"version": "2.0", "extensions": []}, "extensions must be an object"),
-        (host_json({"batchsize": 1}), "extensions.queues: batchsize is not known"),
+        (host_json({"batchsize": 1}), "extensions.queues: batchsize is not supported"),
         ({"version": "2.0", "extensions": {"http": {"routePrefix": 1}}}, "routePrefix must be"),
     ],
 )
-def test_what_is_not_known_is_refused(content: object, rule: str) -> None:
-    with pytest.raises(Refused, match=rule):
+def test_what_is_not_supported_is_refused(content: object, rule: str) -> None:
+    with pytest.raises(StartupError, match=rule):
         parse_configuration(content, {})
 
 
@@ -111,10 +111,10 @@ def test_the_file_of_the_project_is_understood() -> None:
 
 
 def test_a_missing_or_broken_file_is_refused(tmp_path: Path) -> None:
-    with pytest.raises(Refused, match=r"host.json does not exist"):
+    with pytest.raises(StartupError, match=r"host.json does not exist"):
         read_configuration(tmp_path, {})
     (tmp_path / "host.json").write_text("{")
-    with pytest.raises(Refused, match="is not JSON"):
+    with pytest.raises(StartupError, match="is not valid JSON"):
         read_configuration(tmp_path, {})
 
 
@@ -128,7 +128,7 @@ def test_the_values_of_a_settings_file_are_read(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("text", "rule"),
     [
-        ("{", "is not JSON"),
+        ("{", "is not valid JSON"),
         ("[]", "object"),
         ('{"Values": []}', "object"),
         ('{"IsEncrypted": true, "Values": {"A": "b"}}', "is encrypted"),
@@ -142,5 +142,5 @@ def test_a_settings_file_that_func_start_refuses_is_refused(
     file = tmp_path / "local.settings.json"
     file.write_text(text)
 
-    with pytest.raises(Refused, match=rule):
+    with pytest.raises(StartupError, match=rule):
         read_settings(file)

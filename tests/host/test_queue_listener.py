@@ -1,4 +1,4 @@
-"""The life of a message: lease, deletion, tries, poison queue."""
+"""The life of a message: lease, deletion, retries, poison queue."""
 
 import threading
 from base64 import b64encode
@@ -28,7 +28,7 @@ def app_with(
 
 
 class Handler:
-    """Remembers its calls, and fails as often as it is told to."""
+    """Records its calls, and fails the first `failures` of them."""
 
     def __init__(self, failures: int = 0) -> None:
         self.failures = failures
@@ -40,7 +40,7 @@ class Handler:
         self.messages.append(message)
         self.times.append(monotonic())
         if len(self.messages) <= self.failures:
-            raise ValueError("told to fail")
+            raise ValueError("fails on purpose")
 
     @property
     def calls(self) -> int:
@@ -174,7 +174,7 @@ def test_a_returned_value_is_a_failure(storage: str) -> None:
         eventually(lambda: count(poison) == 1)
 
 
-def test_a_message_that_its_function_deleted_is_no_error(
+def test_a_message_deleted_by_its_function_is_not_an_error(
     storage: str, caplog: pytest.LogCaptureFixture
 ) -> None:
     queue = new_queue(storage, "work")
@@ -188,7 +188,7 @@ def test_a_message_that_its_function_deleted_is_no_error(
         queue.send_message("next")
         eventually(lambda: count(queue) == 0)
 
-    assert "could not be settled" not in caplog.text
+    assert "could not be completed" not in caplog.text
 
 
 def test_a_message_that_was_changed_during_its_run_is_not_deleted(
@@ -206,7 +206,7 @@ def test_a_message_that_was_changed_during_its_run_is_not_deleted(
         assert changed.wait(5)
 
     assert count(queue) == 1
-    assert "could not be settled" not in caplog.text
+    assert "could not be completed" not in caplog.text
 
 
 def test_base64_is_decoded(storage: str) -> None:
@@ -219,7 +219,7 @@ def test_base64_is_decoded(storage: str) -> None:
     assert handler.messages[0].get_body() == b"hello"
 
 
-def test_plain_text_where_base64_is_expected_goes_to_the_poison_queue_untried(
+def test_plain_text_where_base64_is_expected_goes_to_the_poison_queue_without_a_call(
     storage: str,
 ) -> None:
     new_queue(storage, "work").send_message("hello")

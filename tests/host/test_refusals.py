@@ -1,6 +1,6 @@
-"""What the real host or worker refuses when it loads an app is refused here too.
+"""What the real host or worker rejects when it loads an app is rejected here too.
 
-Most of it is refused by neither a syntax check nor a test that calls the function.
+Most of it passes a syntax check and any test that calls the function.
 """
 
 import functools
@@ -12,13 +12,13 @@ from pathlib import Path
 import azure.functions as func
 import pytest
 
-from local.host import Refused
+from local.host import StartupError
 from local.host.loading import find_app, load
 from tests.host.sample import STORAGE
 
 SETTINGS = {STORAGE: "UseDevelopmentStorage=true", "QUEUE": "work", "SCHEDULE": "0 0 3 * * *"}
 
-# The parameters of the functions below stand for the bindings; nobody calls them.
+# The functions below are never called; their parameters only name the bindings.
 # ruff: noqa: ARG001
 
 
@@ -37,7 +37,7 @@ def queue_app(
 
 def http_app(function: Callable[..., object], *, route: str = "things") -> func.FunctionApp:
     app = func.FunctionApp()
-    app.function_name("answer")(app.route(route=route)(function))
+    app.function_name("respond")(app.route(route=route)(function))
     return app
 
 
@@ -47,7 +47,7 @@ def handle(msg: func.QueueMessage) -> None: ...
 def with_context(msg: func.QueueMessage, context: func.Context) -> None: ...
 
 
-def bare(msg, context):  # type: ignore[no-untyped-def] # noqa: ANN001, ANN201 - it may be bare
+def bare(msg, context):  # type: ignore[no-untyped-def] # noqa: ANN001, ANN201 - annotations are optional
     ...
 
 
@@ -67,7 +67,7 @@ def test_a_queue_function_loads(function: Callable[..., object]) -> None:
     assert loaded.takes_context is (function in (with_context, bare))
 
 
-def test_a_function_that_answers_text_loads() -> None:
+def test_a_function_that_returns_text_loads() -> None:
     assert load(http_app(texts), SETTINGS)
 
 
@@ -85,7 +85,7 @@ def test_settings_between_percent_signs_are_filled_in() -> None:
 
 @pytest.mark.parametrize("name", ["9lives", "with space", "a" * 129, "host", "Host", "naïve"])
 def test_a_wrong_name_is_refused(name: str) -> None:
-    with pytest.raises(Refused, match="a function is named by"):
+    with pytest.raises(StartupError, match="a function name is"):
         load(queue_app(handle, name=name), SETTINGS)
 
 
@@ -94,7 +94,7 @@ def test_a_name_given_twice_is_refused(second: str) -> None:
     app = queue_app(handle)
     app.register_functions(_blueprint(second))
 
-    with pytest.raises(Refused, match=r"unique|two functions"):
+    with pytest.raises(StartupError, match=r"unique|two functions"):
         load(app, SETTINGS)
 
 
@@ -112,7 +112,7 @@ def test_an_app_is_loaded_once_only() -> None:
     app = queue_app(handle)
     load(app, SETTINGS)
 
-    with pytest.raises(Refused, match="unique"):
+    with pytest.raises(StartupError, match="unique"):
         load(app, SETTINGS)
 
 
@@ -120,7 +120,7 @@ def test_a_function_without_a_trigger_is_refused() -> None:
     app = func.FunctionApp()
     app.function_name("idle")(handle)
 
-    with pytest.raises(Refused, match="idle does not have a trigger"):
+    with pytest.raises(StartupError, match="idle does not have a trigger"):
         load(app, SETTINGS)
 
 
@@ -148,7 +148,7 @@ def text(msg: str) -> None: ...
 def out(msg: func.Out[str]) -> None: ...
 
 
-def unresolvable(msg: "NoSuchClass") -> None:  # type: ignore[name-defined] # noqa: F821 - the trap
+def unresolvable(msg: "NoSuchClass") -> None:  # type: ignore[name-defined] # noqa: F821 - on purpose
     ...
 
 
@@ -174,40 +174,40 @@ def test_a_wrapped_function_loads_with_wraps() -> None:
     ("function", "rule"),
     [
         (unbound, "attempt is a parameter without a binding"),
-        (nothing, "msg is bound but is no parameter"),
+        (nothing, "msg is bound but is not a parameter"),
         (wrong_context, "the parameter context must be annotated"),
         (optional, "worker cannot load"),
         (wrong_class, "msg is a queueTrigger"),
         (anything, "msg is a queueTrigger"),
-        (text, "not its bare content"),
+        (text, "not only its content"),
         (out, "worker cannot load"),
         (unresolvable, "NoSuchClass"),
         (_without_wraps(handle), "parameter without a binding"),
-        (asynchronous, "def functions only"),
+        (asynchronous, "does not support async def"),
     ],
 )
 def test_a_wrong_signature_is_refused(function: Callable[..., object], rule: str) -> None:
-    with pytest.raises(Refused, match=f"^handle: .*{rule}"):
+    with pytest.raises(StartupError, match=f"^handle: .*{rule}"):
         load(queue_app(function), SETTINGS)
 
 
-def optional_answer(req: func.HttpRequest) -> func.HttpResponse | None: ...
+def optional_return(req: func.HttpRequest) -> func.HttpResponse | None: ...
 
 
-def no_answer(req: func.HttpRequest) -> None: ...
+def no_return(req: func.HttpRequest) -> None: ...
 
 
-def dict_answer(req: func.HttpRequest) -> dict[str, str]:
+def dict_return(req: func.HttpRequest) -> dict[str, str]:
     return {}
 
 
-def other_answer(req: func.HttpRequest) -> int:
+def other_return(req: func.HttpRequest) -> int:
     return 0
 
 
-@pytest.mark.parametrize("function", [optional_answer, no_answer, dict_answer, other_answer])
-def test_a_wrong_answer_is_refused(function: Callable[..., object]) -> None:
-    with pytest.raises(Refused, match=r"^answer: the answer is annotated"):
+@pytest.mark.parametrize("function", [optional_return, no_return, dict_return, other_return])
+def test_a_wrong_return_type_is_refused(function: Callable[..., object]) -> None:
+    with pytest.raises(StartupError, match=r"^respond: the return value is annotated"):
         load(http_app(function), SETTINGS)
 
 
@@ -225,7 +225,7 @@ def good_out(msg: func.QueueMessage, sent: func.Out[str]) -> None: ...
     [
         (list_out, "worker cannot load"),
         (plain_out, "must be annotated azure.functions.Out"),
-        (good_out, "this stand-in has no binding queue"),
+        (good_out, "this host does not support the binding queue"),
     ],
 )
 def test_an_output_binding_is_refused(function: Callable[..., object], rule: str) -> None:
@@ -234,41 +234,41 @@ def test_an_output_binding_is_refused(function: Callable[..., object], rule: str
     output = app.queue_output(arg_name="sent", queue_name="next", connection=STORAGE)
     app.function_name("handle")(trigger(output(function)))
 
-    with pytest.raises(Refused, match=f"^handle: .*{rule}"):
+    with pytest.raises(StartupError, match=f"^handle: .*{rule}"):
         load(app, SETTINGS)
 
 
 @pytest.mark.parametrize("queue", ["ab", "Work", "a_b", "a--b", "-ab", "a" * 64])
 def test_a_wrong_queue_name_is_refused(queue: str) -> None:
-    with pytest.raises(Refused, match=r"^handle: the queue .* is misnamed"):
+    with pytest.raises(StartupError, match=r"^handle: .* is not a valid queue name"):
         load(queue_app(handle, queue=queue), SETTINGS)
 
 
 def test_a_queue_name_leaves_room_for_its_poison_queue() -> None:
-    with pytest.raises(Refused, match="leaves no room for -poison"):
+    with pytest.raises(StartupError, match="too long for -poison"):
         load(queue_app(handle, queue="a" * 57), SETTINGS)
 
 
 def test_a_setting_that_is_not_there_is_refused() -> None:
-    with pytest.raises(Refused, match=r"^handle: %OTHER% needs the app setting OTHER"):
+    with pytest.raises(StartupError, match=r"^handle: %OTHER% needs the app setting OTHER"):
         load(queue_app(handle, queue="%OTHER%"), SETTINGS)
 
 
 def test_a_connection_that_is_not_there_is_refused() -> None:
-    with pytest.raises(Refused, match=r"^handle: the connection Elsewhere is not set"):
+    with pytest.raises(StartupError, match=r"^handle: the connection Elsewhere is not set"):
         load(queue_app(handle, connection="Elsewhere"), SETTINGS)
 
 
 def test_an_identity_based_connection_is_refused() -> None:
     settings = {f"{STORAGE}__queueServiceUri": "https://account.queue.core.windows.net"}
 
-    with pytest.raises(Refused, match="identity-based"):
+    with pytest.raises(StartupError, match="identity-based"):
         load(queue_app(handle), settings)
 
 
 @pytest.mark.parametrize("route", ["/things", "things/", "{id:int}", "{*path}", "{id?}", "a b"])
 def test_a_route_that_is_not_served_is_refused(route: str) -> None:
-    with pytest.raises(Refused, match=r"^answer: the route"):
+    with pytest.raises(StartupError, match=r"^respond: the route"):
         load(http_app(texts, route=route), SETTINGS)
 
 
@@ -278,13 +278,13 @@ def test_another_trigger_is_refused() -> None:
     @app.blob_trigger(arg_name="blob", path="container", connection=STORAGE)
     def read(blob: func.InputStream) -> None: ...
 
-    with pytest.raises(Refused, match=r"^read: this stand-in has no blobTrigger"):
+    with pytest.raises(StartupError, match=r"^read: this host does not support blobTrigger"):
         load(app, SETTINGS)
 
 
 @pytest.fixture
-def forgetting_function_app(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Path:
-    """Give a folder from which `function_app` is imported, whatever was imported before."""
+def fresh_import_folder(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Path:
+    """Return a folder from which `function_app` is imported, even if another one was before."""
     monkeypatch.delitem(sys.modules, "function_app", raising=False)
     monkeypatch.syspath_prepend(tmp_path)
     return tmp_path
@@ -297,32 +297,32 @@ def forgetting_function_app(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> 
         ("one = func.FunctionApp()\ntwo = func.FunctionApp()", "several app objects, one, two"),
     ],
 )
-def test_one_app_object_is_expected(forgetting_function_app: Path, lines: str, rule: str) -> None:
-    (forgetting_function_app / "function_app.py").write_text(
+def test_one_app_object_is_expected(fresh_import_folder: Path, lines: str, rule: str) -> None:
+    (fresh_import_folder / "function_app.py").write_text(
         f"import azure.functions as func\n{lines}\n"
     )
 
-    with pytest.raises(Refused, match=rule):
-        find_app(forgetting_function_app)
+    with pytest.raises(StartupError, match=rule):
+        find_app(fresh_import_folder)
 
 
-def test_the_app_is_found(forgetting_function_app: Path) -> None:
-    (forgetting_function_app / "function_app.py").write_text(
+def test_the_app_is_found(fresh_import_folder: Path) -> None:
+    (fresh_import_folder / "function_app.py").write_text(
         "import azure.functions as func\napp = func.FunctionApp()\n"
     )
 
-    assert isinstance(find_app(forgetting_function_app), func.FunctionApp)
+    assert isinstance(find_app(fresh_import_folder), func.FunctionApp)
 
 
 def test_a_folder_without_an_app_is_refused(tmp_path: Path) -> None:
-    with pytest.raises(Refused, match=r"function_app.py does not exist"):
+    with pytest.raises(StartupError, match=r"function_app.py does not exist"):
         find_app(tmp_path)
 
 
-def test_functions_of_the_first_model_are_not_mixed_in(tmp_path: Path) -> None:
+def test_functions_of_the_v1_model_are_refused(tmp_path: Path) -> None:
     (tmp_path / "function_app.py").touch()
     (tmp_path / "old").mkdir()
     (tmp_path / "old/function.json").write_text("{}")
 
-    with pytest.raises(Refused, match=r"^old holds a function.json"):
+    with pytest.raises(StartupError, match=r"^old contains a function.json"):
         find_app(tmp_path)

@@ -27,19 +27,19 @@ def http_app(
 
     @app.route(route=route, methods=methods)
     def things(req: func.HttpRequest) -> func.HttpResponse:
-        return handler(req)  # type: ignore[return-value] # some tests answer nonsense
+        return handler(req)  # type: ignore[return-value] # some tests return nonsense
 
     return app
 
 
-def answer_ok(_: func.HttpRequest) -> func.HttpResponse:
+def respond_ok(_: func.HttpRequest) -> func.HttpResponse:
     return func.HttpResponse("ok")
 
 
 @pytest.fixture(scope="module")
 def plain() -> Iterator[Host]:
-    """One host for what needs neither storage nor a function of its own."""
-    with run(http_app(answer_ok), "no storage") as host:
+    """Share one host among tests that need neither storage nor their own function."""
+    with run(http_app(respond_ok), "no storage") as host:
         yield host
 
 
@@ -63,20 +63,20 @@ def test_a_function_sees_the_request(storage: str) -> None:
     assert request.get_json() == {"a": 1}
 
 
-def test_a_body_that_is_not_json_is_told_to_the_function(storage: str) -> None:
+def test_a_body_that_is_not_json_raises_in_the_function(storage: str) -> None:
     def parse(request: func.HttpRequest) -> func.HttpResponse:
         with pytest.raises(ValueError, match="JSON"):
             request.get_json()
-        return func.HttpResponse("told")
+        return func.HttpResponse("raised")
 
     with run(http_app(parse), storage) as host:
-        answer = requests.post(f"{host.url}/api/things/7", data=b"{", timeout=SECONDS)
+        response = requests.post(f"{host.url}/api/things/7", data=b"{", timeout=SECONDS)
 
-    assert answer.text == "told"
+    assert response.text == "raised"
 
 
-def test_an_answer_is_sent_as_the_function_made_it(storage: str) -> None:
-    def answer(_: func.HttpRequest) -> func.HttpResponse:
+def test_a_response_is_sent_as_the_function_made_it(storage: str) -> None:
+    def respond(_: func.HttpRequest) -> func.HttpResponse:
         return func.HttpResponse(
             '{"title": "gone"}',
             status_code=410,
@@ -84,28 +84,28 @@ def test_an_answer_is_sent_as_the_function_made_it(storage: str) -> None:
             headers={"Retry-After": "5", "Set-Cookie": "a=b; Path=/"},
         )
 
-    with run(http_app(answer), storage) as host:
-        answered = requests.get(f"{host.url}/api/things/7", timeout=SECONDS)
+    with run(http_app(respond), storage) as host:
+        response = requests.get(f"{host.url}/api/things/7", timeout=SECONDS)
 
-    assert answered.status_code == 410
-    assert answered.json() == {"title": "gone"}
-    assert answered.headers["Content-Type"] == "application/problem+json"
-    assert answered.headers["Retry-After"] == "5"
-    assert answered.cookies["a"] == "b"
+    assert response.status_code == 410
+    assert response.json() == {"title": "gone"}
+    assert response.headers["Content-Type"] == "application/problem+json"
+    assert response.headers["Retry-After"] == "5"
+    assert response.cookies["a"] == "b"
 
 
-def test_text_is_an_answer(storage: str) -> None:
+def test_text_is_a_response(storage: str) -> None:
     with run(http_app(lambda _: "plain"), storage) as host:
-        answered = requests.get(f"{host.url}/api/things/7", timeout=SECONDS)
+        response = requests.get(f"{host.url}/api/things/7", timeout=SECONDS)
 
-    assert (answered.status_code, answered.text) == (200, "plain")
+    assert (response.status_code, response.text) == (200, "plain")
 
 
 @pytest.mark.parametrize("method", ["HEAD", "PUT", "DELETE"])
 def test_a_method_that_is_not_listed_is_not_found(plain: Host, method: str) -> None:
-    answered = requests.request(method, f"{plain.url}/api/things/7", timeout=SECONDS)
+    response = requests.request(method, f"{plain.url}/api/things/7", timeout=SECONDS)
 
-    assert (answered.status_code, answered.content) == (404, b"")
+    assert (response.status_code, response.content) == (404, b"")
 
 
 @pytest.mark.parametrize("path", ["/things/7", "/api/things", "/api/things/7/8", "/"])
@@ -121,30 +121,30 @@ def test_without_methods_every_method_is_served(storage: str) -> None:
         return func.HttpResponse(req.method)
 
     with run(app, storage) as host:
-        answered = requests.patch(f"{host.url}/api/anything", timeout=SECONDS)
+        response = requests.patch(f"{host.url}/api/anything", timeout=SECONDS)
 
-    assert answered.text == "PATCH"
+    assert response.text == "PATCH"
 
 
 @pytest.mark.parametrize("result", [None, 7, {"a": 1}])
-def test_an_answer_of_the_wrong_type_is_a_500_without_a_body(storage: str, result: object) -> None:
+def test_a_response_of_the_wrong_type_is_a_500_without_a_body(storage: str, result: object) -> None:
     with run(http_app(lambda _: result), storage) as host:
-        answered = requests.get(f"{host.url}/api/things/7", timeout=SECONDS)
+        response = requests.get(f"{host.url}/api/things/7", timeout=SECONDS)
 
-    assert (answered.status_code, answered.content) == (500, b"")
+    assert (response.status_code, response.content) == (500, b"")
 
 
 def test_an_exception_is_a_500_without_a_body_and_is_logged(
     storage: str, caplog: pytest.LogCaptureFixture
 ) -> None:
     def fail(_: func.HttpRequest) -> object:
-        raise ValueError("told to fail")
+        raise ValueError("fails on purpose")
 
     with run(http_app(fail), storage) as host:
-        answered = requests.get(f"{host.url}/api/things/7", timeout=SECONDS)
+        response = requests.get(f"{host.url}/api/things/7", timeout=SECONDS)
 
-    assert (answered.status_code, answered.content) == (500, b"")
-    assert "told to fail" in caplog.text
+    assert (response.status_code, response.content) == (500, b"")
+    assert "fails on purpose" in caplog.text
 
 
 def test_a_word_goes_before_a_parameter(storage: str) -> None:
@@ -159,9 +159,9 @@ def test_a_word_goes_before_a_parameter(storage: str) -> None:
         return func.HttpResponse(f"every one of {req.url}")
 
     with run(app, storage) as host:
-        answered = requests.get(f"{host.url}/api/things/all", timeout=SECONDS)
+        response = requests.get(f"{host.url}/api/things/all", timeout=SECONDS)
 
-    assert answered.text.startswith("every one")
+    assert response.text.startswith("every one")
 
 
 def test_a_body_past_100_mb_is_refused(plain: Host) -> None:
@@ -175,7 +175,7 @@ def test_a_body_past_100_mb_is_refused(plain: Host) -> None:
     connection.close()
 
 
-def test_a_function_learns_of_its_call_from_the_context(storage: str) -> None:
+def test_the_context_describes_the_call(storage: str) -> None:
     app = func.FunctionApp()
     seen: list[func.Context] = []
 
@@ -195,8 +195,8 @@ def test_a_function_learns_of_its_call_from_the_context(storage: str) -> None:
     assert first.invocation_id != second.invocation_id
 
 
-def test_a_request_under_way_is_answered_while_the_host_stops(storage: str) -> None:
-    begun, answers = threading.Event(), []
+def test_a_request_in_progress_is_completed_while_the_host_stops(storage: str) -> None:
+    begun, responses = threading.Event(), []
 
     def slow(_: func.HttpRequest) -> func.HttpResponse:
         begun.set()
@@ -206,13 +206,13 @@ def test_a_request_under_way_is_answered_while_the_host_stops(storage: str) -> N
     with run(http_app(slow), storage) as host:
         url = f"{host.url}/api/things/7"
         caller = threading.Thread(
-            target=lambda: answers.append(requests.get(url, timeout=SECONDS).text)
+            target=lambda: responses.append(requests.get(url, timeout=SECONDS).text)
         )
         caller.start()
         assert begun.wait(5)
     caller.join()
 
-    assert answers == ["ok"]
+    assert responses == ["ok"]
 
 
 @pytest.fixture
@@ -223,7 +223,7 @@ def seen() -> list[object]:
 @pytest.fixture
 def mixed(storage: str, seen: list[object]) -> Iterator[Host]:
     new_queue(storage, "work")
-    app = http_app(answer_ok, methods=("GET",))
+    app = http_app(respond_ok, methods=("GET",))
 
     @app.queue_trigger(arg_name="msg", queue_name="work", connection=STORAGE)
     def work(msg: func.QueueMessage) -> None:
@@ -250,11 +250,11 @@ def test_the_functions_are_listed(mixed: Host) -> None:
 
 
 def test_a_queue_function_is_run_by_hand(mixed: Host, seen: list[object]) -> None:
-    answered = requests.post(
+    response = requests.post(
         f"{mixed.url}/admin/functions/work", json={"input": "hello"}, timeout=SECONDS
     )
 
-    assert (answered.status_code, answered.content) == (202, b"")
+    assert (response.status_code, response.content) == (202, b"")
     eventually(lambda: len(seen) == 1)
     (message,) = seen
     assert isinstance(message, func.QueueMessage)
@@ -263,11 +263,11 @@ def test_a_queue_function_is_run_by_hand(mixed: Host, seen: list[object]) -> Non
 
 
 def test_a_timer_is_run_by_hand(mixed: Host, seen: list[object]) -> None:
-    answered = requests.post(
+    response = requests.post(
         f"{mixed.url}/admin/functions/tick", json={"input": ""}, timeout=SECONDS
     )
 
-    assert answered.status_code == 202
+    assert response.status_code == 202
     eventually(lambda: len(seen) == 1)
     assert isinstance(seen[0], func.TimerRequest)
 
@@ -283,16 +283,16 @@ def test_a_timer_is_run_by_hand(mixed: Host, seen: list[object]) -> None:
         ("work", b'{"input": 7}', 400),
     ],
 )
-def test_a_run_by_hand_that_cannot_be_is_refused(
+def test_an_invalid_run_by_hand_is_refused(
     mixed: Host, seen: list[object], name: str, body: bytes, status: int
 ) -> None:
-    answered = requests.post(f"{mixed.url}/admin/functions/{name}", data=body, timeout=SECONDS)
+    response = requests.post(f"{mixed.url}/admin/functions/{name}", data=body, timeout=SECONDS)
 
-    assert answered.status_code == status
+    assert response.status_code == status
     assert seen == []
 
 
-def test_keys_are_not_asked_for(plain: Host, caplog: pytest.LogCaptureFixture) -> None:
+def test_no_key_is_required(plain: Host, caplog: pytest.LogCaptureFixture) -> None:
     caplog.set_level(logging.WARNING)
 
     assert requests.get(f"{plain.url}/api/things/7", timeout=SECONDS).status_code == 200

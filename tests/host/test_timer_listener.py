@@ -1,4 +1,4 @@
-"""Timers: schedules, runs at their time, no overlap."""
+"""Timers: schedules, runs on time, no overlap."""
 
 import threading
 from collections.abc import Callable
@@ -8,7 +8,7 @@ from time import monotonic
 import azure.functions as func
 import pytest
 
-from local.host import Refused
+from local.host import StartupError
 from local.host.loading import load
 from local.host.schedule import Schedule
 from local.host.timer_listener import TimerListener
@@ -37,8 +37,8 @@ def test_the_next_occurrence_of_a_schedule(expression: str, expected: datetime) 
     "expression",
     ["", "every night", "* * * *", "0 0 0 0 3 * *", "0 61 * * * *", "@daily", "0 0 0 31 2 *"],
 )
-def test_what_is_no_schedule_is_refused(expression: str) -> None:
-    with pytest.raises(Refused, match="tick: the schedule"):
+def test_an_invalid_schedule_is_refused(expression: str) -> None:
+    with pytest.raises(StartupError, match="tick: the schedule"):
         Schedule.parse(expression, where="tick")
 
 
@@ -87,14 +87,14 @@ def test_a_failed_run_is_followed_by_the_next_occurrence(storage: str) -> None:
 
     def fail(_: func.TimerRequest) -> None:
         runs.append(1)
-        raise ValueError("told to fail")
+        raise ValueError("fails on purpose")
 
     with run(timer_app(fail, schedule="* * * * * *"), storage):
         eventually(lambda: len(runs) == 2)
 
 
-def test_an_occurrence_during_a_run_is_made_up_for_after_it() -> None:
-    """The clock jumps an hour during the first run, and back in the second, the last one."""
+def test_an_occurrence_missed_during_a_run_is_run_after_it() -> None:
+    """The clock jumps ahead an hour in the first run, and back in the second, which is the last."""
     clock = [SATURDAY - timedelta(milliseconds=10)]
     first_may_end, second_began = threading.Event(), threading.Event()
     past_due: list[bool] = []

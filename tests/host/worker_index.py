@@ -1,7 +1,7 @@
-"""Indexes the app in the current folder with Microsoft's own worker library, and prints it.
+"""Indexes the app in the current folder with Microsoft's worker library, and prints the result.
 
-Runs on Python 3.13 in an environment of its own. The library has no public interface: these are
-the steps of its `load_function_metadata`, with plain classes in place of the messages it sends.
+Runs on Python 3.13 in its own environment. The library has no public interface: these are the
+steps of its `load_function_metadata`, with plain classes instead of protobuf messages.
 """
 
 import json
@@ -9,7 +9,7 @@ import sys
 from types import SimpleNamespace
 from typing import ClassVar
 
-# The library is installed for Python 3.13 only, which the type checker does not run on.
+# The library is installed only for Python 3.13, which the type checker does not use.
 # mypy: disable-error-code="import-not-found"
 from azure_functions_runtime.bindings.meta import load_binding_registry
 from azure_functions_runtime.functions import Registry
@@ -17,7 +17,7 @@ from azure_functions_runtime.loader import index_function_app, process_indexed_f
 
 
 class BindingInfo(SimpleNamespace):
-    """The message of this name, with the numbers of its directions."""
+    """The protobuf message of this name, with its direction numbers."""
 
     out: ClassVar = 1
     inout: ClassVar = 2
@@ -30,7 +30,7 @@ MESSAGES = SimpleNamespace(
 
 
 def main() -> None:
-    """Print a JSON object of binding lists by function name; refusals are raised."""
+    """Print a JSON object of binding lists by function name; an invalid app raises."""
     sys.path.insert(0, ".")
     load_binding_registry()
     functions = index_function_app("function_app.py")

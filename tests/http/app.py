@@ -44,7 +44,7 @@ class Answer:
 
 
 def fresh_app() -> func.FunctionApp:
-    """Build the app anew, because an app object can be loaded once only."""
+    """Build the app again, because an app object can be loaded once only."""
     app = runpy.run_path(str(ROOT / "function_app.py"))["app"]
     assert isinstance(app, func.FunctionApp)
     return app

@@ -1,4 +1,4 @@
-"""The app's HTTP functions on the workbench's pipeline."""
+"""The app's HTTP functions on the workbench."""
 
 import pytest
 
@@ -13,7 +13,7 @@ def loaded() -> App:
 
 
 @pytest.fixture
-def api(loaded: App, bench: Bench) -> App:  # noqa: ARG001 - the functions work on its pipeline
+def api(loaded: App, bench: Bench) -> App:  # noqa: ARG001 - the functions work on its services
     loaded.headers = {}
     return loaded
 

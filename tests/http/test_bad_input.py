@@ -99,7 +99,7 @@ def test_a_wrong_query_is_a_400(api: App, query: str) -> None:
 def test_a_wrong_name_aborts_nothing(api: App, customer: Customer, by: str) -> None:
     api.post("/api/deletions", {"tenantId": customer.tenant_id})
 
-    answer = api.delete(f"/api/deletions/{customer.tenant_id}?by={by}")
+    answer = api.delete(f"/api/deletions/{customer.tenant_id}?requestedBy={by}")
 
     assert answer.problem == "bad-request"
     assert api.get(f"/api/deletions/{customer.tenant_id}").json["state"] == "requested"
@@ -116,11 +116,11 @@ def test_a_wrong_mode_sweeps_nothing(api: App, bench: Bench, members: dict[str, 
 @pytest.mark.parametrize(
     "members",
     [
-        {"by": "ann", "reason": 1},
-        {"by": "ann", "reason": "x" * 1001},
-        {"by": "ann", "reason": "two\nlines"},
-        {"by": ["ann"], "reason": "x"},
-        {"by": "ann", "reason": "x", "tripped": True},
+        {"requestedBy": "ann", "reason": 1},
+        {"requestedBy": "ann", "reason": "x" * 1001},
+        {"requestedBy": "ann", "reason": "two\nlines"},
+        {"requestedBy": ["ann"], "reason": "x"},
+        {"requestedBy": "ann", "reason": "x", "tripped": True},
     ],
 )
 def test_a_wrong_body_trips_nothing(api: App, members: dict[str, object]) -> None:

@@ -123,7 +123,7 @@ def test_a_stranger_is_refused_by_the_deletion(api: App, bench: Bench) -> None:
 
     assert accepted.status == 202
     assert (ended.status, ended.problem) == (422, "refused")
-    assert "no customer of this partner" in ended.json["reason"]
+    assert "not a customer of this partner" in ended.json["reason"]
 
 
 def test_the_partner_itself_is_refused_at_once(
@@ -146,7 +146,7 @@ def test_a_customer_protected_by_id_is_refused_at_once(
 
     assert (answer.status, answer.problem) == (422, "refused")
     assert "PROTECTED_TENANTS" in answer.json["detail"]
-    assert bench.pipeline.records.get(TenantId(customer.tenant_id)) is None
+    assert bench.services.records.get(TenantId(customer.tenant_id)) is None
 
 
 def test_an_unconfirmed_account_is_refused_at_once(
@@ -165,7 +165,7 @@ def test_a_dry_run_answers_the_plan_and_leaves_nothing(
     assert answer.status == 200
     assert (answer.json["dryRun"], answer.json["next"]) == (True, "cancel")
     (purchase,) = answer.json["purchases"]
-    assert (purchase["standing"], purchase["move"]) == ("open", "cancel_order")
+    assert (purchase["standing"], purchase["action"]) == ("open", "cancel_order")
     assert bench.writes() == []
     assert api.get(path_of(customer.tenant_id)).status == 404
 
@@ -247,11 +247,11 @@ def test_retry_after_follows_the_next_check(
     api: App, bench: Bench, until_next_check: timedelta | None, seconds: str
 ) -> None:
     """It never falls below CHECK_FIRST_DELAY_SECONDS."""
-    checks = replace(bench.pipeline.settings.checks, first_delay=timedelta(seconds=5))
-    settings = replace(bench.pipeline.settings, checks=checks)
-    bench.put(replace(bench.pipeline, settings=settings, now=lambda: NOW))
+    checks = replace(bench.services.settings.checks, first_delay=timedelta(seconds=5))
+    settings = replace(bench.services.settings, checks=checks)
+    bench.put(replace(bench.services, settings=settings, now=lambda: NOW))
     next_check_at = None if until_next_check is None else NOW + until_next_check
-    bench.pipeline.records.insert(
+    bench.services.records.insert(
         replace(some_record(TenantId(STRANGER)), next_check_at=next_check_at)
     )
 
@@ -290,7 +290,7 @@ def test_a_customer_without_deletion_is_a_404(api: App) -> None:
 def test_records_are_listed_page_by_page(api: App, bench: Bench) -> None:
     tenants = [tenant_number(number) for number in range(120)]
     for tenant in reversed(tenants):
-        bench.pipeline.records.insert(some_record(tenant))
+        bench.services.records.insert(some_record(tenant))
 
     pages, address = [], "/api/deletions"
     while address:
@@ -306,7 +306,7 @@ def test_records_are_listed_page_by_page(api: App, bench: Bench) -> None:
 def test_records_are_listed_by_state_on_every_page(api: App, bench: Bench) -> None:
     states = (State.STUCK, State.DELETED)
     for number in range(120):
-        bench.pipeline.records.insert(some_record(tenant_number(number), states[number % 2]))
+        bench.services.records.insert(some_record(tenant_number(number), states[number % 2]))
 
     first = api.get("/api/deletions?state=stuck").json
     second = api.get(first["links"]["next"].removeprefix(ADDRESS)).json
@@ -319,7 +319,7 @@ def test_records_are_listed_by_state_on_every_page(api: App, bench: Bench) -> No
 def test_a_deletion_is_aborted_with_a_name(api: App, bench: Bench, customer: Customer) -> None:
     request(api, customer)
 
-    aborted = api.delete(path_of(customer.tenant_id) + "?by=ann")
+    aborted = api.delete(path_of(customer.tenant_id) + "?requestedBy=ann")
     bench.pump()
 
     assert aborted.status == 200

@@ -64,7 +64,6 @@ MEMBERS = st.fixed_dictionaries(
         "dryRun": st.booleans() | JSON_VALUES,
         "requestedBy": st.text() | JSON_VALUES,
         "mode": st.sampled_from(["report", "delete", "off"]) | JSON_VALUES,
-        "by": st.text() | JSON_VALUES,
         "reason": st.text() | JSON_VALUES,
     },
 )
@@ -75,7 +74,7 @@ BODIES = st.one_of(
     st.text().map(lambda text: text.encode("utf-8", "surrogatepass")),
 )
 QUERIES = st.dictionaries(
-    st.sampled_from(["state", "continuationToken", "by", "reason", "code"]),
+    st.sampled_from(["state", "continuationToken", "requestedBy", "reason", "code"]),
     st.sampled_from(["stuck", "deleted", TENANT]) | st.text(st.characters(codec="utf-8")),
 )
 HEADERS = st.fixed_dictionaries(
@@ -119,7 +118,7 @@ def test_raw_requests_are_answered_as_described(fuzzed: App) -> None:
 
 
 @pytest.fixture
-def web(fuzzed: App) -> Iterator[Starlette]:  # noqa: ARG001 - the functions work on its pipeline
+def web(fuzzed: App) -> Iterator[Starlette]:  # noqa: ARG001 - the functions work on its services
     worker = Worker()
     yield web_app(load(fresh_app(), NO_STORAGE), route_prefix="api", worker=worker)
     worker.close()
@@ -131,7 +130,7 @@ def test_requests_of_schemathesis_are_answered_as_described(web: Starlette, fuzz
     sent = 0
     for method, path in OPERATIONS:
         for mode in MODES if (method, path) in TAKES_INPUT else MODES[:1]:
-            fuzzed.delete("/api/switch?by=test&reason=Go")
+            fuzzed.delete("/api/switch?requestedBy=test&reason=Go")
             sent += send_all(schema[path][method], mode)
 
     assert sent > SCHEMATHESIS_REQUESTS // 2

@@ -22,7 +22,7 @@ SECONDS = 30
 
 
 @pytest.fixture
-def host(bench: Bench, storage: str) -> Iterator[Host]:  # noqa: ARG001 - the functions' pipeline
+def host(bench: Bench, storage: str) -> Iterator[Host]:  # noqa: ARG001 - the functions' services
     configuration = parse_configuration({"version": "2.0", "extensions": {"queues": QUEUES}}, {})
     settings = {"AzureWebJobsStorage": storage}
     with Host.start(fresh_app(), settings, configuration=configuration) as host:
@@ -88,7 +88,9 @@ def test_an_aborted_deletion_ends_the_action_with_409(
     sleep = logic_app.sleep
 
     def abort(seconds: float) -> None:
-        requests.delete(f"{host.url}/api/deletions/{customer.tenant_id}?by=ann", timeout=SECONDS)
+        requests.delete(
+            f"{host.url}/api/deletions/{customer.tenant_id}?requestedBy=ann", timeout=SECONDS
+        )
         sleep(seconds)
 
     logic_app.sleep = abort
@@ -146,11 +148,11 @@ def test_lost_answers_start_no_second_deletion(
 def test_the_action_goes_on_when_the_switch_is_reset_in_time(
     host: Host, logic_app: LogicApp, customer: Customer, bench: Bench
 ) -> None:
-    bench.pipeline.switch.trip("ann", "Looking")
+    bench.services.switch.trip("ann", "Looking")
     sleep = logic_app.sleep
 
     def reset(seconds: float) -> None:
-        bench.pipeline.switch.reset("ann", "All is well")
+        bench.services.switch.reset("ann", "All is well")
         sleep(seconds)
 
     logic_app.sleep = reset
@@ -161,11 +163,11 @@ def test_the_action_goes_on_when_the_switch_is_reset_in_time(
 def test_the_action_gives_up_while_the_switch_is_tripped(
     host: Host, logic_app: LogicApp, customer: Customer, bench: Bench
 ) -> None:
-    bench.pipeline.switch.trip("ann", "Looking")
+    bench.services.switch.trip("ann", "Looking")
 
     answer = start(logic_app, host, customer.tenant_id)
 
     assert answer.status_code == 503
     assert "Looking" in answer.json()["detail"]
     assert len(logic_app.requests_sent) == 5
-    assert bench.pipeline.records.get(TenantId(customer.tenant_id)) is None
+    assert bench.services.records.get(TenantId(customer.tenant_id)) is None

@@ -79,7 +79,7 @@ class Stage:
 
     def aborted(self) -> Answer:
         self.post(STRANGER)
-        return self.api.delete(f"/api/deletions/{STRANGER}?by=ann")
+        return self.api.delete(f"/api/deletions/{STRANGER}?requestedBy=ann")
 
     def sandbox_without_partner_center(self) -> Answer:
         self.without_partner_center()
@@ -133,9 +133,11 @@ SCENARIOS: dict[Documented, Callable[[Stage], Answer]] = {
     ("POST", SWEEPS, 422): lambda stage: stage.api.post(SWEEPS, {"mode": "delete"}),
     ("POST", SWEEPS, 502): Stage.sweep_without_partner_center,
     ("GET", SWITCH, 200): lambda stage: stage.api.get(SWITCH),
-    ("PUT", SWITCH, 200): lambda stage: stage.api.put(SWITCH, {"by": "ann", "reason": "Stop"}),
+    ("PUT", SWITCH, 200): lambda stage: stage.api.put(
+        SWITCH, {"requestedBy": "ann", "reason": "Stop"}
+    ),
     ("PUT", SWITCH, 400): lambda stage: stage.api.put(SWITCH, {}),
-    ("DELETE", SWITCH, 200): lambda stage: stage.api.delete(f"{SWITCH}?by=ann&reason=Go"),
+    ("DELETE", SWITCH, 200): lambda stage: stage.api.delete(f"{SWITCH}?requestedBy=ann&reason=Go"),
     ("DELETE", SWITCH, 400): lambda stage: stage.api.delete(SWITCH),
     ("GET", "/api/status", 200): lambda stage: stage.api.get("/api/status"),
     ("GET", "/api/openapi.json", 200): lambda stage: stage.api.get("/api/openapi.json"),

@@ -46,7 +46,7 @@ def served_html(html: str, headers: dict[str, str]) -> Iterator[str]:
 
 
 @pytest.fixture
-def dom(chromium: Chromium, api: App) -> Callable[[], str]:  # noqa: ARG001 - works on its pipeline
+def dom(chromium: Chromium, api: App) -> Callable[[], str]:  # noqa: ARG001 - works on its services
     """Give what a browser makes of the page now."""
 
     def open_page() -> str:
@@ -73,7 +73,7 @@ def test_hostile_names_and_reasons_stay_text(
         reason=HOSTILE,
         remedy=HOSTILE,
     )
-    bench.pipeline.records.insert(stuck)
+    bench.services.records.insert(stuck)
 
     document = dom()
 

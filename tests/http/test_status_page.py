@@ -72,9 +72,9 @@ def status_of(text: str) -> Status:
     aborted = replace(record, state=State.ABORTED, tenant=TenantId(text))
     customers = {
         TENANT: resources.Customer(TENANT, text, text),
-        text + "2": resources.Customer(text + "2", text, text),
+        text + "2": resources.Customer(TenantId(text + "2"), text, text),
     }
-    switch = SwitchState(tripped=True, by=text, reason=text, at=NOW)
+    switch = SwitchState(tripped=True, requested_by=text, reason=text, at=NOW)
     return Status(PARTNER, NOW, switch, (record, aborted), customers)
 
 
@@ -153,7 +153,7 @@ def test_a_stuck_deletion_shows_reason_remedy_and_orders(
 
 
 def test_a_tripped_switch_is_shown(api: App) -> None:
-    api.put("/api/switch", {"by": "ann", "reason": "Wrong account"})
+    api.put("/api/switch", {"requestedBy": "ann", "reason": "Wrong account"})
 
     text = text_of(api.get("/api/status").text)
 

@@ -7,11 +7,16 @@ from shared.storage.names import CUSTOMERS_TO_DELETE
 from tests.bench import Bench
 from tests.http.app import App
 
-WHO = {"by": "ann", "reason": "Wrong credentials"}
+WHO = {"requestedBy": "ann", "reason": "Wrong credentials"}
 
 
 def test_the_switch_is_not_tripped_at_first(api: App) -> None:
-    assert api.get("/api/switch").json == {"tripped": False, "by": "", "reason": "", "at": None}
+    assert api.get("/api/switch").json == {
+        "tripped": False,
+        "requestedBy": "",
+        "reason": "",
+        "at": None,
+    }
 
 
 def test_the_switch_remembers_who_tripped_it_and_why(api: App) -> None:
@@ -27,11 +32,11 @@ def test_the_switch_remembers_who_tripped_it_and_why(api: App) -> None:
 def test_the_switch_remembers_who_reset_it_and_why(api: App) -> None:
     api.put("/api/switch", WHO)
 
-    reset = api.delete("/api/switch?by=bob&reason=Checked")
+    reset = api.delete("/api/switch?requestedBy=bob&reason=Checked")
 
     assert reset.status == 200
     assert reset.json == api.get("/api/switch").json
-    assert reset.json | {"tripped": False, "by": "bob", "reason": "Checked"} == reset.json
+    assert reset.json | {"tripped": False, "requestedBy": "bob", "reason": "Checked"} == reset.json
 
 
 def test_the_signed_in_caller_moves_the_switch_in_his_name(api: App) -> None:
@@ -40,10 +45,15 @@ def test_the_signed_in_caller_moves_the_switch_in_his_name(api: App) -> None:
     tripped = api.put("/api/switch", {"reason": "Stop"})
     reset = api.delete("/api/switch?reason=Go")
 
-    assert (tripped.json["by"], reset.json["by"]) == ("ann@example.com", "ann@example.com")
+    assert (tripped.json["requestedBy"], reset.json["requestedBy"]) == (
+        "ann@example.com",
+        "ann@example.com",
+    )
 
 
-@pytest.mark.parametrize("members", [{}, {"by": "ann"}, {"reason": "Stop"}, {**WHO, "by": " "}])
+@pytest.mark.parametrize(
+    "members", [{}, {"requestedBy": "ann"}, {"reason": "Stop"}, {**WHO, "requestedBy": " "}]
+)
 def test_the_switch_is_tripped_by_nobody_without_name_and_reason(
     api: App, members: dict[str, str]
 ) -> None:
@@ -51,7 +61,7 @@ def test_the_switch_is_tripped_by_nobody_without_name_and_reason(
     assert not api.get("/api/switch").json["tripped"]
 
 
-@pytest.mark.parametrize("query", ["", "?by=ann", "?reason=Go", "?by=&reason=Go"])
+@pytest.mark.parametrize("query", ["", "?requestedBy=ann", "?reason=Go", "?requestedBy=&reason=Go"])
 def test_the_switch_is_reset_by_nobody_without_name_and_reason(api: App, query: str) -> None:
     api.put("/api/switch", WHO)
 

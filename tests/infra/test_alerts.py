@@ -66,19 +66,21 @@ def sweep(*, hours_ago: float = 9) -> Line:
 HEALTHY = [
     redrive(),
     sweep(),
-    Line(Event.DELETION_STARTED, {"tenant": TENANT, "by": MEAN_REASON}),
+    Line(Event.DELETION_STARTED, {"tenant": TENANT, "requested_by": MEAN_REASON}),
     Line(Event.MESSAGE_STALE, {"tenant": TENANT, "generation": 1}),
     Line(Event.DELETION_DELETED, {"tenant": TENANT, "correlation": "c", "seconds": 61.0}),
     Line(Event.DELETION_REFUSED, {"tenant": TENANT, "reason": MEAN_REASON}),
     Line(Event.STEP_FAILED, {"tenant": TENANT, "reason": MEAN_REASON}),
-    Line(Event.SWITCH_RESET, {"by": "ann", "reason": "looked at it"}),
+    Line(Event.SWITCH_RESET, {"requested_by": "ann", "reason": "looked at it"}),
 ]
 
 TROUBLE = {
     "poison": Line(Event.MESSAGE_POISONED, {"queue": "orders-to-check-poison", "reason": "bad"}),
     "stuck": Line(Event.DELETION_STUCK, {"tenant": TENANT, "reason": "too old"}),
     "sweep-refused": Line(Event.SWEEP_REFUSED, {"reason": "rule 2"}),
-    "switch-tripped": Line(Event.SWITCH_TRIPPED, {"by": "tipsweep", "reason": "403/800019"}),
+    "switch-tripped": Line(
+        Event.SWITCH_TRIPPED, {"requested_by": "tipsweep", "reason": "403/800019"}
+    ),
     "sign-in": Line(Event.SIGN_IN_FAILED, {"step": "cancel_orders", "reason": "AADSTS7000222"}),
     "token-60-days": redrive(refresh_token_age_days=60),
     "token-80-days": redrive(refresh_token_age_days=80.2),

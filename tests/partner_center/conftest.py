@@ -8,7 +8,7 @@ from local.simulator import Simulator
 from shared.partner_center.client import PartnerCenter
 from shared.partner_center.connection import Connection
 from shared.partner_center.credentials import TokenSource
-from shared.partner_center.rate_limit import Pace
+from shared.partner_center.rate_limit import RateLimiter
 from shared.settings import PartnerCenterSettings, read_settings
 from tests.bench import UNHURRIED
 
@@ -28,7 +28,9 @@ def partner_settings(simulator: Simulator) -> Callable[..., PartnerCenterSetting
 def connect(partner_settings: Callable[..., PartnerCenterSettings]) -> Connect:
     def open_connection(auth: str = "secret", **environment: str) -> Connection:
         settings = partner_settings(auth, **environment)
-        return Connection(settings.endpoints.base_url, TokenSource(settings), Pace(UNHURRIED))
+        return Connection(
+            settings.endpoints.base_url, TokenSource(settings), RateLimiter(UNHURRIED)
+        )
 
     return open_connection
 

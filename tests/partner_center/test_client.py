@@ -40,7 +40,7 @@ def test_every_form_of_a_refusal_is_read(
     with pytest.raises((errors.NotFound, errors.NoRelationship)) as caught:
         client.customer("99999999-0000-4000-8000-000000000001")
 
-    refusal = caught.value.refusal
+    refusal = caught.value.response
     assert refusal.status == 404
     assert refusal.code == ("60003" if body is ErrorBody.SERVICE else "")
     assert refusal.request_id in str(caught.value)
@@ -49,10 +49,10 @@ def test_every_form_of_a_refusal_is_read(
 @pytest.mark.parametrize(
     ("status", "body", "meaning"),
     [
-        (401, "", errors.AccessDenied),
+        (401, "", errors.Unauthorized),
         (401, {"code": 6002, "description": "x"}, errors.NotASandbox),
         (403, {"code": "800019", "description": "x"}, errors.NotASandbox),
-        (403, {"code": 900329, "description": "x"}, errors.AccessDenied),
+        (403, {"code": 900329, "description": "x"}, errors.Forbidden),
         (403, {"code": 900159, "description": "x"}, errors.NoRelationship),
         (400, {"code": 800061, "description": "x"}, errors.OrderRouteClosed),
         (400, {"code": "800063", "description": "x"}, errors.OrderRouteClosed),
@@ -83,7 +83,7 @@ def test_refusals_are_told_apart_by_meaning(
         client.orders("c")
 
     assert type(caught.value) is meaning
-    assert f"answered {status}" in str(caught.value)
+    assert f"failed with status {status}" in str(caught.value)
 
 
 @pytest.mark.parametrize(
@@ -94,14 +94,14 @@ def test_a_success_of_another_shape_is_an_error_and_no_empty_listing(
 ) -> None:
     simulator.add_fault(Fault(path="*/orders", status=200, body=body))
 
-    with pytest.raises(errors.UnexpectedAnswer):
+    with pytest.raises(errors.UnexpectedResponse):
         client.orders("c")
 
 
 def test_an_order_without_status_is_an_error(client: PartnerCenter, simulator: Simulator) -> None:
     simulator.add_fault(Fault(path="*/orders", status=200, body={"items": [{"id": "o"}]}))
 
-    with pytest.raises(errors.UnexpectedAnswer, match="order o without a status"):
+    with pytest.raises(errors.UnexpectedResponse, match="order o without a status"):
         client.orders("c")
 
 
@@ -109,7 +109,7 @@ def test_endless_pages_are_an_error(client: PartnerCenter, simulator: Simulator)
     page = {"items": [], "links": {"next": {"uri": "/customers?page=1", "headers": []}}}
     simulator.add_fault(Fault(path="/v1/customers", status=200, body=page, times=None))
 
-    with pytest.raises(errors.UnexpectedAnswer, match="more than 100 pages"):
+    with pytest.raises(errors.UnexpectedResponse, match="more than 100 pages"):
         list(client.customers())
 
 
@@ -141,7 +141,7 @@ def test_redirects_are_not_followed(client: PartnerCenter, simulator: Simulator)
     headers = {"Location": "https://evil.example/"}
     simulator.add_fault(Fault(path="*/orders", status=302, body="", headers=headers))
 
-    with pytest.raises(errors.UnexpectedAnswer):
+    with pytest.raises(errors.UnexpectedResponse):
         client.orders("c")
 
 
@@ -225,7 +225,7 @@ def test_dates_with_seven_fraction_digits_are_read(
 def test_a_lost_answer_is_told_from_a_refusal(client: PartnerCenter, simulator: Simulator) -> None:
     simulator.add_fault(Fault(method="DELETE", drop=True, times=None))
 
-    with pytest.raises(errors.NoAnswer, match="DELETE"):
+    with pytest.raises(errors.NoResponse, match="DELETE"):
         client.delete_customer("c")
 
 
@@ -235,7 +235,7 @@ def test_a_slow_answer_times_out(
     monkeypatch.setattr("shared.partner_center.connection.READ_TIMEOUT_SECONDS", 0.05)
     simulator.add_fault(Fault(path="*/orders", delay_seconds=1, times=None))
 
-    with pytest.raises(errors.NoAnswer):
+    with pytest.raises(errors.NoResponse):
         client.orders("c")
 
 

@@ -8,7 +8,7 @@ import pytest
 from local.simulator import Behaviour, Fault, Simulator
 from shared.partner_center.client import PartnerCenter
 from shared.partner_center.credentials import TokenSource, tenant_of
-from shared.partner_center.errors import AccessDenied, NoAnswer, SignInFailed
+from shared.partner_center.errors import NoResponse, SignInFailed, Unauthorized
 from shared.settings import Auth, PartnerCenterSettings
 from tests.partner_center.conftest import Connect
 
@@ -33,7 +33,7 @@ def test_a_user_may_read_entitlements(connect: Connect, simulator: Simulator) ->
 
     PartnerCenter(connection, "c").entitlements(customer.tenant_id)
 
-    assert not connection.entitlements_refused
+    assert not connection.tokens.entitlements_forbidden
 
 
 def test_each_redeemed_refresh_token_is_replaced_in_the_vault(
@@ -113,14 +113,14 @@ def test_a_sign_in_that_is_out_of_reach_is_no_refusal(
 ) -> None:
     simulator.add_fault(replace(fault, path="*/oauth2/v2.0/token"))
 
-    with pytest.raises(NoAnswer, match="could not sign in"):
+    with pytest.raises(NoResponse, match="could not sign in"):
         TokenSource(partner_settings(auth)).token()
 
 
 def test_a_missing_certificate_is_an_error_of_sign_in(partner_settings: Read) -> None:
     read = partner_settings(Auth.CERTIFICATE, PARTNER_CENTER_CERTIFICATE_NAME="absent")
 
-    with pytest.raises(NoAnswer, match="absent"):
+    with pytest.raises(NoResponse, match="absent"):
         TokenSource(read).token()
 
 
@@ -132,7 +132,7 @@ def test_a_401_makes_the_next_call_fetch_a_new_token(
     first = connection.tokens.token()
     simulator.add_fault(Fault(path="/v1/customers", status=401))
 
-    with pytest.raises(AccessDenied):
+    with pytest.raises(Unauthorized):
         list(client.customers())
 
     assert connection.tokens.token() != first

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from shared.partner_center.rate_limit import NoTurn, Pace
+from shared.partner_center.rate_limit import RateLimited, RateLimiter
 
 
 class Clock:
@@ -25,12 +25,12 @@ class Clock:
 )
 def test_no_minute_holds_more_calls_than_the_ceiling(limit: int, pauses: list[float]) -> None:
     clock = Clock()
-    pace = Pace(limit, monotonic=clock)
+    rate_limiter = RateLimiter(limit, monotonic=clock)
     turns: list[float] = []
     for pause in pauses:
         clock.now += pause
-        with suppress(NoTurn):
-            turns.append(clock.now + pace.take_turn())
+        with suppress(RateLimited):
+            turns.append(clock.now + rate_limiter.acquire())
 
     for index, turn in enumerate(turns):
         assert sum(turn <= other < turn + 59.999 for other in turns[index:]) <= limit
@@ -38,38 +38,38 @@ def test_no_minute_holds_more_calls_than_the_ceiling(limit: int, pauses: list[fl
 
 def test_a_minute_holds_as_many_calls_as_the_ceiling_allows() -> None:
     clock = Clock()
-    pace = Pace(475, monotonic=clock)
+    rate_limiter = RateLimiter(475, monotonic=clock)
 
-    waits = [pace.take_turn() for _ in range(475)]
+    waits = [rate_limiter.acquire() for _ in range(475)]
 
     assert waits == [0] * 475
-    with pytest.raises(NoTurn):
-        pace.take_turn()
+    with pytest.raises(RateLimited):
+        rate_limiter.acquire()
     clock.now = 59
-    assert pace.take_turn() == pytest.approx(1)
+    assert rate_limiter.acquire() == pytest.approx(1)
 
 
 def test_a_hold_stops_everybody_until_it_is_over() -> None:
     clock = Clock()
-    pace = Pace(475, monotonic=clock)
-    pace.hold(30)
-    pace.hold(10)
+    rate_limiter = RateLimiter(475, monotonic=clock)
+    rate_limiter.pause(30)
+    rate_limiter.pause(10)
 
-    with pytest.raises(NoTurn) as caught:
-        pace.take_turn()
+    with pytest.raises(RateLimited) as caught:
+        rate_limiter.acquire()
     clock.now = 30.01
 
     assert caught.value.seconds == pytest.approx(30)
-    assert pace.take_turn() == 0
+    assert rate_limiter.acquire() == 0
 
 
 def test_a_refused_turn_costs_nothing() -> None:
     clock = Clock()
-    pace = Pace(1, monotonic=clock)
-    pace.take_turn()
+    rate_limiter = RateLimiter(1, monotonic=clock)
+    rate_limiter.acquire()
     for _ in range(50):
-        with pytest.raises(NoTurn):
-            pace.take_turn()
+        with pytest.raises(RateLimited):
+            rate_limiter.acquire()
 
     clock.now = 61
-    assert pace.take_turn() == 0
+    assert rate_limiter.acquire() == 0

@@ -1,1 +1,1 @@
-"""Tests of pipeline."""
+"""Tests of the pipeline: messages in, calls out."""

@@ -199,7 +199,7 @@ def test_a_poisoned_deletion_can_be_requested_again(bench: Bench, simulator: Sim
     simulator.add_fault(Fault(path="*/orders", status=401, times=5))
     assert bench.run(GOOD).state is State.STUCK
 
-    submit(bench.pipeline, DeletionRequest(TenantId(GOOD)))
+    submit(bench.services, DeletionRequest(TenantId(GOOD)))
     bench.pump()
 
     assert bench.record(GOOD).state is State.DELETED

@@ -29,12 +29,12 @@ def test_it_logs_each_purchase_and_writes_nothing(
     lines = [record.getMessage() for record in caplog.records]
     actions = [line for line in lines if line.startswith("dry_run_action ")]
     assert len(actions) == 4
-    assert sum("move=cancel_order" in line for line in actions) == 1
-    assert sum("move=delete_subscription" in line for line in actions) == 1
+    assert sum("action=cancel_order" in line for line in actions) == 1
+    assert sum("action=delete_subscription" in line for line in actions) == 1
     assert any("older than 60 days" in line for line in actions)
     assert lines[-1].startswith("dry_run_finished ")
     assert not bench.writes()
-    assert bench.pipeline.records.get(TenantId(customer.tenant_id)) is None
+    assert bench.services.records.get(TenantId(customer.tenant_id)) is None
 
 
 def test_it_says_why_it_would_be_refused(

@@ -60,7 +60,7 @@ def wait_until(condition: Callable[[], bool]) -> None:
 
 
 def state(bench: Bench, customer: Customer) -> State | None:
-    record = bench.pipeline.records.get(TenantId(customer.tenant_id))
+    record = bench.services.records.get(TenantId(customer.tenant_id))
     return record.state if record else None
 
 

@@ -66,7 +66,7 @@ def test_a_drop_that_waited_while_the_deletion_ran_starts_no_second_one(
     bench.drop(customer.tenant_id)
     first, late = taken(bench, CUSTOMERS_TO_DELETE), taken(bench, CUSTOMERS_TO_DELETE)
     bench.deliver(CUSTOMERS_TO_DELETE, first)
-    bench.move_clock_to(bench.pipeline.now() + timedelta(seconds=2))
+    bench.move_clock_to(bench.services.now() + timedelta(seconds=2))
     bench.pump()
     before = bench.record(customer.tenant_id)
 
@@ -81,7 +81,7 @@ def test_a_drop_after_the_end_starts_anew_and_finds_the_customer_gone(
     bench: Bench, customer: Customer
 ) -> None:
     first = bench.run(customer.tenant_id)
-    bench.forget_census()
+    bench.forget_customer_list()
     bench.pause()
 
     second = bench.run(customer.tenant_id)
@@ -151,7 +151,7 @@ def test_a_crash_at_any_write_of_the_record_loses_nothing(
     for source, message in walk(bench, customer):
         if source == queue:
             with monkeypatch.context() as patch:
-                die_after(patch, bench.pipeline.records, "replace", writes)
+                die_after(patch, bench.services.records, "replace", writes)
                 with pytest.raises(Crash):
                     bench.deliver(source, message)
         bench.deliver(source, message)
@@ -169,7 +169,7 @@ def test_a_crash_before_the_next_message_is_sent_loses_nothing(
     for source, message in walk(bench, customer):
         if source == queue:
             with monkeypatch.context() as patch:
-                die_after(patch, bench.pipeline.queues, "send_step", 0)
+                die_after(patch, bench.services.queues, "send", 0)
                 with pytest.raises(Crash):
                     bench.deliver(source, message)
         bench.deliver(source, message)
@@ -211,7 +211,7 @@ def test_a_message_without_a_record_is_dropped(bench: Bench, customer: Customer)
     bench.pump()
 
     assert not bench.simulator.calls
-    assert bench.pipeline.records.get(TenantId(customer.tenant_id)) is None
+    assert bench.services.records.get(TenantId(customer.tenant_id)) is None
 
 
 def test_a_ready_message_too_early_sends_no_second_delete_and_loses_nothing(
@@ -256,7 +256,7 @@ def test_an_abort_between_two_steps_stops_the_deletion(bench: Bench, customer: C
     bench.drop(customer.tenant_id)
     bench.deliver(CUSTOMERS_TO_DELETE, taken(bench, CUSTOMERS_TO_DELETE))
     record = bench.record(customer.tenant_id)
-    bench.pipeline.records.replace(replace(record, state=State.ABORTED))
+    bench.services.records.replace(replace(record, state=State.ABORTED))
 
     bench.pump()
 
@@ -269,8 +269,8 @@ def test_a_submitted_request_runs_and_a_second_one_joins_it(
 ) -> None:
     request = DeletionRequest(TenantId(customer.tenant_id), "logic app")
 
-    first = submit(bench.pipeline, request)
-    second = submit(bench.pipeline, request)
+    first = submit(bench.services, request)
+    second = submit(bench.services, request)
     bench.pump()
 
     assert first == second
@@ -283,8 +283,8 @@ def test_a_submitted_request_runs_and_a_second_one_joins_it(
 
 def test_an_abort_right_after_the_request_holds(bench: Bench, customer: Customer) -> None:
     tenant = TenantId(customer.tenant_id)
-    submit(bench.pipeline, DeletionRequest(tenant))
-    abort(bench.pipeline, tenant, "ann")
+    submit(bench.services, DeletionRequest(tenant))
+    abort(bench.services.records, tenant, "ann", bench.services.now)
 
     bench.pump()
 

@@ -10,7 +10,6 @@ from local.simulator import Behaviour, Customer, Fault, ProductKind, Simulator
 from local.simulator.state.behaviour import ProductionDelete
 from shared.deletion.submission import abort
 from shared.partner_center.client import PartnerCenter
-from shared.safety.switch import Switch
 from shared.storage.names import ORDERS_TO_CHECK
 from shared.storage.records import State
 from shared.tenants import TenantId
@@ -71,13 +70,13 @@ def test_a_customer_without_domain_is_refused_while_patterns_protect(
 
 
 def test_a_token_of_another_tenant_is_refused(bench: Bench, customer: Customer) -> None:
-    partner = bench.pipeline.settings.partner_center
+    partner = bench.services.settings.partner_center
     moved = replace(
-        bench.pipeline.settings,
+        bench.services.settings,
         partner_center=replace(partner, tenant_id=OTHER_TENANT),
         sandbox_tenant_confirmation=OTHER_TENANT,
     )
-    bench.put(replace(bench.pipeline, settings=moved))
+    bench.put(bench.with_settings(moved))
 
     record = bench.run(customer.tenant_id)
 
@@ -141,7 +140,7 @@ def test_a_small_production_account_trips_the_switch_at_its_first_refusal(
     bench.pump(passes=3)
 
     assert [call.code for call in bench.writes()] == [800019]
-    assert bench.pipeline.switch.read().tripped
+    assert bench.services.switch.read().tripped
     assert bench.record(first.tenant_id).state is State.REFUSED
     assert bench.record(second.tenant_id).live
 
@@ -157,7 +156,7 @@ def test_a_delete_that_this_environment_does_not_know_trips_the_switch(
     bench.use(**simulator.environment(simulator.production))
 
     assert bench.run(customer.tenant_id).state is State.REFUSED
-    assert bench.pipeline.switch.read().tripped
+    assert bench.services.switch.read().tripped
 
 
 @pytest.mark.parametrize(
@@ -171,17 +170,17 @@ def test_partner_centers_alarm_trips_the_switch_from_any_call(
 
     record = bench.run(customer.tenant_id)
 
-    state = bench.pipeline.switch.read()
+    state = bench.services.switch.read()
     assert record.state is State.REFUSED
     assert state.tripped
-    assert state.by == "tipsweep"
+    assert state.requested_by == "tipsweep"
     assert not bench.writes()
 
 
 def test_a_tripped_switch_parks_deletions_until_a_person_resets_it(
     bench: Bench, customer: Customer
 ) -> None:
-    bench.pipeline.switch.trip("alice", "looks odd")
+    bench.services.switch.trip("alice", "looks odd")
     bench.drop(customer.tenant_id)
     bench.pump(passes=3)
     parked = bench.record(customer.tenant_id)
@@ -190,7 +189,7 @@ def test_a_tripped_switch_parks_deletions_until_a_person_resets_it(
     assert bench.waiting(ORDERS_TO_CHECK) == 1
     assert not bench.simulator.calls
 
-    bench.pipeline.switch.reset("alice", "was nothing")
+    bench.services.switch.reset("alice", "was nothing")
     bench.pump()
 
     assert bench.record(customer.tenant_id).state is State.DELETED
@@ -201,7 +200,7 @@ def test_a_switch_tripped_before_the_delete_holds_it_back(bench: Bench, customer
     message = bench.take("customers-to-delete")
     assert message is not None
     bench.deliver("customers-to-delete", message)
-    bench.pipeline.switch.trip("alice", "stop")
+    bench.services.switch.trip("alice", "stop")
 
     bench.pump(passes=3)
 
@@ -214,8 +213,7 @@ def test_a_switch_tripped_elsewhere_stops_the_remaining_writes(
 ) -> None:
     """Another process trips it while the first PATCH travels."""
     customer.add_order(ProductKind.PERPETUAL_SOFTWARE)
-    partner = bench.pipeline.settings.partner_center.tenant_id
-    elsewhere = Switch(bench.pipeline.sandbox, partner)
+    elsewhere = bench.switch_of_another_process()
     during(monkeypatch, "cancel_order", lambda: elsewhere.trip("ann", "looks odd"))
 
     bench.drop(customer.tenant_id)
@@ -230,7 +228,11 @@ def test_an_abort_stops_the_remaining_writes(
 ) -> None:
     customer.add_order(ProductKind.PERPETUAL_SOFTWARE)
     tenant = TenantId(customer.tenant_id)
-    during(monkeypatch, "cancel_order", lambda: abort(bench.pipeline, tenant, "ann"))
+    during(
+        monkeypatch,
+        "cancel_order",
+        lambda: abort(bench.services.records, tenant, "ann", bench.services.now),
+    )
 
     record = bench.run(customer.tenant_id)
 
@@ -241,8 +243,7 @@ def test_an_abort_stops_the_remaining_writes(
 def test_a_switch_tripped_while_the_guards_look_holds_the_delete_back(
     bench: Bench, customer: Customer, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    partner = bench.pipeline.settings.partner_center.tenant_id
-    elsewhere = Switch(bench.pipeline.sandbox, partner)
+    elsewhere = bench.switch_of_another_process()
     bench.drop(customer.tenant_id)
     bench.pump(passes=1)
     during(monkeypatch, "token_tenant", lambda: elsewhere.trip("ann", "stop"))
@@ -278,7 +279,7 @@ def test_a_customer_of_somebody_else_is_refused(bench: Bench, simulator: Simulat
     record = bench.run(foreign.tenant_id)
 
     assert record.state is State.REFUSED
-    assert "no customer of this partner" in record.reason
+    assert "not a customer of this partner" in record.reason
     assert not bench.writes()
 
 
@@ -287,7 +288,7 @@ def test_an_unknown_tenant_is_refused(bench: Bench, tenant: str) -> None:
     record = bench.run(tenant)
 
     assert record.state is State.REFUSED
-    assert "no customer of this partner" in record.reason
+    assert "not a customer of this partner" in record.reason
 
 
 def test_next_links_to_another_host_are_not_followed(

@@ -43,7 +43,7 @@ def test_a_429_puts_the_message_back_with_its_delay(
     assert not bench.errors
     assert bench.waiting(ORDERS_TO_CHECK) == 1
     assert record.next_check_at is not None
-    wait = record.next_check_at - bench.pipeline.now()
+    wait = record.next_check_at - bench.services.now()
     assert timedelta(seconds=40) < wait < timedelta(seconds=54)
 
 
@@ -246,7 +246,7 @@ def test_a_wrong_base_url_is_not_taken_for_a_deleted_customer(
     message = bench.take(CUSTOMERS_TO_DELETE)
     assert message is not None
     bench.deliver(CUSTOMERS_TO_DELETE, message)
-    bench.forget_census()
+    bench.forget_customer_list()
     simulator.add_fault(Fault(path="/v1/*", status=404, times=None))
 
     bench.pump()
@@ -334,13 +334,13 @@ def test_a_delete_with_a_lost_answer_cannot_be_aborted_even_after_a_429(
     bench.pump(passes=1)
     simulator.add_fault(Fault(method="DELETE", drop=True, performed=True, times=2))
     bench.pump(passes=1)
-    bench.forget_census()
+    bench.forget_customer_list()
     path = "/v1/customers"
     simulator.add_fault(Fault(method="GET", path=path, status=429, headers=headers, times=1))
     bench.pump(passes=1)
 
     with pytest.raises(NotAbortable):
-        abort(bench.pipeline, TenantId(customer.tenant_id), "ann")
+        abort(bench.services.records, TenantId(customer.tenant_id), "ann", bench.services.now)
     bench.pump()
 
     assert bench.record(customer.tenant_id).state is State.DELETED
@@ -402,13 +402,13 @@ def test_a_short_retry_after_that_comes_again_backs_off(
     fault = Fault(path="*/orders", status=429, headers={"Retry-After": header}, times=None)
     simulator.add_fault(fault)
     bench.use()
-    settings = replace(bench.pipeline.settings, checks=CheckSettings(SECOND, 300 * SECOND, DAY))
-    bench.put(replace(bench.pipeline, settings=settings))
+    settings = replace(bench.services.settings, checks=CheckSettings(SECOND, 300 * SECOND, DAY))
+    bench.put(bench.with_settings(settings))
     bench.drop(customer.tenant_id)
     bench.pump(passes=1)
 
     record = replace(bench.record(customer.tenant_id), attempt=9)
-    delay = Deletion(bench.pipeline, record, bench.pipeline.client("c")).delay(float(header))
+    delay = Deletion.of(bench.services, record).delay(float(header))
 
     assert bench.record(customer.tenant_id).attempt == 1
     assert delay > timedelta(seconds=30)
@@ -425,7 +425,7 @@ def test_an_endless_retry_after_is_cut_short(
 
     record = bench.record(customer.tenant_id)
     assert record.next_check_at is not None
-    assert record.next_check_at - bench.pipeline.now() < timedelta(hours=31)
+    assert record.next_check_at - bench.services.now() < timedelta(hours=31)
     assert not bench.errors
 
 
@@ -478,5 +478,5 @@ def test_a_moment_without_the_right_to_entitlements_is_forgotten(
 
     bench.run(customer.tenant_id)
 
-    assert not bench.pipeline.connection.entitlements_refused
-    assert "entitlements_refused" not in caplog.text
+    assert not bench.services.connection.tokens.entitlements_forbidden
+    assert "entitlements_forbidden" not in caplog.text

@@ -8,34 +8,28 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from shared.purchases.plan import Entry, Standing, make_plan
-from shared.purchases.purchase import (
-    UNLISTED,
-    Move,
-    Product,
-    Purchase,
-    PurchaseKind,
-    follow_orders,
-)
+from shared.purchases.products import Action, Product
+from shared.purchases.purchase import UNLISTED, Purchase, PurchaseKind, follow_orders
 
 NOW = datetime(2026, 11, 21, tzinfo=UTC)
 ORDER, SUBSCRIPTION, AZURE = PurchaseKind
 FINAL = {
-    Move.CANCEL_ORDER: "cancelled",
-    Move.DELETE_SUBSCRIPTION: "deleted",
-    Move.SUSPEND_SUBSCRIPTION: "suspended",
-    Move.ACTIVATE_SUBSCRIPTION: "active",
-    Move.CANCEL_AZURE_SUBSCRIPTION: "inactive",
+    Action.CANCEL_ORDER: "cancelled",
+    Action.DELETE_SUBSCRIPTION: "deleted",
+    Action.SUSPEND_SUBSCRIPTION: "suspended",
+    Action.ACTIVATE_SUBSCRIPTION: "active",
+    Action.CANCEL_AZURE_SUBSCRIPTION: "inactive",
 }
 ORDER_STATUSES = ["completed", "pending", "cancelled", "suspended", "error", UNLISTED]
 SUBSCRIPTION_STATUSES = ["active", "pending", "suspended", "expired", "disabled", "deleted"]
 MOVES = {
-    ORDER: [Move.CANCEL_ORDER],
+    ORDER: [Action.CANCEL_ORDER],
     SUBSCRIPTION: [
-        Move.DELETE_SUBSCRIPTION,
-        Move.SUSPEND_SUBSCRIPTION,
-        Move.ACTIVATE_SUBSCRIPTION,
+        Action.DELETE_SUBSCRIPTION,
+        Action.SUSPEND_SUBSCRIPTION,
+        Action.ACTIVATE_SUBSCRIPTION,
     ],
-    AZURE: [Move.CANCEL_AZURE_SUBSCRIPTION],
+    AZURE: [Action.CANCEL_AZURE_SUBSCRIPTION],
 }
 ages = st.one_of(st.none(), st.integers(0, 120).map(lambda days: NOW - timedelta(days=days)))
 
@@ -75,24 +69,24 @@ def touched(draw: st.DrawFn, purchase: Purchase) -> Purchase:
     """Return the purchase as it is, or with moves that were sent or refused."""
     moves = st.frozensets(st.sampled_from(MOVES[purchase.kind]), max_size=2)
     refused = draw(moves)
-    return replace(purchase, sent=draw(moves) - refused, refused=refused)
+    return replace(purchase, sent=draw(moves) - refused, rejected=refused)
 
 
 def still_cancellable(purchase: Purchase, family: list[Purchase]) -> bool:
     """By Microsoft's table alone: whether a call is known that ends this purchase."""
     if purchase.kind is AZURE:
-        return purchase.status == "active" and not purchase.refused
+        return purchase.status == "active" and not purchase.rejected
     if purchase.kind is SUBSCRIPTION:
         azure = [p for p in family if p.kind is AZURE and p.parent == purchase.id]
-        blocked = any(p.status == "active" and p.refused for p in azure)
+        blocked = any(p.status == "active" and p.rejected for p in azure)
         return (
             purchase.status in {"active", "pending"}
             and not blocked
-            and (Move.SUSPEND_SUBSCRIPTION not in purchase.refused)
+            and (Action.SUSPEND_SUBSCRIPTION not in purchase.rejected)
         )
     old = purchase.created is not None and NOW - purchase.created > timedelta(days=60)
     children = [p for p in family if p.kind is SUBSCRIPTION and p.parent == purchase.id]
-    return purchase.status != "cancelled" and not old and not purchase.refused and not children
+    return purchase.status != "cancelled" and not old and not purchase.rejected and not children
 
 
 @given(families())
@@ -114,8 +108,8 @@ def test_the_order_of_purchases_does_not_matter(family: list[Purchase], chance: 
 @given(families())
 def test_an_open_move_was_neither_sent_nor_refused(family: list[Purchase]) -> None:
     for entry in make_plan(family, NOW).open:
-        assert entry.move is not None
-        assert entry.move not in entry.purchase.sent | entry.purchase.refused
+        assert entry.action is not None
+        assert entry.action not in entry.purchase.sent | entry.purchase.rejected
 
 
 @given(families())
@@ -157,10 +151,10 @@ def folded(purchases: tuple[Purchase, ...], answered: Purchase) -> tuple[Purchas
 
 
 def answer(entry: Entry, kind: str) -> Purchase:
-    purchase, move = entry.purchase, entry.move
+    purchase, move = entry.purchase, entry.action
     assert move is not None
     if kind == "refused":
-        return replace(purchase, refused=purchase.refused | {move}, reason="no")
+        return replace(purchase, rejected=purchase.rejected | {move}, reason="no")
     status = FINAL[move] if kind == "done" else purchase.status
     return replace(purchase, sent=purchase.sent | {move}, status=status, needs_activation=False)
 
@@ -175,23 +169,23 @@ def test_each_purchase_that_can_never_be_cancelled_has_a_reason_or_was_refused(
     family: list[Purchase],
 ) -> None:
     for entry in make_plan(family, NOW).never:
-        assert entry.reason or entry.purchase.refused
+        assert entry.reason or entry.purchase.rejected
 
 
 @pytest.mark.parametrize(
     ("product", "order_move", "subscription_move"),
     [
-        (None, Move.CANCEL_ORDER, None),
-        (Product.SOFTWARE, Move.CANCEL_ORDER, None),
-        (Product.LEGACY, Move.CANCEL_ORDER, None),
-        (Product.OTHER, Move.CANCEL_ORDER, None),
-        (Product.NCE, None, Move.DELETE_SUBSCRIPTION),
-        (Product.SAAS, None, Move.DELETE_SUBSCRIPTION),
-        (Product.AZURE_PLAN, None, Move.SUSPEND_SUBSCRIPTION),
+        (None, Action.CANCEL_ORDER, None),
+        (Product.SOFTWARE, Action.CANCEL_ORDER, None),
+        (Product.LEGACY, Action.CANCEL_ORDER, None),
+        (Product.OTHER, Action.CANCEL_ORDER, None),
+        (Product.NCE, None, Action.DELETE_SUBSCRIPTION),
+        (Product.SAAS, None, Action.DELETE_SUBSCRIPTION),
+        (Product.AZURE_PLAN, None, Action.SUSPEND_SUBSCRIPTION),
     ],
 )
 def test_the_first_move_follows_microsofts_table(
-    product: Product | None, order_move: Move | None, subscription_move: Move | None
+    product: Product | None, order_move: Action | None, subscription_move: Action | None
 ) -> None:
     family = [Purchase(ORDER, "o", "completed")]
     if product:
@@ -199,7 +193,7 @@ def test_the_first_move_follows_microsofts_table(
 
     plan = make_plan(family, NOW)
 
-    assert [entry.move for entry in plan.open] == [
+    assert [entry.action for entry in plan.open] == [
         move for move in (order_move, subscription_move) if move
     ]
 
@@ -220,10 +214,12 @@ def test_an_old_order_of_software_falls_back_to_its_subscription() -> None:
 
     plan = make_plan([Purchase(ORDER, "o", "completed", created=created), subscription], NOW)
 
-    assert [entry.move for entry in plan.open] == [Move.SUSPEND_SUBSCRIPTION]
+    assert [entry.action for entry in plan.open] == [Action.SUSPEND_SUBSCRIPTION]
 
 
 def test_a_suspended_licence_that_may_still_be_deleted_is_deleted() -> None:
     licence = Purchase(SUBSCRIPTION, "s", "suspended", product=Product.NCE)
 
-    assert [entry.move for entry in make_plan([licence], NOW).open] == [Move.DELETE_SUBSCRIPTION]
+    assert [entry.action for entry in make_plan([licence], NOW).open] == [
+        Action.DELETE_SUBSCRIPTION
+    ]

@@ -1,22 +1,13 @@
-"""What is remembered between two looks."""
+"""What is remembered between two snapshots."""
 
 from dataclasses import replace
 
 from shared.partner_center.resources import Entitlement, Order, Subscription
-from shared.purchases.purchase import (
-    UNLISTED,
-    Look,
-    Move,
-    Product,
-    Purchase,
-    PurchaseKind,
-    follow_orders,
-    forget_sent,
-    product_of,
-    take_stock,
-)
+from shared.purchases.products import Action, Product, product_of
+from shared.purchases.purchase import UNLISTED, Purchase, PurchaseKind, follow_orders, forget_sent
+from shared.purchases.snapshot import Snapshot, merge_snapshot, products_of
 
-ORDER = Purchase(PurchaseKind.ORDER, "o", "completed", sent=frozenset({Move.CANCEL_ORDER}))
+ORDER = Purchase(PurchaseKind.ORDER, "o", "completed", sent=frozenset({Action.CANCEL_ORDER}))
 SUBSCRIPTION = Purchase(PurchaseKind.SUBSCRIPTION, "s", "active", "o", Product.SOFTWARE)
 CANCELLED = Order("o", "cancelled")
 
@@ -26,24 +17,24 @@ def statuses(purchases: tuple[Purchase, ...]) -> dict[str, str]:
 
 
 def test_what_was_sent_is_remembered_and_what_was_read_is_fresh() -> None:
-    (order,) = take_stock(Look(orders=[Order("o", "pending")]), [ORDER])
+    (order,) = merge_snapshot(Snapshot(orders=[Order("o", "pending")]), [ORDER])
 
     assert order.status == "pending"
-    assert order.sent == {Move.CANCEL_ORDER}
+    assert order.sent == {Action.CANCEL_ORDER}
 
 
 def test_an_order_that_is_no_longer_listed_is_forgotten() -> None:
-    assert take_stock(Look(orders=[]), [ORDER]) == ()
+    assert merge_snapshot(Snapshot(orders=[]), [ORDER]) == ()
 
 
 def test_an_order_that_only_an_entitlement_named_is_kept() -> None:
     unlisted = replace(ORDER, status=UNLISTED)
 
-    assert take_stock(Look(orders=[]), [unlisted]) == (unlisted,)
+    assert merge_snapshot(Snapshot(orders=[]), [unlisted]) == (unlisted,)
 
 
 def test_a_subscription_that_was_not_read_follows_its_order() -> None:
-    found = take_stock(Look(orders=[CANCELLED]), [ORDER, SUBSCRIPTION])
+    found = merge_snapshot(Snapshot(orders=[CANCELLED]), [ORDER, SUBSCRIPTION])
 
     assert statuses(found) == {"o": "cancelled", "s": "cancelled"}
 
@@ -51,7 +42,10 @@ def test_a_subscription_that_was_not_read_follows_its_order() -> None:
 def test_a_subscription_that_was_read_is_what_it_reads() -> None:
     fresh = Subscription("s", "o", "active", product_type="Software")
 
-    found = take_stock(Look(orders=[CANCELLED], subscriptions=[fresh]), [ORDER, SUBSCRIPTION])
+    found = merge_snapshot(
+        Snapshot(orders=[CANCELLED], subscriptions=[fresh], products=products_of([fresh])),
+        [ORDER, SUBSCRIPTION],
+    )
 
     assert statuses(found) == {"o": "cancelled", "s": "active"}
 
@@ -59,7 +53,7 @@ def test_a_subscription_that_was_read_is_what_it_reads() -> None:
 def test_a_subscription_read_after_its_order_was_cancelled_stays_as_it_was_read() -> None:
     cancelled = replace(ORDER, status="cancelled")
 
-    found = take_stock(Look(orders=[CANCELLED]), [cancelled, SUBSCRIPTION])
+    found = merge_snapshot(Snapshot(orders=[CANCELLED]), [cancelled, SUBSCRIPTION])
 
     assert statuses(found)["s"] == "active"
 
@@ -74,17 +68,19 @@ def test_only_the_subscriptions_of_the_cancelled_order_follow_it() -> None:
 
 
 def test_entitlements_that_hold_nothing_name_no_order() -> None:
-    look = Look(orders=[], entitlements=[Entitlement("o", "software", 0)])
+    empty = Snapshot(orders=[], entitlements=[Entitlement("o", "software", 0)])
 
-    assert take_stock(look) == ()
+    assert merge_snapshot(empty) == ()
 
 
 def test_an_alternate_id_is_remembered_where_orders_are_not_read() -> None:
     order = Order("long", "completed", alternate_id="short")
     fresh = Subscription("s", "short", "active", product_type="OnlineServicesNCE")
-    first = take_stock(Look(orders=[order], subscriptions=[fresh]))
+    first = merge_snapshot(
+        Snapshot(orders=[order], subscriptions=[fresh], products=products_of([fresh]))
+    )
 
-    second = take_stock(Look(subscriptions=[fresh]), first)
+    second = merge_snapshot(Snapshot(subscriptions=[fresh], products=products_of([fresh])), first)
 
     assert {purchase.parent for purchase in second if purchase.id == "s"} == {"long"}
 

@@ -10,18 +10,19 @@ from azure.functions.timer import TimerRequest
 from functions.redrive import redrive
 from local.simulator import Fault, Simulator
 from shared.deletion.messages import DeletionRequest
-from shared.deletion.poison import POISONED_ROW_PREFIX, Poisoned, record_poisoned
-from shared.deletion.redrive import KEPT, redrive_deletions
+from shared.deletion.poison import Poisoned, record_poisoned
 from shared.deletion.submission import submit
 from shared.settings import SweepMode
 from shared.storage.names import (
     CUSTOMERS_READY,
     CUSTOMERS_TO_DELETE,
     POISON_QUEUES,
+    REJECTED_ROW_PREFIX,
     SANDBOX_TABLE,
+    SEEN_ROW_PREFIX,
 )
 from shared.storage.records import RecordChanged, State
-from shared.sweep.memory import SEEN_ROW_PREFIX
+from shared.storage.retention import KEPT
 from shared.sweep.run import last_report, run_sweep
 from shared.tenants import TenantId
 from tests.bench import Bench
@@ -32,13 +33,13 @@ MINUTE = timedelta(minutes=1)
 
 
 def ended(bench: Bench, tenant: TenantId, state: State, ago: timedelta) -> None:
-    record = submit(bench.pipeline, DeletionRequest(tenant))
-    moment = bench.pipeline.now() - ago
-    bench.pipeline.records.replace(replace(record, state=state, finished_at=moment))
+    record = submit(bench.services, DeletionRequest(tenant))
+    timestamp = bench.services.now() - ago
+    bench.services.records.replace(replace(record, state=state, finished_at=timestamp))
 
 
 def rows(bench: Bench, prefix: str) -> list[str]:
-    table = bench.pipeline.sandbox
+    table = bench.sandbox
     assert table.table_name == SANDBOX_TABLE
     return [row["RowKey"] for row in table.list_entities() if row["RowKey"].startswith(prefix)]
 
@@ -49,7 +50,7 @@ def logged(bench: Bench, caplog: pytest.LogCaptureFixture) -> dict[str, str]:
         redrive(TimerRequest(past_due=False))
     lines = [each.message for each in caplog.records if each.name == "tipsweep"]
     (line,) = [each for each in lines if each.startswith("redrive_finished ")]
-    assert bench.pipeline.settings.partner_center.tenant_id not in line
+    assert bench.services.settings.partner_center.tenant_id not in line
     return dict(field.split("=") for field in line.split()[1:])
 
 
@@ -57,16 +58,16 @@ def test_a_finished_record_is_removed_after_90_days(bench: Bench) -> None:
     ended(bench, FIRST, State.DELETED, KEPT + MINUTE)
     ended(bench, SECOND, State.STUCK, KEPT - MINUTE)
 
-    redrive_deletions(bench.pipeline)
+    bench.redrive()
 
-    assert [each.tenant for each in bench.pipeline.records.all()] == [SECOND]
+    assert [each.tenant for each in bench.services.records.all()] == [SECOND]
 
 
 def test_a_live_record_is_never_removed(bench: Bench) -> None:
-    submit(bench.pipeline, DeletionRequest(FIRST))
-    bench.move_clock_to(bench.pipeline.now() + 2 * KEPT)
+    submit(bench.services, DeletionRequest(FIRST))
+    bench.move_clock_to(bench.services.now() + 2 * KEPT)
 
-    redrive_deletions(bench.pipeline)
+    bench.redrive()
 
     assert bench.record(FIRST).live
 
@@ -74,38 +75,38 @@ def test_a_live_record_is_never_removed(bench: Bench) -> None:
 def test_a_record_that_was_requested_anew_is_not_removed(bench: Bench) -> None:
     ended(bench, FIRST, State.DELETED, KEPT + MINUTE)
     old = bench.record(FIRST)
-    submit(bench.pipeline, DeletionRequest(FIRST))
+    submit(bench.services, DeletionRequest(FIRST))
 
     with pytest.raises(RecordChanged):
-        bench.pipeline.records.remove(old)
+        bench.services.records.remove(old)
 
     assert bench.record(FIRST).live
 
 
 def test_a_poisoned_message_is_removed_after_90_days(bench: Bench) -> None:
-    record_poisoned(bench.pipeline, Poisoned(CUSTOMERS_TO_DELETE, "m1", b"nonsense"))
-    redrive_deletions(bench.pipeline)
-    assert rows(bench, POISONED_ROW_PREFIX) == ["poisoned-m1"]
+    record_poisoned(bench.services, Poisoned(CUSTOMERS_TO_DELETE, "m1", b"nonsense"))
+    bench.redrive()
+    assert rows(bench, REJECTED_ROW_PREFIX) == ["rejected-m1"]
 
-    bench.move_clock_to(bench.pipeline.now() + KEPT + MINUTE)
-    redrive_deletions(bench.pipeline)
+    bench.move_clock_to(bench.services.now() + KEPT + MINUTE)
+    bench.redrive()
 
-    assert not rows(bench, POISONED_ROW_PREFIX)
+    assert not rows(bench, REJECTED_ROW_PREFIX)
 
 
 def test_a_customer_that_no_sweep_sees_is_forgotten_after_90_days(
     bench: Bench, simulator: Simulator
 ) -> None:
     simulator.sandbox.add_customer("tipdemo001.onmicrosoft.com")
-    report = run_sweep(bench.pipeline, SweepMode.REPORT)
-    bench.pipeline.switch.reset("ann", "looked at it")
+    report = run_sweep(bench.services, SweepMode.REPORT)
+    bench.services.switch.reset("ann", "looked at it")
 
-    bench.move_clock_to(bench.pipeline.now() + KEPT + MINUTE)
-    redrive_deletions(bench.pipeline)
+    bench.move_clock_to(bench.services.now() + KEPT + MINUTE)
+    bench.redrive()
 
     assert not rows(bench, SEEN_ROW_PREFIX)
-    assert last_report(bench.pipeline) == report
-    assert bench.pipeline.switch.read().by == "ann"
+    assert last_report(bench.services.reports) == report
+    assert bench.services.switch.read().requested_by == "ann"
 
 
 def test_a_quiet_app_logs_a_line_of_noughts(bench: Bench, caplog: pytest.LogCaptureFixture) -> None:
@@ -119,7 +120,7 @@ def test_a_quiet_app_logs_a_line_of_noughts(bench: Bench, caplog: pytest.LogCapt
 def test_the_line_counts_records_and_messages(
     bench: Bench, caplog: pytest.LogCaptureFixture
 ) -> None:
-    submit(bench.pipeline, DeletionRequest(FIRST))
+    submit(bench.services, DeletionRequest(FIRST))
     ended(bench, SECOND, State.STUCK, timedelta(days=1))
     bench.drop("x", CUSTOMERS_TO_DELETE)
     bench.drop("x", CUSTOMERS_READY)
@@ -158,6 +159,6 @@ def test_a_vault_that_cannot_be_read_is_a_sign_in_trouble_and_costs_nothing_else
     assert "refresh_token_age_days" not in fields
     name = simulator.sandbox.refresh_token_name
     assert any(
-        message.startswith("sign_in_failed step=redrive ") and name in message
+        message.startswith("sign_in_failed reason=") and name in message
         for message in caplog.messages
     )

@@ -11,9 +11,9 @@ from azure.functions.timer import TimerRequest
 from functions.redrive import blueprint, redrive
 from local.host.loading import OnSchedule, load
 from local.simulator import Customer, ProductKind, Simulator
-from shared.deletion.admission import admit_request, admit_step
+from shared.deletion.claims import Delivery, claim_request, claim_step
 from shared.deletion.messages import DeletionRequest, StepMessage
-from shared.deletion.redrive import GRACE, redrive_deletions
+from shared.deletion.redrive import GRACE
 from shared.deletion.submission import abort, submit
 from shared.storage.names import (
     CUSTOMERS_READY,
@@ -45,18 +45,18 @@ def clear(bench: Bench) -> None:
 
 
 def pass_grace(bench: Bench) -> None:
-    bench.move_clock_to(bench.pipeline.now() + GRACE)
+    bench.move_clock_to(bench.services.now() + GRACE)
 
 
 def request(bench: Bench, tenant: TenantId) -> DeletionRecord:
-    return submit(bench.pipeline, DeletionRequest(tenant, "ann"))
+    return submit(bench.services, DeletionRequest(tenant, "ann"))
 
 
 def in_state(bench: Bench, tenant: TenantId, state: State) -> DeletionRecord:
     """Leave a record in this state with its check due now, and no message."""
     record = request(bench, tenant)
     clear(bench)
-    return bench.pipeline.records.replace(replace(record, state=state, claimed_by="lost"))
+    return bench.services.records.replace(replace(record, state=state, claimed_by="lost"))
 
 
 @pytest.mark.parametrize(
@@ -74,7 +74,7 @@ def test_a_lost_message_is_sent_again_and_the_customer_deleted(
     in_state(bench, tenant, state)
     pass_grace(bench)
 
-    redrive_deletions(bench.pipeline)
+    bench.redrive()
 
     assert bench.waiting(queue) == 1
     bench.pump()
@@ -90,7 +90,7 @@ def test_nothing_is_sent_before_the_grace_is_over(
     assert record.next_check_at is not None
     bench.move_clock_to(record.next_check_at + GRACE - timedelta(seconds=1))
 
-    redrive_deletions(bench.pipeline)
+    bench.redrive()
 
     assert not any(bench.waiting(queue) for queue in QUEUES)
 
@@ -99,19 +99,19 @@ def test_a_message_is_sent_once_for_each_grace(bench: Bench, tenant: TenantId) -
     in_state(bench, tenant, State.CHECKING)
     pass_grace(bench)
 
-    redrive_deletions(bench.pipeline)
-    redrive_deletions(bench.pipeline)
+    bench.redrive()
+    bench.redrive()
 
     assert bench.waiting(ORDERS_TO_CHECK) == 1
 
 
 def test_a_check_that_is_due_later_is_left_alone(bench: Bench, tenant: TenantId) -> None:
     record = in_state(bench, tenant, State.CHECKING)
-    due = bench.pipeline.now() + timedelta(days=2)
-    bench.pipeline.records.replace(replace(record, next_check_at=due))
+    due = bench.services.now() + timedelta(days=2)
+    bench.services.records.replace(replace(record, next_check_at=due))
     bench.move_clock_to(due)
 
-    redrive_deletions(bench.pipeline)
+    bench.redrive()
 
     assert not bench.waiting(ORDERS_TO_CHECK)
 
@@ -119,11 +119,13 @@ def test_a_check_that_is_due_later_is_left_alone(bench: Bench, tenant: TenantId)
 def test_a_crash_right_after_the_claim_is_found(
     bench: Bench, customer: Customer, tenant: TenantId
 ) -> None:
-    admit_request(bench.pipeline, DeletionRequest(tenant), "a message that never comes back", None)
+    services, lost = bench.services, Delivery("a message that never comes back")
+    deadline = services.settings.checks.deadline
+    claim_request(services.records, DeletionRequest(tenant), lost, services.now(), deadline)
     assert bench.record(tenant).state is State.CANCELLING
     pass_grace(bench)
 
-    redrive_deletions(bench.pipeline)
+    bench.redrive()
     bench.pump()
 
     assert customer.deleted
@@ -133,10 +135,10 @@ def test_a_live_record_without_a_next_check_is_found(
     bench: Bench, customer: Customer, tenant: TenantId
 ) -> None:
     record = in_state(bench, tenant, State.CANCELLING)
-    bench.pipeline.records.replace(replace(record, next_check_at=None))
+    bench.services.records.replace(replace(record, next_check_at=None))
     pass_grace(bench)
 
-    redrive_deletions(bench.pipeline)
+    bench.redrive()
     bench.pump()
 
     assert customer.deleted
@@ -148,9 +150,9 @@ def test_a_message_that_waited_long_is_not_overdue_while_it_is_worked_on(
     record = in_state(bench, tenant, State.CHECKING)
     pass_grace(bench)
     message = StepMessage(tenant, record.generation + 1, record.correlation_id)
-    admit_step(bench.pipeline, message, "late")
+    claim_step(bench.services.records, message, "late", bench.services.now())
 
-    redrive_deletions(bench.pipeline)
+    bench.redrive()
 
     assert not bench.waiting(ORDERS_TO_CHECK)
 
@@ -160,7 +162,7 @@ def test_a_message_that_was_only_late_falls_out_as_stale(
 ) -> None:
     request(bench, tenant)
     pass_grace(bench)
-    redrive_deletions(bench.pipeline)
+    bench.redrive()
     assert bench.waiting(ORDERS_TO_CHECK) == 2
 
     bench.pump()
@@ -177,7 +179,7 @@ def test_a_deletion_past_its_deadline_ends_by_itself(
     record = in_state(bench, tenant, State.CHECKING)
     bench.move_clock_to(record.deadline)
 
-    redrive_deletions(bench.pipeline)
+    bench.redrive()
     bench.pump()
 
     ended = bench.record(tenant)
@@ -189,10 +191,10 @@ def test_a_deletion_past_its_deadline_ends_by_itself(
 @pytest.mark.parametrize("state", [State.STUCK, State.REFUSED, State.ABORTED, State.DELETED])
 def test_what_has_ended_is_not_driven(bench: Bench, tenant: TenantId, state: State) -> None:
     record = in_state(bench, tenant, state)
-    bench.pipeline.records.replace(replace(record, finished_at=bench.pipeline.now()))
+    bench.services.records.replace(replace(record, finished_at=bench.services.now()))
     pass_grace(bench)
 
-    redrive_deletions(bench.pipeline)
+    bench.redrive()
 
     assert bench.record(tenant).state is state
     assert not any(bench.waiting(queue) for queue in QUEUES)
@@ -202,15 +204,15 @@ def test_a_poisoned_deletion_is_started_again_by_a_new_request(
     bench: Bench, customer: Customer, tenant: TenantId
 ) -> None:
     record = in_state(bench, tenant, State.CHECKING)
-    stepped = replace(record, last_error="UnexpectedAnswer: no list of objects")
-    bench.pipeline.records.replace(stepped)
+    stepped = replace(record, last_error="UnexpectedResponse: no list of objects")
+    bench.services.records.replace(stepped)
     message = StepMessage(tenant, record.generation, record.correlation_id)
     bench.drop(message.to_json(), ORDERS_TO_CHECK + POISON_SUFFIX)
     bench.pump()
     poisoned = bench.record(tenant)
     assert (poisoned.state, poisoned.reason) == (
         State.STUCK,
-        "UnexpectedAnswer: no list of objects",
+        "UnexpectedResponse: no list of objects",
     )
 
     again = request(bench, tenant)
@@ -241,8 +243,8 @@ def test_the_timer_runs_every_five_minutes(storage: str) -> None:
     (function,) = load(app, {"AzureWebJobsStorage": storage})
 
     assert isinstance(function.trigger, OnSchedule)
-    moment = datetime(2026, 3, 1, 3, 1, tzinfo=UTC)
-    assert function.trigger.schedule.after(moment) == moment + timedelta(minutes=4)
+    timestamp = datetime(2026, 3, 1, 3, 1, tzinfo=UTC)
+    assert function.trigger.schedule.after(timestamp) == timestamp + timedelta(minutes=4)
 
 
 def test_each_redriven_deletion_is_logged(
@@ -263,11 +265,11 @@ def test_a_deletion_aborted_while_redrive_runs_stays_aborted(
     """The abort comes between the list of records and the message."""
     request(bench, tenant)
     pass_grace(bench)
-    records = list(bench.pipeline.records.all())
-    abort(bench.pipeline, tenant, "ann")
-    monkeypatch.setattr(bench.pipeline.records, "all", lambda: iter(records))
+    records = list(bench.services.records.all())
+    abort(bench.services.records, tenant, "ann", bench.services.now)
+    monkeypatch.setattr(bench.services.records, "all", lambda: iter(records))
 
-    redrive_deletions(bench.pipeline)
+    bench.redrive()
     bench.pump()
 
     assert bench.record(tenant).state is State.ABORTED

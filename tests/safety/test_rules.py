@@ -1,4 +1,4 @@
-"""The safety rules as functions; the pipeline tests prove that they come before any write."""
+"""The safety rules as functions; the pipeline tests prove that they precede any write."""
 
 from dataclasses import replace
 
@@ -10,7 +10,7 @@ from shared.settings import ProtectionSettings, read_settings
 from shared.tenants import TenantId
 from tests.test_settings import REQUIRED
 
-CUSTOMER = Customer("c", "tipdemo.onmicrosoft.com", "Demo")
+CUSTOMER = Customer(TenantId("c"), "tipdemo.onmicrosoft.com", "Demo")
 SUBSCRIPTION = Subscription("s", "o", "active", quantity=25, billing_type="license")
 PROTECTION = ProtectionSettings(frozenset({TenantId("kept")}), ("keep-*", "*.example"), False)
 

@@ -5,39 +5,39 @@ from tests.bench import Bench
 
 
 def another_process(bench: Bench) -> Switch:
-    return Switch(bench.pipeline.sandbox, bench.pipeline.settings.partner_center.tenant_id)
+    return bench.switch_of_another_process()
 
 
 def test_it_is_not_tripped_before_anybody_touched_it(bench: Bench) -> None:
-    assert not bench.pipeline.switch.read().tripped
+    assert not bench.services.switch.read().tripped
 
 
 def test_a_trip_and_its_reset_reach_other_processes(bench: Bench) -> None:
     other = another_process(bench)
-    bench.pipeline.switch.trip("ann", "looks odd")
+    bench.services.switch.trip("ann", "looks odd")
     seen = other.read()
-    assert (seen.tripped, seen.by, seen.reason) == (True, "ann", "looks odd")
+    assert (seen.tripped, seen.requested_by, seen.reason) == (True, "ann", "looks odd")
 
-    bench.pipeline.switch.reset("bob", "was nothing")
+    bench.services.switch.reset("bob", "was nothing")
 
     assert not other.read().tripped
 
 
 def test_a_read_that_was_under_way_does_not_lift_a_trip(bench: Bench) -> None:
     """The row of before the trip arrives after it."""
-    switch = bench.pipeline.switch
+    switch = bench.services.switch
     switch.reset("ann", "start")
     before = switch.read()
     switch.trip("tipsweep", "403/800019")
 
-    switch._notice(before)
+    switch._remember(before)
     bench.remove_switch()
 
     assert switch.read().tripped
 
 
 def test_a_trip_that_could_not_be_written_still_stops_this_process(bench: Bench) -> None:
-    switch = bench.pipeline.switch
+    switch = bench.services.switch
     switch.trip("tipsweep", "403/800019")
     bench.remove_switch()
 

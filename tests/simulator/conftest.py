@@ -1,4 +1,4 @@
-"""One simulator for all its tests, and a plain client that is as dumb as a client can be."""
+"""One simulator for all tests of the simulator, and a client without any logic of its own."""
 
 import json
 import uuid
@@ -13,7 +13,7 @@ from local.simulator import Account, Customer, Simulator
 
 
 @dataclass(frozen=True)
-class Reply:
+class Response:
     status: int
     json: Any
     headers: "requests.structures.CaseInsensitiveDict[str]"
@@ -25,45 +25,45 @@ class Reply:
 
 
 class Client:
-    """Sends exactly what it is told to, with a token unless told otherwise."""
+    """Sends requests as given, by default with a token."""
 
     def __init__(self, simulator: Simulator, token: str) -> None:
         self.url = simulator.url
         self.session = requests.Session()
-        self.session.trust_env = False  # REQUESTS_CA_BUNDLE would win over verify
+        self.session.trust_env = False  # otherwise REQUESTS_CA_BUNDLE overrides verify
         self.session.verify = str(simulator.ca_file)
         self.session.headers["Authorization"] = f"Bearer {token}"
 
-    def call(self, method: str, path: str, **options: Any) -> Reply:
+    def call(self, method: str, path: str, **options: Any) -> Response:
         response = self.session.request(method, f"{self.url}{path}", timeout=10, **options)
         text = response.content.decode("utf-8-sig")
         is_json = "json" in response.headers.get("Content-Type", "")
-        return Reply(
+        return Response(
             response.status_code,
             json.loads(text) if is_json and text else None,
             response.headers,
             response.content,
         )
 
-    def get(self, path: str, **options: Any) -> Reply:
+    def get(self, path: str, **options: Any) -> Response:
         return self.call("GET", path, **options)
 
-    def delete(self, path: str, **options: Any) -> Reply:
+    def delete(self, path: str, **options: Any) -> Response:
         return self.call("DELETE", path, **options)
 
-    def post(self, path: str, body: Any = None, **options: Any) -> Reply:
+    def post(self, path: str, body: Any = None, **options: Any) -> Response:
         return self.call("POST", path, json=body, **options)
 
-    def patch(self, path: str, body: Any, **options: Any) -> Reply:
+    def patch(self, path: str, body: Any, **options: Any) -> Response:
         return self.call("PATCH", path, json=body, **options)
 
-    def cancel_order(self, customer: Customer, order_id: str, **options: Any) -> Reply:
+    def cancel_order(self, customer: Customer, order_id: str, **options: Any) -> Response:
         body = {"id": order_id, "status": "cancelled"}
         return self.patch(f"{path_of(customer)}/orders/{order_id}", body, **options)
 
     def set_subscription(
         self, customer: Customer, subscription_id: str, status: str, **options: Any
-    ) -> Reply:
+    ) -> Response:
         path = f"{path_of(customer)}/subscriptions/{subscription_id}"
         return self.patch(path, {**self.get(path).json, "status": status}, **options)
 
@@ -89,10 +89,10 @@ def token_request(simulator: Simulator, account: Account, **form: str) -> reques
 
 
 def user_token(simulator: Simulator, account: Account) -> str:
-    answer = token_request(
+    response = token_request(
         simulator, account, grant_type="refresh_token", refresh_token=account.refresh_token
     )
-    return str(answer.json()["access_token"])
+    return str(response.json()["access_token"])
 
 
 @pytest.fixture(scope="session")
@@ -131,12 +131,12 @@ def customer(simulator: Simulator) -> Customer:
 
 @pytest.fixture
 def stranger() -> str:
-    """Give a tenant ID that nobody has."""
+    """Return a tenant ID that does not exist."""
     return str(uuid.uuid4())
 
 
-def _client(simulator: Simulator, answer: requests.Response) -> Iterator[Client]:
-    client = Client(simulator, answer.json()["access_token"])
+def _client(simulator: Simulator, response: requests.Response) -> Iterator[Client]:
+    client = Client(simulator, response.json()["access_token"])
     simulator.clear_calls()
     yield client
     client.session.close()

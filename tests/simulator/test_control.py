@@ -1,4 +1,4 @@
-"""Trouble on demand, control over HTTP, and the process."""
+"""Fault injection, control over HTTP, and the process."""
 
 import json
 import signal
@@ -15,7 +15,7 @@ from tests.simulator.conftest import Client, path_of
 CUSTOMERS = "/v1/customers?size=0"
 
 
-def test_fault_strikes_so_many_times(simulator: Simulator, client: Client) -> None:
+def test_fault_applies_a_number_of_times(simulator: Simulator, client: Client) -> None:
     simulator.add_fault(
         Fault(method="GET", path="/v1/cust*", status=503, times=2, headers={"Retry-After": "7"})
     )
@@ -24,7 +24,7 @@ def test_fault_strikes_so_many_times(simulator: Simulator, client: Client) -> No
     assert [client.get(CUSTOMERS).status for _ in range(2)] == [503, 200]
 
 
-def test_fault_strikes_only_what_matches(
+def test_fault_applies_only_to_matching_calls(
     simulator: Simulator, client: Client, customer: Customer
 ) -> None:
     simulator.add_fault(Fault(method="DELETE", path="*", status=500))
@@ -35,7 +35,7 @@ def test_fault_strikes_only_what_matches(
     assert client.delete(path_of(customer)).status == 204
 
 
-def test_fault_brings_its_own_body(simulator: Simulator, client: Client) -> None:
+def test_fault_can_set_the_body(simulator: Simulator, client: Client) -> None:
     simulator.add_fault(Fault(status=403, body={"code": 800019}))
     simulator.add_fault(Fault(status=500, body="<html>"))
     assert client.get(CUSTOMERS).code == 800019
@@ -53,7 +53,7 @@ def test_connection_is_dropped_before_or_after_the_call(
     assert (simulator.calls[-1].status, simulator.calls[-1].fault) == (None, True)
 
 
-def test_call_can_be_performed_and_answered_with_an_error(
+def test_call_can_be_performed_and_still_fail(
     simulator: Simulator, client: Client, customer: Customer
 ) -> None:
     simulator.add_fault(Fault(method="DELETE", status=504, performed=True))
@@ -61,7 +61,7 @@ def test_call_can_be_performed_and_answered_with_an_error(
     assert customer.deleted
 
 
-def test_answer_can_come_late(simulator: Simulator, client: Client) -> None:
+def test_response_can_come_late(simulator: Simulator, client: Client) -> None:
     simulator.add_fault(Fault(delay_seconds=0.5))
     with pytest.raises(requests.ReadTimeout):
         client.session.get(f"{simulator.url}{CUSTOMERS}", timeout=0.1)
@@ -135,7 +135,7 @@ def test_clock_and_reset_over_http(simulator: Simulator, client: Client) -> None
     assert len(client.get(CUSTOMERS).json["items"]) == 8
 
 
-def test_process_prints_one_line_and_serves_until_it_is_told_to_stop() -> None:
+def test_process_prints_one_line_and_serves_until_it_is_terminated() -> None:
     command = [sys.executable, "-m", "local.simulator", "--seed", "small"]
     command += ["--requests-per-minute", "1", "--set", "byte_order_mark=false"]
     with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as process:  # noqa: S603 - our own module

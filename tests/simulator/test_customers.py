@@ -1,4 +1,4 @@
-"""Customers are listed page by page and deleted when nothing blocks that."""
+"""Customers are listed in pages and deleted if nothing blocks it."""
 
 import json
 from dataclasses import replace
@@ -12,19 +12,19 @@ from local.simulator.state.behaviour import (
     UnknownCustomer,
     UnknownDelete,
 )
-from tests.simulator.conftest import Client, Reply, path_of
+from tests.simulator.conftest import Client, Response, path_of
 
 
-def ids(answer: Reply) -> list[str]:
-    return [item["id"] for item in answer.json["items"]]
+def ids(response: Response) -> list[str]:
+    return [item["id"] for item in response.json["items"]]
 
 
 def add(simulator: Simulator, count: int) -> list[Customer]:
     return [simulator.sandbox.add_customer(f"tip{n}.onmicrosoft.com") for n in range(count)]
 
 
-def follow(client: Client, answer: Reply) -> Reply:
-    link = answer.json["links"]["next"]
+def follow(client: Client, response: Response) -> Response:
+    link = response.json["links"]["next"]
     uri = link["uri"] if link["uri"].startswith("/v1") else f"/v1{link['uri']}"
     return client.get(uri, headers={one["key"]: one["value"] for one in link["headers"]})
 
@@ -32,12 +32,12 @@ def follow(client: Client, answer: Reply) -> Reply:
 def test_list_holds_this_account_only(simulator: Simulator, client: Client) -> None:
     mine = simulator.sandbox.add_customer("mine.onmicrosoft.com", "Mine")
     simulator.production.add_customer("theirs.onmicrosoft.com")
-    answer = client.get("/v1/customers?size=0")
+    response = client.get("/v1/customers?size=0")
 
-    assert ids(answer) == [mine.tenant_id]
-    assert answer.json["totalCount"] == 1
-    assert answer.json["items"][0]["companyProfile"]["domain"] == "mine.onmicrosoft.com"
-    assert "next" not in answer.json["links"]
+    assert ids(response) == [mine.tenant_id]
+    assert response.json["totalCount"] == 1
+    assert response.json["items"][0]["companyProfile"]["domain"] == "mine.onmicrosoft.com"
+    assert "next" not in response.json["links"]
 
 
 @pytest.mark.parametrize("version", [False, True])
@@ -56,7 +56,7 @@ def test_pages_follow_by_continuation_token(
     assert "next" not in third.json["links"]
 
 
-def test_paging_goes_on_behind_a_customer_deleted_in_between(
+def test_paging_continues_after_a_customer_deleted_in_between(
     simulator: Simulator, client: Client
 ) -> None:
     customers = add(simulator, 4)
@@ -66,11 +66,13 @@ def test_paging_goes_on_behind_a_customer_deleted_in_between(
     assert ids(follow(client, first)) == [one.tenant_id for one in customers[2:]]
 
 
-def test_next_page_takes_no_size(simulator: Simulator, client: Client) -> None:
+def test_next_page_needs_no_size(simulator: Simulator, client: Client) -> None:
     customers = add(simulator, 3)
     token = client.get("/v1/customers?size=1").json["continuationToken"]
-    answer = client.get("/v1/customers?seekOperation=Next", headers={"MS-ContinuationToken": token})
-    assert ids(answer) == [one.tenant_id for one in customers[1:]]
+    response = client.get(
+        "/v1/customers?seekOperation=Next", headers={"MS-ContinuationToken": token}
+    )
+    assert ids(response) == [one.tenant_id for one in customers[1:]]
 
 
 def test_page_size_has_a_ceiling(simulator: Simulator, client: Client) -> None:
@@ -104,8 +106,8 @@ def test_next_link_can_point_to_another_host(simulator: Simulator, client: Clien
     ],
 )
 def test_wrong_query_is_400(client: Client, query: str, headers: dict[str, str]) -> None:
-    answer = client.get(f"/v1/customers?{query}", headers=headers)
-    assert (answer.status, answer.code) == (400, 3000)
+    response = client.get(f"/v1/customers?{query}", headers=headers)
+    assert (response.status, response.code) == (400, 3000)
 
 
 @pytest.mark.parametrize(
@@ -118,42 +120,42 @@ def test_filter_compares_the_beginning_and_ignores_case(
     simulator.sandbox.add_customer("tip.onmicrosoft.com", "Contoso")
     simulator.sandbox.add_customer("other.onmicrosoft.com", "Fabrikam")
     wanted = json.dumps({"Field": field, "Value": value, "Operator": "starts_with"})
-    answer = client.get("/v1/customers", params={"size": "0", "filter": wanted})
-    assert answer.json["totalCount"] == found
+    response = client.get("/v1/customers", params={"size": "0", "filter": wanted})
+    assert response.json["totalCount"] == found
 
 
 def test_customer_by_id_has_a_billing_profile(client: Client, customer: Customer) -> None:
-    answer = client.get(f"/v1/customers/{customer.tenant_id.upper()}")
-    assert answer.json["id"] == customer.tenant_id
-    assert answer.json["billingProfile"]["attributes"]["etag"]
+    response = client.get(f"/v1/customers/{customer.tenant_id.upper()}")
+    assert response.json["id"] == customer.tenant_id
+    assert response.json["billingProfile"]["attributes"]["etag"]
 
 
 @pytest.mark.parametrize("method", ["GET", "DELETE"])
 @pytest.mark.parametrize("name", ["tipdemo001", "5e2c1a700d3b4c559a417f6b2d9e8c10"])
-def test_id_that_is_no_guid_is_400(client: Client, method: str, name: str) -> None:
-    answer = client.call(method, f"/v1/customers/{name}")
-    assert (answer.status, answer.code) == (400, 900118)
+def test_id_that_is_not_a_guid_is_400(client: Client, method: str, name: str) -> None:
+    response = client.call(method, f"/v1/customers/{name}")
+    assert (response.status, response.code) == (400, 900118)
 
 
 def test_unknown_customer_is_404(simulator: Simulator, client: Client, stranger: str) -> None:
-    answer = client.get(f"/v1/customers/{stranger}/orders")
-    assert (answer.status, answer.code) == (404, 60003)
+    response = client.get(f"/v1/customers/{stranger}/orders")
+    assert (response.status, response.code) == (404, 60003)
     simulator.behaviour = replace(Behaviour(), unknown_customer=UnknownCustomer.NO_COMMERCE)
     assert client.get(f"/v1/customers/{stranger}").code == 20002
 
 
 def test_customer_of_another_partner_is_403(simulator: Simulator, client: Client) -> None:
     theirs = simulator.production.add_customer("theirs.onmicrosoft.com")
-    for answer in (client.get(path_of(theirs)), client.delete(path_of(theirs))):
-        assert (answer.status, answer.code) == (403, 900159)
+    for response in (client.get(path_of(theirs)), client.delete(path_of(theirs))):
+        assert (response.status, response.code) == (403, 900159)
     assert not theirs.deleted
 
 
 def test_delete_is_an_empty_204_and_the_customer_is_gone(
     client: Client, customer: Customer
 ) -> None:
-    answer = client.delete(path_of(customer))
-    assert (answer.status, answer.content) == (204, b"")
+    response = client.delete(path_of(customer))
+    assert (response.status, response.content) == (204, b"")
     assert customer.deleted
     assert ids(client.get("/v1/customers?size=0")) == []
     assert client.get(path_of(customer)).status == 404
@@ -165,8 +167,8 @@ def test_second_delete_is_refused(
 ) -> None:
     simulator.behaviour = replace(Behaviour(), unknown_delete=choice)
     client.delete(path_of(customer))
-    answer = client.delete(path_of(customer))
-    assert f"{answer.status}/{answer.code}" == choice
+    response = client.delete(path_of(customer))
+    assert f"{response.status}/{response.code}" == choice
 
 
 def test_delete_of_an_unknown_customer_can_be_a_gateway_404_or_204(
@@ -184,9 +186,9 @@ def test_uncancelled_order_blocks_delete_and_is_named_by_its_short_id(
 ) -> None:
     simulator.behaviour = replace(Behaviour(), blocked_delete=choice)
     order = customer.add_order(ProductKind.RESERVED_INSTANCE)
-    answer = client.delete(path_of(customer))
-    assert f"{answer.status}/{answer.code}" == choice
-    assert order.short_id in answer.json["description"]
+    response = client.delete(path_of(customer))
+    assert f"{response.status}/{response.code}" == choice
+    assert order.short_id in response.json["description"]
     assert not customer.deleted
 
 
@@ -219,7 +221,7 @@ def test_subscription_blocks_delete_by_kind_and_status(
     assert customer.deleted is not blocks
 
 
-def test_active_subscription_can_be_let_pass(
+def test_active_subscription_can_be_allowed(
     simulator: Simulator, client: Client, customer: Customer
 ) -> None:
     simulator.behaviour = replace(Behaviour(), active_subscription_blocks=False)
@@ -241,8 +243,8 @@ def test_delete_in_production_is_refused(
 ) -> None:
     simulator.behaviour = replace(Behaviour(), production_delete=choice)
     customer = simulator.production.add_customer("real.onmicrosoft.com")
-    answer = production_client.delete(path_of(customer))
-    assert f"{answer.status}/{answer.code}" == choice
+    response = production_client.delete(path_of(customer))
+    assert f"{response.status}/{response.code}" == choice
     assert not customer.deleted
 
 

@@ -1,4 +1,4 @@
-"""The real azure-identity, msal and SecretClient get along with the simulator as they are."""
+"""The real azure-identity, msal and SecretClient work with the simulator unchanged."""
 
 import base64
 import json
@@ -127,8 +127,8 @@ def test_msal_signs_in_with_the_certificate_by_its_sha256_thumbprint(
     app = msal_app(
         simulator, {"private_key": private_key, "public_certificate": marker + certificate}
     )
-    answer = app.acquire_token_for_client([simulator.scope])
-    check_accepted(simulator, answer["access_token"])
+    response = app.acquire_token_for_client([simulator.scope])
+    check_accepted(simulator, response["access_token"])
 
 
 def test_managed_identity_is_a_federated_credential(
@@ -167,7 +167,7 @@ def test_managed_identity_can_be_named_by_its_client_id(simulator: Simulator) ->
         credential.get_token(TOKEN_EXCHANGE)
 
 
-def test_managed_identity_asks_for_its_header(
+def test_managed_identity_requires_its_header(
     identity: ManagedIdentityCredential, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("IDENTITY_HEADER", "wrong")
@@ -196,15 +196,17 @@ def test_refresh_token_gives_a_user_token_with_mfa_and_a_new_refresh_token(
 def test_refresh_token_expires_after_90_days(simulator: Simulator) -> None:
     simulator.advance(91 * 86_400)
     app = msal_app(simulator, simulator.sandbox.client_secret)
-    answer = app.acquire_token_by_refresh_token(simulator.sandbox.refresh_token, [simulator.scope])
-    assert answer["error"] == "invalid_grant"
-    assert answer["error_codes"] == [700082]
+    response = app.acquire_token_by_refresh_token(
+        simulator.sandbox.refresh_token, [simulator.scope]
+    )
+    assert response["error"] == "invalid_grant"
+    assert response["error_codes"] == [700082]
 
 
 def test_unknown_refresh_token_is_an_invalid_grant(simulator: Simulator) -> None:
     app = msal_app(simulator, simulator.sandbox.client_secret)
-    answer = app.acquire_token_by_refresh_token("no such token", [simulator.scope])
-    assert answer["error"] == "invalid_grant"
+    response = app.acquire_token_by_refresh_token("no such token", [simulator.scope])
+    assert response["error"] == "invalid_grant"
 
 
 @pytest.mark.parametrize(
@@ -225,39 +227,39 @@ def test_unknown_refresh_token_is_an_invalid_grant(simulator: Simulator) -> None
 def test_wrong_token_request_is_refused_in_the_form_of_entra(
     simulator: Simulator, form: dict[str, str], status: int, error: str, number: int
 ) -> None:
-    answer = token_request(simulator, simulator.sandbox, **form)
+    response = token_request(simulator, simulator.sandbox, **form)
     assert (status, error, [number]) == (
-        answer.status_code,
-        answer.json()["error"],
-        answer.json()["error_codes"],
+        response.status_code,
+        response.json()["error"],
+        response.json()["error_codes"],
     )
-    assert answer.json()["error_description"].startswith(f"AADSTS{number}: ")
-    assert {"trace_id", "correlation_id", "timestamp"} <= set(answer.json())
+    assert response.json()["error_description"].startswith(f"AADSTS{number}: ")
+    assert {"trace_id", "correlation_id", "timestamp"} <= set(response.json())
 
 
 def test_unknown_tenant_is_refused(client: Client, stranger: str) -> None:
-    answer = client.post(f"/{stranger}/oauth2/v2.0/token")
+    response = client.post(f"/{stranger}/oauth2/v2.0/token")
     assert (
-        answer.status,
-        answer.json["error"],
-        answer.json["error_codes"],
+        response.status,
+        response.json["error"],
+        response.json["error_codes"],
     ) == (400, "invalid_request", [90002])
 
 
 def test_app_of_one_tenant_is_unknown_in_the_other(simulator: Simulator) -> None:
-    answer = token_request(simulator, simulator.production, client_id=simulator.sandbox.client_id)
-    assert answer.json()["error_codes"] == [700016]
+    response = token_request(simulator, simulator.production, client_id=simulator.sandbox.client_id)
+    assert response.json()["error_codes"] == [700016]
 
 
 def test_token_lifetime_can_be_set(simulator: Simulator) -> None:
     simulator.behaviour = replace(Behaviour(), token_lifetime_seconds=60)
-    answer = token_request(simulator, simulator.sandbox).json()
-    assert answer["expires_in"] == 60
-    claims = claims_of(answer["access_token"])
+    response = token_request(simulator, simulator.sandbox).json()
+    assert response["expires_in"] == 60
+    claims = claims_of(response["access_token"])
     assert claims["exp"] - claims["iat"] == 60
 
 
-def test_secret_client_reads_the_refresh_token_without_switching_checks_off(
+def test_secret_client_reads_the_refresh_token_with_its_checks_enabled(
     simulator: Simulator, vault: SecretClient
 ) -> None:
     secret = vault.get_secret(simulator.sandbox.refresh_token_name)
@@ -298,7 +300,7 @@ def test_vault_certificate_signs_in(simulator: Simulator, vault: SecretClient) -
         check_accepted(simulator, credential.get_token(simulator.scope).token)
 
 
-def test_secret_age_can_be_staged(simulator: Simulator, vault: SecretClient) -> None:
+def test_secret_age_can_be_set(simulator: Simulator, vault: SecretClient) -> None:
     simulator.key_vault.put("old", "value", age_days=80)
     old = vault.get_secret("old").properties.updated_on
     new = vault.get_secret(simulator.sandbox.refresh_token_name).properties.updated_on

@@ -1,4 +1,4 @@
-"""The settings that a simulator hands out are those that tipsweep reads."""
+"""The app settings of a simulator are those that tipsweep reads."""
 
 import pytest
 

@@ -1,4 +1,4 @@
-"""A caller that breaks the rules of the gateway is refused."""
+"""Calls that break the rules of the gateway are rejected."""
 
 import codecs
 import json
@@ -13,8 +13,7 @@ from typing import Any
 import pytest
 
 from local.simulator import Behaviour, Customer, ProductKind, Simulator
-from local.simulator.identity.tokens import issue
-from local.simulator.partner_center.gateway import AUDIENCE
+from local.simulator.identity.tokens import AUDIENCE, issue
 from local.simulator.state.behaviour import CodeType, ErrorBody, RetryAfter
 from tests.simulator.conftest import Client, path_of, token_request, user_token
 
@@ -31,14 +30,14 @@ def claims(simulator: Simulator, **changes: object) -> dict[str, object]:
 
 def test_request_ids_are_echoed(client: Client) -> None:
     ids = {"MS-RequestId": str(uuid.uuid4()), "MS-CorrelationId": str(uuid.uuid4())}
-    answer = client.get(CUSTOMERS, headers=ids)
-    assert {name: answer.headers[name] for name in ids} == ids
-    assert answer.headers["MS-CV"]
+    response = client.get(CUSTOMERS, headers=ids)
+    assert {name: response.headers[name] for name in ids} == ids
+    assert response.headers["MS-CV"]
 
 
-def test_absent_request_id_is_made_up(client: Client) -> None:
-    made_up = client.get("/v1/nothing").headers["MS-RequestId"]
-    assert str(uuid.UUID(made_up)) == made_up
+def test_absent_request_id_is_generated(client: Client) -> None:
+    generated = client.get("/v1/nothing").headers["MS-RequestId"]
+    assert str(uuid.UUID(generated)) == generated
 
 
 def test_json_begins_with_a_byte_order_mark(simulator: Simulator, client: Client) -> None:
@@ -59,9 +58,9 @@ def test_json_begins_with_a_byte_order_mark(simulator: Simulator, client: Client
     ],
 )
 def test_unmapped_route_gets_the_gateway_body(client: Client, path: str) -> None:
-    answer = client.get(path)
-    assert answer.status == 404
-    assert answer.json == {"statusCode": 404, "message": "Not Found"}
+    response = client.get(path)
+    assert response.status == 404
+    assert response.json == {"statusCode": 404, "message": "Not Found"}
 
 
 def test_wrong_method_is_405(client: Client, customer: Customer) -> None:
@@ -71,16 +70,16 @@ def test_wrong_method_is_405(client: Client, customer: Customer) -> None:
 
 
 def test_missing_token_is_401(client: Client) -> None:
-    answer = client.get(CUSTOMERS, headers={"Authorization": ""})
-    assert (answer.status, answer.code) == (401, 800001)
-    assert answer.headers["WWW-Authenticate"] == 'Bearer error="invalid_token"'
+    response = client.get(CUSTOMERS, headers={"Authorization": ""})
+    assert (response.status, response.code) == (401, 800001)
+    assert response.headers["WWW-Authenticate"] == 'Bearer error="invalid_token"'
 
 
 def test_expired_token_is_401(simulator: Simulator, client: Client) -> None:
     simulator.behaviour = replace(Behaviour(), token_lifetime_seconds=0)
     token = token_request(simulator, simulator.sandbox).json()["access_token"]
-    answer = client.get(CUSTOMERS, headers=bearer(token))
-    assert (answer.status, answer.code) == (401, 400)
+    response = client.get(CUSTOMERS, headers=bearer(token))
+    assert (response.status, response.code) == (401, 400)
 
 
 @pytest.mark.parametrize(
@@ -96,20 +95,20 @@ def test_token_with_wrong_claims_is_401(
     simulator: Simulator, client: Client, changes: dict[str, object], code: int
 ) -> None:
     token = issue(claims(simulator, **changes), 60)
-    answer = client.get(CUSTOMERS, headers=bearer(token))
-    assert (answer.status, answer.code) == (401, code)
+    response = client.get(CUSTOMERS, headers=bearer(token))
+    assert (response.status, response.code) == (401, code)
 
 
 def test_token_with_a_foreign_signature_is_401(simulator: Simulator, client: Client) -> None:
     head, payload, _ = issue(claims(simulator), 60).split(".")
-    answer = client.get(CUSTOMERS, headers=bearer(f"{head}.{payload}.{'A' * 342}"))
-    assert (answer.status, answer.code) == (401, 400)
+    response = client.get(CUSTOMERS, headers=bearer(f"{head}.{payload}.{'A' * 342}"))
+    assert (response.status, response.code) == (401, 400)
 
 
 def test_users_can_lack_mfa(simulator: Simulator, client: Client) -> None:
     simulator.behaviour = replace(Behaviour(), user_tokens_have_mfa=False)
-    answer = client.get(CUSTOMERS, headers=bearer(user_token(simulator, simulator.sandbox)))
-    assert (answer.status, answer.code) == (401, 900421)
+    response = client.get(CUSTOMERS, headers=bearer(user_token(simulator, simulator.sandbox)))
+    assert (response.status, response.code) == (401, 900421)
 
 
 @pytest.mark.parametrize(
@@ -127,8 +126,8 @@ def test_write_without_a_json_object_is_400(
     client: Client, customer: Customer, options: dict[str, Any], code: int
 ) -> None:
     order = customer.add_order(ProductKind.PERPETUAL_SOFTWARE)
-    answer = client.call("PATCH", f"{path_of(customer)}/orders/{order.id}", **options)
-    assert (answer.status, answer.code) == (400, code)
+    response = client.call("PATCH", f"{path_of(customer)}/orders/{order.id}", **options)
+    assert (response.status, response.code) == (400, code)
     assert order.status == "completed"
 
 
@@ -179,7 +178,7 @@ def test_parallel_calls_are_counted_one_by_one(simulator: Simulator, client: Cli
     )
 
 
-def test_partner_tenants_are_throttled_apart(
+def test_partner_tenants_are_throttled_separately(
     simulator: Simulator, client: Client, production_client: Client
 ) -> None:
     simulator.behaviour = replace(Behaviour(), requests_per_minute=1)
@@ -192,7 +191,7 @@ def test_500_calls_per_minute_are_allowed_by_default() -> None:
     assert Behaviour().requests_per_minute == 500
 
 
-def test_throttling_can_be_off(simulator: Simulator, client: Client) -> None:
+def test_throttling_can_be_disabled(simulator: Simulator, client: Client) -> None:
     simulator.behaviour = replace(Behaviour(), requests_per_minute=None)
     assert client.get(CUSTOMERS).status == 200
 
@@ -205,7 +204,7 @@ def test_retry_after_can_be_a_date_or_absent(simulator: Simulator, client: Clien
     assert "Retry-After" not in client.get(CUSTOMERS).headers
 
 
-def test_repeated_request_id_of_a_write_gets_the_first_answer(
+def test_repeated_request_id_of_a_write_gets_the_first_response(
     simulator: Simulator, client: Client, customer: Customer
 ) -> None:
     headers = {"MS-RequestId": str(uuid.uuid4())}
@@ -228,7 +227,7 @@ def test_repeated_request_id_of_a_refused_write_is_refused_again(
     assert client.delete(path_of(customer)).status == 204
 
 
-def test_log_says_what_was_called_and_how_it_ended(
+def test_log_shows_calls_and_their_results(
     simulator: Simulator, client: Client, customer: Customer
 ) -> None:
     order = customer.add_order(ProductKind.NCE_LICENCES)
@@ -250,7 +249,7 @@ def test_log_says_what_was_called_and_how_it_ended(
     assert listed.sequence == refused.sequence + 1
 
 
-def test_log_keeps_tokens_and_bodies_out(
+def test_log_contains_no_token_or_body(
     simulator: Simulator, client: Client, customer: Customer
 ) -> None:
     order = customer.add_order(ProductKind.PERPETUAL_SOFTWARE)

@@ -1,4 +1,4 @@
-"""Orders are cancelled where their kind, age and account allow it."""
+"""Orders can be cancelled if their kind, age and account allow it."""
 
 from dataclasses import replace
 
@@ -21,13 +21,13 @@ def test_sandbox_cancels_reservations_and_software_at_once(
     client: Client, customer: Customer, kind: ProductKind
 ) -> None:
     order = customer.add_order(kind)
-    answer = client.cancel_order(customer, order.id)
-    assert (answer.status, answer.json["id"], answer.json["status"]) == (
+    response = client.cancel_order(customer, order.id)
+    assert (response.status, response.json["id"], response.json["status"]) == (
         200,
         order.id,
         "cancelled",
     )
-    assert answer.json["lineItems"][0]["quantity"] == 0
+    assert response.json["lineItems"][0]["quantity"] == 0
 
 
 @pytest.mark.parametrize(
@@ -44,8 +44,8 @@ def test_sandbox_refuses_to_cancel_orders_of_other_kinds(
     client: Client, customer: Customer, kind: ProductKind, status: int, code: int
 ) -> None:
     order = customer.add_order(kind)
-    answer = client.cancel_order(customer, order.id)
-    assert (answer.status, answer.code) == (status, code)
+    response = client.cancel_order(customer, order.id)
+    assert (response.status, response.code) == (status, code)
     assert order.status == "completed"
 
 
@@ -55,11 +55,11 @@ def test_production_cancels_software_only(
 ) -> None:
     customer = simulator.production.add_customer("real.onmicrosoft.com")
     order = customer.add_order(kind, age_days=100)
-    answer = production_client.cancel_order(customer, order.id)
+    response = production_client.cancel_order(customer, order.id)
     if kind in {ProductKind.PERPETUAL_SOFTWARE, ProductKind.SOFTWARE_SUBSCRIPTION}:
-        assert (answer.status, order.status) == (200, "cancelled")
+        assert (response.status, order.status) == (200, "cancelled")
     else:
-        assert (answer.status, answer.code, order.status) == (403, 800019, "completed")
+        assert (response.status, response.code, order.status) == (403, 800019, "completed")
 
 
 @pytest.mark.parametrize("choice", list(TooOldOrder))
@@ -69,25 +69,25 @@ def test_order_over_60_days_old_cannot_be_cancelled(
     simulator.behaviour = replace(Behaviour(), too_old_order=choice)
     order = customer.add_order(ProductKind.RESERVED_INSTANCE, age_days=59.9)
     simulator.advance(86_400)
-    answer = client.cancel_order(customer, order.id)
-    assert f"{answer.status}/{answer.code}" == choice
+    response = client.cancel_order(customer, order.id)
+    assert f"{response.status}/{response.code}" == choice
 
 
 @pytest.mark.parametrize("status", ["cancelled", "Cancelled"])
 def test_status_is_compared_without_case(client: Client, customer: Customer, status: str) -> None:
     order = customer.add_order(ProductKind.PERPETUAL_SOFTWARE)
     body = {"id": order.id, "status": status}
-    answer = client.patch(f"{path_of(customer)}/orders/{order.id}", body)
-    assert (answer.status, order.status) == (200, "cancelled")
+    response = client.patch(f"{path_of(customer)}/orders/{order.id}", body)
+    assert (response.status, order.status) == (200, "cancelled")
 
 
 def test_unknown_status_is_400_with_the_integer_code_0(client: Client, customer: Customer) -> None:
     order = customer.add_order(ProductKind.PERPETUAL_SOFTWARE)
     body = {"id": order.id, "status": "canceled"}
-    answer = client.patch(f"{path_of(customer)}/orders/{order.id}", body)
-    assert (answer.status, answer.code, answer.json["data"]) == (400, 0, [])
-    assert "OrderStatus" in answer.json["description"]
-    assert answer.json["source"] == "PartnerFD"
+    response = client.patch(f"{path_of(customer)}/orders/{order.id}", body)
+    assert (response.status, response.code, response.json["data"]) == (400, 0, [])
+    assert "OrderStatus" in response.json["description"]
+    assert response.json["source"] == "PartnerFD"
 
 
 @pytest.mark.parametrize(
@@ -96,22 +96,22 @@ def test_unknown_status_is_400_with_the_integer_code_0(client: Client, customer:
 def test_wrong_body_is_400(client: Client, customer: Customer, changes: dict[str, object]) -> None:
     order = customer.add_order(ProductKind.PERPETUAL_SOFTWARE)
     body = {"id": order.id, "status": "cancelled", **changes}
-    answer = client.patch(f"{path_of(customer)}/orders/{order.id}", body)
-    assert (answer.status, answer.code) == (400, 3000)
+    response = client.patch(f"{path_of(customer)}/orders/{order.id}", body)
+    assert (response.status, response.code) == (400, 3000)
     assert order.status == "completed"
 
 
 def test_unknown_order_is_404(client: Client, customer: Customer) -> None:
-    answer = client.get(f"{path_of(customer)}/orders/nothing")
-    assert (answer.status, answer.code) == (404, 20000)
+    response = client.get(f"{path_of(customer)}/orders/nothing")
+    assert (response.status, response.code) == (404, 20000)
     assert client.cancel_order(customer, "nothing").code == 20000
 
 
 def test_whole_order_may_be_sent_back(client: Client, customer: Customer) -> None:
     order = customer.add_order(ProductKind.SOFTWARE_SUBSCRIPTION, lines=2)
     path = f"{path_of(customer)}/orders/{order.id}"
-    answer = client.patch(path, {**client.get(path).json, "status": "cancelled"})
-    assert (answer.status, answer.json["status"]) == (200, "cancelled")
+    response = client.patch(path, {**client.get(path).json, "status": "cancelled"})
+    assert (response.status, response.json["status"]) == (200, "cancelled")
     assert order.subscription
     assert order.subscription.status == "deleted"
 
@@ -121,12 +121,12 @@ def test_order_is_cancelled_once_every_line_is(client: Client, customer: Custome
     path = f"{path_of(customer)}/orders/{order.id}"
     lines = client.get(path).json["lineItems"]
 
-    answers = [
+    responses = [
         client.patch(path, {"id": order.id, "status": "cancelled", "lineItems": [line]})
         for line in lines
     ]
-    assert [one.json["status"] for one in answers] == ["completed", "cancelled"]
-    assert [one["quantity"] for one in answers[0].json["lineItems"]] == [0, 1]
+    assert [one.json["status"] for one in responses] == ["completed", "cancelled"]
+    assert [one["quantity"] for one in responses[0].json["lineItems"]] == [0, 1]
 
 
 def test_cancellation_can_take_some_polls(client: Client, customer: Customer) -> None:
@@ -155,8 +155,8 @@ def test_cancellation_can_take_some_seconds(
 def test_order_being_cancelled_is_in_progress(client: Client, customer: Customer) -> None:
     order = customer.add_order(ProductKind.PERPETUAL_SOFTWARE, cancel_after_polls=1)
     client.cancel_order(customer, order.id)
-    answer = client.cancel_order(customer, order.id)
-    assert (answer.status, answer.code) == (409, 800060)
+    response = client.cancel_order(customer, order.id)
+    assert (response.status, response.code) == (409, 800060)
 
 
 def test_cancelling_a_cancelled_order_is_fine_or_refused(
@@ -210,10 +210,10 @@ def test_entitlements_show_software_and_reservations(
     user_client: Client, customer: Customer
 ) -> None:
     orders = {kind: customer.add_order(kind) for kind in ProductKind}
-    answer = user_client.get(f"{path_of(customer)}/entitlements")
-    shown = [item["referenceOrder"]["id"] for item in answer.json["items"]]
+    response = user_client.get(f"{path_of(customer)}/entitlements")
+    shown = [item["referenceOrder"]["id"] for item in response.json["items"]]
     assert shown == [orders[kind].id for kind in ENTITLED]
-    perpetual = answer.json["items"][ENTITLED.index(ProductKind.PERPETUAL_SOFTWARE)]
+    perpetual = response.json["items"][ENTITLED.index(ProductKind.PERPETUAL_SOFTWARE)]
     assert perpetual["includedEntitlements"][0]["referenceOrder"] == perpetual["referenceOrder"]
 
 

@@ -1,4 +1,4 @@
-"""The seeds are the same each time, and their customers end as they are labelled."""
+"""Seeds are repeatable, and the deletion of their customers ends as expected."""
 
 from collections import Counter
 from dataclasses import replace
@@ -13,7 +13,7 @@ SLOWEST_SECONDS = 30
 
 
 def clean(client: Client, simulator: Simulator, customer: Customer) -> None:
-    """Cancel what can be cancelled by whichever route is open, wait, and try the DELETE."""
+    """Cancel everything that can be cancelled, wait, and try to DELETE the customer."""
     for order in client.get(f"{path_of(customer)}/orders").json["items"]:
         client.cancel_order(customer, order["id"])
     for one in client.get(f"{path_of(customer)}/subscriptions").json["items"]:
@@ -50,7 +50,7 @@ def test_customers_of_the_sandbox_end_as_expected(
 
 @pytest.mark.parametrize("seed", list(SEEDS))
 def test_seed_gives_the_same_customers_each_time(simulator: Simulator, seed: str) -> None:
-    def planted() -> list[tuple[str, str, list[str]]]:
+    def seeded() -> list[tuple[str, str, list[str]]]:
         simulator.reset(seed)
         return [
             (one.tenant_id, one.label, [order.id for order in one.orders])
@@ -58,7 +58,7 @@ def test_seed_gives_the_same_customers_each_time(simulator: Simulator, seed: str
             for one in account.customers
         ]
 
-    assert planted() == planted()
+    assert seeded() == seeded()
 
 
 def test_full_seed_fills_the_sandbox_within_its_limits(simulator: Simulator) -> None:

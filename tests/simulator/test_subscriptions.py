@@ -1,11 +1,11 @@
-"""Subscriptions change as their kind allows, and only when sent as a whole."""
+"""Subscriptions change as their kind allows, and only if the whole resource is sent."""
 
 from dataclasses import replace
 
 import pytest
 
 from local.simulator import Behaviour, Customer, Order, ProductKind, Simulator, Subscription
-from tests.simulator.conftest import Client, Reply, path_of
+from tests.simulator.conftest import Client, Response, path_of
 
 
 def subscription_of(order: Order) -> Subscription:
@@ -17,15 +17,15 @@ def path_to(subscription: Subscription) -> str:
     return f"{path_of(subscription.order.customer)}/subscriptions/{subscription.id}"
 
 
-def change(client: Client, subscription: Subscription, status: str, **options: object) -> Reply:
+def change(client: Client, subscription: Subscription, status: str, **options: object) -> Response:
     customer = subscription.order.customer
     return client.set_subscription(customer, subscription.id, status, **options)
 
 
 def test_subscriptions_are_listed_with_their_order(client: Client, customer: Customer) -> None:
     orders = {kind: customer.add_order(kind) for kind in ProductKind}
-    answer = client.get(f"{path_of(customer)}/subscriptions")
-    assert {item["orderId"] for item in answer.json["items"]} == {
+    response = client.get(f"{path_of(customer)}/subscriptions")
+    assert {item["orderId"] for item in response.json["items"]} == {
         orders[kind].id
         for kind in (
             ProductKind.SOFTWARE_SUBSCRIPTION,
@@ -57,11 +57,11 @@ def test_status_changes_that_a_kind_allows(
     client: Client, customer: Customer, kind: ProductKind, wanted: str, *, allowed: bool
 ) -> None:
     subscription = subscription_of(customer.add_order(kind))
-    answer = change(client, subscription, wanted)
+    response = change(client, subscription, wanted)
     if allowed:
-        assert (answer.status, answer.json["status"]) == (200, wanted)
+        assert (response.status, response.json["status"]) == (200, wanted)
     else:
-        assert (answer.status, answer.code) == (400, 800040)
+        assert (response.status, response.code) == (400, 800040)
         assert subscription.status == "active"
 
 
@@ -72,9 +72,9 @@ def test_subscription_without_a_member_it_had_is_400(
     subscription = subscription_of(customer.add_order(ProductKind.NCE_LICENCES))
     body = {**client.get(path_to(subscription)).json, "status": "deleted"}
     del body[member]
-    answer = client.patch(path_to(subscription), body)
-    assert (answer.status, answer.code) == (400, 3000)
-    assert member in answer.json["description"]
+    response = client.patch(path_to(subscription), body)
+    assert (response.status, response.code) == (400, 3000)
+    assert member in response.json["description"]
     assert subscription.status == "active"
 
 
@@ -86,20 +86,20 @@ def test_changed_member_is_400(client: Client, customer: Customer) -> None:
 
 def test_unknown_status_is_400_with_code_0(client: Client, customer: Customer) -> None:
     subscription = subscription_of(customer.add_order(ProductKind.NCE_LICENCES))
-    answer = change(client, subscription, "cancelled")
-    assert (answer.status, answer.code) == (400, 0)
+    response = change(client, subscription, "cancelled")
+    assert (response.status, response.code) == (400, 0)
 
 
 def test_unknown_subscription_is_404(client: Client, customer: Customer, stranger: str) -> None:
-    answer = client.get(f"{path_of(customer)}/subscriptions/{stranger}")
-    assert (answer.status, answer.code) == (404, 20003)
+    response = client.get(f"{path_of(customer)}/subscriptions/{stranger}")
+    assert (response.status, response.code) == (404, 20003)
 
 
 def test_deleted_subscription_cannot_be_deleted_again(client: Client, customer: Customer) -> None:
     subscription = subscription_of(customer.add_order(ProductKind.NCE_LICENCES))
     change(client, subscription, "deleted")
-    answer = change(client, subscription, "deleted")
-    assert (answer.status, answer.code) == (400, 2011)
+    response = change(client, subscription, "deleted")
+    assert (response.status, response.code) == (400, 2011)
 
 
 def test_nce_can_be_cancelled_for_seven_days(
@@ -113,7 +113,7 @@ def test_nce_can_be_cancelled_for_seven_days(
     assert change(client, subscription, "deleted").status == 200
 
 
-def test_subscription_tells_until_when_it_can_be_cancelled(
+def test_subscription_shows_the_end_of_its_cancellation_window(
     client: Client, customer: Customer
 ) -> None:
     nce = subscription_of(customer.add_order(ProductKind.NCE_LICENCES))
@@ -144,9 +144,9 @@ def test_activation_is_for_saas_in_the_sandbox(
 def test_slow_change_is_202_with_location(client: Client, customer: Customer) -> None:
     order = customer.add_order(ProductKind.NCE_LICENCES, cancel_after_polls=1)
     subscription = subscription_of(order)
-    answer = change(client, subscription, "deleted")
-    assert answer.status == 202
-    assert f"/v1{answer.headers['Location']}" == path_to(subscription)
+    response = change(client, subscription, "deleted")
+    assert response.status == 202
+    assert f"/v1{response.headers['Location']}" == path_to(subscription)
     statuses = [client.get(path_to(subscription)).json["status"] for _ in range(2)]
     assert statuses == ["pending", "deleted"]
 
@@ -154,8 +154,8 @@ def test_slow_change_is_202_with_location(client: Client, customer: Customer) ->
 def test_change_of_a_changing_subscription_is_409(client: Client, customer: Customer) -> None:
     order = customer.add_order(ProductKind.NCE_LICENCES, cancel_after_seconds=60)
     change(client, subscription_of(order), "deleted")
-    answer = change(client, subscription_of(order), "deleted")
-    assert (answer.status, answer.code) == (409, 800082)
+    response = change(client, subscription_of(order), "deleted")
+    assert (response.status, response.code) == (409, 800082)
 
 
 def test_change_at_once_can_be_202_too(
@@ -163,8 +163,8 @@ def test_change_at_once_can_be_202_too(
 ) -> None:
     simulator.behaviour = replace(Behaviour(), subscription_patch_accepted=True)
     subscription = subscription_of(customer.add_order(ProductKind.NCE_LICENCES))
-    answer = change(client, subscription, "deleted")
-    assert (answer.status, subscription.status) == (202, "deleted")
+    response = change(client, subscription, "deleted")
+    assert (response.status, subscription.status) == (202, "deleted")
 
 
 def test_legacy_subscription_compares_if_match_with_its_etag(
@@ -179,7 +179,7 @@ def test_legacy_subscription_compares_if_match_with_its_etag(
     assert change(client, subscription, "active").status == 200
 
 
-def test_etags_can_be_off(simulator: Simulator, client: Client, customer: Customer) -> None:
+def test_etags_can_be_disabled(simulator: Simulator, client: Client, customer: Customer) -> None:
     simulator.behaviour = replace(Behaviour(), legacy_etags=False)
     subscription = subscription_of(customer.add_order(ProductKind.LEGACY_LICENCES))
     assert "etag" not in client.get(path_to(subscription)).json["attributes"]
@@ -197,8 +197,8 @@ def test_azure_plan_is_suspended_after_its_azure_subscriptions(
     entitlements = f"{path_to(plan)}/azureEntitlements"
     for item in client.get(entitlements).json["items"]:
         reason = {"cancellationReason": "compromise"}
-        answer = client.post(f"{entitlements}/{item['id']}/cancel", reason)
-        assert (answer.status, answer.json["status"]) == (status, "active")
+        response = client.post(f"{entitlements}/{item['id']}/cancel", reason)
+        assert (response.status, response.json["status"]) == (status, "active")
     assert change(client, plan, "suspended").status == 403
 
     simulator.advance(600)

@@ -7,8 +7,9 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from shared.purchases.purchase import Move, Product, Purchase, PurchaseKind
-from shared.storage.records import DeletionRecord, RecordChanged, RecordExists, Records, State
+from shared.purchases.products import Action, Product
+from shared.purchases.purchase import Purchase, PurchaseKind
+from shared.storage.records import DeletionRecord, RecordChanged, Records, State
 from shared.tenants import TenantId
 from tests.bench import Bench
 
@@ -32,8 +33,8 @@ purchases = st.builds(
     product=st.none() | st.sampled_from(Product),
     created=st.none() | st.just(NOW),
     name=texts,
-    sent=st.frozensets(st.sampled_from(Move)),
-    refused=st.frozensets(st.sampled_from(Move)),
+    sent=st.frozensets(st.sampled_from(Action)),
+    rejected=st.frozensets(st.sampled_from(Action)),
     reason=texts,
     needs_activation=st.booleans(),
 )
@@ -56,13 +57,13 @@ records = st.builds(
 
 @pytest.fixture
 def table(bench: Bench) -> Records:
-    return bench.pipeline.records
+    return bench.services.records
 
 
 @settings(max_examples=40, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(records)
 def test_a_record_comes_back_as_it_was_written(bench: Bench, record: DeletionRecord) -> None:
-    table = bench.pipeline.records
+    table = bench.services.records
     known = table.get(TENANT)
     table.replace(replace(record, etag=known.etag)) if known else table.insert(record)
 
@@ -72,7 +73,7 @@ def test_a_record_comes_back_as_it_was_written(bench: Bench, record: DeletionRec
 def test_a_second_insert_is_refused(table: Records) -> None:
     table.insert(RECORD)
 
-    with pytest.raises(RecordExists, match=TENANT):
+    with pytest.raises(RecordChanged, match=TENANT):
         table.insert(RECORD)
 
 
@@ -97,7 +98,7 @@ def test_a_long_memory_keeps_what_is_unfinished(table: Records) -> None:
         Purchase(PurchaseKind.ORDER, f"order-{number:028}", "cancelled", reason="x" * 40)
         for number in range(300)
     )
-    still = Purchase(PurchaseKind.ORDER, "still", "pending", sent=frozenset({Move.CANCEL_ORDER}))
+    still = Purchase(PurchaseKind.ORDER, "still", "pending", sent=frozenset({Action.CANCEL_ORDER}))
     table.insert(replace(RECORD, purchases=(*done, still)))
 
     stored = table.get(TENANT)

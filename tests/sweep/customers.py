@@ -3,8 +3,8 @@
 from datetime import timedelta
 
 from local.simulator import Customer, ProductKind, Simulator
-from shared.sweep.decision import REQUESTED_BY
-from shared.sweep.run import Candidate, SweepReport, SweepVerdict
+from shared.sweep.decision import REQUESTED_BY, Candidate, SweepVerdict
+from shared.sweep.report import SweepReport
 from shared.tenants import TenantId
 from tests.bench import Bench
 
@@ -43,12 +43,12 @@ def verdicts(report: SweepReport) -> dict[TenantId, SweepVerdict]:
 def started(bench: Bench) -> list[TenantId]:
     """Return whom sweeps have started to delete."""
     return [
-        each.tenant for each in bench.pipeline.records.all() if each.requested_by == REQUESTED_BY
+        each.tenant for each in bench.services.records.all() if each.requested_by == REQUESTED_BY
     ]
 
 
 def later(bench: Bench, time: timedelta) -> None:
-    bench.move_clock_to(bench.pipeline.now() + time)
+    bench.move_clock_to(bench.services.now() + time)
 
 
 def orders_read(bench: Bench) -> list[str]:

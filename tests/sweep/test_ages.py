@@ -6,7 +6,8 @@ from local.simulator import ProductKind, Simulator
 from shared.deletion.messages import DeletionRequest
 from shared.deletion.submission import submit
 from shared.settings import SweepMode
-from shared.sweep.run import SweepVerdict, last_report, run_sweep, survey_sandbox
+from shared.sweep.decision import SweepVerdict
+from shared.sweep.run import last_report, preview_sweep, run_sweep
 from shared.tenants import TenantId
 from tests.bench import Bench
 from tests.sweep.customers import PROTECTED, add, found, ids, later, orders_read, verdicts
@@ -18,9 +19,9 @@ def test_only_customers_that_could_qualify_cost_a_call(bench: Bench, simulator: 
     add(simulator, 1, prefix="keep-")
     add(simulator, 1, prefix="other")
     (busy,) = add(simulator, 1, prefix="tipdemo-busy")
-    submit(bench.pipeline, DeletionRequest(TenantId(busy.tenant_id)))
+    submit(bench.services, DeletionRequest(TenantId(busy.tenant_id)))
 
-    report = run_sweep(bench.pipeline, SweepMode.REPORT)
+    report = run_sweep(bench.services, SweepMode.REPORT)
 
     assert orders_read(bench) == ids(wanted)
     assert found(report, busy).verdict is SweepVerdict.IN_PROGRESS
@@ -30,7 +31,7 @@ def test_the_age_is_that_of_the_earliest_order(bench: Bench, simulator: Simulato
     (customer,) = add(simulator, 1, age_days=3)
     customer.add_order(ProductKind.NCE_LICENCES, age_days=30)
 
-    candidate = found(run_sweep(bench.pipeline, SweepMode.REPORT), customer)
+    candidate = found(run_sweep(bench.services, SweepMode.REPORT), customer)
 
     assert candidate.age_days == 30
     assert candidate.reason == "30.0 days old by its earliest order"
@@ -39,9 +40,9 @@ def test_the_age_is_that_of_the_earliest_order(bench: Bench, simulator: Simulato
 def test_without_orders_the_first_sweep_counts(bench: Bench, simulator: Simulator) -> None:
     (customer,) = add(simulator, 1, age_days=None)
 
-    first = run_sweep(bench.pipeline, SweepMode.REPORT)
+    first = run_sweep(bench.services, SweepMode.REPORT)
     later(bench, timedelta(days=7))
-    second = run_sweep(bench.pipeline, SweepMode.REPORT)
+    second = run_sweep(bench.services, SweepMode.REPORT)
 
     assert found(first, customer).verdict is SweepVerdict.TOO_YOUNG
     assert found(second, customer).verdict is SweepVerdict.DELETE
@@ -50,13 +51,13 @@ def test_without_orders_the_first_sweep_counts(bench: Bench, simulator: Simulato
 
 def test_a_customer_that_went_and_came_back_is_new(bench: Bench, simulator: Simulator) -> None:
     (customer,) = add(simulator, 1, age_days=None)
-    run_sweep(bench.pipeline, SweepMode.REPORT)
+    run_sweep(bench.services, SweepMode.REPORT)
     customer.deleted = True
     later(bench, timedelta(days=7))
-    run_sweep(bench.pipeline, SweepMode.REPORT)
+    run_sweep(bench.services, SweepMode.REPORT)
     customer.deleted = False
 
-    report = run_sweep(bench.pipeline, SweepMode.REPORT)
+    report = run_sweep(bench.services, SweepMode.REPORT)
 
     assert found(report, customer).age_days == 0
 
@@ -64,22 +65,22 @@ def test_a_customer_that_went_and_came_back_is_new(bench: Bench, simulator: Simu
 def test_a_survey_writes_nothing_and_reads_no_orders(bench: Bench, simulator: Simulator) -> None:
     (customer,) = add(simulator, 1)
 
-    report = survey_sandbox(bench.pipeline)
+    report = preview_sweep(bench.services)
 
     assert found(report, customer).verdict is SweepVerdict.TOO_YOUNG
     assert found(report, customer).reason == (
         "its age is unknown: no sweep has read its orders yet"
     )
     assert not orders_read(bench)
-    assert last_report(bench.pipeline) is None
+    assert last_report(bench.services.reports) is None
 
 
 def test_a_survey_knows_the_ages_of_the_last_sweep(bench: Bench, simulator: Simulator) -> None:
     add(simulator, 3)
-    swept = run_sweep(bench.pipeline, SweepMode.REPORT)
+    swept = run_sweep(bench.services, SweepMode.REPORT)
     simulator.clear_calls()
 
-    surveyed = survey_sandbox(bench.pipeline)
+    surveyed = preview_sweep(bench.services)
 
     assert verdicts(surveyed) == verdicts(swept)
     assert len(bench.calls()) == 1

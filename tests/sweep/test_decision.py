@@ -19,10 +19,10 @@ from shared.safety.rules import (
 )
 from shared.settings import Settings, read_settings
 from shared.storage.records import TERMINAL, DeletionRecord, State
+from shared.storage.sightings import Age
 from shared.sweep.decision import (
     REQUESTED_BY,
     REST,
-    Age,
     Candidate,
     Sandbox,
     SweepVerdict,
@@ -245,7 +245,7 @@ def test_a_protected_customer_stays_protected_while_its_deletion_runs() -> None:
 
 
 def test_the_partner_itself_is_never_selected() -> None:
-    world = sandbox([Customer(PARTNER, "sandbox.onmicrosoft.com", "Ourselves")])
+    world = sandbox([Customer(TenantId(PARTNER), "sandbox.onmicrosoft.com", "Ourselves")])
 
     assert verdict(world).verdict is SweepVerdict.PROTECTED
 

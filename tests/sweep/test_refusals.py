@@ -5,11 +5,11 @@ from dataclasses import replace
 import pytest
 
 from local.simulator import Fault, Simulator
-from shared.deletion.error_handling import SwitchTripped
 from shared.limits import SANDBOX_CUSTOMERS
 from shared.safety.rules import Refused, Rule
+from shared.safety.switch import SwitchTripped
 from shared.settings import SweepMode
-from shared.sweep.run import last_report, run_sweep, survey_sandbox
+from shared.sweep.run import last_report, preview_sweep, run_sweep
 from shared.tenants import TenantId
 from tests.bench import Bench
 from tests.sweep.customers import PROTECTED, add, started
@@ -23,10 +23,10 @@ def test_more_customers_than_a_sandbox_holds_are_refused(
 ) -> None:
     add(simulator, SANDBOX_CUSTOMERS + 1, age_days=None)
 
-    for look in (survey_sandbox, lambda world: run_sweep(world, SweepMode.DELETE)):
+    for look in (preview_sweep, lambda services: run_sweep(services, SweepMode.DELETE)):
         with pytest.raises(Refused, match="more than 75 customers"):
-            look(bench.pipeline)
-    assert last_report(bench.pipeline) is None
+            look(bench.services)
+    assert last_report(bench.services.reports) is None
 
 
 @pytest.mark.parametrize(
@@ -41,7 +41,7 @@ def test_a_rule_of_the_settings_refuses_before_any_call(
     bench.use(**environment)
 
     with pytest.raises(Refused):
-        run_sweep(bench.pipeline, SweepMode.DELETE)
+        run_sweep(bench.services, SweepMode.DELETE)
     assert not bench.calls()
     assert not started(bench)
 
@@ -49,13 +49,13 @@ def test_a_rule_of_the_settings_refuses_before_any_call(
 def test_a_token_of_another_tenant_is_refused(bench: Bench, simulator: Simulator) -> None:
     add(simulator, 1)
     tenant = TenantId(OTHER_TENANT)
-    partner = replace(bench.pipeline.settings.partner_center, tenant_id=tenant)
+    partner = replace(bench.services.settings.partner_center, tenant_id=tenant)
     moved = replace(
-        bench.pipeline.settings, partner_center=partner, sandbox_tenant_confirmation=tenant
+        bench.services.settings, partner_center=partner, sandbox_tenant_confirmation=tenant
     )
 
     with pytest.raises(Refused, match="the access token is of tenant"):
-        run_sweep(replace(bench.pipeline, settings=moved), SweepMode.DELETE)
+        run_sweep(bench.with_settings(moved), SweepMode.DELETE)
     assert not bench.calls()
 
 
@@ -67,10 +67,10 @@ def test_an_account_that_is_no_sandbox_trips_the_switch(
     simulator.add_fault(Fault(path=path, status=403, body=NOT_A_SANDBOX))
 
     with pytest.raises(Refused) as refused:
-        run_sweep(bench.pipeline, SweepMode.DELETE)
+        run_sweep(bench.services, SweepMode.DELETE)
 
     assert refused.value.rule is Rule.SANDBOX
-    assert bench.pipeline.switch.read().tripped
+    assert bench.services.switch.read().tripped
     assert not started(bench)
 
 
@@ -78,11 +78,11 @@ def test_a_tripped_switch_lets_a_sweep_report_and_not_delete(
     bench: Bench, simulator: Simulator
 ) -> None:
     add(simulator, 1)
-    bench.pipeline.switch.trip("ann", "to be on the safe side")
+    bench.services.switch.trip("ann", "to be on the safe side")
 
-    report = run_sweep(bench.pipeline, SweepMode.REPORT)
+    report = run_sweep(bench.services, SweepMode.REPORT)
     with pytest.raises(SwitchTripped, match="by ann: to be on the safe side"):
-        run_sweep(bench.pipeline, SweepMode.DELETE)
+        run_sweep(bench.services, SweepMode.DELETE)
 
     assert len(report.selected) == 1
     assert not started(bench)

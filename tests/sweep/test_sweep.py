@@ -14,8 +14,8 @@ from shared.limits import SANDBOX_CUSTOMERS
 from shared.settings import SweepMode
 from shared.storage.names import ORDERS_TO_CHECK
 from shared.storage.records import TERMINAL, State
-from shared.sweep.decision import REST
-from shared.sweep.run import SweepVerdict, last_report, run_sweep
+from shared.sweep.decision import REST, SweepVerdict
+from shared.sweep.run import last_report, run_sweep
 from shared.tenants import TenantId
 from tests.bench import Bench
 from tests.sweep.customers import PROTECTED, add, found, ids, later, started, verdicts
@@ -25,7 +25,7 @@ def test_all_pages_of_customers_are_decided_on(bench: Bench, simulator: Simulato
     simulator.behaviour = replace(simulator.behaviour, customers_page_size=30)
     customers = add(simulator, SANDBOX_CUSTOMERS, age_days=None)
 
-    report = run_sweep(bench.pipeline, SweepMode.REPORT)
+    report = run_sweep(bench.services, SweepMode.REPORT)
 
     assert set(verdicts(report)) == set(ids(customers))
     assert (report.customers, report.free_slots) == (SANDBOX_CUSTOMERS, 0)
@@ -34,7 +34,7 @@ def test_all_pages_of_customers_are_decided_on(bench: Bench, simulator: Simulato
 def test_a_report_starts_nothing(bench: Bench, simulator: Simulator) -> None:
     add(simulator, 2)
 
-    report = run_sweep(bench.pipeline, SweepMode.REPORT)
+    report = run_sweep(bench.services, SweepMode.REPORT)
 
     assert len(report.selected) == 2
     assert not started(bench)
@@ -48,7 +48,7 @@ def test_a_sweep_deletes_what_it_selected_and_nobody_else(
     old, young = add(simulator, 2), add(simulator, 1, age_days=2, prefix="young")
     kept = add(simulator, 1, prefix="keep-")
 
-    run_sweep(bench.pipeline, SweepMode.DELETE)
+    run_sweep(bench.services, SweepMode.DELETE)
     bench.pump()
 
     assert all(each.deleted for each in old)
@@ -93,8 +93,8 @@ def test_the_report_is_what_the_deletion_does(
         if state is not None:
             put_record(bench, customer, state)
 
-    report = run_sweep(bench.pipeline, SweepMode.REPORT)
-    deletion = run_sweep(bench.pipeline, SweepMode.DELETE)
+    report = run_sweep(bench.services, SweepMode.REPORT)
+    deletion = run_sweep(bench.services, SweepMode.DELETE)
 
     assert verdicts(deletion) == verdicts(report)
     assert sorted(started(bench)) == sorted(report.selected)
@@ -104,18 +104,18 @@ def test_the_report_is_what_the_deletion_does(
 
 
 def put_record(bench: Bench, customer: Customer, state: State) -> None:
-    record = submit(bench.pipeline, DeletionRequest(TenantId(customer.tenant_id), "somebody"))
-    ended = bench.pipeline.now() if state in TERMINAL else None
-    bench.pipeline.records.replace(replace(record, state=state, finished_at=ended))
+    record = submit(bench.services, DeletionRequest(TenantId(customer.tenant_id), "somebody"))
+    ended = bench.services.now() if state in TERMINAL else None
+    bench.services.records.replace(replace(record, state=state, finished_at=ended))
 
 
 def test_the_last_report_is_kept_as_it_was(bench: Bench, simulator: Simulator) -> None:
     for number in range(SANDBOX_CUSTOMERS):
         simulator.sandbox.add_customer(f"keep-{number}.onmicrosoft.com", "Größe " * 60)
 
-    report = run_sweep(bench.pipeline, SweepMode.REPORT)
+    report = run_sweep(bench.services, SweepMode.REPORT)
 
-    assert last_report(bench.pipeline) == report
+    assert last_report(bench.services.reports) == report
     assert len(report.to_json()) > 32_768
 
 
@@ -124,9 +124,9 @@ def test_a_stuck_deletion_is_tried_again_after_a_week(bench: Bench, simulator: S
     customer.add_order(ProductKind.SAVINGS_PLAN, age_days=20)
     bench.run(customer.tenant_id)
 
-    resting = run_sweep(bench.pipeline, SweepMode.DELETE)
+    resting = run_sweep(bench.services, SweepMode.DELETE)
     later(bench, REST)
-    again = run_sweep(bench.pipeline, SweepMode.DELETE)
+    again = run_sweep(bench.services, SweepMode.DELETE)
 
     assert found(resting, customer).verdict is SweepVerdict.STUCK
     assert "ended as stuck" in found(resting, customer).reason

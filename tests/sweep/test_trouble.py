@@ -13,7 +13,7 @@ from azure.storage.queue import QueueServiceClient
 
 from local.simulator import Fault, Simulator
 from shared.deletion.messages import DeletionRequest
-from shared.deletion.redrive import GRACE, redrive_deletions
+from shared.deletion.redrive import GRACE
 from shared.deletion.submission import abort, submit
 from shared.partner_center.client import PartnerCenter
 from shared.partner_center.resources import Order
@@ -21,8 +21,8 @@ from shared.settings import SweepMode
 from shared.storage.names import ORDERS_TO_CHECK
 from shared.storage.queues import Queues
 from shared.storage.records import State
-from shared.sweep.decision import REQUESTED_BY
-from shared.sweep.run import SweepVerdict, run_sweep
+from shared.sweep.decision import REQUESTED_BY, SweepVerdict
+from shared.sweep.run import run_sweep
 from shared.tenants import TenantId
 from tests.bench import Bench
 from tests.sweep.customers import PROTECTED, add, found, ids, later, orders_read, started
@@ -36,11 +36,11 @@ def test_throttling_ends_the_reading_of_ages_and_what_is_unknown_stays(
         Fault(path=f"*/{second.tenant_id}/orders", status=429, headers={"Retry-After": "60"})
     )
 
-    report = run_sweep(bench.pipeline, SweepMode.DELETE)
+    report = run_sweep(bench.services, SweepMode.DELETE)
 
     assert report.selected == (first.tenant_id,)
     assert started(bench) == [first.tenant_id]
-    assert "was answered 429" in found(report, second).reason
+    assert "failed with status 429" in found(report, second).reason
     assert found(report, third).reason == (
         "its age is unknown: its orders were not read, because Partner Center throttles"
     )
@@ -51,18 +51,18 @@ def test_a_lost_connection_ends_the_reading_of_ages(bench: Bench, simulator: Sim
     first, second = add(simulator, 2)
     simulator.add_fault(Fault(path=f"*/{first.tenant_id}/orders", drop=True, times=None))
 
-    report = run_sweep(bench.pipeline, SweepMode.DELETE)
+    report = run_sweep(bench.services, SweepMode.DELETE)
 
     assert not report.selected
-    assert "got no answer" in found(report, second).reason
+    assert "got no response" in found(report, second).reason
     assert set(orders_read(bench)) == set(ids([first]))
 
 
 def test_reading_ages_ends_after_90_seconds(bench: Bench, simulator: Simulator) -> None:
     first, second = add(simulator, 2)
-    start = bench.pipeline.now()
+    start = bench.services.now()
     seconds = itertools.count(0, 50)
-    slow = replace(bench.pipeline, now=lambda: start + timedelta(seconds=next(seconds)))
+    slow = replace(bench.services, now=lambda: start + timedelta(seconds=next(seconds)))
 
     report = run_sweep(slow, SweepMode.REPORT)
 
@@ -76,7 +76,7 @@ def test_orders_without_a_date_tell_no_age(bench: Bench, simulator: Simulator) -
     undated = {"totalCount": 1, "items": [{"id": "x", "status": "completed"}]}
     simulator.add_fault(Fault(path="*/orders", status=200, body=undated))
 
-    candidate = found(run_sweep(bench.pipeline, SweepMode.REPORT), customer)
+    candidate = found(run_sweep(bench.services, SweepMode.REPORT), customer)
 
     assert candidate.reason == "its age is unknown: none of its orders has a date"
 
@@ -87,7 +87,7 @@ def test_a_customer_whose_orders_fail_does_not_stop_the_others(
     first, second, third = add(simulator, 3)
     simulator.add_fault(Fault(path=f"*/{second.tenant_id}/orders", status=500))
 
-    report = run_sweep(bench.pipeline, SweepMode.DELETE)
+    report = run_sweep(bench.services, SweepMode.DELETE)
 
     assert report.selected == (first.tenant_id, third.tenant_id)
     assert found(report, second).verdict is SweepVerdict.TOO_YOUNG
@@ -102,7 +102,7 @@ def test_two_sweeps_at_once_delete_nobody_twice_and_keep_the_limit(
 
     def sweep() -> None:
         together.wait()
-        run_sweep(bench.pipeline, SweepMode.DELETE)
+        run_sweep(bench.services, SweepMode.DELETE)
 
     threads = [threading.Thread(target=sweep) for _ in range(2)]
     for each in threads:
@@ -123,13 +123,13 @@ def test_what_a_person_aborts_while_the_sweep_reads_ages_stays_aborted(
     original = PartnerCenter.orders
 
     def orders(client: PartnerCenter, customer_id: str) -> list[Order]:
-        submit(bench.pipeline, DeletionRequest(tenant))
-        abort(bench.pipeline, tenant, "ann")
+        submit(bench.services, DeletionRequest(tenant))
+        abort(bench.services.records, tenant, "ann", bench.services.now)
         return original(client, customer_id)
 
     monkeypatch.setattr(PartnerCenter, "orders", orders)
 
-    run_sweep(bench.pipeline, SweepMode.DELETE)
+    run_sweep(bench.services, SweepMode.DELETE)
 
     assert bench.record(tenant).state is State.ABORTED
 
@@ -145,14 +145,14 @@ def test_a_sweep_that_knew_less_than_another_keeps_the_limit(
 
     def orders(client: PartnerCenter, customer_id: str) -> list[Order]:
         for tenant in others:
-            submit(bench.pipeline, DeletionRequest(tenant, REQUESTED_BY))
+            submit(bench.services, DeletionRequest(tenant, REQUESTED_BY))
         return original(client, customer_id)
 
     monkeypatch.setattr(PartnerCenter, "orders", orders)
 
-    run_sweep(bench.pipeline, SweepMode.DELETE)
+    run_sweep(bench.services, SweepMode.DELETE)
 
-    assert sum(record.live for record in bench.pipeline.records.all()) == 2
+    assert sum(record.live for record in bench.services.records.all()) == 2
 
 
 class LosingTransport(RequestsTransport):  # type: ignore[misc]  # the SDK leaves it untyped
@@ -175,20 +175,20 @@ def test_a_sweep_that_fails_half_way_deletes_nobody_twice_and_forgets_nobody(
     bench: Bench, simulator: Simulator, storage: str
 ) -> None:
     customers = add(simulator, 5)
-    whole = bench.pipeline
+    whole = bench.services
     with QueueServiceClient.from_connection_string(
         storage, transport=LosingTransport(lost=3), retry_total=0
     ) as losing:
         bench.put(replace(whole, queues=Queues(losing)))
         with pytest.raises(ServiceRequestError):
-            run_sweep(bench.pipeline, SweepMode.DELETE)
+            run_sweep(bench.services, SweepMode.DELETE)
     bench.put(whole)
     assert bench.waiting(ORDERS_TO_CHECK) == 2
 
-    run_sweep(bench.pipeline, SweepMode.DELETE)
+    run_sweep(bench.services, SweepMode.DELETE)
     assert bench.waiting(ORDERS_TO_CHECK) == 4
     later(bench, GRACE)
-    redrive_deletions(bench.pipeline)
+    bench.redrive()
     bench.pump()
 
     assert all(each.deleted for each in customers)

@@ -1,1 +1,1 @@
-"""Entra ID, a managed identity and a vault."""
+"""Entra ID, a managed identity and a key vault."""

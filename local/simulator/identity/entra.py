@@ -15,8 +15,7 @@ from starlette.routing import Route
 
 from local.simulator.calls import Notes
 from local.simulator.identity.managed_identity import PRINCIPAL_ID, TOKEN_EXCHANGE
-from local.simulator.identity.tokens import issue, public_keys, read
-from local.simulator.partner_center.gateway import AUDIENCE
+from local.simulator.identity.tokens import AUDIENCE, issue, public_keys, read
 from local.simulator.state.accounts import Account
 from local.simulator.state.world import World
 
@@ -25,7 +24,7 @@ _OPENID_SCOPES = {"openid", "profile", "offline_access"}
 
 
 class EntraError(Exception):
-    """A refusal of the token endpoint: HTTP status, OAuth error, AADSTS number, text."""
+    """An error from the token endpoint: HTTP status, OAuth error, AADSTS number, text."""
 
     def __init__(self, status: int, error: str, number: int, text: str) -> None:
         super().__init__(text)
@@ -81,7 +80,7 @@ class Entra:
             try:
                 account = self._account(request)
                 return JSONResponse(
-                    self._granted(account, form, request.scope["notes"]),
+                    self._grant(account, form, request.scope["notes"]),
                     headers={"Cache-Control": "no-store"},
                 )
             except EntraError as error:
@@ -94,7 +93,7 @@ class Entra:
             raise EntraError(400, "invalid_request", 90002, f"Tenant {tenant!r} not found.")
         return account
 
-    def _granted(self, account: Account, form: Mapping[str, str], notes: Notes) -> dict[str, Any]:
+    def _grant(self, account: Account, form: Mapping[str, str], notes: Notes) -> dict[str, Any]:
         grant = form.get("grant_type")
         if grant not in {"client_credentials", "refresh_token"}:
             raise EntraError(400, "unsupported_grant_type", 70003, f"Grant {grant!r} unsupported.")
@@ -103,18 +102,18 @@ class Entra:
         notes.app_only = grant == "client_credentials"
         if notes.app_only:
             _check_scopes(form, {f"{AUDIENCE}/.default"})
-            return self._answer(account, {"idtyp": "app", "sub": account.client_id})
+            return self._token_response(account, {"idtyp": "app", "sub": account.client_id})
         self._check_refresh_token(account, form)
         _check_scopes(form, {f"{AUDIENCE}/.default", f"{AUDIENCE}/user_impersonation"})
         methods = ["pwd", "mfa"] if self._world.behaviour.user_tokens_have_mfa else ["pwd"]
         user = {"scp": "user_impersonation", "amr": methods, "upn": f"admin@{account.name}"}
         return {
-            **self._answer(account, user),
+            **self._token_response(account, user),
             "scope": f"{AUDIENCE}/user_impersonation",
             "refresh_token": account.new_refresh_token(),
         }
 
-    def _answer(self, account: Account, claims: Mapping[str, object]) -> dict[str, Any]:
+    def _token_response(self, account: Account, claims: Mapping[str, object]) -> dict[str, Any]:
         lifetime = self._world.behaviour.token_lifetime_seconds
         token = issue(
             {
@@ -138,7 +137,10 @@ class Entra:
         client_id = form.get("client_id", "")
         if client_id.lower() != account.client_id:
             raise EntraError(
-                400, "unauthorized_client", 700016, f"Application {client_id!r} not found here."
+                400,
+                "unauthorized_client",
+                700016,
+                f"Application {client_id!r} not found in this tenant.",
             )
         if "client_assertion" in form:
             self._check_assertion(account, form)
@@ -156,7 +158,7 @@ class Entra:
                 _check_federated(assertion)
         except jwt.InvalidTokenError as error:
             raise EntraError(
-                401, "invalid_client", 700027, f"Client assertion refused: {error}."
+                401, "invalid_client", 700027, f"The client assertion is invalid: {error}."
             ) from error
 
     def _check_signed_by_certificate(self, account: Account, assertion: str) -> None:
@@ -168,7 +170,9 @@ class Entra:
             options={"require": ["exp", "aud", "iss", "sub"]},
         )
         if not claims["iss"] == claims["sub"] == account.client_id:
-            raise EntraError(401, "invalid_client", 700021, "Assertion is of another application.")
+            raise EntraError(
+                401, "invalid_client", 700021, "The assertion is for another application."
+            )
 
     def _check_refresh_token(self, account: Account, form: Mapping[str, str]) -> None:
         age = account.refresh_token_age(form.get("refresh_token", ""))
@@ -191,10 +195,10 @@ def _check_federated(assertion: str) -> None:
 
 def _check_scopes(form: Mapping[str, str], accepted: set[str]) -> None:
     scopes = set(form.get("scope", "").split()) - _OPENID_SCOPES
-    strangers = [scope for scope in scopes if not scope.startswith(f"{AUDIENCE}/")]
-    if strangers:
+    foreign = [scope for scope in scopes if not scope.startswith(f"{AUDIENCE}/")]
+    if foreign:
         raise EntraError(
-            400, "invalid_resource", 500011, f"The resource of {strangers[0]!r} was not found."
+            400, "invalid_resource", 500011, f"The resource of {foreign[0]!r} was not found."
         )
     if not scopes or not scopes <= accepted:
         raise EntraError(

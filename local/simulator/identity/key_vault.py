@@ -29,9 +29,9 @@ class SecretVersion:
 
 
 class KeyVault:
-    """A vault whose secrets tests may look into.
+    """A vault whose secrets tests can inspect.
 
-    Its resource is a domain suffix of 127.0.0.1, so that SecretClient's check of the challenge
+    Its resource is a domain suffix of 127.0.0.1, so that SecretClient's challenge verification
     passes without DNS.
     """
 
@@ -45,7 +45,7 @@ class KeyVault:
     def put(
         self, name: str, value: str, *, content_type: str | None = None, age_days: float = 0.0
     ) -> SecretVersion:
-        """Store a new version of a secret, as if `age_days` ago."""
+        """Store a new version of a secret, dated `age_days` ago."""
         with self._world.lock:
             created = self._world.clock.now() - timedelta(days=age_days)
             version = SecretVersion(uuid.uuid4().hex, value, content_type, created)
@@ -58,7 +58,7 @@ class KeyVault:
             return tuple(self._secrets.get(name, ()))
 
     def fill(self, *accounts: Account) -> None:
-        """Start anew with the certificate and the refresh token of each account."""
+        """Replace all secrets with the certificate and the refresh token of each account."""
         self._secrets.clear()
         for account in accounts:
             pfx = account.app_certificate.pfx_base64
@@ -75,8 +75,8 @@ class KeyVault:
         ]
 
     async def _get(self, request: Request) -> Response:
-        if refused := self._refused(request):
-            return refused
+        if rejection := self._rejection(request):
+            return rejection
         name, wanted = request.path_params["name"], request.path_params.get("version")
         for version in reversed(self.versions(name)):
             if wanted in {None, version.version}:
@@ -84,8 +84,8 @@ class KeyVault:
         return _error(404, "SecretNotFound", f"A secret with name {name} was not found.")
 
     async def _set(self, request: Request) -> Response:
-        if refused := self._refused(request):
-            return refused
+        if rejection := self._rejection(request):
+            return rejection
         try:
             body = json.loads(await request.body())
             value, content_type = body["value"], body.get("contentType")
@@ -94,16 +94,17 @@ class KeyVault:
         version = self.put(request.path_params["name"], value, content_type=content_type)
         return JSONResponse(self._bundle(request.path_params["name"], version))
 
-    def _refused(self, request: Request) -> Response | None:
+    def _rejection(self, request: Request) -> Response | None:
         token = request.headers.get("authorization", "").removeprefix("Bearer ")
         try:
             read(token, self.resource)
         except jwt.InvalidTokenError:
-            refused = _error(401, "Unauthorized", "The request lacks a valid token.")
-            refused.headers["WWW-Authenticate"] = (
+            # SecretClient first calls without a token, to learn authority and resource from this.
+            rejection = _error(401, "Unauthorized", "The request lacks a valid token.")
+            rejection.headers["WWW-Authenticate"] = (
                 f'Bearer authorization="{self.url}/{self._tenant_id}", resource="{self.resource}"'
             )
-            return refused
+            return rejection
         if "api-version" not in request.query_params:
             return _error(400, "BadParameter", "api-version must be specified.")
         return None

@@ -18,7 +18,7 @@ _LIFETIME_SECONDS = 86_400
 
 
 class ManagedIdentity:
-    """One identity, for the token exchange and for the vault."""
+    """One identity with access to the token exchange and the vault."""
 
     def __init__(self, url: str, vault_resource: str) -> None:
         self._url = url
@@ -34,13 +34,13 @@ class ManagedIdentity:
         query = request.query_params
         resource = query.get("resource", "")
         if not hmac.compare_digest(request.headers.get("x-identity-header", ""), self.header):
-            return _refused(401, "X-IDENTITY-HEADER is missing or wrong.")
+            return _error(401, "X-IDENTITY-HEADER is missing or wrong.")
         if query.get("api-version") != _API_VERSION:
-            return _refused(400, f"api-version must be {_API_VERSION}.")
+            return _error(400, f"api-version must be {_API_VERSION}.")
         if query.get("client_id", self.client_id).lower() != self.client_id:
-            return _refused(400, "No managed identity of this client_id.")
+            return _error(400, "No managed identity has this client_id.")
         if resource not in self._resources:
-            return _refused(400, f"The resource {resource!r} was not found.")
+            return _error(400, f"The resource {resource!r} was not found.")
         return JSONResponse(
             {
                 "access_token": self._issued(resource),
@@ -63,5 +63,5 @@ class ManagedIdentity:
         return issue(claims, _LIFETIME_SECONDS)
 
 
-def _refused(status: int, message: str) -> Response:
+def _error(status: int, message: str) -> Response:
     return JSONResponse({"statusCode": status, "message": message}, status)

@@ -1,4 +1,4 @@
-"""The JSON web tokens that the simulated Entra ID and managed identity issue."""
+"""The JSON Web Tokens issued by the simulated Entra ID and managed identity."""
 
 import base64
 import time
@@ -10,11 +10,13 @@ import jwt
 
 from local.simulator.certificates import signing_key
 
+AUDIENCE = "https://api.partnercenter.microsoft.com"
 KEY_ID = "simulator"
 
 
 def issue(claims: Mapping[str, object], lifetime_seconds: int) -> str:
-    """Sign the claims, with times from now on and an ID of its own."""
+    """Sign the claims, adding the times and a unique token ID."""
+    # Not the simulated time: azure-identity and msal compare `exp` with the machine's clock.
     now = int(time.time())
     payload = {
         **claims,
@@ -27,9 +29,9 @@ def issue(claims: Mapping[str, object], lifetime_seconds: int) -> str:
 
 
 def read(token: str, audience: str) -> dict[str, Any]:
-    """Return the claims of a token that we issued for this audience.
+    """Return the claims of a token that was issued here for this audience.
 
-    Raises jwt.InvalidTokenError, and of it InvalidAudienceError for another audience.
+    Raises jwt.InvalidTokenError; its subclass InvalidAudienceError for another audience.
     """
     return jwt.decode(
         token,
@@ -41,7 +43,7 @@ def read(token: str, audience: str) -> dict[str, Any]:
 
 
 def public_keys() -> dict[str, object]:
-    """Return the public key as a JSON web key set."""
+    """Return the public key as a JSON Web Key Set."""
     numbers = signing_key().public_key().public_numbers()
     key = {
         "kty": "RSA",

@@ -1,4 +1,4 @@
-"""Customers: the list with its seek paging, one by ID, and the DELETE."""
+"""Customers: the paged list, one customer by ID, and DELETE."""
 
 import base64
 import binascii
@@ -13,7 +13,11 @@ from local.simulator.partner_center.resources import (
     customer_item,
     link,
 )
-from local.simulator.partner_center.visits import UNKNOWN_CUSTOMER, Answer, Visit
+from local.simulator.partner_center.service_request import (
+    UNKNOWN_CUSTOMER,
+    ServiceRequest,
+    ServiceResponse,
+)
 from local.simulator.state.behaviour import UnknownDelete
 from local.simulator.state.products import ProductKind
 from local.simulator.state.purchases import Customer, Order
@@ -21,55 +25,56 @@ from local.simulator.state.purchases import Customer, Order
 _FIELDS = {"CompanyName", "Domain", "IndirectReseller", "IndirectCloudSolutionProvider"}
 
 
-def list_customers(visit: Visit) -> Answer:
-    """Answer one page; the next one is asked for with MS-ContinuationToken."""
-    found = _filtered(visit)
-    start = _start(visit)
-    size = _page_size(visit)
+def list_customers(request: ServiceRequest) -> ServiceResponse:
+    """Return one page; the next one is requested with MS-ContinuationToken."""
+    found = _filtered(request)
+    start = _start(request)
+    size = _page_size(request)
     page = found[start : start + size]
     body = collection([customer_item(customer) for customer in page])
     links: dict[str, object] = {"self": link(f"/customers?size={size}")}
     if start + size < len(found):
         token = _token(page[-1])
         body["continuationToken"] = token
-        links["next"] = _next_link(visit, token)
-    return Answer(body={**body, "links": links})
+        links["next"] = _next_link(request, token)
+    return ServiceResponse(body={**body, "links": links})
 
 
-def get_customer(visit: Visit) -> Answer:
-    """Answer one customer."""
-    return Answer(body=customer_in_full(visit.customer()))
+def get_customer(request: ServiceRequest) -> ServiceResponse:
+    """Return one customer."""
+    return ServiceResponse(body=customer_in_full(request.customer()))
 
 
-def delete_customer(visit: Visit) -> Answer:
-    """Purge a customer of the sandbox, unless something still blocks that."""
-    if not visit.account.sandbox:
+def delete_customer(request: ServiceRequest) -> ServiceResponse:
+    """Delete a customer of the sandbox, unless a purchase still blocks it."""
+    if not request.account.sandbox:
         raise choice_error(
-            visit.behaviour.production_delete,
+            request.behaviour.production_delete,
             "The operation is not supported in this environment.",
         )
-    customer = visit.known_customer()
+    customer = request.known_customer()
     if customer is None:
-        return _deleted_unknown(visit)
-    if blocking := [order for order in customer.orders if _blocks(visit, order)]:
+        return _deleted_unknown(request)
+    if blocking := [order for order in customer.orders if _blocks(request, order)]:
         short_ids = ", ".join(order.short_id for order in blocking)
         raise choice_error(
-            visit.behaviour.blocked_delete,
+            request.behaviour.blocked_delete,
             f"The customer has active reserved instances or purchases. Orders: {short_ids}.",
         )
     customer.deleted = True
-    return Answer(204)
+    return ServiceResponse(204)
 
 
-def _deleted_unknown(visit: Visit) -> Answer:
-    unknown = visit.behaviour.unknown_delete
+def _deleted_unknown(request: ServiceRequest) -> ServiceResponse:
+    unknown = request.behaviour.unknown_delete
     if unknown is UnknownDelete.NO_CONTENT:
-        return Answer(204)
+        return ServiceResponse(204)
     raise choice_error(unknown, UNKNOWN_CUSTOMER)
 
 
-def _blocks(visit: Visit, order: Order) -> bool:
-    behaviour = visit.behaviour
+def _blocks(request: ServiceRequest, order: Order) -> bool:
+    behaviour = request.behaviour
+    # Software blocks until its order is cancelled; suspending the subscription is not enough.
     if order.product.software or order.subscription is None:
         return order.status != "cancelled"
     status = order.subscription.status
@@ -78,17 +83,19 @@ def _blocks(visit: Visit, order: Order) -> bool:
     return status in {"active", "pending"} and behaviour.active_subscription_blocks
 
 
-def _filtered(visit: Visit) -> Sequence[Customer]:
-    customers = [customer for customer in visit.account.customers if not customer.deleted]
-    if "filter" not in visit.query:
+def _filtered(request: ServiceRequest) -> Sequence[Customer]:
+    customers = [customer for customer in request.account.customers if not customer.deleted]
+    if "filter" not in request.query:
         return customers
     try:
-        wanted = json.loads(visit.query["filter"])
+        wanted = json.loads(request.query["filter"])
         field, value, operator = wanted["Field"], wanted["Value"].lower(), wanted["Operator"]
     except (ValueError, TypeError, KeyError, AttributeError) as error:
-        raise ServiceError(400, 3000, "filter is no JSON of Field, Value, Operator.") from error
+        raise ServiceError(
+            400, 3000, "filter must be a JSON object with Field, Value and Operator."
+        ) from error
     if field not in _FIELDS or operator != "starts_with":
-        raise ServiceError(400, 3000, f"filter by {field!r} {operator!r} is not supported.")
+        raise ServiceError(400, 3000, f"A filter on {field!r} with {operator!r} is not supported.")
     return [one for one in customers if _filter_member(one, field).lower().startswith(value)]
 
 
@@ -96,50 +103,51 @@ def _filter_member(customer: Customer, field: str) -> str:
     return {"Domain": customer.domain, "CompanyName": customer.company_name}.get(field, "")
 
 
-def _page_size(visit: Visit) -> int:
-    text = visit.query.get("size", "0")
+def _page_size(request: ServiceRequest) -> int:
+    text = request.query.get("size", "0")
     if not text.isascii() or not text.isdigit():
-        raise ServiceError(400, 3000, f"size is {text!r}: not a whole number.")
-    largest = visit.behaviour.customers_page_size
+        raise ServiceError(400, 3000, f"size must be a whole number, not {text!r}.")
+    largest = request.behaviour.customers_page_size
     return min(int(text) or largest, largest)
 
 
-def _start(visit: Visit) -> int:
-    seek = visit.query.get("seekoperation")
-    token = visit.headers.get("ms-continuationtoken")
+def _start(request: ServiceRequest) -> int:
+    seek = request.query.get("seekoperation")
+    token = request.headers.get("ms-continuationtoken")
     if seek is None and token is None:
         return 0
     if seek is None or seek.lower() != "next" or token is None:
         raise ServiceError(
-            400, 3000, "Paging takes seekOperation=Next and the header MS-ContinuationToken."
+            400, 3000, "Paging needs seekOperation=Next and the header MS-ContinuationToken."
         )
-    return _after(visit, token)
+    return _after(request, token)
 
 
 def _token(customer: Customer) -> str:
     return base64.b64encode(f"after {customer.tenant_id}".encode()).decode()
 
 
-def _after(visit: Visit, token: str) -> int:
-    """Return the place after the token's customer, who may be deleted by now."""
+def _after(request: ServiceRequest, token: str) -> int:
+    """Return the index after the token's customer, which may have been deleted since."""
     try:
         last = base64.b64decode(token, validate=True).decode().removeprefix("after ")
     except (binascii.Error, UnicodeDecodeError) as error:
         raise ServiceError(400, 3000, "The continuation token is invalid.") from error
     before = 0
-    alive = {id(customer) for customer in _filtered(visit)}
-    for customer in visit.account.customers:
+    alive = {id(customer) for customer in _filtered(request)}
+    # Deleted customers are kept in the account, so that a token that names one stays valid.
+    for customer in request.account.customers:
         before += id(customer) in alive
         if customer.tenant_id == last:
             return before
     raise ServiceError(400, 3000, "The continuation token is invalid.")
 
 
-def _next_link(visit: Visit, token: str) -> dict[str, object]:
-    behaviour = visit.behaviour
-    query = f"size={visit.query.get('size', '0')}"
-    if "filter" in visit.query:
-        query += f"&filter={quote(visit.query['filter'], safe='')}"
+def _next_link(request: ServiceRequest, token: str) -> dict[str, object]:
+    behaviour = request.behaviour
+    query = f"size={request.query.get('size', '0')}"
+    if "filter" in request.query:
+        query += f"&filter={quote(request.query['filter'], safe='')}"
     version = "/v1" if behaviour.next_link_version else ""
     uri = f"{behaviour.next_link_host or ''}{version}/customers?{query}&seekOperation=Next"
     return {**link(uri), "headers": [{"key": "MS-ContinuationToken", "value": token}]}

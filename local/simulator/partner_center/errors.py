@@ -1,4 +1,4 @@
-"""Refusals of Partner Center: the service's errors and the gateway's."""
+"""Error responses of Partner Center: those of the service and those of its gateway."""
 
 import codecs
 import json
@@ -7,11 +7,11 @@ from collections.abc import Mapping
 from starlette.responses import Response
 
 from local.simulator.state.behaviour import Behaviour, CodeType, ErrorBody
-from local.simulator.state.products import Refused
+from local.simulator.state.products import Rejection
 
 
 class ServiceError(Exception):
-    """A refusal by the service, with its own numeric code."""
+    """An error of the service, with its numeric code."""
 
     def __init__(
         self,
@@ -28,13 +28,13 @@ class ServiceError(Exception):
         self.headers = dict(headers or {})
 
     @classmethod
-    def of(cls, refused: Refused) -> "ServiceError":
-        """Return the error of a rule."""
-        return cls(refused.status, refused.code, refused.description)
+    def of(cls, rejection: Rejection) -> "ServiceError":
+        """Return the error for a rejection."""
+        return cls(rejection.status, rejection.code, rejection.description)
 
 
 class GatewayError(Exception):
-    """A refusal by the gateway in front of the service: unmapped route, throttling."""
+    """An error of the gateway in front of the service: unmapped route, throttling."""
 
     def __init__(
         self, status: int, message: str, *, headers: Mapping[str, str] | None = None
@@ -46,7 +46,7 @@ class GatewayError(Exception):
 
 
 def choice_error(choice: str, description: str) -> ServiceError | GatewayError:
-    """Return the error that a behaviour names as "status/code" or "status/gateway"."""
+    """Return the error for a behaviour of the form "status/code" or "status/gateway"."""
     status, _, code = choice.partition("/")
     if code == "gateway":
         return GatewayError(int(status), description)
@@ -56,7 +56,7 @@ def choice_error(choice: str, description: str) -> ServiceError | GatewayError:
 def json_response(
     body: object, behaviour: Behaviour, *, status: int = 200, headers: Mapping[str, str]
 ) -> Response:
-    """Write JSON as the service does, with a byte order mark unless that is switched off."""
+    """Return a JSON response of the service, with a byte order mark if that is enabled."""
     content = json.dumps(body).encode()
     if behaviour.byte_order_mark:
         content = codecs.BOM_UTF8 + content
@@ -64,7 +64,7 @@ def json_response(
 
 
 def gateway_response(error: GatewayError) -> Response:
-    """Write an error of the gateway."""
+    """Return an error response of the gateway."""
     body = {"statusCode": error.status, "message": error.message}
     return Response(
         json.dumps(body), error.status, {"Content-Type": "application/json", **error.headers}
@@ -72,13 +72,14 @@ def gateway_response(error: GatewayError) -> Response:
 
 
 def error_response(error: ServiceError, behaviour: Behaviour) -> Response:
-    """Write an error of the service in the form that the behaviour asks for."""
+    """Return an error response of the service, in the form that the behaviour sets."""
     if behaviour.error_body is ErrorBody.EMPTY:
         return Response(status_code=error.status, headers=error.headers)
     if behaviour.error_body is ErrorBody.GATEWAY:
         return gateway_response(
             GatewayError(error.status, error.description, headers=error.headers)
         )
+    # Code 0 was observed as an integer only.
     as_text = behaviour.error_code_type is CodeType.STRING and error.code != 0
     body: dict[str, object] = {
         "code": str(error.code) if as_text else error.code,

@@ -9,8 +9,8 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route
 
-from local.simulator.calls import Notes
-from local.simulator.identity.tokens import read
+from local.simulator.calls import WRITES, Notes
+from local.simulator.identity.tokens import AUDIENCE, read
 from local.simulator.partner_center import customers, orders, subscriptions
 from local.simulator.partner_center.errors import (
     GatewayError,
@@ -19,14 +19,12 @@ from local.simulator.partner_center.errors import (
     gateway_response,
     json_response,
 )
+from local.simulator.partner_center.service_request import ServiceRequest, ServiceResponse
 from local.simulator.partner_center.throttle import Throttle
-from local.simulator.partner_center.visits import Answer, Visit
 from local.simulator.state.accounts import Account
 from local.simulator.state.world import World
 
-AUDIENCE = "https://api.partnercenter.microsoft.com"
-
-Handler = Callable[[Visit], Answer]
+Handler = Callable[[ServiceRequest], ServiceResponse]
 
 _CUSTOMER = "/v1/customers/{customer_id}"
 _ORDER = _CUSTOMER + "/orders/{order_id}"
@@ -52,7 +50,6 @@ _ROUTES: tuple[tuple[str, str, Handler], ...] = (
     ),
 )
 _BODILESS_POSTS = {subscriptions.activate_subscription}
-WRITES = {"DELETE", "PATCH", "POST"}
 
 
 class PartnerCenter:
@@ -62,7 +59,7 @@ class PartnerCenter:
         self._world = world
         self._accounts = (sandbox, production)
         self._throttle = Throttle(world.clock)
-        self._answered: dict[tuple[str, str, str, str], Response] = {}
+        self._responses: dict[tuple[str, str, str, str], Response] = {}
 
     def routes(self) -> list[Route]:
         """Return the routes for Starlette."""
@@ -72,17 +69,18 @@ class PartnerCenter:
         ]
 
     def reset(self) -> None:
-        """Forget the calls counted and the answers given."""
+        """Clear the throttling window and the recorded responses."""
         self._throttle.clear()
-        self._answered.clear()
+        self._responses.clear()
 
     def _endpoint(self, handler: Handler) -> Callable[[Request], Any]:
         async def endpoint(request: Request) -> Response:
             body = await request.body()
             notes: Notes = request.scope["notes"]
+            # One call at a time, so that what a call reads and writes belongs together.
             with self._world.lock:
                 try:
-                    return self._answer(request, body, handler, notes)
+                    return self._respond(request, body, handler, notes)
                 except ServiceError as error:
                     notes.code = error.code
                     return error_response(error, self._world.behaviour)
@@ -91,49 +89,60 @@ class PartnerCenter:
 
         return endpoint
 
-    def _answer(self, request: Request, body: bytes, handler: Handler, notes: Notes) -> Response:
+    def _respond(self, request: Request, body: bytes, handler: Handler, notes: Notes) -> Response:
         claims = self._claims(request)
-        account, foreign = self._account(claims)
+        account, other_account = self._account(claims)
         notes.partner_tenant_id = account.tenant_id
         notes.app_only = "scp" not in claims
+        # Counted before the request is validated: rejected calls use up the limit too.
         self._throttle.count(account.tenant_id, self._world.behaviour)
-        visit = Visit(
+        service_request = ServiceRequest(
             world=self._world,
             account=account,
-            foreign=foreign,
+            other_account=other_account,
             app_only=notes.app_only,
             path=request.path_params,
             query={name.lower(): value for name, value in request.query_params.items()},
             headers=request.headers,
             body=_json_body(request, body, handler),
         )
-        notes.requested_status = _text(visit.body.get("status"))
-        return self._once(request, visit, handler, notes)
+        notes.requested_status = _text(service_request.body.get("status"))
+        return self._perform_once(request, service_request, handler, notes)
 
-    def _once(self, request: Request, visit: Visit, handler: Handler, notes: Notes) -> Response:
-        """Perform a call, or repeat the answer to a write that came before under its ID."""
+    def _perform_once(
+        self, request: Request, service_request: ServiceRequest, handler: Handler, notes: Notes
+    ) -> Response:
+        """Perform a call, or repeat the recorded response to an earlier write with the same ID."""
         request_id = request.headers.get("ms-requestid")
         if (
             request_id is None
             or request.method not in WRITES
             or not self._world.behaviour.replay_request_ids
         ):
-            return self._perform(visit, handler, notes)
-        key = (visit.account.tenant_id, request_id.lower(), request.method, request.url.path)
-        if key not in self._answered:
-            self._answered[key] = self._perform(visit, handler, notes)
-        return self._answered[key]
+            return self._perform(service_request, handler, notes)
+        key = (
+            service_request.account.tenant_id,
+            request_id.lower(),
+            request.method,
+            request.url.path,
+        )
+        if key not in self._responses:
+            self._responses[key] = self._perform(service_request, handler, notes)
+        return self._responses[key]
 
-    def _perform(self, visit: Visit, handler: Handler, notes: Notes) -> Response:
+    def _perform(self, service_request: ServiceRequest, handler: Handler, notes: Notes) -> Response:
         behaviour = self._world.behaviour
         try:
-            answer = handler(visit)
+            response = handler(service_request)
         except ServiceError as error:
+            # Returned, not raised: a repeated request ID gets the recorded error again.
             notes.code = error.code
             return error_response(error, behaviour)
-        if answer.body is None:
-            return Response(status_code=answer.status, headers=dict(answer.headers))
-        return json_response(answer.body, behaviour, status=answer.status, headers=answer.headers)
+        if response.body is None:
+            return Response(status_code=response.status, headers=dict(response.headers))
+        return json_response(
+            response.body, behaviour, status=response.status, headers=response.headers
+        )
 
     def _claims(self, request: Request) -> Mapping[str, Any]:
         scheme, _, token = request.headers.get("authorization", "").partition(" ")
@@ -155,7 +164,7 @@ class PartnerCenter:
             return sandbox, production
         if claims.get("tid") == production.tenant_id:
             return production, sandbox
-        raise _unauthorized(400, "Access denied: the tenant is no partner.")
+        raise _unauthorized(400, "Access denied: the tenant is not a partner.")
 
 
 def _unauthorized(code: int, description: str) -> ServiceError:

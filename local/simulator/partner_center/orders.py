@@ -1,18 +1,18 @@
-"""Orders, their provisioning status, and the entitlements that follow from them."""
+"""Orders, their provisioning status and their entitlements."""
 
 from datetime import timedelta
 from enum import StrEnum
 
 from local.simulator.partner_center import resources
 from local.simulator.partner_center.errors import ServiceError, choice_error
-from local.simulator.partner_center.visits import Answer, Visit
+from local.simulator.partner_center.service_request import ServiceRequest, ServiceResponse
 from local.simulator.state.behaviour import CancelledEntitlement, CancelledOrder
-from local.simulator.state.products import cancellation_refused
+from local.simulator.state.products import cancellation_rejection
 from local.simulator.state.purchases import Order
 
 
 class OrderStatus(StrEnum):
-    """The documented values; those of several words in the form seen in JSON."""
+    """The documented values; those of several words as they appear in JSON."""
 
     UNKNOWN = "unknown"
     COMPLETED = "completed"
@@ -27,55 +27,55 @@ class OrderStatus(StrEnum):
     ERROR = "error"
 
 
-def list_orders(visit: Visit) -> Answer:
-    """Answer the orders that have reached the list."""
-    lag = timedelta(seconds=visit.behaviour.order_list_lag_seconds)
-    listed = [order for order in visit.customer().orders if order.age >= lag]
-    return Answer(
+def list_orders(request: ServiceRequest) -> ServiceResponse:
+    """Return the orders that the list shows already."""
+    lag = timedelta(seconds=request.behaviour.order_list_lag_seconds)
+    listed = [order for order in request.customer().orders if order.age >= lag]
+    return ServiceResponse(
         body=resources.collection([resources.order(order, order.read()) for order in listed])
     )
 
 
-def get_order(visit: Visit) -> Answer:
-    """Answer one order."""
-    order = visit.order()
-    return Answer(body=resources.order(order, order.read()))
+def get_order(request: ServiceRequest) -> ServiceResponse:
+    """Return one order."""
+    order = request.order()
+    return ServiceResponse(body=resources.order(order, order.read()))
 
 
-def get_provisioning_status(visit: Visit) -> Answer:
-    """Answer the state of each line."""
-    return Answer(body=resources.provisioning_status(visit.order()))
+def get_provisioning_status(request: ServiceRequest) -> ServiceResponse:
+    """Return the provisioning status of each line."""
+    return ServiceResponse(body=resources.provisioning_status(request.order()))
 
 
-def patch_order(visit: Visit) -> Answer:
-    """Cancel an order or some of its lines, where its kind and its age allow it."""
-    order = visit.order()
-    visit.check_body_id(order.id)
-    wanted = visit.wanted_status(OrderStatus)
-    visit.check_etag(order.etag)
+def patch_order(request: ServiceRequest) -> ServiceResponse:
+    """Cancel an order or some of its lines, if its kind and age allow it."""
+    order = request.order()
+    request.check_body_id(order.id)
+    wanted = request.wanted_status(OrderStatus)
+    request.check_etag(order.etag)
     if wanted != "cancelled":
         raise ServiceError(400, 3000, f"An order cannot be changed to {wanted}.")
-    if refused := cancellation_refused(order.kind, sandbox=visit.account.sandbox):
-        raise ServiceError.of(refused)
+    if rejection := cancellation_rejection(order.kind, sandbox=request.account.sandbox):
+        raise ServiceError.of(rejection)
     if order.status == "cancelled":
-        if visit.behaviour.cancelled_order is not CancelledOrder.OK:
-            raise choice_error(visit.behaviour.cancelled_order, "Order cannot be canceled.")
-        return Answer(body=resources.order(order, "cancelled"))
+        if request.behaviour.cancelled_order is not CancelledOrder.OK:
+            raise choice_error(request.behaviour.cancelled_order, "Order cannot be canceled.")
+        return ServiceResponse(body=resources.order(order, "cancelled"))
     if order.status == "pending":
         raise ServiceError(409, 800060, "The order is in progress.")
-    _check_age(visit, order)
-    order.cancel(_line_numbers(visit, order))
-    return Answer(body=resources.order(order, order.status))
+    _check_age(request, order)
+    order.cancel(_line_numbers(request, order))
+    return ServiceResponse(body=resources.order(order, order.status))
 
 
-def list_entitlements(visit: Visit) -> Answer:
-    """Answer what was bought as software or reservation."""
-    behaviour = visit.behaviour
-    customer = visit.customer()
-    if visit.app_only and not behaviour.app_only_entitlements:
+def list_entitlements(request: ServiceRequest) -> ServiceResponse:
+    """Return the entitlements of software and reservations."""
+    behaviour = request.behaviour
+    customer = request.customer()
+    if request.app_only and not behaviour.app_only_entitlements:
         raise ServiceError(403, 900329, "The resource does not support app-only authentication.")
-    wanted = visit.query.get("entitlementtype", "").lower()
-    show_expiry = visit.query.get("showexpiry", "").lower() == "true"
+    wanted = request.query.get("entitlementtype", "").lower()
+    show_expiry = request.query.get("showexpiry", "").lower() == "true"
     keeps = behaviour.cancelled_entitlement is CancelledEntitlement.QUANTITY_ZERO
     entitled = [
         order
@@ -84,30 +84,30 @@ def list_entitlements(visit: Visit) -> Answer:
         and wanted in {"", order.product.entitlement_type}
         and (keeps or order.status != "cancelled")
     ]
-    return Answer(
+    return ServiceResponse(
         body=resources.collection(
             [resources.entitlement(order, show_expiry=show_expiry) for order in entitled]
         )
     )
 
 
-def _check_age(visit: Visit, order: Order) -> None:
-    oldest = timedelta(days=visit.behaviour.order_cancellable_days)
-    if visit.account.sandbox and order.age > oldest:
+def _check_age(request: ServiceRequest, order: Order) -> None:
+    oldest = timedelta(days=request.behaviour.order_cancellable_days)
+    if request.account.sandbox and order.age > oldest:
         raise choice_error(
-            visit.behaviour.too_old_order,
+            request.behaviour.too_old_order,
             f"Order cannot be canceled: it is older than {oldest.days} days.",
         )
 
 
-def _line_numbers(visit: Visit, order: Order) -> set[int]:
-    lines = visit.body.get("lineItems")
+def _line_numbers(request: ServiceRequest, order: Order) -> set[int]:
+    lines = request.body.get("lineItems")
     known = {line.number: line.offer_id for line in order.lines}
     if lines is None:
         return set(known)
     if not isinstance(lines, list) or not all(_names_line(line, known) for line in lines):
         raise ServiceError(
-            400, 3000, "lineItems must name lines of the order by lineItemNumber and offerId."
+            400, 3000, "lineItems must identify lines of the order by lineItemNumber and offerId."
         )
     return {line["lineItemNumber"] for line in lines}
 

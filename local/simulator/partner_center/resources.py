@@ -1,4 +1,4 @@
-"""The JSON form of resources, by the examples of the API's pages."""
+"""The JSON form of resources, after the examples in the API reference."""
 
 from collections.abc import Sequence
 from datetime import timedelta
@@ -8,7 +8,7 @@ from local.simulator.state.purchases import AzureSubscription, Customer, Order, 
 
 
 def collection(items: Sequence[object]) -> dict[str, object]:
-    """Write a plain collection."""
+    """Return a collection without paging."""
     return {
         "totalCount": len(items),
         "items": list(items),
@@ -17,12 +17,12 @@ def collection(items: Sequence[object]) -> dict[str, object]:
 
 
 def link(uri: str) -> dict[str, object]:
-    """Write a link to a path below the version."""
+    """Return a link to a path without the API version."""
     return {"uri": uri, "method": "GET", "headers": []}
 
 
 def customer_item(customer: Customer) -> dict[str, object]:
-    """Write a customer as the list shows it."""
+    """Return a customer as it appears in the list."""
     return {
         "id": customer.tenant_id,
         "companyProfile": {
@@ -38,7 +38,7 @@ def customer_item(customer: Customer) -> dict[str, object]:
 
 
 def customer_in_full(customer: Customer) -> dict[str, object]:
-    """Write a customer as it is shown by ID."""
+    """Return a customer as it appears by ID."""
     return {
         **customer_item(customer),
         "commerceId": customer.commerce_id,
@@ -55,7 +55,7 @@ def customer_in_full(customer: Customer) -> dict[str, object]:
 
 
 def order(order: Order, status: str) -> dict[str, object]:
-    """Write an order."""
+    """Return an order."""
     customer_id = order.customer.tenant_id
     attributes = {"objectType": "Order"}
     if order.etag:
@@ -77,7 +77,7 @@ def order(order: Order, status: str) -> dict[str, object]:
 
 
 def provisioning_status(order: Order) -> dict[str, object]:
-    """Write the provisioning status of each line."""
+    """Return the provisioning status of each line."""
     shown = order.status
     lines = [
         {
@@ -93,9 +93,10 @@ def provisioning_status(order: Order) -> dict[str, object]:
 
 
 def entitlement(order: Order, *, show_expiry: bool) -> dict[str, object]:
-    """Write what an order of software or a reservation entitles to.
+    """Return the entitlement of an order for software or a reservation.
 
-    Perpetual software includes a second entitlement of the same order, as the page's example does.
+    Perpetual software includes a second entitlement of the same order, as in the documented
+    example.
     """
     entitlement = _entitlement(order, "0001", [])
     if order.product.entitlement_type == "reservedinstance":
@@ -108,7 +109,7 @@ def entitlement(order: Order, *, show_expiry: bool) -> dict[str, object]:
 
 
 def subscription(subscription: Subscription, status: str) -> dict[str, object]:
-    """Write a subscription."""
+    """Return a subscription."""
     order = subscription.order
     until = subscription.cancellable_until
     body: dict[str, object] = {
@@ -146,7 +147,7 @@ def subscription(subscription: Subscription, status: str) -> dict[str, object]:
 
 
 def azure_entitlement(azure: AzureSubscription, plan: Subscription) -> dict[str, object]:
-    """Write an Azure subscription under its plan."""
+    """Return an Azure subscription of a plan."""
     return {
         "id": azure.id,
         "friendlyName": azure.friendly_name,

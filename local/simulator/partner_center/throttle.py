@@ -1,4 +1,4 @@
-"""The limit on calls per minute and partner tenant ("API throttling guidance")."""
+"""The limit on calls per minute for each partner tenant ("API throttling guidance")."""
 
 import math
 from collections import defaultdict, deque
@@ -13,14 +13,14 @@ _WINDOW = timedelta(seconds=60)
 
 
 class Throttle:
-    """Counts every call of a tenant, the refused ones too, in the last 60 seconds."""
+    """Counts the calls of each tenant in the last 60 seconds, rejected ones included."""
 
     def __init__(self, clock: Clock) -> None:
         self._clock = clock
         self._calls: defaultdict[str, deque[datetime]] = defaultdict(deque)
 
     def count(self, tenant_id: str, behaviour: Behaviour) -> None:
-        """Count a call; raises GatewayError 429 when the window is full."""
+        """Count a call; raises GatewayError 429 if the window is full."""
         limit = behaviour.requests_per_minute
         if limit is None:
             return
@@ -30,11 +30,12 @@ class Throttle:
             calls.popleft()
         calls.append(now)
         if len(calls) > limit:
+            # Rejected calls count as well, so a caller that retries too early waits longer.
             free_at = calls[-limit] + _WINDOW if limit else now + _WINDOW
             raise _too_many(now, free_at, behaviour.retry_after)
 
     def clear(self) -> None:
-        """Forget the calls counted so far."""
+        """Clear the window of every tenant."""
         self._calls.clear()
 
 
@@ -44,7 +45,7 @@ def _too_many(now: datetime, free_at: datetime, form: RetryAfter) -> GatewayErro
     if form is RetryAfter.SECONDS:
         headers["Retry-After"] = str(seconds)
     elif form is RetryAfter.DATE:
-        # The caller compares the date with the machine's clock, not with the simulated one.
+        # The caller compares the date with the machine's clock, not the simulated one.
         date = datetime.now(UTC) + timedelta(seconds=seconds + 1)
         headers["Retry-After"] = format_datetime(date, usegmt=True)
     return GatewayError(

@@ -1,1 +1,1 @@
-"""What the simulated accounts hold, and how it behaves."""
+"""Accounts, customers and purchases, the clock, and the current behaviour."""

@@ -9,7 +9,7 @@ from local.simulator.state.world import World
 
 
 class Account:
-    """A partner account, told from others by nothing but the tenant of the token."""
+    """A partner account; only the tenant of the token tells one from another."""
 
     def __init__(self, world: World, name: str, *, sandbox: bool) -> None:
         self._world = world
@@ -25,7 +25,7 @@ class Account:
 
     @property
     def certificate(self) -> bytes:
-        """The certificate of the app registration and its key, in PEM."""
+        """The certificate of the app registration with its key, in PEM."""
         return self.app_certificate.pem
 
     @property
@@ -40,7 +40,7 @@ class Account:
 
     @property
     def customers(self) -> tuple[Customer, ...]:
-        """Every customer that this account ever had, the deleted ones too."""
+        """Every customer since the last reset, deleted ones included."""
         with self._world.lock:
             return tuple(self._customers)
 
@@ -65,24 +65,24 @@ class Account:
             return customer
 
     def clear_customers(self) -> None:
-        """Forget every customer."""
+        """Remove every customer."""
         with self._world.lock:
             self._customers.clear()
 
     def customer(self, tenant_id: str) -> Customer | None:
-        """Return the customer of this ID unless it is unknown or deleted."""
+        """Return the customer with this ID, or None if it is unknown or deleted."""
         wanted = tenant_id.lower()
         return next(
             (one for one in self._customers if one.tenant_id == wanted and not one.deleted), None
         )
 
     def new_refresh_token(self) -> str:
-        """Issue a refresh token; those before stay good."""
+        """Issue a refresh token; earlier ones stay valid."""
         token = secrets.token_urlsafe(60)
         self._refresh_tokens[token] = self._world.clock.now()
         return token
 
     def refresh_token_age(self, token: str) -> timedelta | None:
-        """Return the age of a refresh token of this account, None for an unknown one."""
+        """Return the age of a refresh token, or None if this account never issued it."""
         issued = self._refresh_tokens.get(token)
         return None if issued is None else self._world.clock.now() - issued

@@ -1,4 +1,4 @@
-"""How the simulator behaves where Partner Center varies, or where Microsoft is silent."""
+"""How the simulator behaves where Partner Center varies or is not documented."""
 
 import types
 from collections.abc import Mapping
@@ -10,7 +10,7 @@ from local.simulator.state.products import ProductKind
 
 
 class RetryAfter(StrEnum):
-    """How a 429 says when to come back."""
+    """How a 429 says when to retry."""
 
     SECONDS = "seconds"
     DATE = "date"
@@ -25,7 +25,7 @@ class CodeType(StrEnum):
 
 
 class ErrorBody(StrEnum):
-    """What stands in the body of a refusal."""
+    """The form of an error body."""
 
     SERVICE = "service"
     GATEWAY = "gateway"
@@ -33,7 +33,7 @@ class ErrorBody(StrEnum):
 
 
 class BlockedDelete(StrEnum):
-    """Status and code of a DELETE that something still blocks."""
+    """Status and code of a DELETE that a purchase still blocks."""
 
     BAD_REQUEST = "400/800002"
     FORBIDDEN = "403/900150"
@@ -41,7 +41,7 @@ class BlockedDelete(StrEnum):
 
 
 class UnknownCustomer(StrEnum):
-    """Status and code for a customer that is not there (any more)."""
+    """Status and code for an unknown or deleted customer."""
 
     TENANT_NOT_FOUND = "404/60003"
     NOT_FOUND = "404/1000"
@@ -51,7 +51,7 @@ class UnknownCustomer(StrEnum):
 
 
 class UnknownDelete(StrEnum):
-    """Status and code of a DELETE of a customer that is not there (any more)."""
+    """Status and code of a DELETE of an unknown or deleted customer."""
 
     TENANT_NOT_FOUND = "404/60003"
     NO_RELATIONSHIP = "403/900159"
@@ -60,7 +60,7 @@ class UnknownDelete(StrEnum):
 
 
 class ProductionDelete(StrEnum):
-    """Status and code of a DELETE with credentials of a production account."""
+    """Status and code of a DELETE with the credentials of a production account."""
 
     NOT_SUPPORTED = "400/900127"
     FORBIDDEN = "403/900150"
@@ -74,105 +74,104 @@ class TooOldOrder(StrEnum):
 
 
 class CancelledOrder(StrEnum):
-    """Status and code of cancelling an order that is cancelled already."""
+    """Status and code of cancelling an order that is already cancelled."""
 
     OK = "200"
     NOT_CANCELLABLE = "400/800061"
 
 
 class CancelledEntitlement(StrEnum):
-    """What the list of entitlements shows of a cancelled order."""
+    """How the list of entitlements shows a cancelled order."""
 
     ABSENT = "absent"
     QUANTITY_ZERO = "quantity_zero"
 
 
 class BehaviourError(ValueError):
-    """A behaviour was named that does not exist, or a value that it cannot take."""
+    """An unknown behaviour, or a value that it cannot have."""
 
 
 @dataclass(frozen=True, slots=True)
 class Behaviour:
-    """Everything that can be switched, with its default.
+    """The options of the simulator, with their defaults.
 
-    Members marked `invented` stand for what Microsoft does not document; each says what is
-    unknown.
+    Microsoft does not document the behaviours marked `invented`; each says what is unknown.
     """
 
     latency_ms: int = 0
-    """Milliseconds before each answer."""
+    """Milliseconds before each response."""
     requests_per_minute: int | None = 500
-    """Calls per partner tenant in any 60 seconds; None switches throttling off."""
+    """Calls per partner tenant in any 60 seconds; None disables throttling."""
     retry_after: RetryAfter = RetryAfter.SECONDS
-    """The documented form is seconds; the HTTP date and no header are other readings."""
+    """Seconds are documented; a client should also cope with an HTTP date or no header."""
     token_lifetime_seconds: int = 3599
-    """Seconds that an access token is good for, by the machine's clock."""
+    """Lifetime of an access token in seconds, by the machine's clock."""
     refresh_token_lifetime_days: int = 90
-    """Days that a refresh token is good for, by the simulator's clock."""
+    """Lifetime of a refresh token in days, by the simulated clock."""
     user_tokens_have_mfa: bool = True
-    """Whether `amr` of a user's token says mfa; without it Partner Center answers 401/900421."""
+    """Whether a user's token has mfa in `amr`; without it Partner Center returns 401/900421."""
     byte_order_mark: bool = True
-    """Whether JSON answers begin with the UTF-8 byte order mark."""
+    """Whether JSON responses start with the UTF-8 byte order mark."""
     error_code_type: CodeType = CodeType.INTEGER
-    """invented: documented as string, seen as integer."""
+    """invented: documented as a string, observed as an integer."""
     error_body: ErrorBody = ErrorBody.SERVICE
-    """The form of refusals; gateway and empty bodies were both seen."""
+    """The form of error bodies; gateway and empty bodies were both observed."""
     customers_page_size: int = 500
-    """The most customers on one page, whatever `size` asks for."""
+    """The most customers on one page, regardless of `size`."""
     next_link_version: bool = False
-    """Whether `links.next.uri` begins with /v1, as it does since November 2021."""
+    """Whether `links.next.uri` starts with /v1, as it has since November 2021."""
     next_link_host: str | None = None
-    """An attack: scheme and host to put before `links.next.uri`."""
+    """An attack: scheme and host to prepend to `links.next.uri`."""
     references_by_alternate_id: bool = False
-    """Whether subscriptions and entitlements name their order by its alternate ID."""
+    """Whether subscriptions and entitlements refer to their order by its alternate ID."""
     order_list_lag_seconds: float = 0.0
-    """Seconds that a new order is missing in the list of orders; DELETE sees it at once."""
+    """Seconds until a new order appears in the list of orders; DELETE sees it at once."""
     legacy_etags: bool = True
-    """Whether legacy orders and subscriptions carry an etag, and If-Match is compared with it."""
+    """Whether legacy orders and subscriptions have an etag that If-Match is checked against."""
     cancel_after_polls: Mapping[ProductKind, int] = field(default_factory=dict)
-    """invented: reads, by kind, that still show `pending` after the cancellation; default 0."""
+    """invented: reads that still show `pending` after the cancellation, by kind; default 0."""
     cancel_after_seconds: Mapping[ProductKind, float] = field(default_factory=dict)
-    """invented: seconds, by kind, that a cancellation takes; default 0."""
+    """invented: seconds that a cancellation takes, by kind; default 0."""
     subscription_patch_accepted: bool = False
-    """Whether PATCH of a subscription answers 202 with Location even when it is done at once."""
+    """Whether PATCH of a subscription returns 202 with Location even if it completes at once."""
     azure_cancel_seconds: float = 0.2
-    """Seconds from cancelling an Azure subscription to `inactive`; really about 10 minutes."""
+    """Seconds from cancelling an Azure subscription to `inactive`; about 10 minutes in reality."""
     azure_cancel_status: int = 200
-    """200 by the page's example, 202 by the REST reference."""
+    """200 in the documented example, 202 in the REST reference."""
     order_cancellable_days: float = 60.0
-    """Age in days at which an order of the sandbox can no longer be cancelled."""
+    """Age in days from which an order of the sandbox can no longer be cancelled."""
     nce_window_days: float = 7.0
-    """Days in which an NCE subscription can be cancelled."""
+    """Days within which an NCE subscription can be cancelled."""
     nce_window_enforced: bool = True
     """invented: whether the sandbox enforces the window of 7 days."""
     too_old_order: TooOldOrder = TooOldOrder.NOT_CANCELLABLE
-    """invented: which error tells that an order is over 60 days old."""
+    """invented: the error for an order over 60 days old."""
     cancelled_order: CancelledOrder = CancelledOrder.OK
-    """invented: what cancelling a cancelled order answers."""
+    """invented: the response to cancelling a cancelled order."""
     order_cancelled_with_subscriptions: bool = False
-    """invented: whether an order reads `cancelled` once all its subscriptions are deleted."""
+    """invented: whether an order becomes `cancelled` once all its subscriptions are deleted."""
     cancelled_entitlement: CancelledEntitlement = CancelledEntitlement.ABSENT
-    """invented: whether a cancelled purchase leaves the entitlements or stays with quantity 0."""
+    """invented: whether a cancelled purchase leaves the list or stays with quantity 0."""
     app_only_entitlements: bool = False
-    """invented: whether entitlements can be read app-only; else 403/900329."""
+    """invented: whether entitlements can be read app-only; if not, 403/900329."""
     blocked_delete: BlockedDelete = BlockedDelete.BAD_REQUEST
-    """invented: status and code of a DELETE while an order is not cancelled."""
+    """invented: the error of a DELETE while an order is not cancelled."""
     unknown_delete: UnknownDelete = UnknownDelete.TENANT_NOT_FOUND
-    """invented: what DELETE of an unknown or already deleted customer answers."""
+    """invented: the response to DELETE of an unknown or deleted customer."""
     unknown_customer: UnknownCustomer = UnknownCustomer.TENANT_NOT_FOUND
-    """invented: what any other call on an unknown or deleted customer answers."""
+    """invented: the response to any other call for an unknown or deleted customer."""
     production_delete: ProductionDelete = ProductionDelete.NOT_SUPPORTED
-    """invented: what DELETE answers to a production account."""
+    """invented: the response to DELETE from a production account."""
     active_subscription_blocks: bool = True
-    """invented: whether an active subscription blocks DELETE as an order does."""
+    """invented: whether an active subscription blocks DELETE, as an order does."""
     suspended_nce_blocks: bool = False
     """invented: whether a suspended NCE subscription blocks DELETE."""
     replay_request_ids: bool = True
-    """invented: whether a repeated MS-RequestId on a write gets the first answer again."""
+    """invented: whether a write with a repeated MS-RequestId gets the first response again."""
 
 
 def changed(behaviour: Behaviour, changes: Mapping[str, object]) -> Behaviour:
-    """Return the behaviour with members replaced by JSON values; raises BehaviourError."""
+    """Return the behaviour with fields replaced by JSON values; raises BehaviourError."""
     hints = get_type_hints(Behaviour)
     unknown = sorted(set(changes) - set(hints))
     if unknown:
@@ -202,6 +201,7 @@ def _as(choice: Any, value: object) -> object:  # noqa: ANN401 - a type
         return choice(str(value))
     if choice is float and type(value) is int:
         return float(value)
+    # Not isinstance: JSON true would pass as the integer 1.
     if type(value) is choice:
         return value
     raise ValueError(value)

@@ -1,4 +1,4 @@
-"""A status that reaches its target only after some reads or seconds."""
+"""A status that reaches its target after a number of reads or seconds."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -9,7 +9,7 @@ from local.simulator.state.clock import Clock
 
 @dataclass(frozen=True, slots=True)
 class Delay:
-    """How long a change takes: reads over the API that still show `pending`, and seconds."""
+    """How long a change takes: API reads that still show `pending`, and seconds."""
 
     polls: int = 0
     seconds: float = 0.0
@@ -26,9 +26,9 @@ class _Transition:
 
 
 class ChangingStatus:
-    """A status, the change that is under way, and a version that moves with both.
+    """A status, the change in progress, and a version that grows with both.
 
-    `settled` is called with the status that a change has reached.
+    `settled` is called with the status once a change is complete.
     """
 
     def __init__(
@@ -42,7 +42,7 @@ class ChangingStatus:
 
     @property
     def now(self) -> str:
-        """The status at this moment: `pending` while a change is under way."""
+        """The current status: `pending` while a change is in progress."""
         self._settle()
         return "pending" if self._transition else self._status
 
@@ -53,14 +53,15 @@ class ChangingStatus:
         return self._version
 
     def read(self) -> str:
-        """Return the status for a read over the API, which counts as a poll."""
+        """Return the status for an API read, which counts as a poll."""
+        # Counted after the status is taken: `polls` is the number of reads that show `pending`.
         shown = self.now
         if self._transition:
             self._transition.polls_left = max(0, self._transition.polls_left - 1)
         return shown
 
     def change(self, target: str, delay: Delay) -> None:
-        """Begin the way to another status; without a delay it is there at once."""
+        """Start a change to another status; without a delay it completes at once."""
         ready_at = self._clock.now() + timedelta(seconds=delay.seconds)
         self._transition = _Transition(target, ready_at, delay.polls)
         self._version += 1

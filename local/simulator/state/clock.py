@@ -1,35 +1,42 @@
-"""The simulator's own time."""
+"""The simulated time."""
 
+from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 
 
-class Clock:
-    """The machine's time, moved forward by as much as anyone asked for."""
+def machine_time() -> datetime:
+    """Return the machine's time, in UTC."""
+    return datetime.now(UTC)
 
-    def __init__(self) -> None:
+
+class Clock:
+    """The time of a source, by default the machine's clock, plus an offset."""
+
+    def __init__(self, source: Callable[[], datetime] = machine_time) -> None:
+        self._source = source
         self._offset = timedelta()
 
     def now(self) -> datetime:
         """Return the simulated time, in UTC."""
-        return datetime.now(UTC) + self._offset
+        return self._source() + self._offset
 
     def advance(self, seconds: float) -> None:
-        """Move on by so many seconds; raises ValueError when they are negative."""
+        """Move forward; raises ValueError if `seconds` is negative."""
         if seconds < 0:
-            message = f"advance takes zero or more seconds, not {seconds}: the clock only goes on"
+            message = f"advance expects 0 or more seconds, not {seconds}; the clock cannot go back"
             raise ValueError(message)
         self._offset += timedelta(seconds=seconds)
 
     def reset(self) -> None:
-        """Go back to the machine's time."""
+        """Remove the offset."""
         self._offset = timedelta()
 
 
 def seven_digits(moment: datetime) -> str:
-    """Write a time as orders do, with seven digits after the second."""
+    """Format a time as in orders, with seven fractional digits."""
     return moment.strftime("%Y-%m-%dT%H:%M:%S.%f") + "0Z"
 
 
 def whole_seconds(moment: datetime) -> str:
-    """Write a time as the date members of subscriptions do."""
+    """Format a time as in the date members of subscriptions."""
     return moment.strftime("%Y-%m-%dT%H:%M:%SZ")

@@ -1,4 +1,4 @@
-"""What can be bought, and which route cancels it ("Cancel an order from the sandbox")."""
+"""The kinds of product, and how each is cancelled ("Cancel an order from the sandbox")."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -21,7 +21,7 @@ class ProductKind(StrEnum):
 
 
 class OrderId(StrEnum):
-    """The forms that order IDs take."""
+    """The forms of order IDs."""
 
     GUID = "guid"
     LONG = "long"
@@ -29,8 +29,8 @@ class OrderId(StrEnum):
 
 
 @dataclass(frozen=True, slots=True)
-class Refused:
-    """An answer that says no: HTTP status, service error code, description."""
+class Rejection:
+    """An error response: HTTP status, service error code, description."""
 
     status: int
     code: int
@@ -41,15 +41,15 @@ class Refused:
 class Product:
     """The rules of one kind.
 
-    `order_refused` is the answer to a cancelling PATCH of the order in the sandbox, None where
-    it works. `subscription_statuses` are those that a PATCH of the subscription may ask for;
-    None where the kind has no subscription.
+    `order_rejection` is the response to cancelling the order by PATCH in the sandbox, None if that
+    works. `subscription_statuses` are those that a PATCH of the subscription may set, None if the
+    kind has no subscription.
     """
 
     name: str
     order_id: OrderId
     billing_cycle: str
-    order_refused: Refused | None = None
+    order_rejection: Rejection | None = None
     software: bool = False
     entitlement_type: str | None = None
     product_type: str | None = None
@@ -58,17 +58,15 @@ class Product:
     legacy: bool = False
 
 
-_NOT_CANCELLABLE: Final = Refused(400, 800061, "Order cannot be canceled.")
-_SUSPEND_INSTEAD: Final = Refused(
+_NOT_CANCELLABLE: Final = Rejection(400, 800061, "Order cannot be canceled.")
+_SUSPEND_INSTEAD: Final = Rejection(
     400, 800063, "This order cannot be canceled. Suspend the subscriptions of the order instead."
 )
-_SEAT_SAAS: Final = Refused(
+_SEAT_SAAS: Final = Rejection(
     403, 800077, "Use the subscription resource to cancel a seat based SaaS order."
 )
-SAVINGS_PLAN_REFUSED: Final = Refused(
-    403, 900321, "Savings plans are managed in the Azure portal only."
-)
-ONLY_SOFTWARE_IN_PRODUCTION: Final = Refused(
+_SAVINGS_PLAN: Final = Rejection(403, 900321, "Savings plans are managed in the Azure portal only.")
+_ONLY_SOFTWARE_IN_PRODUCTION: Final = Rejection(
     403, 800019, "Only software orders can be canceled by a tenant that is not a sandbox."
 )
 
@@ -102,7 +100,7 @@ PRODUCTS: Final[Mapping[ProductKind, Product]] = MappingProxyType(
             name="Example 365 Business",
             order_id=OrderId.SHORT,
             billing_cycle="monthly",
-            order_refused=_NOT_CANCELLABLE,
+            order_rejection=_NOT_CANCELLABLE,
             product_type="OnlineServicesNCE",
             subscription_statuses=frozenset({"active", "suspended", "deleted"}),
             term="P1Y",
@@ -111,7 +109,7 @@ PRODUCTS: Final[Mapping[ProductKind, Product]] = MappingProxyType(
             name="Example SaaS by Contoso",
             order_id=OrderId.SHORT,
             billing_cycle="monthly",
-            order_refused=_SEAT_SAAS,
+            order_rejection=_SEAT_SAAS,
             product_type="SaaS",
             subscription_statuses=frozenset({"active", "suspended", "deleted"}),
             term="P1M",
@@ -120,7 +118,7 @@ PRODUCTS: Final[Mapping[ProductKind, Product]] = MappingProxyType(
             name="Azure plan",
             order_id=OrderId.SHORT,
             billing_cycle="monthly",
-            order_refused=_SUSPEND_INSTEAD,
+            order_rejection=_SUSPEND_INSTEAD,
             product_type="Azure",
             subscription_statuses=frozenset({"active", "suspended"}),
         ),
@@ -128,7 +126,7 @@ PRODUCTS: Final[Mapping[ProductKind, Product]] = MappingProxyType(
             name="Example Office E1",
             order_id=OrderId.GUID,
             billing_cycle="annual",
-            order_refused=_SUSPEND_INSTEAD,
+            order_rejection=_SUSPEND_INSTEAD,
             subscription_statuses=frozenset({"active", "suspended"}),
             legacy=True,
         ),
@@ -136,16 +134,16 @@ PRODUCTS: Final[Mapping[ProductKind, Product]] = MappingProxyType(
             name="Compute savings plan, 1 year",
             order_id=OrderId.LONG,
             billing_cycle="monthly",
-            order_refused=SAVINGS_PLAN_REFUSED,
+            order_rejection=_SAVINGS_PLAN,
             term="P1Y",
         ),
     }
 )
 
 
-def cancellation_refused(kind: ProductKind, *, sandbox: bool) -> Refused | None:
-    """Return why a PATCH of the order cannot cancel this kind, or None where it can."""
+def cancellation_rejection(kind: ProductKind, *, sandbox: bool) -> Rejection | None:
+    """Return the error for cancelling this kind by PATCH of the order, or None if that works."""
     product = PRODUCTS[kind]
     if sandbox:
-        return product.order_refused
-    return None if product.software else ONLY_SOFTWARE_IN_PRODUCTION
+        return product.order_rejection
+    return None if product.software else _ONLY_SOFTWARE_IN_PRODUCTION

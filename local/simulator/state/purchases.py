@@ -27,7 +27,7 @@ class Customer:
 
     @property
     def orders(self) -> "tuple[Order, ...]":
-        """Every order, oldest purchase call first."""
+        """Every order, in the order in which they were added."""
         with self._world.lock:
             return tuple(self._orders)
 
@@ -50,11 +50,11 @@ class Customer:
         status: str = "completed",
         subscription_status: str = "active",
     ) -> "Order":
-        """Buy something `age_days` ago, with the subscription that its kind brings.
+        """Add a purchase made `age_days` ago, with a subscription if its kind has one.
 
-        `cancel_after_polls` and `cancel_after_seconds` say how long its cancellation takes; None
-        leaves that to the behaviour. `activated` counts for marketplace SaaS,
-        `azure_subscriptions` for an Azure plan, `lines` for orders cancelled line by line.
+        `cancel_after_polls` and `cancel_after_seconds` set how long its cancellation takes; None
+        leaves that to the behaviour. `activated` applies to marketplace SaaS,
+        `azure_subscriptions` to an Azure plan, `lines` to orders cancelled line by line.
         """
         with self._world.lock:
             order = Order(
@@ -129,19 +129,19 @@ class Order:
 
     @property
     def reference_id(self) -> str:
-        """The ID by which subscriptions and entitlements name this order."""
+        """The ID that subscriptions and entitlements use for this order."""
         by_alternate = self._world.behaviour.references_by_alternate_id
         return self.short_id if by_alternate else self.id
 
     @property
     def status(self) -> str:
-        """The status as it is now; asking here is not a poll."""
+        """The current status; reading it here does not count as a poll."""
         with self._world.lock:
             return self._shown(self._status.now)
 
     @property
     def etag(self) -> str | None:
-        """The version of a legacy order; None for the others."""
+        """The version of a legacy order; None for other kinds."""
         return _etag(self._world, self.product, self.id, self._status.version)
 
     @property
@@ -151,7 +151,7 @@ class Order:
 
     @property
     def cancellation_delay(self) -> Delay:
-        """How long the cancellation of this order takes."""
+        """How long cancelling this order takes."""
         behaviour = self._world.behaviour
         polls, seconds = self.cancel_after_polls, self.cancel_after_seconds
         return Delay(
@@ -160,11 +160,11 @@ class Order:
         )
 
     def read(self) -> str:
-        """Return the status for a read over the API, which counts as a poll."""
+        """Return the status for an API read, which counts as a poll."""
         return self._shown(self._status.read())
 
     def cancel(self, line_numbers: set[int]) -> None:
-        """Cancel these lines; the order itself once no line is left."""
+        """Cancel these lines; the order is cancelled with its last line."""
         left = [line for line in self.lines if line.number not in line_numbers and line.quantity]
         if not left:
             self._status.change("cancelled", self.cancellation_delay)
@@ -174,6 +174,7 @@ class Order:
                 line.quantity = 0
 
     def _shown(self, status: str) -> str:
+        # Read on each call, because a subscription can reach `deleted` without touching its order.
         follows = self._world.behaviour.order_cancelled_with_subscriptions
         if follows and self.subscription and self.subscription.status == "deleted":
             return "cancelled"
@@ -189,7 +190,7 @@ class Order:
 
 
 class Subscription:
-    """What an order of licences, SaaS, software by subscription or an Azure plan leads to."""
+    """The subscription of an order: licences, SaaS, subscription software or an Azure plan."""
 
     def __init__(
         self,
@@ -214,28 +215,28 @@ class Subscription:
 
     @property
     def status(self) -> str:
-        """The status as it is now; asking here is not a poll."""
+        """The current status; reading it here does not count as a poll."""
         with self._world.lock:
             return self._status.now
 
     @property
     def etag(self) -> str | None:
-        """The version of a legacy subscription; None for the others."""
+        """The version of a legacy subscription; None for other kinds."""
         return _etag(self._world, self.order.product, self.id, self._status.version)
 
     @property
     def cancellable_until(self) -> datetime | None:
-        """The end of the window in which NCE allows to cancel; None for other kinds."""
+        """The end of the NCE cancellation window; None for other kinds."""
         if self.order.kind is not ProductKind.NCE_LICENCES:
             return None
         return self.order.created + timedelta(days=self._world.behaviour.nce_window_days)
 
     def read(self) -> str:
-        """Return the status for a read over the API, which counts as a poll."""
+        """Return the status for an API read, which counts as a poll."""
         return self._status.read()
 
     def change(self, status: str, delay: Delay) -> None:
-        """Go to another status, at once or after the delay."""
+        """Change to another status, at once or after the delay."""
         self._status.change(status, delay)
 
 
@@ -250,12 +251,12 @@ class AzureSubscription:
 
     @property
     def status(self) -> str:
-        """`active` until some time after the cancellation, then `inactive`."""
+        """`active`, or `inactive` some time after the cancellation."""
         ended = self._inactive_at
         return "active" if ended is None or self._world.clock.now() < ended else "inactive"
 
     def cancel(self) -> None:
-        """Begin to cancel it; a second time changes nothing."""
+        """Start the cancellation; calling it again has no effect."""
         if self._inactive_at is None:
             delay = timedelta(seconds=self._world.behaviour.azure_cancel_seconds)
             self._inactive_at = self._world.clock.now() + delay

@@ -1,4 +1,4 @@
-"""One authenticated call of Partner Center, as its handlers see it."""
+"""One authenticated call to Partner Center, as handlers see it."""
 
 import uuid
 from collections.abc import Mapping
@@ -15,8 +15,8 @@ UNKNOWN_CUSTOMER = "The customer's tenant was not found."
 
 
 @dataclass(frozen=True, slots=True)
-class Answer:
-    """A success: HTTP status, JSON body or None for an empty one, headers."""
+class ServiceResponse:
+    """A successful response: HTTP status, JSON body (None if empty), headers."""
 
     status: int = 200
     body: object | None = None
@@ -24,12 +24,12 @@ class Answer:
 
 
 @dataclass(frozen=True, slots=True)
-class Visit:
-    """The caller, what it asked for, and the world it asked in."""
+class ServiceRequest:
+    """The caller, the request, and the world that it acts on."""
 
     world: World
     account: Account
-    foreign: Account
+    other_account: Account
     app_only: bool
     path: Mapping[str, str]
     query: Mapping[str, str]
@@ -38,33 +38,33 @@ class Visit:
 
     @property
     def behaviour(self) -> Behaviour:
-        """The behaviour in force."""
+        """The current behaviour."""
         return self.world.behaviour
 
     def known_customer(self) -> Customer | None:
-        """Return the customer that the path names, None for an unknown one.
+        """Return the customer in the path, or None if it is unknown.
 
-        Raises 400/900118 for what is no GUID, 403/900159 for a customer of another partner.
+        Raises 400/900118 if the ID is not a GUID, 403/900159 for a customer of another partner.
         """
         tenant_id = self.path["customer_id"]
         if not is_guid(tenant_id):
-            raise ServiceError(400, 900118, f"Invalid customer id {tenant_id!r}: not a GUID.")
+            raise ServiceError(400, 900118, f"Invalid customer ID {tenant_id!r}: not a GUID.")
         customer = self.account.customer(tenant_id)
-        if customer is None and self.foreign.customer(tenant_id):
+        if customer is None and self.other_account.customer(tenant_id):
             raise ServiceError(
                 403, 900159, f"No commerce relationship with the customer {tenant_id}."
             )
         return customer
 
     def customer(self) -> Customer:
-        """Return the customer that the path names, or raise what the behaviour says."""
+        """Return the customer in the path; raises the error that the behaviour names."""
         customer = self.known_customer()
         if customer is None:
             raise choice_error(self.behaviour.unknown_customer, UNKNOWN_CUSTOMER)
         return customer
 
     def order(self) -> Order:
-        """Return the order that the path names; raises 404/20000."""
+        """Return the order in the path; raises 404/20000."""
         wanted = self.path["order_id"]
         for order in self.customer().orders:
             if order.id == wanted:
@@ -72,7 +72,7 @@ class Visit:
         raise ServiceError(404, 20000, f"Order {wanted} not found.")
 
     def subscription(self) -> Subscription:
-        """Return the subscription that the path names; raises 404/20003."""
+        """Return the subscription in the path; raises 404/20003."""
         wanted = self.path["subscription_id"].lower()
         for subscription in self.customer().subscriptions:
             if subscription.id == wanted:
@@ -80,9 +80,9 @@ class Visit:
         raise ServiceError(404, 20003, f"Subscription {wanted} not found.")
 
     def wanted_status(self, statuses: type[StrEnum]) -> str:
-        """Return the known status that the body asks for, in lower case.
+        """Return the status that the body asks for, in lower case.
 
-        Raises 400 with the integer code 0 for an unknown one, as was seen on orders.
+        Raises 400 with the integer code 0 for an unknown status, as observed on orders.
         """
         status = self.body.get("status")
         if not isinstance(status, str):
@@ -92,12 +92,12 @@ class Visit:
         return status.lower()
 
     def check_body_id(self, resource_id: str) -> None:
-        """Raise 400/3000 unless the body carries the ID of the resource."""
+        """Raise 400/3000 unless the body contains the ID of the resource."""
         if self.body.get("id") != resource_id:
-            raise ServiceError(400, 3000, "The property id does not name the resource.")
+            raise ServiceError(400, 3000, "The property id does not match the resource.")
 
     def check_etag(self, etag: str | None) -> None:
-        """Raise 400/2055 when If-Match came and is not the quoted etag of the resource."""
+        """Raise 400/2055 if If-Match is present and is not the quoted etag of the resource."""
         if_match = self.headers.get("if-match")
         if etag is not None and if_match not in {None, f'"{etag}"'}:
             raise ServiceError(400, 2055, "The etag is stale or not quoted.")

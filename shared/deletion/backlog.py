@@ -1,0 +1,52 @@
+"""The figures of the backlog, which the workbook draws and alerts watch."""
+
+from collections.abc import Sequence
+from datetime import datetime
+
+from shared.events import Event, emit
+from shared.partner_center import credentials
+from shared.partner_center.errors import SignInFailed
+from shared.settings import PartnerCenterSettings
+from shared.storage.names import (
+    CUSTOMERS_READY,
+    CUSTOMERS_TO_DELETE,
+    ORDERS_TO_CHECK,
+    POISON_QUEUES,
+)
+from shared.storage.queues import Queues
+from shared.storage.records import DeletionRecord, State
+
+
+def log_backlog(
+    records: Sequence[DeletionRecord],
+    queues: Queues,
+    now: datetime,
+    *,
+    redriven: int,
+    removed: int,
+    refresh_token_age_days: float | None,
+) -> None:
+    """Log records by state, queue depths and what this redrive did, in one line."""
+    live = [each for each in records if each.live]
+    oldest = min((each.requested_at for each in live), default=now)
+    emit(
+        Event.REDRIVE_FINISHED,
+        live=len(live),
+        stuck=sum(each.state is State.STUCK for each in records),
+        redriven=redriven,
+        removed=removed,
+        oldest_seconds=max(0, round((now - oldest).total_seconds())),
+        refresh_token_age_days=refresh_token_age_days,
+        customers_to_delete=queues.depth(CUSTOMERS_TO_DELETE),
+        orders_to_check=queues.depth(ORDERS_TO_CHECK),
+        customers_ready=queues.depth(CUSTOMERS_READY),
+        poison=sum(queues.depth(queue) for queue in POISON_QUEUES),
+    )
+
+
+def token_age_days(settings: PartnerCenterSettings, now: datetime) -> float | None:
+    """Return the age of the refresh token; None where it is not used, or cannot be read now."""
+    try:
+        return credentials.refresh_token_age_days(settings, now)
+    except SignInFailed:
+        return None

@@ -1,0 +1,83 @@
+"""When sweeps saw each customer, and how old it is, in the table `sandbox`."""
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+from azure.data.tables import TableClient, TableEntity, UpdateMode
+
+from shared.storage.names import SEEN_ROW_PREFIX
+from shared.tenants import TenantId
+
+
+@dataclass(frozen=True, slots=True)
+class Age:
+    """Since when a customer exists as far as is known, and by what; None where it is unknown."""
+
+    basis: str
+    since: datetime | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Sighting:
+    """When a sweep first saw a customer, and the age that it last found."""
+
+    first_seen: datetime
+    age: Age | None = None
+
+
+class Sightings:
+    """The sightings of one partner account."""
+
+    def __init__(self, table: TableClient, partner: TenantId) -> None:
+        self._table = table
+        self._partner = partner
+
+    def all(self) -> dict[TenantId, Sighting]:
+        """Return every customer that a sweep has seen and not missed since."""
+        rows = self._table.query_entities(
+            "PartitionKey eq @partner and RowKey ge @first and RowKey lt @after",
+            parameters={
+                "partner": self._partner,
+                "first": SEEN_ROW_PREFIX,
+                "after": SEEN_ROW_PREFIX + "~",
+            },
+        )
+        return {
+            TenantId(row["RowKey"].removeprefix(SEEN_ROW_PREFIX)): _sighting(row) for row in rows
+        }
+
+    def note(self, sightings: Mapping[TenantId, Sighting], at: datetime) -> None:
+        """Write down the customers that are there now, at most 100."""
+        if sightings:
+            rows = (self._row(tenant, each, at) for tenant, each in sightings.items())
+            self._table.submit_transaction(
+                [("upsert", row, {"mode": UpdateMode.REPLACE}) for row in rows]
+            )
+
+    def forget(self, gone: Iterable[TenantId]) -> None:
+        """Drop customers that are not listed any more."""
+        for tenant in gone:
+            self._table.delete_entity(self._partner, SEEN_ROW_PREFIX + tenant)
+
+    def _row(self, tenant: TenantId, sighting: Sighting, at: datetime) -> dict[str, Any]:
+        row = {
+            "PartitionKey": self._partner,
+            "RowKey": SEEN_ROW_PREFIX + tenant,
+            "firstSeen": sighting.first_seen.isoformat(),
+            "at": at.isoformat(),
+        }
+        if sighting.age is None or sighting.age.since is None:
+            return row
+        return {
+            **row,
+            "ageBasis": sighting.age.basis,
+            "ageSince": sighting.age.since.isoformat(),
+        }
+
+
+def _sighting(row: TableEntity) -> Sighting:
+    since = row.get("ageSince")
+    age = Age(row["ageBasis"], datetime.fromisoformat(since)) if since else None
+    return Sighting(datetime.fromisoformat(row["firstSeen"]), age)
