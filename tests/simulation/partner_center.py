@@ -14,7 +14,9 @@ from starlette.routing import Route
 from local.simulator import Account, Behaviour
 from local.simulator.calls import Notes
 from local.simulator.identity.entra import Entra
-from local.simulator.partner_center.gateway import AUDIENCE, PartnerCenter
+from local.simulator.identity.tokens import AUDIENCE
+from local.simulator.partner_center.gateway import PartnerCenter
+from local.simulator.state.clock import Clock
 from local.simulator.state.world import World
 
 PARTNER_CENTER_HOST: Final = urlsplit(AUDIENCE).netloc
@@ -36,7 +38,7 @@ class Sandbox:
     """One partner account with its sign-in, and another partner's account beside it."""
 
     def __init__(self, behaviour: Behaviour, chance: Random) -> None:
-        self.world = World(behaviour)
+        self.world = World(behaviour, Clock())
         self.world.random = chance
         self.account = Account(self.world, "sandbox", sandbox=True)
         self.foreign = Account(self.world, "production", sandbox=False)

@@ -109,7 +109,7 @@ class People:
             self._sometime(stream, lambda tenant=tenant: self._abort(tenant))  # type: ignore[misc]
 
     def _abort(self, tenant: str) -> None:
-        self._ask("DELETE", "deletions/{tenantId}", tenant=tenant, by="somebody")
+        self._ask("DELETE", "deletions/{tenantId}", tenant=tenant, requestedBy="somebody")
 
     def _trips(self, stream: Random) -> None:
         for _ in range(stream.choice((1, 1, 2))):
@@ -117,13 +117,13 @@ class People:
             self._sometime(stream, lambda pause=pause: self._trip(pause))  # type: ignore[misc]
 
     def _trip(self, pause: float) -> None:
-        self._ask("PUT", "switch", body={"by": "somebody", "reason": "to be safe"})
+        self._ask("PUT", "switch", body={"requestedBy": "somebody", "reason": "to be safe"})
         self._world.scheduler.after(pause, self.reset)
 
     def reset(self) -> None:
         """Reset the switch, unless the account has turned out to be production."""
         if self._world.sandbox.account.sandbox:
-            self._ask("DELETE", "switch", by="somebody", reason="all is well")
+            self._ask("DELETE", "switch", requestedBy="somebody", reason="all is well")
 
     def _junk(self, stream: Random) -> None:
         for _ in range(stream.choice((1, 2))):

@@ -47,7 +47,7 @@ class Machine:
         self.socket = Socket()
         self.socket.install()
         self.limits = Limits.read(ROOT / "host.json")
-        self._planted = planted
+        self.planted = planted
         self._copies: list[AppCopy] = []
         self.lines = Lines()
         self.lines.install()
@@ -56,13 +56,13 @@ class Machine:
 
     def plant(self, planted: Mapping[str, Replacement] | None) -> None:
         """Use copies of the app with this mistake in the runs to come."""
-        self._planted = planted
+        self.planted = planted
         self._copies = []
 
     def copies(self) -> list[AppCopy]:
         """Return as many copies of the app as a run can need."""
         if not self._copies:
-            self._copies = [import_copy(self._planted) for _ in range(MOST_PROCESSES)]
+            self._copies = [import_copy(self.planted) for _ in range(MOST_PROCESSES)]
         return self._copies
 
 

@@ -50,7 +50,7 @@ def _meaning(call: Call) -> str:
         body = json.loads(text)
     except ValueError:
         return ""
-    names = ("state", "generation", "claimedBy", "tripped", "by", "status")
+    names = ("state", "generation", "claimedBy", "tripped", "status")
     return " ".join(f"{name}={body[name]}" for name in names if name in body)
 
 

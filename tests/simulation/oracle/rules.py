@@ -224,6 +224,8 @@ def gone_but_not_deleted(history: History) -> Iterator[Violation]:
 
 def hasty_stuck(history: History) -> Iterator[Violation]:
     """Nothing ends stuck for trouble that passes before the deadline."""
+    if any(history.named("production")):
+        return
     for tenant, states in history.records.items():
         begun = 0.0
         for state in states:
@@ -253,11 +255,17 @@ def untrue_refusal(history: History) -> Iterator[Violation]:
     if any(history.named("production")):
         return
     gone = {name for name, each in history.customers.items() if each.fact("deleted") == "True"}
+    junk = {
+        tenant
+        for event in history.named("dropped")
+        for tenant in history.customers
+        if not wish_of(event.fact("text")) and tenant in event.fact("text")
+    }
     for tenant, states in history.records.items():
         for state in states:
             if state.state != "refused" or state.before == "refused":
                 continue
-            if tenant in ever or tenant not in history.customers or tenant in gone:
+            if tenant in ever or tenant not in history.customers or tenant in gone | junk:
                 continue
             text = f"{tenant}: {state.reason[:300]}"
             yield Violation("untrue_refusal", state.place, text, state.run)

@@ -1,0 +1,79 @@
+"""Processes that run seeds: fresh ones, whose hashes are the same each time."""
+
+import os
+import sys
+import tempfile
+from collections.abc import Iterator
+from concurrent.futures import ProcessPoolExecutor
+from contextlib import contextmanager
+from multiprocessing import get_context
+from typing import Final
+
+from coverage import Coverage
+
+from tests.simulation.faults import Strike
+from tests.simulation.outcome import Outcome, outcome_of, planted_machine, try_seed
+from tests.simulation.planted import PLANTED
+from tests.simulation.run import Options, simulate
+from tests.simulation.shrink import smallest
+from tests.simulation.story import story
+
+HASHES: Final = "PYTHONHASHSEED"
+
+
+@contextmanager
+def workers(count: int) -> Iterator[ProcessPoolExecutor]:
+    """Give so many processes that run seeds.
+
+    The order of sets of strings depends on the hash seed, so it is the same in all of them.
+    """
+    before = os.environ.get(HASHES)
+    os.environ[HASHES] = "0"
+    try:
+        with ProcessPoolExecutor(count, mp_context=get_context("spawn")) as pool:
+            # All processes start now, while the hash seed is set.
+            for future in [pool.submit(os.getpid) for _ in range(count)]:
+                future.result()
+            yield pool
+    finally:
+        if before is None:
+            del os.environ[HASHES]
+        else:
+            os.environ[HASHES] = before
+        sys.stdout.flush()
+
+
+def run_seeds(
+    seeds: list[int], without: frozenset[str], planted: str = ""
+) -> list[Outcome]:
+    """Run seeds in this process and return what they came to."""
+    machine = planted_machine(PLANTED[planted].replacements if planted else None)
+    return [try_seed(machine, seed, Options(without=without)) for seed in seeds]
+
+
+def tell(
+    seed: int, without: frozenset[str], skipped: frozenset[Strike], planted: str = ""
+) -> tuple[Outcome, list[str]]:
+    """Run a seed and return its verdict and its story."""
+    machine = planted_machine(PLANTED[planted].replacements if planted else None)
+    simulation = simulate(machine, seed, Options(without=without, skipped=skipped))
+    return outcome_of(simulation, seed), list(story(simulation.log.entries))
+
+
+def shrunk(seed: int, rule: str, without: frozenset[str]) -> list[str]:
+    """Return the strikes of the smallest set of faults that still breaks a rule."""
+    machine = planted_machine()
+    off, skipped = smallest(machine, seed, rule, without)
+    left = try_seed(machine, seed, Options(without=off, skipped=skipped))
+    return [f"{kind}:{number}" for kind, number in left.struck]
+
+
+def traced(seeds: list[int], without: frozenset[str]) -> float:
+    """Run seeds and return the share of the lines of shared/ that they reach, in per cent."""
+    coverage = Coverage(source=["shared"], data_file=None, branch=False)
+    coverage.start()
+    # Copies that were imported before have lines that nobody has counted.
+    run_seeds(seeds, without)
+    coverage.stop()
+    with tempfile.TemporaryFile("w") as nowhere:
+        return coverage.report(file=nowhere, omit=["*/tests/*"])
