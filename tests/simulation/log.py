@@ -24,7 +24,8 @@ class Call:
 
     `left`, `served` and `returned` are places in the order of all that happened: when the request
     left, when it took effect (0: never) and when the caller learned the outcome (0: never).
-    `status` is None where no response came back; `served_status` is what the service said.
+    `status` and `received` are what came back, None and nothing where the response was lost;
+    `served_status` and `answer` are what the service said; `retry_after` is in seconds, 0 for none.
     """
 
     left: int
@@ -42,6 +43,8 @@ class Call:
     status: int | None
     served_status: int
     received: bytes
+    answer: bytes
+    retry_after: float
     fault: str
 
 

@@ -9,11 +9,165 @@ from tests.simulation.process import Replacement
 
 @dataclass(frozen=True, slots=True)
 class Mistake:
-    """A patch of the app's sources, by module, and the seed that found it."""
+    """A patch of the app's sources by module, the rule that tells it, and a seed that shows it."""
 
     what: str
     replacements: Mapping[str, Replacement]
+    rules: frozenset[str]
     seed: int | None = None
 
 
-PLANTED: Final[Mapping[str, Mistake]] = {}
+def _one(module: str, old: str, new: str) -> Mapping[str, Replacement]:
+    return {module: ((old, new),)}
+
+
+_DELETION: Final = "shared.deletion.deletion"
+_CLAIMS: Final = "shared.deletion.claims"
+_STEPS: Final = "shared.deletion.steps"
+_ERRORS: Final = "shared.deletion.error_handling"
+
+PLANTED: Final[Mapping[str, Mistake]] = {
+    "generation-first": Mistake(
+        "the generation is raised before the message is sent",
+        {
+            _DELETION: (
+                ("        self.queues.send(queue, message.to_json(), delay)\n", ""),
+                (
+                    "            next_check_at=self.now() + delay,\n        )\n        self.save()\n",
+                    "            next_check_at=self.now() + delay,\n        )\n        self.save()\n"
+                    "        self.queues.send(queue, message.to_json(), delay)\n",
+                ),
+            )
+        },
+        frozenset({"message_lost"}),
+    ),
+    "no-etag": Mistake(
+        "the ETag is not sent with a change of a record",
+        _one(
+            "shared.storage.records",
+            "                etag=record.etag,\n"
+            "                match_condition=MatchConditions.IfNotModified,\n"
+            "            )\n        except (ResourceModifiedError",
+            "            )\n        except (ResourceModifiedError",
+        ),
+        frozenset({"live_without_request", "stopped_but_wrote", "claimed_twice"}),
+    ),
+    "no-claim": Mistake(
+        "a message does not check whether another works on its generation",
+        _one(
+            _CLAIMS,
+            "    return Claim.DUPLICATE if taken else Claim.CONTINUE\n",
+            "    return Claim.CONTINUE if taken else Claim.CONTINUE\n",
+        ),
+        frozenset({"claimed_twice"}),
+    ),
+    "rejected-live": Mistake(
+        "a rejected message leaves a live record until a second write",
+        _one(
+            "shared.deletion.poison",
+            "    update = services.records.update(tenant, change)\n",
+            "    if services.records.get(tenant) is None:\n"
+            "        fresh = started(DeletionRequest(tenant), None, now=now, deadline=deadline)\n"
+            "        record = services.records.insert(fresh)\n"
+            "        services.records.replace(ended(record, state, reason, _REMEDY, now))\n"
+            "        return\n"
+            "    update = services.records.update(tenant, change)\n",
+        ),
+        frozenset({"live_without_request", "unasked_write"}),
+    ),
+    "trip-in-memory": Mistake(
+        "a trip stays in the memory of its process",
+        _one(
+            "shared.safety.switch",
+            "        self._store.write(state)\n",
+            "        if not state.tripped:\n            self._store.write(state)\n",
+        ),
+        frozenset({"stopped_but_wrote"}),
+    ),
+    "delete-unseen": Mistake(
+        "the DELETE follows the cancellations without another look",
+        _one(_STEPS, "if found.plan.clear:", "if not found.plan.open:"),
+        frozenset({"delete_while_open"}),
+    ),
+    "no-retry-after": Mistake(
+        "Retry-After is ignored",
+        {
+            _ERRORS: (
+                (
+                    "deletion.delay(error.response.retry_after if "
+                    "isinstance(error, ErrorStatus) else None)",
+                    "deletion.delay(None)",
+                ),
+            ),
+            "shared.partner_center.rate_limit": (
+                (
+                    "self._paused_until = max(self._paused_until, self._monotonic() + seconds)",
+                    "self._paused_until = max(self._paused_until, self._monotonic())",
+                ),
+            ),
+        },
+        frozenset({"retry_after_ignored"}),
+    ),
+    "dropped-after-failed-save": Mistake(
+        "the message is dropped after a failed save",
+        _one(
+            _ERRORS,
+            "        _note_failure(deletion, step, error)\n        raise\n",
+            "        _note_failure(deletion, step, error)\n",
+        ),
+        frozenset({"message_lost"}),
+    ),
+    "no-grace": Mistake(
+        "redrive knows no grace",
+        _one(
+            "shared.deletion.redrive",
+            "GRACE: Final = timedelta(minutes=15)",
+            "GRACE: Final = timedelta(0)",
+        ),
+        frozenset({"redriven_early"}),
+    ),
+    "abort-unseen": Mistake(
+        "an abort is not looked at between two PATCHes",
+        _one(
+            _DELETION,
+            "        return not overtaken and not self.switch.read().tripped\n",
+            "        return not self.switch.read().tripped or overtaken\n",
+        ),
+        frozenset({"stopped_but_wrote"}),
+    ),
+    "switch-unasked": Mistake(
+        "the switch is not asked before a PATCH",
+        _one(
+            _DELETION,
+            "        return not overtaken and not self.switch.read().tripped\n",
+            "        return not overtaken\n",
+        ),
+        frozenset({"stopped_but_wrote"}),
+    ),
+    "protection-once": Mistake(
+        "protection is checked in the first step only",
+        {
+            _STEPS: (
+                (
+                    "customer = services.safety.require_customer(client, record.tenant)",
+                    "customer = client.customer(record.tenant)",
+                ),
+                (
+                    "customer = services.safety.require_customer(client, deletion.record.tenant)",
+                    "customer = (services.safety.require_customer(client, deletion.record.tenant) "
+                    'if step == "cancel_orders" else client.customer(deletion.record.tenant))',
+                ),
+            )
+        },
+        frozenset({"protected_write"}),
+    ),
+    "stale-accepted": Mistake(
+        "a message of a lower generation is not dropped",
+        _one(
+            _CLAIMS,
+            "if record is None or not record.live or message.generation < record.generation:",
+            "if record is None or not record.live:",
+        ),
+        frozenset({"claimed_twice", "message_lost"}),
+    ),
+}

@@ -70,6 +70,8 @@ class Journey:
     served_status: int = 0
     status: int | None = None
     received: bytes = b""
+    answer: bytes = b""
+    retry_after: float = 0.0
 
 
 @dataclass
@@ -101,6 +103,7 @@ class Wire:
         try:
             reply = self._travel(ask, journey)
             journey.status, journey.received = reply.status, reply.body
+            journey.retry_after = float(reply.headers.get("Retry-After", 0))
             return reply
         finally:
             self._write_down(ask, journey)
@@ -140,7 +143,7 @@ class Wire:
         clock.look(0.0)
         reply = self._respond(ask)
         journey.served, journey.served_at = self._log.place(), clock.now
-        journey.served_status = reply.status
+        journey.served_status, journey.answer = reply.status, reply.body
         clock.look(skew)
         return reply
 
@@ -163,6 +166,8 @@ class Wire:
                 status=journey.status,
                 served_status=journey.served_status,
                 received=journey.received,
+                answer=journey.answer,
+                retry_after=journey.retry_after,
                 fault=journey.fault,
             )
         )
@@ -195,8 +200,7 @@ class Wire:
         late = Journey(journey.left, journey.left_at, journey.fault)
 
         def arrive() -> None:
-            reply = self._serve(ask, late)
-            late.received = reply.body
+            self._serve(ask, late)
             self._write_down(ask, late, late=True)
 
         actor = self._scheduler.actor

@@ -4,12 +4,13 @@ import json
 import re
 from collections import defaultdict
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import Any, Final
+from xml.sax.saxutils import unescape
 
 from tests.simulation.log import Call, Event, Service
-from tests.simulation.oracle.requests import wish_in, wish_of
+from tests.simulation.oracle.requests import step_tenant, wish_in, wish_of
 
 NEVER: Final = 10**12
 TERMINAL: Final = frozenset({"deleted", "stuck", "refused", "aborted"})
@@ -59,11 +60,27 @@ class RecordState:
     run: str
     reason: str
     before: str
+    generation: int = 0
+    claimed_by: str = ""
+    correlation: str = ""
 
     @property
     def live(self) -> bool:
         """Whether the deletion goes on."""
         return self.state not in TERMINAL
+
+
+@dataclass(frozen=True, slots=True)
+class Sent:
+    """A message on one of the app's queues, from where it was sent to where it was taken off."""
+
+    tenant: str
+    queue: str
+    id: str
+    run: str
+    place: int
+    gone: int
+    how: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -170,13 +187,28 @@ class History:
             before = ""
             if earlier:
                 before = earlier[-1].state
-                earlier[-1] = _ended(earlier[-1], call.served)
+                earlier[-1] = replace(earlier[-1], until=call.served)
             state = RecordState(
                 tenant, row["state"], call.served, NEVER, call.served_at, call.run,
-                row.get("reason", ""), before,
+                row.get("reason", ""), before, row.get("generation", 0),
+                row.get("claimedBy", ""), row.get("correlationId", ""),
             )  # fmt: skip
             earlier.append(state)
         return found
+
+    def record_at(self, tenant: str, place: int) -> RecordState | None:
+        """Return how a customer's record stood at a place."""
+        states = [each for each in self.records.get(tenant, ()) if each.place < place]
+        return states[-1] if states else None
+
+    def at(self, place: int) -> float:
+        """Return the time of a place, or of the last event before it."""
+        return max((time for found, time in self._times if found <= place), default=0.0)
+
+    @cached_property
+    def _times(self) -> list[tuple[int, float]]:
+        events = [(event.place, event.at) for event in self.events]
+        return events + [(call.served, call.served_at) for call in self.calls if call.served]
 
     @cached_property
     def aborts(self) -> list[Stop]:
@@ -199,7 +231,10 @@ class History:
 
     @cached_property
     def trips(self) -> list[Stop]:
-        """The times in which the switch is stored as tripped."""
+        """The times in which the switch is tripped: stored so, or said to be so."""
+        return [*self._stored_trips(), *self._answered_trips()]
+
+    def _stored_trips(self) -> list[Stop]:
         found: list[Stop] = []
         for call in sorted(self.calls, key=lambda each: each.served):
             if not _writes(call) or row_of(call) != ("sandbox", "switch"):
@@ -209,9 +244,43 @@ class History:
             if tripped and not is_open:
                 found.append(Stop("trip", "", call.served, call.served_at, NEVER))
             elif not tripped and is_open:
-                last = found.pop()
-                found.append(Stop("trip", "", last.place, last.at, call.served))
+                found[-1] = replace(found[-1], until=call.served)
         return found
+
+    def _answered_trips(self) -> Iterator[Stop]:
+        resets = [
+            event.place
+            for event in self.named("asked")
+            if (event.fact("method"), event.fact("path")) == ("DELETE", "/api/switch")
+        ]
+        asked = {event.run: event.place for event in self.named("asked")}
+        for event in self.named("answered"):
+            if (event.fact("method"), event.fact("path")) != ("PUT", "/api/switch"):
+                continue
+            if event.fact("status") == "200":
+                until = min((each for each in resets if each > asked[event.run]), default=NEVER)
+                yield Stop("trip", "", event.place, event.at, until)
+
+    @cached_property
+    def messages(self) -> list[Sent]:
+        """The messages about customers on queues that are not for poison."""
+        gone = {
+            event.fact("id"): (event.place, event.name)
+            for event in self.events
+            if event.name in {"done", "poisoned"}
+        }
+        sent = [(each.place, each.run, each.fact("queue"), each.fact("id"), each.fact("text"))
+                for each in self.named("dropped")]  # fmt: skip
+        sent += [
+            (call.served, call.run, found[1], found[2], found[3])
+            for call in self.calls
+            if (found := _message_in(call)) is not None
+        ]
+        return [
+            Sent(tenant, queue, identifier, run, place, *gone.get(identifier, (NEVER, "")))
+            for place, run, queue, identifier, text in sent
+            if (tenant := _subject(text)) and not queue.endswith("-poison")
+        ]
 
     @cached_property
     def instances(self) -> list[Instance]:
@@ -273,6 +342,26 @@ def code_of(call: Call) -> str:
     return str(body.get("code", "")) if isinstance(body, dict) else ""
 
 
+def _message_in(call: Call) -> tuple[None, str, str, str] | None:
+    """Return queue, ID and text of a message that a call has sent."""
+    if call.service is not Service.QUEUE or call.method != "POST" or call.served_status != 201:
+        return None
+    queue = call.path.split("/")[2]
+    text = unescape(_between(call.sent.decode(), "<MessageText>", "</MessageText>"))
+    return None, queue, _between(call.answer.decode(), "<MessageId>", "</MessageId>"), text
+
+
+def _between(text: str, start: str, end: str) -> str:
+    return text.partition(start)[2].partition(end)[0]
+
+
+def _subject(text: str) -> str:
+    wish = wish_of(text)
+    if wish is not None:
+        return "" if wish.dry else wish.tenant
+    return step_tenant(text) or ""
+
+
 def _says_production(call: Call) -> bool:
     code = code_of(call)
     return code in _NOT_A_SANDBOX or (call.method == "DELETE" and code == _NOT_SUPPORTED)
@@ -290,13 +379,6 @@ def _writes_record(call: Call) -> bool:
     if not _writes(call):
         return False
     return row_of(call)[0] == "deletions" or call.path.endswith("/deletions")
-
-
-def _ended(state: RecordState, place: int) -> RecordState:
-    return RecordState(
-        state.tenant, state.state, state.place, place, state.at, state.run, state.reason,
-        state.before,
-    )  # fmt: skip
 
 
 def _begins_a_sweep(event: Event, instance: Instance) -> bool:

@@ -1,6 +1,7 @@
 """The rules, each a function that yields what breaks it."""
 
 from collections.abc import Callable, Iterator
+from itertools import pairwise
 from typing import Final
 
 from tests.simulation.log import Call, Service
@@ -195,6 +196,87 @@ def live_without_request(history: History) -> Iterator[Violation]:
 _TERMINAL: Final = frozenset({"deleted", "stuck", "refused", "aborted"})
 
 
+def message_lost(history: History) -> Iterator[Violation]:
+    """A live deletion keeps a message, so that it does not rest until somebody redrives it.
+
+    Where the record comes first, as in a request over HTTP, a crash may leave it without one.
+    """
+    for message in history.messages:
+        if message.how != "done":
+            continue
+        state = history.record_at(message.tenant, message.gone)
+        if state is None or not state.live or _function(state.run) in _RECORD_FIRST:
+            continue
+        if not any(
+            each.tenant == message.tenant and each.place < message.gone < each.gone
+            for each in history.messages
+        ):
+            text = f"{message.tenant} is {state.state} and has no message after {message.id}"
+            yield Violation("message_lost", message.gone, text, state.run)
+
+
+_RECORD_FIRST: Final = frozenset({"request_deletion", "start_sweep", "sweep_sandbox"})
+
+
+def claimed_twice(history: History) -> Iterator[Violation]:
+    """One message works on one generation of a deletion."""
+    for tenant, states in history.records.items():
+        for one, other in pairwise(states):
+            same = (one.correlation, one.generation) == (other.correlation, other.generation)
+            if same and one.live and "" != one.claimed_by != other.claimed_by:
+                text = f"{tenant}, generation {one.generation}: {one.claimed_by} had claimed it"
+                yield Violation("claimed_twice", other.place, text, other.run)
+
+
+def redriven_early(history: History) -> Iterator[Violation]:
+    """Redrive leaves a deletion alone whose message may only be leased."""
+    for message in history.messages:
+        if _function(message.run) != "redrive":
+            continue
+        state = history.record_at(message.tenant, message.place)
+        age = history.at(message.place) - state.at if state else LEASE
+        others = any(
+            each.tenant == message.tenant and each.place < message.place < each.gone
+            for each in history.messages
+        )
+        if state and others and age < LEASE - 2 * history.skew:
+            text = f"{message.tenant}, whose record was written {age:.1f} s before"
+            yield Violation("redriven_early", message.place, text, message.run)
+
+
+LEASE: Final = 600.0
+
+
+def retry_after_ignored(history: History) -> Iterator[Violation]:
+    """A process that was told to wait sends no call until then."""
+    told = [call for call in history.partner_center if call.status == 429 and _retry_after(call)]
+    for limit in told:
+        instance = history.instance(limit.process, limit.left)
+        until = limit.returned_at + min(_retry_after(limit), 600)
+        for call in history.partner_center:
+            early = limit.returned_at + _ON_ITS_WAY < call.left_at < until - 1
+            if call.process != limit.process or not early:
+                continue
+            if history.instance(call.process, call.left) is not instance:
+                continue
+            if not _signed_in_just_before(history, call):
+                text = f"{until - call.left_at:.0f} s too early"
+                yield _of("retry_after_ignored", call, text)
+                return
+
+
+_ON_ITS_WAY: Final = 3.0
+
+
+def _retry_after(call: Call) -> float:
+    return call.retry_after
+
+
+def _signed_in_just_before(history: History, call: Call) -> bool:
+    before = [each for each in history.runs[call.run] if each.left < call.left]
+    return bool(before) and before[-1].service is Service.SIGN_IN
+
+
 def untrue_deleted(history: History) -> Iterator[Violation]:
     """What is recorded as deleted is gone."""
     for event in history.named("record"):
@@ -356,6 +438,10 @@ RULES: Final[tuple[Rule, ...]] = (
     unended,
     request_ignored,
     live_without_request,
+    message_lost,
+    claimed_twice,
+    redriven_early,
+    retry_after_ignored,
     untrue_deleted,
     gone_but_not_deleted,
     hasty_stuck,
@@ -367,6 +453,10 @@ RULES: Final[tuple[Rule, ...]] = (
     crash,
     hung,
 )
+
+
+def _function(run: str) -> str:
+    return run.partition("#")[0]
 
 
 def _of(rule: str, call: Call, why: str) -> Violation:
