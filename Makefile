@@ -2,9 +2,11 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 CHECKOV := .venv-checkov
+SEEDS ?= 1000
+FIRST ?= 0
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test lint infra clean
+.PHONY: help setup demo test simulate lint infra clean
 
 help: ## Show the targets.
 	@grep -E '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/'
@@ -32,6 +34,11 @@ demo: setup ## Delete the customers of a simulated sandbox, with live progress.
 
 test: setup lint $(CHECKOV)/.ready ## Check types and style, then run every test.
 	$(BIN)/python -m pytest
+
+# One seed with its story: SEED=4711. Mistakes that it must see: PLANTED=all. Less: FAULTS_OFF=death.
+simulate: setup ## Run SEEDS seeds of the simulation.
+	$(BIN)/python -m tests.simulation --seeds $(SEEDS) --first $(FIRST) $(if $(SEED),--seed $(SEED)) \
+		$(if $(PLANTED),--planted $(PLANTED)) $(if $(FAULTS_OFF),--without $(FAULTS_OFF))
 
 lint: setup ## Check style and types.
 	$(BIN)/ruff check .

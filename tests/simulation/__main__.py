@@ -1,6 +1,6 @@
 """The command: run many seeds, or one with its story, or search planted mistakes.
 
-    make simulate SEEDS=20000        SEED=4711 make simulate        PLANTED=all make simulate
+make simulate SEEDS=20000        SEED=4711 make simulate        PLANTED=all make simulate
 """
 
 import argparse
@@ -17,7 +17,7 @@ from tests.simulation.faults import Kind, Strike
 from tests.simulation.known import KNOWN
 from tests.simulation.outcome import Outcome
 from tests.simulation.planted import PLANTED
-from tests.simulation.pool import run_seeds, shrunk, tell, traced, workers
+from tests.simulation.pool import run_seeds, see_mistake, shrunk, tell, traced, workers
 
 BATCH: Final = 25
 SHOWN: Final = 10
@@ -76,8 +76,10 @@ def _options(arguments: Sequence[str] | None) -> argparse.Namespace:
     parser.add_argument("--seed", type=int, help="run one seed and tell its story")
     parser.add_argument("--planted", default="", help="a planted mistake, or all")
     parser.add_argument("--workers", type=int, default=os.cpu_count() or 1)
-    parser.add_argument("--coverage-every", type=int, default=40, metavar="N",
-                        help="measure the coverage of shared/ on every Nth batch; 0: never")  # fmt: skip
+    parser.add_argument(
+        "--coverage", type=int, default=200, metavar="N",
+        help="measure the coverage of shared/ on a sample of N seeds; 0: never",
+    )  # fmt: skip
     parser.add_argument("--without", default="", help=f"kinds of fault: {', '.join(Kind)}")
     parser.add_argument("--skip", default="", help="single strikes, as kind:number,…")
     options = parser.parse_args(arguments)
@@ -99,13 +101,14 @@ def _explore(pool: ProcessPoolExecutor, options: argparse.Namespace) -> int:
     tally = Tally()
     last = options.first + options.seeds
     seeds = range(options.first, last)
-    for outcomes in _batches(pool, seeds, options.without, "", options.workers):
+    for outcomes in _batches(pool, seeds, options.without, options.workers):
         for outcome in outcomes:
             tally.add(outcome)
         _progress(tally.line(options.seeds))
     _report(tally)
-    if options.coverage_every:
-        sample = list(seeds)[:: max(1, options.seeds // 200)][:200]
+    if options.coverage:
+        step = max(1, options.seeds // options.coverage)
+        sample = list(seeds)[::step][: options.coverage]
         share = pool.submit(traced, sample, options.without).result()
         print(f"Lines of shared/ that a sample of {len(sample)} seeds reaches: {share:.1f} %")
     for outcome in tally.failed[:SHOWN]:
@@ -114,7 +117,7 @@ def _explore(pool: ProcessPoolExecutor, options: argparse.Namespace) -> int:
 
 
 def _batches(
-    pool: ProcessPoolExecutor, seeds: range, without: frozenset[str], planted: str, count: int
+    pool: ProcessPoolExecutor, seeds: range, without: frozenset[str], count: int
 ) -> Iterator[list[Outcome]]:
     """Yield what batches of seeds came to, a few of them under way at a time."""
     starts = iter(range(seeds.start, seeds.stop, BATCH))
@@ -122,7 +125,7 @@ def _batches(
     while True:
         for start in starts:
             batch = list(range(start, min(start + BATCH, seeds.stop)))
-            running.add(pool.submit(run_seeds, batch, without, planted))
+            running.add(pool.submit(run_seeds, batch, without))
             if len(running) >= 2 * count:
                 break
         if not running:
@@ -192,20 +195,23 @@ def _search(pool: ProcessPoolExecutor, options: argparse.Namespace) -> int:
     for name in names:
         found = _first_sight(pool, name, options)
         missed += found is None
-        seeds = "not found" if found is None else f"{found[0] + 1 - options.first} seeds"
-        rules = "" if found is None else f" by {', '.join(found[1])} in seed {found[0]}"
-        print(f"{name}: {seeds}{rules}  ({PLANTED[name].what})", flush=True)
+        seeds = "not found" if found is None else f"found after {found[0] + 1} seeds"
+        rules = "" if found is None else f" by {', '.join(found[1])}"
+        print(f"{name}: {seeds}{rules} ({PLANTED[name].what})", flush=True)
     return 1 if missed else 0
 
 
 def _first_sight(
     pool: ProcessPoolExecutor, name: str, options: argparse.Namespace
 ) -> tuple[int, list[str]] | None:
-    seeds = range(options.first, options.first + MOST_SEEDS_FOR_A_MISTAKE)
-    for outcomes in _batches(pool, seeds, options.without, name, options.workers):
-        for outcome in outcomes:
-            if outcome.unknown:
-                return outcome.seed, sorted({each.rule for each in outcome.unknown})
+    """Return the lowest seed that shows a mistake, looking at a batch in each process at a time."""
+    wave = BATCH * options.workers
+    for start in range(0, MOST_SEEDS_FOR_A_MISTAKE, wave):
+        batches = [range(first, first + BATCH) for first in range(start, start + wave, BATCH)]
+        futures = [pool.submit(see_mistake, name, list(batch)) for batch in batches]
+        found = [result for future in futures if (result := future.result())]
+        if found:
+            return min(found)
     return None
 
 

@@ -36,7 +36,7 @@ def install() -> None:
     """Let UUIDs, secrets and the back-off of the queue library come from the seed, for good."""
     os.urandom = _BYTES
     random._urandom = _BYTES  # type: ignore[attr-defined]
-    policies.random = SimpleNamespace(Random=lambda: random)  # type: ignore[attr-defined]
+    setattr(policies, "random", SimpleNamespace(Random=lambda: random))  # noqa: B010
 
 
 def sow(chance: Chance) -> None:

@@ -8,6 +8,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
 from email.utils import parsedate_to_datetime
+from functools import partial
 from pathlib import Path
 from random import Random
 from typing import Any, Final
@@ -237,7 +238,7 @@ class Process:
         clock = around.scheduler.clock
         life = self._life
 
-        def finish(ok: bool) -> None:  # noqa: FBT001 - one question
+        def finish(ok: bool) -> None:
             if self.alive and life == self._life:
                 settle(ok)
 
@@ -249,8 +250,8 @@ class Process:
                 result = function.call(**{function.parameter: argument})
             except Exception as error:  # noqa: BLE001 - the host survives any error
                 ok = False
-                kind = type(error).__name__
-                around.log.note(clock.now, "raised", self.name, name, kind=kind, text=error, **facts)
+                told = {"kind": type(error).__name__, "text": error, **facts}
+                around.log.note(clock.now, "raised", self.name, name, **told)
             else:
                 if asked is not None:
                     body = result.get_body().decode()
@@ -276,7 +277,7 @@ class Process:
         self.stop("replaced")
         run.settle(False)
         for each in victims:
-            around.scheduler.at(each.started + FUNCTION_TIMEOUT, lambda each=each: each.settle(False))  # type: ignore[misc]
+            around.scheduler.at(each.started + FUNCTION_TIMEOUT, partial(each.settle, False))
         around.scheduler.after(1.0, self.start)
 
 
@@ -350,7 +351,7 @@ class Listener:
         self._running += 1
         life = self._life
 
-        def settle(ok: bool) -> None:  # noqa: FBT001 - one question
+        def settle(ok: bool) -> None:
             if life == self._life:
                 self._running -= 1
                 self._look_then(self._around.scheduler.clock.now + 0.1)

@@ -18,7 +18,7 @@ class Known:
     name: str
     rule: str
     reason: str
-    seed: int | None = None
+    seed: int
     functions: frozenset[str] = frozenset()
     faults: frozenset[Kind] = frozenset()
     text: str = ""
@@ -33,9 +33,86 @@ class Known:
         )
 
 
-_SKEW: Final = frozenset({Kind.CLOCK_SKEW})
+_POISON: Final = frozenset(
+    {"record_poison_requests", "record_poison_checks", "record_poison_deletes"}
+)
+_CLOCKS: Final = (
+    "the host's clock is compared with storage's, and whole seconds with parts of them, to tell "
+    "what is a new request"
+)
 
-KNOWN: Final[tuple[Known, ...]] = ()
+KNOWN: Final[tuple[Known, ...]] = (
+    Known(
+        "lost-response-to-a-save",
+        rule="message_lost",
+        reason="a 412 to the library's own repeat of a save counts as somebody else's change: the "
+        "step drops its message, and the deletion rests until redrive",
+        seed=6,
+    ),
+    Known(
+        "asked-before-the-wait",
+        rule="asked_before_a_wait",
+        reason="the switch and the abort are asked before the call waits for a read, a token or "
+        "its turn, and before the library's own repeats nobody asks",
+        seed=40,
+    ),
+    Known(
+        "repeats-take-no-turn",
+        rule="over_limit",
+        reason="the HTTP library's short retries are calls that take no turn under the limit",
+        seed=86,
+    ),
+    Known(
+        "short-trouble-poisons",
+        rule="poisoned_good_message",
+        reason="five tries in about 75 s: storage away, a refused sign-in, a dry run that is "
+        "throttled, or a host that dies five times turn a good message into poison",
+        seed=35,
+    ),
+    Known(
+        "short-trouble-ends-stuck",
+        rule="hasty_stuck",
+        functions=_POISON,
+        reason="what the poison handler finds ends as stuck, whatever burnt its tries, a dry run "
+        "too",
+        seed=101,
+    ),
+    Known(
+        "stuck-without-a-look",
+        rule="hasty_stuck",
+        functions=frozenset({"delete_customer"}),
+        text="never cancellable",
+        reason="a rejected DELETE of a customer that holds something never cancellable ends it as "
+        "stuck without another look, although something else blocks, such as a late order",
+        seed=2330,
+    ),
+    Known(
+        "deleted-then-protected",
+        rule="gone_but_not_deleted",
+        faults=frozenset({Kind.RESTART_PROTECTED}),
+        text="PROTECTED_TENANTS",
+        reason="a DELETE took effect, its response was lost, and the process came back with the "
+        "customer protected: the record says refused of a customer that is gone",
+        seed=2368,
+    ),
+    Known(
+        "two-clocks-revive",
+        rule="live_without_request",
+        faults=frozenset({Kind.CLOCK_SKEW}),
+        functions=frozenset({"cancel_orders"}),
+        reason=_CLOCKS,
+        seed=78,
+    ),
+    Known(
+        "two-clocks-undo-an-abort",
+        rule="stopped_but_wrote",
+        faults=frozenset({Kind.CLOCK_SKEW}),
+        text="after the abort",
+        reason=_CLOCKS,
+        seed=325,
+    ),
+    Known("two-clocks-ignore", rule="request_ignored", reason=_CLOCKS, seed=348),
+)
 
 
 def known_as(violation: Violation, struck: Collection[str]) -> Known | None:

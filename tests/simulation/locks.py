@@ -32,7 +32,7 @@ class Lock:
         self._held = False
         self._waiting: list[Act] = []
 
-    def acquire(self, blocking: bool = True, timeout: float = -1) -> bool:  # noqa: FBT001, FBT002
+    def acquire(self, blocking: bool = True, timeout: float = -1) -> bool:
         """Take the lock, after it was released where somebody holds it."""
         if self._held and not (blocking and self._wait(None if timeout < 0 else timeout)):
             return False
@@ -88,7 +88,7 @@ class RLock(Lock):
         self._owner: object = None
         self._depth = 0
 
-    def acquire(self, blocking: bool = True, timeout: float = -1) -> bool:  # noqa: FBT001, FBT002
+    def acquire(self, blocking: bool = True, timeout: float = -1) -> bool:
         """Take the lock once more, or for the first time."""
         if self._owner is not getcurrent() and not super().acquire(blocking, timeout):
             return False
@@ -150,10 +150,10 @@ def sleep(seconds: float) -> None:
 
 def install(monotonic: Callable[[], float]) -> None:
     """Replace the locks and sleeps of this process for good, for all that is made from now on."""
-    time.sleep = sleep
+    time.sleep = sleep  # type: ignore[assignment]
     time.monotonic = monotonic
     names: dict[str, Any] = {"Lock": Lock, "RLock": RLock, "_allocate_lock": Lock}
     for name, replacement in names.items():
         setattr(threading, name, replacement)
-    queue.SimpleQueue = queue._PySimpleQueue  # type: ignore[misc, attr-defined, assignment]
+    queue.SimpleQueue = queue._PySimpleQueue  # type: ignore[misc, attr-defined]
     futures.ThreadPoolExecutor = Executor  # type: ignore[misc, assignment]

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from tests.simulation.faults import Strike
 from tests.simulation.known import known_as
 from tests.simulation.oracle import History, Violation, judge
-from tests.simulation.process import Replacement
+from tests.simulation.planted import PLANTED
 from tests.simulation.run import Machine, Options, Simulation, simulate
 
 
@@ -43,7 +43,10 @@ def outcome_of(simulation: Simulation, seed: int) -> Outcome:
     """Judge a run."""
     history = History(simulation.log.entries)
     states = Counter(
-        state.state for each in history.records.values() for state in each if state.state != state.before
+        state.state
+        for states in history.records.values()
+        for state in states
+        if state.state != state.before
     )
     return Outcome(
         seed=seed,
@@ -60,14 +63,12 @@ def try_seed(machine: Machine, seed: int, options: Options | None = None) -> Out
     return outcome_of(simulate(machine, seed, options), seed)
 
 
-def planted_machine(planted: Mapping[str, Replacement] | None = None) -> Machine:
-    """Return the machine of this process, with a mistake planted where one is given."""
+def the_machine(planted: str = "") -> Machine:
+    """Return the machine of this process, with a mistake planted where one is named."""
     if not _MACHINES:
         _MACHINES.append(Machine())
-    machine = _MACHINES[0]
-    if machine.planted != planted:
-        machine.plant(planted)
-    return machine
+    _MACHINES[0].plant(planted, PLANTED[planted].replacements if planted else {})
+    return _MACHINES[0]
 
 
 _MACHINES: list[Machine] = []

@@ -61,7 +61,8 @@ class Sandbox:
         for pattern, methods, endpoint in self._routes:
             match = pattern.match(path)
             if match and method in methods:
-                request = _request(method, path, query, headers, body, match.groupdict())
+                scope = _scope(method, path, query, headers) | {"path_params": match.groupdict()}
+                request = Request(scope, _receiving(body))
                 response = _result(endpoint(request))
                 return Reply(response.status_code, dict(response.headers), bytes(response.body))
         return Reply(404, {"Content-Type": "text/plain"}, b"Not Found")
@@ -71,18 +72,8 @@ def _route(route: Route) -> tuple[re.Pattern[str], set[str], Endpoint]:
     return route.path_regex, route.methods or set(), route.endpoint
 
 
-def _request(
-    method: str,
-    path: str,
-    query: str,
-    headers: Mapping[str, str],
-    body: bytes,
-    parameters: dict[str, str],
-) -> Request:
-    async def receive() -> dict[str, Any]:
-        return {"type": "http.request", "body": body, "more_body": False}
-
-    scope = {
+def _scope(method: str, path: str, query: str, headers: Mapping[str, str]) -> dict[str, Any]:
+    return {
         "type": "http",
         "method": method,
         "path": path,
@@ -90,10 +81,15 @@ def _request(
         "headers": [
             (name.lower().encode(), value.encode("latin-1")) for name, value in headers.items()
         ],
-        "path_params": parameters,
         "notes": Notes(),
     }
-    return Request(scope, receive)
+
+
+def _receiving(body: bytes) -> Callable[[], Awaitable[dict[str, Any]]]:
+    async def receive() -> dict[str, Any]:
+        return {"type": "http.request", "body": body, "more_body": False}
+
+    return receive
 
 
 def _result(coroutine: Any) -> Response:

@@ -25,6 +25,15 @@ _DELETION: Final = "shared.deletion.deletion"
 _CLAIMS: Final = "shared.deletion.claims"
 _STEPS: Final = "shared.deletion.steps"
 _ERRORS: Final = "shared.deletion.error_handling"
+_RAISED: Final = "            next_check_at=self.now() + delay,\n        )\n        self.save()\n"
+_FIRST_STEP_ONLY: Final = """
+def _FIRST_STEP_ONLY(services, client, tenant, step):
+    if step == "cancel_orders":
+        return services.safety.require_customer(client, tenant)
+    return client.customer(tenant)
+
+
+"""
 
 PLANTED: Final[Mapping[str, Mistake]] = {
     "generation-first": Mistake(
@@ -32,11 +41,7 @@ PLANTED: Final[Mapping[str, Mistake]] = {
         {
             _DELETION: (
                 ("        self.queues.send(queue, message.to_json(), delay)\n", ""),
-                (
-                    "            next_check_at=self.now() + delay,\n        )\n        self.save()\n",
-                    "            next_check_at=self.now() + delay,\n        )\n        self.save()\n"
-                    "        self.queues.send(queue, message.to_json(), delay)\n",
-                ),
+                (_RAISED, _RAISED + "        self.queues.send(queue, message.to_json(), delay)\n"),
             )
         },
         frozenset({"message_lost"}),
@@ -86,18 +91,14 @@ PLANTED: Final[Mapping[str, Mistake]] = {
     ),
     "delete-unseen": Mistake(
         "the DELETE follows the cancellations without another look",
-        _one(_STEPS, "if found.plan.clear:", "if not found.plan.open:"),
+        _one(_STEPS, "    if plan.clear:\n", "    if not plan.open:\n"),
         frozenset({"delete_while_open"}),
     ),
     "no-retry-after": Mistake(
         "Retry-After is ignored",
         {
             _ERRORS: (
-                (
-                    "deletion.delay(error.response.retry_after if "
-                    "isinstance(error, ErrorStatus) else None)",
-                    "deletion.delay(None)",
-                ),
+                ("error.response.retry_after if isinstance(error, ErrorStatus) else None", "None"),
             ),
             "shared.partner_center.rate_limit": (
                 (
@@ -153,10 +154,10 @@ PLANTED: Final[Mapping[str, Mistake]] = {
                     "customer = client.customer(record.tenant)",
                 ),
                 (
-                    "customer = services.safety.require_customer(client, deletion.record.tenant)",
-                    "customer = (services.safety.require_customer(client, deletion.record.tenant) "
-                    'if step == "cancel_orders" else client.customer(deletion.record.tenant))',
+                    "services.safety.require_customer(client, deletion.record.tenant)",
+                    "_FIRST_STEP_ONLY(services, client, deletion.record.tenant, step)",
                 ),
+                ("def _decide(", _FIRST_STEP_ONLY + "def _decide("),
             )
         },
         frozenset({"protected_write"}),

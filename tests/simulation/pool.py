@@ -12,7 +12,7 @@ from typing import Final
 from coverage import Coverage
 
 from tests.simulation.faults import Strike
-from tests.simulation.outcome import Outcome, outcome_of, planted_machine, try_seed
+from tests.simulation.outcome import Outcome, outcome_of, the_machine, try_seed
 from tests.simulation.planted import PLANTED
 from tests.simulation.run import Options, simulate
 from tests.simulation.shrink import smallest
@@ -43,26 +43,37 @@ def workers(count: int) -> Iterator[ProcessPoolExecutor]:
         sys.stdout.flush()
 
 
-def run_seeds(
-    seeds: list[int], without: frozenset[str], planted: str = ""
-) -> list[Outcome]:
+def run_seeds(seeds: list[int], without: frozenset[str]) -> list[Outcome]:
     """Run seeds in this process and return what they came to."""
-    machine = planted_machine(PLANTED[planted].replacements if planted else None)
+    machine = the_machine()
     return [try_seed(machine, seed, Options(without=without)) for seed in seeds]
+
+
+def see_mistake(name: str, seeds: list[int]) -> tuple[int, list[str]] | None:
+    """Return the first seed that tells a planted mistake from the sound app, and by which rules."""
+    for seed in seeds:
+        found = _broken(name, seed) & PLANTED[name].rules
+        if found and (new := found - _broken("", seed)):
+            return seed, sorted(new)
+    return None
+
+
+def _broken(planted: str, seed: int) -> set[str]:
+    return {each.rule for each in try_seed(the_machine(planted), seed).violations}
 
 
 def tell(
     seed: int, without: frozenset[str], skipped: frozenset[Strike], planted: str = ""
 ) -> tuple[Outcome, list[str]]:
     """Run a seed and return its verdict and its story."""
-    machine = planted_machine(PLANTED[planted].replacements if planted else None)
+    machine = the_machine(planted)
     simulation = simulate(machine, seed, Options(without=without, skipped=skipped))
     return outcome_of(simulation, seed), list(story(simulation.log.entries))
 
 
 def shrunk(seed: int, rule: str, without: frozenset[str]) -> list[str]:
     """Return the strikes of the smallest set of faults that still breaks a rule."""
-    machine = planted_machine()
+    machine = the_machine()
     off, skipped = smallest(machine, seed, rule, without)
     left = try_seed(machine, seed, Options(without=off, skipped=skipped))
     return [f"{kind}:{number}" for kind, number in left.struck]
@@ -70,10 +81,17 @@ def shrunk(seed: int, rule: str, without: frozenset[str]) -> list[str]:
 
 def traced(seeds: list[int], without: frozenset[str]) -> float:
     """Run seeds and return the share of the lines of shared/ that they reach, in per cent."""
-    coverage = Coverage(source=["shared"], data_file=None, branch=False)
+    machine = the_machine()
+    coverage = Coverage(source=["shared"], data_file=None, concurrency=["greenlet"])
     coverage.start()
-    # Copies that were imported before have lines that nobody has counted.
+    machine.import_anew()
     run_seeds(seeds, without)
     coverage.stop()
     with tempfile.TemporaryFile("w") as nowhere:
-        return coverage.report(file=nowhere, omit=["*/tests/*"])
+        return coverage.report(file=nowhere)
+
+
+def twice(seed: int) -> tuple[list[str], list[str]]:
+    """Run a seed two times and return both logs, entry by entry."""
+    first, second = (simulate(the_machine(), seed).log.entries for _ in range(2))
+    return [repr(each) for each in first], [repr(each) for each in second]

@@ -19,7 +19,6 @@ import azure.functions as func
 from azure.functions.decorators.http import HttpTrigger
 from azure.functions.decorators.queue import QueueTrigger
 from azure.functions.decorators.timer import TimerTrigger
-
 from azure.functions.queue import QueueMessage
 from azure.functions.timer import TimerRequest
 
@@ -88,7 +87,7 @@ class AppCopy:
                         self.routes[str(method), trigger.route or function.name] = function
 
 
-def import_copy(planted: Mapping[str, Replacement] | None = None) -> AppCopy:
+def import_copy(planted: Mapping[str, Replacement]) -> AppCopy:
     """Import the app once more, beside every copy before.
 
     `planted` maps modules to a piece of their source and what stands there instead.
@@ -96,7 +95,7 @@ def import_copy(planted: Mapping[str, Replacement] | None = None) -> AppCopy:
     before = _app_modules()
     for name in before:
         del sys.modules[name]
-    finder = _Planting(planted or {})
+    finder = _Planting(planted)
     sys.meta_path.insert(0, finder)
     try:
         importlib.import_module("function_app")
@@ -106,7 +105,7 @@ def import_copy(planted: Mapping[str, Replacement] | None = None) -> AppCopy:
         for name in _app_modules():
             del sys.modules[name]
         sys.modules.update(before)
-    if left := set(planted or ()) - finder.done:
+    if left := set(planted) - finder.done:
         raise LookupError(f"no module {', '.join(sorted(left))}: the planted mistake has no place")
     return AppCopy(copied)
 
@@ -141,16 +140,14 @@ class _PlantedLoader(SourceFileLoader):
     def get_code(self, fullname: str) -> CodeType:
         source = Path(self.path).read_text(encoding="utf-8")
         for old, new in self._replacement:
-            if source.count(old) != 1:
-                raise LookupError(f"{fullname} holds this {source.count(old)} times, not once: {old}")
+            if (times := source.count(old)) != 1:
+                raise LookupError(f"{fullname} holds this {times} times, not once: {old}")
             source = source.replace(old, new)
         return compile(source, self.path, "exec", dont_inherit=True)
 
 
 def _app_modules() -> dict[str, ModuleType]:
-    return {
-        name: module for name, module in sys.modules.items() if name.partition(".")[0] in ROOTS
-    }
+    return {name: module for name, module in sys.modules.items() if name.partition(".")[0] in ROOTS}
 
 
 class Environment(MutableMapping[str, str]):
@@ -180,7 +177,7 @@ class Environment(MutableMapping[str, str]):
 
     def install(self) -> None:
         """Take the place of `os.environ`, for good."""
-        os.environ = self  # type: ignore[assignment]
+        setattr(os, "environ", self)  # noqa: B010 - the whole mapping is replaced
 
 
 def message_of(body: bytes, facts: Mapping[str, Any]) -> func.QueueMessage:

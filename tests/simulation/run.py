@@ -8,8 +8,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
 from urllib.parse import parse_qs, urlsplit
-from xml.etree import ElementTree
-from xml.sax.saxutils import escape
 
 from tests.simulation import chance as chances
 from tests.simulation import locks, process
@@ -25,7 +23,7 @@ from tests.simulation.scenario import Agenda, Scenario, behaviour, draw, truth
 from tests.simulation.scheduler import Scheduler
 from tests.simulation.storage import Request, Storage
 from tests.simulation.storage.account import ACCOUNT, QUEUES_HOST, TABLES_HOST
-from tests.simulation.wire import Ask, Outages, Socket, Wire
+from tests.simulation.wire import Ask, Socket, Wire
 
 ROOT: Final = Path(__file__).parents[2]
 TICK: Final = 300.0
@@ -40,7 +38,7 @@ TERMINAL: Final = frozenset({"deleted", "stuck", "refused", "aborted"})
 class Machine:
     """What is set up once for many runs: copies of the app and the seams below them."""
 
-    def __init__(self, planted: Mapping[str, Replacement] | None = None) -> None:
+    def __init__(self) -> None:
         self.clock = travelling()
         locks.install(self.clock.monotonic)
         chances.install()
@@ -49,23 +47,29 @@ class Machine:
         self.socket = Socket()
         self.socket.install()
         self.limits = Limits.read(ROOT / "host.json")
-        self.planted = planted
-        self._copies: list[AppCopy] = []
+        self._copies: dict[str, list[AppCopy]] = {}
+        self.copies = self._sound()
         self.lines = Lines()
         self.lines.install()
         # What is made once for all runs, such as keys, must not come from the first seed's chance.
         simulate(self, 0)
 
-    def plant(self, planted: Mapping[str, Replacement] | None) -> None:
-        """Use copies of the app with this mistake in the runs to come."""
-        self.planted = planted
-        self._copies = []
+    def plant(self, name: str, planted: Mapping[str, Replacement]) -> None:
+        """Use copies of the app with this mistake from now on; without a name, sound ones."""
+        self.copies = self._copies_of(name, planted)
 
-    def copies(self) -> list[AppCopy]:
-        """Return as many copies of the app as a run can need."""
-        if not self._copies:
-            self._copies = [import_copy(self.planted) for _ in range(MOST_PROCESSES)]
-        return self._copies
+    def _sound(self) -> list[AppCopy]:
+        return self._copies_of("", {})
+
+    def _copies_of(self, name: str, planted: Mapping[str, Replacement]) -> list[AppCopy]:
+        if name not in self._copies:
+            self._copies[name] = [import_copy(planted) for _ in range(MOST_PROCESSES)]
+        return self._copies[name]
+
+    def import_anew(self) -> None:
+        """Forget the copies, so that whoever measures coverage sees the import as well."""
+        self._copies.clear()
+        self.copies = self._sound()
 
 
 class Lines(logging.Handler):
@@ -101,7 +105,6 @@ class Simulation:
 
     def __init__(self, machine: Machine, seed: int, options: Options) -> None:
         chance = Chance(seed)
-        copies = machine.copies()
         machine.clock.start()
         chances.sow(chance)
         self.clock: Clock = machine.clock
@@ -132,7 +135,7 @@ class Simulation:
             chance=chance.stream("host"),
             announce=self._announce,
         )
-        self.processes = self._processes(copies)
+        self.processes = self._processes(machine.copies)
         self.agenda = Agenda()
         self.wire.after_call = self._on_call
         self.people = People(self, chance.stream("people"))
@@ -188,9 +191,7 @@ class Simulation:
         if ask.service in {Service.PARTNER_CENTER, Service.SIGN_IN}:
             return self.sandbox.respond(ask.method, ask.path, ask.headers, ask.body)
         host = f"{ask.pool.scheme}://{ask.pool.host}:{ask.pool.port}"
-        response = self.storage.respond(
-            Request(ask.method, host + ask.path, ask.headers, ask.body)
-        )
+        response = self.storage.respond(Request(ask.method, host + ask.path, ask.headers, ask.body))
         if ask.service is Service.QUEUE and ask.method == "POST":
             self._sent(ask.path)
         return Reply(response.status, response.headers, response.body)

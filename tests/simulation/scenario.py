@@ -162,7 +162,7 @@ def buy(stream: Random, faults: Faults, customer: Customer) -> Order:
     if faults.strikes(Kind.ENDLESS_CANCELLATION):
         order.cancel_after_seconds = FOR_EVER
     if faults.strikes(Kind.DEAF_ORDER):
-        order.cancel = lambda _lines: None  # type: ignore[method-assign]
+        order.cancel = lambda _lines: None  # type: ignore[assignment, method-assign]
     return order
 
 

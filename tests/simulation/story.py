@@ -8,7 +8,7 @@ from typing import Final
 
 from tests.simulation.log import Call, Event, Service
 
-_GUID: Final = re.compile(r"([0-9a-f]{4})[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}")
+_GUID: Final = re.compile(r"([0-9a-f]{4})[0-9a-f]{4}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}")
 _ROW: Final = re.compile(r"\(PartitionKey='[^']*',RowKey='([^']*)'\)")
 _WIDTH: Final = 160
 _QUIET: Final = frozenset({"began", "started", "customer", "end"})

@@ -318,34 +318,29 @@ class Socket:
 
     def install(self) -> None:
         """Take the place of the network, for good."""
-        wanted: Any = self._make_request
+        socket = self
 
-        def make_request(pool: HTTPConnectionPool, conn: Any, *args: Any, **kwargs: Any) -> Any:
-            return wanted(pool, conn, *args, **kwargs)
+        def make_request(
+            pool: HTTPConnectionPool, _connection: object, method: str, url: str, **more: Any
+        ) -> urllib3.HTTPResponse:
+            return socket.exchange(pool, method, url, more)
 
-        HTTPConnectionPool._make_request = make_request  # type: ignore[method-assign]
+        HTTPConnectionPool._make_request = make_request  # type: ignore[assignment]
 
-    def _make_request(
-        self,
-        pool: HTTPConnectionPool,
-        _connection: object,
-        method: str,
-        url: str,
-        body: object = None,
-        headers: Mapping[str, str] | None = None,
-        timeout: Any = None,
-        decode_content: bool = True,  # noqa: FBT001, FBT002 - urllib3 calls it so
-        **_: object,
+    def exchange(
+        self, pool: HTTPConnectionPool, method: str, url: str, more: Mapping[str, Any]
     ) -> urllib3.HTTPResponse:
+        """Send a request as urllib3 asks for it, and return or raise what urllib3 expects."""
         if self.wire is None:
             raise RuntimeError(f"{method} {pool.host}{url}: no simulation is running")
+        timeout = more["timeout"]
         ask = Ask(
             pool=pool,
             service=_service(pool),
             method=method,
             path=url,
-            headers=dict(headers or {}),
-            body=_content(body),
+            headers=dict(more["headers"] or {}),
+            body=_content(more["body"]),
             connect_timeout=timeout.connect_timeout or _PATIENCE,
             read_timeout=timeout.read_timeout or _PATIENCE,
         )
@@ -357,7 +352,7 @@ class Socket:
             version=11,
             reason="",
             preload_content=False,
-            decode_content=decode_content,
+            decode_content=more["decode_content"],
             request_method=method,
         )
 

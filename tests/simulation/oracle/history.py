@@ -26,12 +26,12 @@ _NOT_SUPPORTED: Final = "900127"
 class Request:
     """A wish for a deletion; `certain` once its acceptance was answered.
 
-    `place` is where it was made, `accepted` where that was answered.
+    `place` is where it was made, `effect` where it made a record of its own, as HTTP requests do.
     """
 
     tenant: str
     place: int
-    accepted: int
+    effect: int
     at: float
     source: str
     certain: bool
@@ -148,8 +148,9 @@ class History:
                 continue
             answer = answers.get(event.run)
             certain = answer is not None and answer.fact("status") == "202"
-            accepted = answer.place if answer and certain else NEVER
-            yield Request(wish.tenant, event.place, accepted, event.at, "post", certain)
+            made = [s.place for s in self.records.get(wish.tenant, ()) if s.run == event.run]
+            effect = made[-1] if made else event.place
+            yield Request(wish.tenant, event.place, effect, event.at, "post", certain)
 
     @cached_property
     def sweeps(self) -> list[tuple[int, float]]:
@@ -223,7 +224,11 @@ class History:
             tenant = event.fact("path").rpartition("/")[2]
             begun = asked[event.run].place
             until = min(
-                (each.place for each in self.requests if each.tenant == tenant and each.place > begun),
+                (
+                    each.effect
+                    for each in self.requests
+                    if each.tenant == tenant and each.effect > begun
+                ),
                 default=NEVER,
             )
             found.append(Stop("abort", tenant, event.place, event.at, until))

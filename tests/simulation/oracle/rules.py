@@ -4,7 +4,7 @@ from collections.abc import Callable, Iterator
 from itertools import pairwise
 from typing import Final
 
-from tests.simulation.log import Call, Service
+from tests.simulation.log import Call, Event, Service
 from tests.simulation.oracle.history import History, Stop, code_of, row_of, tenant_of
 from tests.simulation.oracle.requests import step_tenant, wish_of
 from tests.simulation.oracle.shown import open_purchases
@@ -184,7 +184,7 @@ def live_without_request(history: History) -> Iterator[Violation]:
             )
             since = max(begun, abort if state.before == "aborted" else 0)
             asked = any(
-                r.tenant == tenant and since < r.place < state.place for r in history.requests
+                r.tenant == tenant and since < r.effect <= state.place for r in history.requests
             )
             swept = state.before != "aborted" and history.may_sweep(tenant, state.place)
             if not asked and not swept:
@@ -249,10 +249,10 @@ LEASE: Final = 600.0
 
 def retry_after_ignored(history: History) -> Iterator[Violation]:
     """A process that was told to wait sends no call until then."""
-    told = [call for call in history.partner_center if call.status == 429 and _retry_after(call)]
+    told = [call for call in history.partner_center if call.status == 429 and call.retry_after]
     for limit in told:
         instance = history.instance(limit.process, limit.left)
-        until = limit.returned_at + min(_retry_after(limit), 600)
+        until = limit.returned_at + min(limit.retry_after, 600)
         for call in history.partner_center:
             early = limit.returned_at + _ON_ITS_WAY < call.left_at < until - 1
             if call.process != limit.process or not early:
@@ -266,10 +266,6 @@ def retry_after_ignored(history: History) -> Iterator[Violation]:
 
 
 _ON_ITS_WAY: Final = 3.0
-
-
-def _retry_after(call: Call) -> float:
-    return call.retry_after
 
 
 def _signed_in_just_before(history: History, call: Call) -> bool:
@@ -316,19 +312,20 @@ def hasty_stuck(history: History) -> Iterator[Violation]:
             if state.state != "stuck" or state.before == "stuck":
                 continue
             customer = history.customers.get(tenant)
-            if _late(history, state.at - begun) or (customer and _hopeless(customer)):
+            if _late(history, state.at - begun) or (
+                customer and customer.fact("hopeless") == "True"
+            ):
                 continue
             text = f"{tenant} after {state.at - begun:.0f} s: {state.reason[:300]}"
             yield Violation("hasty_stuck", state.place, text, state.run)
 
 
 def _late(history: History, seconds: float) -> bool:
-    hours = min((each.number("DELETION_DEADLINE_HOURS", 24) for each in history.instances), default=24)
+    """Return whether so many seconds are past the deadline, by whatever clock it was judged."""
+    hours = min(
+        (each.number("DELETION_DEADLINE_HOURS", 24) for each in history.instances), default=24
+    )
     return seconds >= hours * 3600 - 2 * history.skew - 5
-
-
-def _hopeless(customer: object) -> bool:
-    return getattr(customer, "fact")("hopeless") == "True"  # noqa: B009
 
 
 def untrue_refusal(history: History) -> Iterator[Violation]:
@@ -469,11 +466,12 @@ def _begun(history: History, tenant: str) -> int:
     return starts[-1] if starts else 0
 
 
-def _last_run(history: History, event: object) -> str:
-    states = history.records.get(getattr(event, "fact")("tenant"), [])  # noqa: B009
+def _last_run(history: History, event: Event) -> str:
+    states = history.records.get(event.fact("tenant"), [])
     return states[-1].run if states else ""
 
 
-def _raised(history: History, event: object) -> str:
-    identifier = getattr(event, "fact")("id")  # noqa: B009
-    return next((e.run for e in reversed(list(history.named("raised"))) if e.fact("id") == identifier), "")
+def _raised(history: History, event: Event) -> str:
+    """Return the last run that failed on a message."""
+    failed = [each.run for each in history.named("raised") if each.fact("id") == event.fact("id")]
+    return failed[-1] if failed else ""
