@@ -120,7 +120,7 @@ def queue_steps(chance: Random, count: int) -> Iterator[QueueStep]:
         _update: 9,
         _delete: 4,
         _whole_queue: 2,
-        _out_of_range: 2,
+        _out_of_range: 4,
     }
     for maker in chance.choices(list(makers), list(makers.values()), k=count):
         yield maker(chance)

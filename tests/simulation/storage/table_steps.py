@@ -192,7 +192,7 @@ def _query(chance: Random) -> TableStep:
     text = chance.choices(
         (_filter(chance), "", "count eq", "count eq eq", "(flag eq true"), (20, 4, 1, 1, 1)
     )[0]
-    select, size = _select(chance), chance.choice((None, None, 1, 2, 3))
+    select, size = _select(chance), chance.choice((None, 1, 2, 3, 2000))
     return TableStep(f"query {text!r} {select} {size}", lambda side: side.query(text, select, size))
 
 
