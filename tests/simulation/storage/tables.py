@@ -63,7 +63,7 @@ class Tables:
         if path == "$batch":
             return self._transact(batches.requests_in(request), headers)
         found = _RESOURCE.fullmatch(path)
-        if found is None:
+        if found is None or "comp" in request.query():
             raise request.not_modelled()
         if found["table"] != "Tables":
             return self._operate(self._table(found["table"]), _key(found), request)
@@ -157,9 +157,7 @@ class Tables:
 
 
 def _page(table: Table, query: Mapping[str, str]) -> Response:
-    size = int(query.get("$top", PAGE))
-    if not 0 < size <= PAGE:
-        raise Refusal(400, "InvalidInput", f"$top takes 1 to {PAGE}, not {size}.")
+    size = min(int(query.get("$top", PAGE)), PAGE)
     select = _selection(query)
     start = None
     if "NextPartitionKey" in query:
@@ -175,9 +173,12 @@ def _page(table: Table, query: Mapping[str, str]) -> Response:
 def _insert(table: Table, request: Request) -> Response:
     document = _document(request)
     row = table.insert(_checked(_body_key(document)), _properties(document))
-    if request.header("Prefer") == "return-no-content":
-        return Response(204, {"ETag": row.etag, "Preference-Applied": "return-no-content"})
-    return _json(201, row.document(frozenset()), ETag=row.etag)
+    # Azurite says return-content unasked, which makes the client return the echo too:
+    # https://learn.microsoft.com/rest/api/storageservices/setting-the-prefer-header-to-manage-response-echo-on-insert-operations
+    applied = {"Preference-Applied": prefer} if (prefer := request.header("Prefer")) else {}
+    if prefer == "return-no-content":
+        return Response(204, {"ETag": row.etag, **applied})
+    return _json(201, row.document(frozenset()), ETag=row.etag, **applied)
 
 
 def _write(table: Table, key: Key, request: Request) -> Response:
