@@ -45,6 +45,7 @@ PLANTED: Final[Mapping[str, Mistake]] = {
             )
         },
         frozenset({"message_lost"}),
+        seed=7,
     ),
     "no-etag": Mistake(
         "the ETag is not sent with a change of a record",
@@ -56,6 +57,7 @@ PLANTED: Final[Mapping[str, Mistake]] = {
             "            )\n        except (ResourceModifiedError",
         ),
         frozenset({"live_without_request", "stopped_but_wrote", "claimed_twice"}),
+        seed=3,
     ),
     "no-claim": Mistake(
         "a message does not check whether another works on its generation",
@@ -65,6 +67,7 @@ PLANTED: Final[Mapping[str, Mistake]] = {
             "    return Claim.CONTINUE if taken else Claim.CONTINUE\n",
         ),
         frozenset({"claimed_twice"}),
+        seed=3,
     ),
     "rejected-live": Mistake(
         "a rejected message leaves a live record until a second write",
@@ -79,6 +82,7 @@ PLANTED: Final[Mapping[str, Mistake]] = {
             "    update = services.records.update(tenant, change)\n",
         ),
         frozenset({"live_without_request", "unasked_write"}),
+        seed=22,
     ),
     "trip-in-memory": Mistake(
         "a trip stays in the memory of its process",
@@ -88,11 +92,13 @@ PLANTED: Final[Mapping[str, Mistake]] = {
             "        if not state.tripped:\n            self._store.write(state)\n",
         ),
         frozenset({"stopped_but_wrote"}),
+        seed=1,
     ),
     "delete-unseen": Mistake(
         "the DELETE follows the cancellations without another look",
         _one(_STEPS, "    if plan.clear:\n", "    if not plan.open:\n"),
         frozenset({"delete_while_open"}),
+        seed=11,
     ),
     "no-retry-after": Mistake(
         "Retry-After is ignored",
@@ -108,6 +114,7 @@ PLANTED: Final[Mapping[str, Mistake]] = {
             ),
         },
         frozenset({"retry_after_ignored"}),
+        seed=41,
     ),
     "dropped-after-failed-save": Mistake(
         "the message is dropped after a failed save",
@@ -117,6 +124,7 @@ PLANTED: Final[Mapping[str, Mistake]] = {
             "        _note_failure(deletion, step, error)\n",
         ),
         frozenset({"message_lost"}),
+        seed=14,
     ),
     "no-grace": Mistake(
         "redrive knows no grace",
@@ -126,6 +134,7 @@ PLANTED: Final[Mapping[str, Mistake]] = {
             "GRACE: Final = timedelta(0)",
         ),
         frozenset({"redriven_early"}),
+        seed=1,
     ),
     "abort-unseen": Mistake(
         "an abort is not looked at between two PATCHes",
@@ -135,6 +144,7 @@ PLANTED: Final[Mapping[str, Mistake]] = {
             "        return not self.switch.read().tripped or overtaken\n",
         ),
         frozenset({"stopped_but_wrote"}),
+        seed=12,
     ),
     "switch-unasked": Mistake(
         "the switch is not asked before a PATCH",
@@ -144,6 +154,7 @@ PLANTED: Final[Mapping[str, Mistake]] = {
             "        return not overtaken\n",
         ),
         frozenset({"stopped_but_wrote"}),
+        seed=29,
     ),
     "protection-once": Mistake(
         "protection is checked in the first step only",
@@ -161,6 +172,7 @@ PLANTED: Final[Mapping[str, Mistake]] = {
             )
         },
         frozenset({"protected_write"}),
+        seed=23,
     ),
     "stale-accepted": Mistake(
         "a message of a lower generation is not dropped",

@@ -22,7 +22,7 @@ from tests.simulation.process import AppCopy, Environment, Replacement, import_c
 from tests.simulation.scenario import Agenda, Scenario, behaviour, draw, truth
 from tests.simulation.scheduler import Scheduler
 from tests.simulation.storage import Request, Storage
-from tests.simulation.storage.account import ACCOUNT, QUEUES_HOST, TABLES_HOST
+from tests.simulation.storage.account import ACCOUNT, TABLES_HOST
 from tests.simulation.wire import Ask, Socket, Wire
 
 ROOT: Final = Path(__file__).parents[2]
@@ -246,8 +246,7 @@ class Simulation:
     def _messages(self) -> list[tuple[str, str]]:
         found: list[tuple[str, str]] = []
         for queue in process.queue_names():
-            held = self.storage._services[QUEUES_HOST]._queues[queue]._messages
-            found += [(queue, message.text) for message in held.values()]
+            found += [(queue, text) for text in self.storage.texts(queue)]
         return found
 
     def _records(self) -> list[dict[str, Any]]:

@@ -59,14 +59,14 @@ def queue(side: Side) -> QueueClient:
 
 @pytest.mark.parametrize("seed", SEEDS)
 def test_tables_respond_as_azurite_does(seed: int, storage: str) -> None:
-    steps = table_steps(Random(seed), STEPS)  # noqa: S311 - no secrets
+    steps = table_steps(Random(seed), STEPS)
     failures = compare(steps, TableSide(Side.model()), TableSide(Side.azurite(storage)))
     assert failures >= TABLE_FAILURES, "the steps do not reach every refusal; change the seeds"
 
 
 @pytest.mark.parametrize("seed", SEEDS)
 def test_queues_respond_as_azurite_does(seed: int, storage: str) -> None:
-    steps = queue_steps(Random(seed), STEPS)  # noqa: S311 - no secrets
+    steps = queue_steps(Random(seed), STEPS)
     failures = compare(steps, QueueSide(Side.model()), QueueSide(Side.azurite(storage)))
     assert failures >= QUEUE_FAILURES, "the steps do not reach every refusal; change the seeds"
 
@@ -244,7 +244,7 @@ def row(name: str) -> dict[str, Any]:
 
 def still_storage(seed: int) -> Storage:
     """Give an empty account whose clock stands still."""
-    return Storage(lambda: START, Random(seed))  # noqa: S311 - no secrets
+    return Storage(lambda: START, Random(seed))
 
 
 def table_request(path: str, body: bytes) -> Request:

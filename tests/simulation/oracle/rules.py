@@ -130,14 +130,14 @@ def delete_while_open(history: History) -> Iterator[Violation]:
 
 
 def deleted_twice(history: History) -> Iterator[Violation]:
-    """At most one successful DELETE of a customer."""
-    seen: set[str] = set()
-    for call in sorted(history.writes, key=lambda each: each.served):
-        if call.method != "DELETE" or call.served_status not in {200, 204}:
+    """No DELETE once the customer is recorded as deleted, until somebody asks again."""
+    for call in history.writes:
+        tenant = tenant_of(call)
+        state = history.record_at(tenant, call.left)
+        if call.method != "DELETE" or state is None or state.state != "deleted":
             continue
-        if tenant_of(call) in seen and not history.customers:
+        if not any(r.tenant == tenant and r.effect > state.place for r in history.requests):
             yield _of("deleted_twice", call, "it had been deleted")
-        seen.add(tenant_of(call))
 
 
 def unended(history: History) -> Iterator[Violation]:

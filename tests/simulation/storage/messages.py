@@ -81,6 +81,10 @@ class MessageQueue:
         """Delete every message."""
         self._messages.clear()
 
+    def texts(self, now: datetime) -> list[str]:
+        """Return the texts of all messages, the invisible ones too."""
+        return [message.text for message in self._alive(now)]
+
     def count(self, now: datetime) -> int:
         """Return how many messages there are, the invisible ones too."""
         return len(self._alive(now))

@@ -54,6 +54,10 @@ class Queues:
         headers = {**common_headers(now, self._chance), **response.headers}
         return replace(response, headers=headers)
 
+    def texts(self, name: str) -> list[str]:
+        """Return the texts of all messages of a queue, the invisible ones too."""
+        return self._queue(name, self._now()).texts(self._now())
+
     def _route(self, request: Request, now: datetime) -> Response:
         query = request.query()
         match request.path().split("/"):

@@ -81,7 +81,7 @@ class Side:
     def model(cls) -> Self:
         """Give an empty account of the model."""
         clock = VirtualClock()
-        storage = Storage(clock.now, Random(1))  # noqa: S311 - no secrets
+        storage = Storage(clock.now, Random(1))
         session = requests.Session()
         session.mount("http://", ModelAdapter(storage, clock))
         clients = _clients(
