@@ -77,7 +77,7 @@ ODDS: Final[Mapping[Kind, Odds]] = {
     Kind.TIMER_TWICE: Odds(0.3, 0.7),
     Kind.CLOCK_SKEW: Odds(0.15, 1),
     Kind.RESTART_PROTECTED: Odds(0.08, 1),
-    Kind.PRODUCTION: Odds(0.05, 1),
+    Kind.PRODUCTION: Odds(0.07, 1),
     Kind.DELETED_ELSEWHERE: Odds(0.06, 1),
     Kind.LATE_ORDER: Odds(0.1, 1),
     Kind.SLOW_CANCELLATION: Odds(0.4, 0.7),

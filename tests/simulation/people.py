@@ -114,11 +114,15 @@ class People:
     def _trips(self, stream: Random) -> None:
         for _ in range(stream.choice((1, 1, 2))):
             pause = stream.uniform(1, 60) if stream.random() < 0.4 else stream.uniform(60, 1500)
-            self._sometime(stream, lambda pause=pause: self._trip(pause))  # type: ignore[misc]
+            # Somebody trips it again while somebody else is resetting it.
+            again = pause + stream.uniform(-0.1, 0.1) if stream.random() < 0.3 else None
+            self._sometime(stream, lambda p=pause, a=again: self._trip(p, a))  # type: ignore[misc]
 
-    def _trip(self, pause: float) -> None:
+    def _trip(self, pause: float, again: float | None = None) -> None:
         self._ask("PUT", "switch", body={"requestedBy": "somebody", "reason": "to be safe"})
         self._world.scheduler.after(pause, self.reset)
+        if again is not None:
+            self._world.scheduler.after(again, lambda: self._trip(pause))
 
     def reset(self) -> None:
         """Reset the switch, unless the account has turned out to be production."""

@@ -181,6 +181,7 @@ PLANTED: Final[Mapping[str, Mistake]] = {
             "if record is None or not record.live or message.generation < record.generation:",
             "if record is None or not record.live:",
         ),
-        frozenset({"claimed_twice", "message_lost"}),
+        frozenset({"generation_fell"}),
+        seed=6,
     ),
 }

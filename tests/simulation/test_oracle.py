@@ -272,6 +272,14 @@ def claimed_twice() -> Book:
     return book
 
 
+def generation_fell() -> Book:
+    book = begun()
+    book.record("checking", generation=3)
+    book.record("checking", generation=2)
+    book.end()
+    return book
+
+
 def redriven_early() -> Book:
     book = begun()
     book.send(run="redrive#4")
@@ -378,6 +386,7 @@ BAD: list[tuple[str, Callable[[], Book]]] = [
     ("live_without_request", revived_after_an_abort),
     ("message_lost", message_lost),
     ("claimed_twice", claimed_twice),
+    ("generation_fell", generation_fell),
     ("redriven_early", redriven_early),
     ("retry_after_ignored", retry_after_ignored),
     ("untrue_deleted", untrue_deleted),

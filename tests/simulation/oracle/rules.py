@@ -228,6 +228,15 @@ def claimed_twice(history: History) -> Iterator[Violation]:
                 yield Violation("claimed_twice", other.place, text, other.run)
 
 
+def generation_fell(history: History) -> Iterator[Violation]:
+    """The generation of a deletion only grows, so that a late message is told from the next."""
+    for tenant, states in history.records.items():
+        for one, other in pairwise(states):
+            if one.correlation == other.correlation and other.generation < one.generation:
+                text = f"{tenant} went from {one.generation} to {other.generation}"
+                yield Violation("generation_fell", other.place, text, other.run)
+
+
 def redriven_early(history: History) -> Iterator[Violation]:
     """Redrive leaves a deletion alone whose message may only be leased."""
     for message in history.messages:
@@ -437,6 +446,7 @@ RULES: Final[tuple[Rule, ...]] = (
     live_without_request,
     message_lost,
     claimed_twice,
+    generation_fell,
     redriven_early,
     retry_after_ignored,
     untrue_deleted,
