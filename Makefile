@@ -36,7 +36,7 @@ test: setup lint $(CHECKOV)/.ready ## Check types and style, then run every test
 	$(BIN)/python -m pytest
 
 # One seed with its story: SEED=4711. Mistakes that it must see: PLANTED=all. Less: FAULTS_OFF=death.
-simulate: setup ## Run SEEDS seeds of the simulation.
+simulate: $(VENV)/.ready ## Run SEEDS seeds of the simulation.
 	$(BIN)/python -m tests.simulation --seeds $(SEEDS) --first $(FIRST) $(if $(SEED),--seed $(SEED)) \
 		$(if $(PLANTED),--planted $(PLANTED)) $(if $(FAULTS_OFF),--without $(FAULTS_OFF))
 

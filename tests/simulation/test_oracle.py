@@ -49,7 +49,8 @@ class Book:
         self.place += 3
 
     def begin(self, **settings: object) -> None:
-        self.event("started", "p1", **{"DELETION_DEADLINE_HOURS": 1, **settings})
+        facts: dict[str, Any] = {"DELETION_DEADLINE_HOURS": 1, **settings}
+        self.event("started", "p1", **facts)
 
     def drop(self, text: str = TENANT, identifier: str = "m1") -> None:
         self.event("dropped", queue="customers-to-delete", text=text, id=identifier)
@@ -100,7 +101,7 @@ class Book:
         self.call(Service.QUEUE, "POST", path, sent=sent, status=201, answer=answer, run=run)
 
     def end(self, state: str = "", *, deleted: bool = False, hopeless: bool = False) -> None:
-        facts = {"deleted": deleted, "hopeless": hopeless, "purchases": 1, "age_days": 5}
+        facts: dict[str, Any] = {"deleted": deleted, "hopeless": hopeless, "purchases": 1, "age_days": 5}
         self.event("customer", tenant=TENANT, **facts)
         if state:
             self.event("record", tenant=TENANT, state=state)
