@@ -1,6 +1,7 @@
 """The deletion records: one current record for each customer, guarded by its ETag."""
 
 import json
+import uuid
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from datetime import datetime
@@ -127,11 +128,14 @@ class Records:
 
     def insert(self, record: DeletionRecord) -> DeletionRecord:
         """Add a record; raises RecordChanged where the customer has one already."""
+        entity = self._entity(record)
         try:
-            written = self._table.create_entity(self._entity(record))
+            etag = self._table.create_entity(entity)["etag"]
         except ResourceExistsError as error:
-            raise _changed(record) from error
-        return replace(record, etag=written["etag"])
+            etag = self._etag_of_own_write(entity)
+            if not etag:
+                raise _changed(record) from error
+        return replace(record, etag=etag)
 
     def _write(self, record: DeletionRecord, current: DeletionRecord | None) -> DeletionRecord:
         # The ETag is of the record that the change was decided on, whatever the change made of it.
@@ -141,16 +145,32 @@ class Records:
 
     def replace(self, record: DeletionRecord) -> DeletionRecord:
         """Write a record that was read before; raises RecordChanged where it is another now."""
+        entity = self._entity(record)
         try:
-            written = self._table.update_entity(
-                self._entity(record),
+            etag = self._table.update_entity(
+                entity,
                 UpdateMode.REPLACE,
                 etag=record.etag,
                 match_condition=MatchConditions.IfNotModified,
-            )
+            )["etag"]
         except (ResourceModifiedError, ResourceNotFoundError) as error:
-            raise _changed(record) from error
-        return replace(record, etag=written["etag"])
+            etag = self._etag_of_own_write(entity)
+            if not etag:
+                raise _changed(record) from error
+        return replace(record, etag=etag)
+
+    def _etag_of_own_write(self, entity: Mapping[str, Any]) -> str:
+        """Return the ETag of the row if it is this very write, else "".
+
+        The storage library repeats a write whose response was lost, with the old ETag, and then
+        reports its own write as somebody else's.
+        """
+        try:
+            stored = self._table.get_entity(self._partner, entity["RowKey"])
+        except ResourceNotFoundError:
+            return ""
+        mine = stored.get("writeId") == entity["writeId"]
+        return (stored.metadata["etag"] or "") if mine else ""
 
     def remove(self, record: DeletionRecord) -> None:
         """Remove a record that was read before; raises RecordChanged where it is another now."""
@@ -205,6 +225,7 @@ class Records:
             "requestedBy": record.requested_by,
             "seen": record.seen,
             "state": record.state.value,
+            "writeId": str(uuid.uuid4()),
             **{name: timestamp.isoformat() for name, timestamp in timestamps.items() if timestamp},
         }
 
