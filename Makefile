@@ -2,6 +2,8 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 CHECKOV := .venv-checkov
+WORKERS ?= auto
+PYTEST := $(BIN)/python -m pytest -n $(WORKERS) --maxprocesses 4 --dist worksteal
 
 .DEFAULT_GOAL := help
 .PHONY: help setup demo test lint infra clean
@@ -31,7 +33,7 @@ demo: setup ## Delete the customers of a simulated sandbox, with live progress.
 	$(BIN)/python -m local.demo
 
 test: setup lint $(CHECKOV)/.ready ## Check types and style, then run every test.
-	$(BIN)/python -m pytest
+	$(PYTEST)
 
 lint: setup ## Check style and types.
 	$(BIN)/ruff check .

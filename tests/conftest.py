@@ -18,9 +18,14 @@ hypothesis.settings.register_profile("ci", deadline=None, derandomize=True)
 hypothesis.settings.load_profile("ci" if os.environ.get("CI") else "default")
 
 
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Start with the slow tests, so that no worker is left with one when the others are done."""
+    items.sort(key=lambda item: item.get_closest_marker("slow") is None)
+
+
 @pytest.fixture(scope="session")
 def azurite() -> Iterator[Azurite]:
-    """One emulator for the whole run."""
+    """One emulator for each worker."""
     with Azurite.start(accounts=ACCOUNTS) as azurite:
         yield azurite
 
@@ -38,7 +43,7 @@ def storage(unused_accounts: Iterator[str]) -> str:
 
 @pytest.fixture(scope="session")
 def running_simulator() -> Iterator[Simulator]:
-    """One simulator for the whole run."""
+    """One simulator for each worker."""
     with Simulator.start() as simulator:
         yield simulator
 

@@ -22,6 +22,8 @@ from local.host.configuration import read_configuration
 from local.host.loading import FUNCTION_NAME
 from shared.storage.names import POISON_QUEUES, QUEUES
 
+pytestmark = pytest.mark.slow
+
 ROOT = Path(__file__).parents[1]
 WORKER = "azure-functions-runtime==1.3.0"
 WORKER_PYTHON = "3.13"

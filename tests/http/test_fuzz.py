@@ -27,6 +27,8 @@ from tests.bench import Bench
 from tests.http.app import NO_STORAGE, App, fresh_app
 from tests.http.test_openapi import OPERATIONS
 
+pytestmark = pytest.mark.slow
+
 RAW_REQUESTS = 9_000
 SCHEMATHESIS_REQUESTS = 1_000
 MODES = (GenerationMode.POSITIVE, GenerationMode.NEGATIVE)
