@@ -15,6 +15,9 @@ ACCOUNTS = 1000
 # A push must not fail by the luck of another push; runs by hand go on exploring.
 hypothesis.settings.register_profile("default", deadline=None)
 hypothesis.settings.register_profile("ci", deadline=None, derandomize=True)
+hypothesis.settings.register_profile(
+    "thorough", deadline=None, derandomize=bool(os.environ.get("CI")), max_examples=1000
+)
 hypothesis.settings.load_profile("ci" if os.environ.get("CI") else "default")
 
 
