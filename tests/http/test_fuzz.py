@@ -27,8 +27,12 @@ from tests.bench import Bench
 from tests.http.app import NO_STORAGE, App, fresh_app
 from tests.http.test_openapi import OPERATIONS
 
-RAW_REQUESTS = 9_000
-SCHEMATHESIS_REQUESTS = 1_000
+pytestmark = pytest.mark.slow
+
+# 1 in every run; the profile of `make test-all` asks for more.
+SCALE = settings().max_examples // 100
+RAW_REQUESTS = 9_000 * SCALE
+SCHEMATHESIS_REQUESTS = 1_000 * SCALE
 MODES = (GenerationMode.POSITIVE, GenerationMode.NEGATIVE)
 CHECKS = [
     status_code_conformance,

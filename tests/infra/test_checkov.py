@@ -9,6 +9,8 @@ import pytest
 
 from tests.infra.bicep import FILES, INFRA, ROOT
 
+pytestmark = pytest.mark.slow
+
 CHECKOV = ROOT / ".venv-checkov/bin/checkov"
 OPEN_ACCOUNT = """resource storage 'Microsoft.Storage/storageAccounts@2025-01-01' = {
   name: 'open'

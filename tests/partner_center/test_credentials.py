@@ -4,6 +4,7 @@ from collections.abc import Callable
 from dataclasses import replace
 
 import pytest
+from azure.core.pipeline.transport import RequestsTransport
 
 from local.simulator import Behaviour, Fault, Simulator
 from shared.partner_center.client import PartnerCenter
@@ -109,8 +110,13 @@ def test_a_wrong_audience_is_refused(partner_settings: Read) -> None:
     "fault", [Fault(drop=True, times=None), Fault(status=503, times=None)], ids=str
 )
 def test_a_sign_in_that_is_out_of_reach_is_no_refusal(
-    partner_settings: Read, simulator: Simulator, auth: Auth, fault: Fault
+    partner_settings: Read,
+    simulator: Simulator,
+    monkeypatch: pytest.MonkeyPatch,
+    auth: Auth,
+    fault: Fault,
 ) -> None:
+    monkeypatch.setattr(RequestsTransport, "sleep", lambda *_: None)
     simulator.add_fault(replace(fault, path="*/oauth2/v2.0/token"))
 
     with pytest.raises(NoResponse, match="could not sign in"):
