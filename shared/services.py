@@ -1,4 +1,4 @@
-"""What a step works with, built once for the process at first use."""
+"""What a step works with, built once per process on first use."""
 
 import random
 import threading
@@ -33,9 +33,9 @@ def _now() -> datetime:
 
 @dataclass(frozen=True, slots=True)
 class Services:
-    """The outside world as a step sees it, with the clock and the chance that it uses.
+    """The services that a step uses, with its clock and its source of randomness.
 
-    A function takes the whole only where it needs most of it, as a step does.
+    Only functions that need most of them, such as a step, take the whole object.
     """
 
     settings: Settings
@@ -89,7 +89,7 @@ _built: list[Services] = []
 
 
 def current_services() -> Services:
-    """Return the services of this process; raises SettingsError at the first use."""
+    """Return the services of this process; raises SettingsError on first use."""
     with _lock:
         if not _built:
             _built.append(build(settings()))

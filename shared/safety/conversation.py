@@ -1,4 +1,4 @@
-"""A conversation with Partner Center, which trips the switch where it meets no sandbox."""
+"""A conversation with Partner Center; trips the switch if the account is not a sandbox."""
 
 from types import TracebackType
 
@@ -13,8 +13,8 @@ BY_ITSELF = "tipsweep"
 class Conversation:
     """A context manager around every use of a client.
 
-    Where Partner Center says that the account is no sandbox, the switch is tripped and Refused is
-    raised instead of NotASandbox, so that no caller can forget it.
+    If Partner Center says that the account is not a sandbox, this trips the switch and raises
+    Refused instead of NotASandbox, so that no caller can forget to.
     """
 
     def __init__(self, client: PartnerCenter, switch: Switch) -> None:
@@ -32,5 +32,5 @@ class Conversation:
     ) -> None:
         if isinstance(error, NotASandbox):
             self._switch.trip(BY_ITSELF, str(error))
-            remedy = "The safety switch is tripped: make sure of the account, then reset it."
+            remedy = "The safety switch is tripped: check the account, then reset it."
             raise Refused(Rule.SANDBOX, str(error), remedy) from error
