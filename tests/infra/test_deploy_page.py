@@ -13,7 +13,7 @@ TABLES = [
     [[cell.strip() for cell in line.strip("|").split("|")] for line in block.splitlines()[2:]]
     for block in re.findall(r"^\|[^\n]*(?:\n\|[^\n]*)+", PAGE, re.MULTILINE)
 ]
-COSTS = [table for table in TABLES if table[-1][0] == "together"]
+COSTS = [table for table in TABLES if table[-1][0] == "total"]
 
 
 def test_the_table_of_the_environment_is_what_azd_passes_on() -> None:
