@@ -3,7 +3,8 @@
 import random
 import threading
 import uuid
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
 
@@ -12,7 +13,6 @@ from shared.partner_center.connection import Connection
 from shared.partner_center.credentials import TokenSource
 from shared.partner_center.customer_list import CustomerList
 from shared.partner_center.rate_limit import RateLimiter
-from shared.safety.conversation import Conversation
 from shared.safety.rules import Safety
 from shared.safety.switch import Switch
 from shared.settings import PartnerCenterSettings, Settings, settings
@@ -51,10 +51,19 @@ class Services:
     now: Callable[[], datetime] = _now
     jitter: Callable[[], float] = random.random
 
-    def conversation(self, correlation_id: str = "") -> Conversation:
-        """Return a conversation with Partner Center; its calls carry the correlation ID."""
-        client = PartnerCenter(self.connection, correlation_id or str(uuid.uuid4()))
-        return Conversation(client, self.switch)
+    @contextmanager
+    def conversation(self, client: PartnerCenter | None = None) -> Iterator[PartnerCenter]:
+        """Give a client of Partner Center; every use of one belongs inside this context.
+
+        If Partner Center says that the account is not a sandbox, the switch is tripped and Refused
+        is raised instead of NotASandbox, so that no caller can forget to.
+        """
+        with self.safety.tripping_switch():
+            yield client or self.client(str(uuid.uuid4()))
+
+    def client(self, correlation_id: str) -> PartnerCenter:
+        """Return a client for a conversation; its calls carry the correlation ID."""
+        return PartnerCenter(self.connection, correlation_id)
 
 
 def build(read: Settings) -> Services:

@@ -34,14 +34,13 @@ def error_handling(
     terminal record; or, after an unexpected error, the message itself, which the host delivers
     again, with the error noted in the record.
     """
-    conversation = services.conversation(deletion.record.correlation_id)
-    client = conversation.client
+    client = services.client(deletion.record.correlation_id)
     try:
         # From the inside out: a 404 is confirmed, a production account trips the switch, and the
         # errors that remain decide about the deletion.
         with (
             _handled(deletion, queue),
-            conversation,
+            services.conversation(client),
             _confirmed_gone(services.safety, deletion, client),
         ):
             yield client

@@ -29,6 +29,8 @@ from shared.tenants import TenantId
 
 _REASON_CHARACTERS: Final = 200
 
+_Key = tuple[PurchaseKind, str]
+
 
 @dataclass(frozen=True, slots=True)
 class CancellationResult:
@@ -124,9 +126,15 @@ def carry_out(
             continue
         except PartnerCenterError as error:
             return CancellationResult(tuple(known.values()), plan, error)
-        known[changed.key] = changed
-        if changed.kind is PurchaseKind.ORDER and changed.status == Status.CANCELLED:
-            known = {each.key: each for each in follow_orders(known.values(), {changed.id})}
+        known = _with(known, changed)
+
+
+def _with(known: Mapping[_Key, Purchase], changed: Purchase) -> dict[_Key, Purchase]:
+    """Return what is known with one purchase changed; subscriptions follow their order."""
+    merged = {**known, changed.key: changed}
+    if changed.kind is not PurchaseKind.ORDER or changed.status != Status.CANCELLED:
+        return merged
+    return {each.key: each for each in follow_orders(merged.values(), {changed.id})}
 
 
 def _untried(plan: Plan, tried: Collection[tuple[Purchase, Action]]) -> Entry | None:

@@ -12,7 +12,8 @@ otherwise.
 `Safety` applies them in this order for every caller.
 """
 
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Iterator, Mapping
+from contextlib import contextmanager
 from enum import StrEnum
 from fnmatch import fnmatchcase
 from typing import Final
@@ -25,12 +26,13 @@ from shared.limits import (
 )
 from shared.partner_center.client import PartnerCenter
 from shared.partner_center.customer_list import CustomerList
-from shared.partner_center.errors import Forbidden, NoRelationship, NotFound
+from shared.partner_center.errors import Forbidden, NoRelationship, NotASandbox, NotFound
 from shared.partner_center.resources import Customer, Status, Subscription
 from shared.safety.switch import Switch
 from shared.settings import NO_PROTECTION, ProtectionSettings, Settings
 from shared.tenants import TenantId
 
+BY_ITSELF: Final = "tipsweep"
 # Usage-based products have quantities too, which are not licences.
 _LICENCES: Final = frozenset({"license", "licenses"})
 # Deleted subscriptions stay in the listing and must not count.
@@ -88,6 +90,19 @@ class Safety:
     def require_writable(self) -> None:
         """Rule 4, checked before each step and each request; raises SwitchTripped."""
         self._switch.require_untripped()
+
+    @contextmanager
+    def tripping_switch(self) -> Iterator[None]:
+        """Trip the switch if Partner Center says that the account is not a sandbox.
+
+        Raises Refused instead of NotASandbox.
+        """
+        try:
+            yield
+        except NotASandbox as error:
+            self._switch.trip(BY_ITSELF, str(error))
+            remedy = "The safety switch is tripped: check the account, then reset it."
+            raise Refused(Rule.SANDBOX, str(error), remedy) from error
 
     def require_sandbox(self, client: PartnerCenter) -> Mapping[TenantId, Customer]:
         """Rules 1 and 2 for the account: list its customers again and return them.

@@ -1,6 +1,7 @@
 """The deletion records: one current record for each customer, guarded by its ETag."""
 
 import json
+import uuid
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from datetime import datetime
@@ -127,12 +128,15 @@ class Records:
 
     def insert(self, record: DeletionRecord) -> DeletionRecord:
         """Add a record; raises RecordChanged if the customer already has one."""
+        entity = self._entity(record)
         try:
             # Not an upsert: of ten drops at once, only one may start the deletion.
-            written = self._table.create_entity(self._entity(record))
+            etag = self._table.create_entity(entity)["etag"]
         except ResourceExistsError as error:
-            raise _changed(record) from error
-        return replace(record, etag=written["etag"])
+            etag = self._etag_of_own_write(entity)
+            if not etag:
+                raise _changed(record) from error
+        return replace(record, etag=etag)
 
     def _write(self, record: DeletionRecord, current: DeletionRecord | None) -> DeletionRecord:
         # Against the ETag that the change was decided on: whatever was written since then wins.
@@ -142,16 +146,32 @@ class Records:
 
     def replace(self, record: DeletionRecord) -> DeletionRecord:
         """Replace a record; raises RecordChanged if it has changed since it was read."""
+        entity = self._entity(record)
         try:
-            written = self._table.update_entity(
-                self._entity(record),
+            etag = self._table.update_entity(
+                entity,
                 UpdateMode.REPLACE,
                 etag=record.etag,
                 match_condition=MatchConditions.IfNotModified,
-            )
+            )["etag"]
         except (ResourceModifiedError, ResourceNotFoundError) as error:
-            raise _changed(record) from error
-        return replace(record, etag=written["etag"])
+            etag = self._etag_of_own_write(entity)
+            if not etag:
+                raise _changed(record) from error
+        return replace(record, etag=etag)
+
+    def _etag_of_own_write(self, entity: Mapping[str, Any]) -> str:
+        """Return the ETag of the row if it is this very write, else "".
+
+        The storage library repeats a write whose response was lost, with the old ETag, and then
+        reports its own write as somebody else's.
+        """
+        try:
+            stored = self._table.get_entity(self._partner, entity["RowKey"])
+        except ResourceNotFoundError:
+            return ""
+        mine = stored.get("writeId") == entity["writeId"]
+        return (stored.metadata["etag"] or "") if mine else ""
 
     def remove(self, record: DeletionRecord) -> None:
         """Remove a record; raises RecordChanged if it has changed since it was read."""
@@ -206,6 +226,7 @@ class Records:
             "requestedBy": record.requested_by,
             "seen": record.seen,
             "state": record.state.value,
+            "writeId": str(uuid.uuid4()),
             **{name: timestamp.isoformat() for name, timestamp in timestamps.items() if timestamp},
         }
 
