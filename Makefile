@@ -44,7 +44,7 @@ lint: setup ## Check style and types.
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 
-infra: ## Compile the Bicep files, where a Bicep compiler is found.
+infra: ## Compile the Bicep files, if a Bicep compiler is found.
 	infra/check.sh
 
 clean: ## Remove what setup installed.

@@ -12,7 +12,7 @@ from tests.bench import Bench
 
 ACCOUNTS = 1000
 
-# A push must not fail by the luck of another push; runs by hand go on exploring.
+# A push must not fail on an example that another push passed; runs by hand keep exploring.
 hypothesis.settings.register_profile("default", deadline=None)
 hypothesis.settings.register_profile("ci", deadline=None, derandomize=True)
 hypothesis.settings.register_profile(

@@ -28,7 +28,7 @@ _TRIES: Final = 20
 
 
 class State(StrEnum):
-    """Where a deletion is; the last four are its ends."""
+    """How far a deletion is; the last four are terminal."""
 
     REQUESTED = "requested"
     CANCELLING = "cancelling"
@@ -87,7 +87,7 @@ Change = Callable[[DeletionRecord | None], DeletionRecord | None]
 
 @dataclass(frozen=True, slots=True)
 class Update:
-    """A record after an update was tried; `written` says whether it was changed by it."""
+    """A record after an update; `written` says whether the update changed it."""
 
     record: DeletionRecord | None
     written: bool
@@ -108,11 +108,11 @@ class Records:
             return None
 
     def update(self, tenant: TenantId, change: Change) -> Update:
-        """Change the customer's record, again from the start where somebody else was faster.
+        """Change the customer's record, starting over if somebody else was faster.
 
         `change` gets the record as it stands, or None, and returns the record to write, or None
-        to leave it. It may raise, and may run several times. Raises RecordChanged where others
-        were faster twenty times in a row.
+        to leave it. It may raise, and may run several times. Raises RecordChanged if others were
+        faster twenty times in a row.
         """
         for _ in range(_TRIES):
             current = self.get(tenant)
@@ -127,9 +127,10 @@ class Records:
         raise RecordChanged(message)
 
     def insert(self, record: DeletionRecord) -> DeletionRecord:
-        """Add a record; raises RecordChanged where the customer has one already."""
+        """Add a record; raises RecordChanged if the customer already has one."""
         entity = self._entity(record)
         try:
+            # Not an upsert: of ten drops at once, only one may start the deletion.
             etag = self._table.create_entity(entity)["etag"]
         except ResourceExistsError as error:
             etag = self._etag_of_own_write(entity)
@@ -138,13 +139,13 @@ class Records:
         return replace(record, etag=etag)
 
     def _write(self, record: DeletionRecord, current: DeletionRecord | None) -> DeletionRecord:
-        # The ETag is of the record that the change was decided on, whatever the change made of it.
+        # Against the ETag that the change was decided on: whatever was written since then wins.
         if current is None:
             return self.insert(record)
         return self.replace(replace(record, etag=current.etag))
 
     def replace(self, record: DeletionRecord) -> DeletionRecord:
-        """Write a record that was read before; raises RecordChanged where it is another now."""
+        """Replace a record; raises RecordChanged if it has changed since it was read."""
         entity = self._entity(record)
         try:
             etag = self._table.update_entity(
@@ -173,7 +174,7 @@ class Records:
         return (stored.metadata["etag"] or "") if mine else ""
 
     def remove(self, record: DeletionRecord) -> None:
-        """Remove a record that was read before; raises RecordChanged where it is another now."""
+        """Remove a record; raises RecordChanged if it has changed since it was read."""
         try:
             self._table.delete_entity(
                 self._entity(record),
@@ -191,7 +192,7 @@ class Records:
             yield _record(entity)
 
     def after(self, tenant: str, state: State | None) -> Iterator[DeletionRecord]:
-        """Yield the records of the tenants behind this one in the order of IDs, "" for all.
+        """Yield the records after this tenant ID, in the order of IDs; all of them after "".
 
         With a state, only the records in it.
         """
@@ -263,9 +264,9 @@ def _timestamp(text: str | None) -> datetime | None:
 
 
 def _remembered(purchases: Iterable[Purchase]) -> str:
-    """Return the purchases as JSON; without the ended ones, or none at all, where it is long.
+    """Return the purchases as JSON; only the unfinished ones, or none, if that is too long.
 
-    A deletion without memory looks at everything again.
+    A deletion that remembers nothing reads everything again.
     """
     everything = list(purchases)
     unfinished = [each for each in everything if each.status not in ENDED]

@@ -1,4 +1,4 @@
-"""A dry run tells what a deletion would do and changes nothing."""
+"""A dry run shows what a deletion would do and changes nothing."""
 
 import json
 

@@ -1,4 +1,4 @@
-"""Records in real table storage: nothing is lost, nobody overwrites unseen."""
+"""Records in real table storage: nothing is lost, and nobody overwrites an unseen change."""
 
 from collections.abc import Iterator
 from dataclasses import replace
@@ -76,14 +76,14 @@ def test_a_record_comes_back_as_it_was_written(bench: Bench, record: DeletionRec
     assert table.get(TENANT) == record
 
 
-def test_a_second_insert_is_refused(table: Records) -> None:
+def test_a_second_insert_fails(table: Records) -> None:
     table.insert(RECORD)
 
     with pytest.raises(RecordChanged, match=TENANT):
         table.insert(RECORD)
 
 
-def test_a_write_over_an_unseen_change_is_refused(table: Records) -> None:
+def test_a_write_over_an_unseen_change_fails(table: Records) -> None:
     first = table.insert(RECORD)
     table.replace(replace(first, generation=2))
 
@@ -91,7 +91,7 @@ def test_a_write_over_an_unseen_change_is_refused(table: Records) -> None:
         table.replace(replace(first, generation=3))
 
 
-def test_a_write_over_a_removed_record_is_refused(table: Records, bench: Bench) -> None:
+def test_a_write_over_a_removed_record_fails(table: Records, bench: Bench) -> None:
     first = table.insert(RECORD)
     bench.remove_record(TENANT)
 
