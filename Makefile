@@ -2,14 +2,16 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 CHECKOV := .venv-checkov
+WORKERS ?= auto
+PYTEST := $(BIN)/python -m pytest -n $(WORKERS) --maxprocesses 4 --dist worksteal
 SEEDS ?= 1000
 FIRST ?= 0
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test simulate lint infra clean
+.PHONY: help setup demo test test-all simulate lint infra clean
 
 help: ## Show the targets.
-	@grep -E '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/'
+	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/'
 
 $(VENV)/.ready: requirements.txt requirements-dev.txt
 	$(PYTHON) -c 'import sys; sys.exit(0 if (3, 11) <= sys.version_info < (3, 14) else "tipsweep needs Python 3.11 to 3.13; name one with make PYTHON=python3.12")'
@@ -33,7 +35,11 @@ demo: setup ## Delete the customers of a simulated sandbox, with live progress.
 	$(BIN)/python -m local.demo
 
 test: setup lint $(CHECKOV)/.ready ## Check types and style, then run every test.
-	$(BIN)/python -m pytest
+	$(PYTEST)
+
+test-all: setup lint $(CHECKOV)/.ready ## Fuzz ten times as long, and test on each Python found.
+	$(PYTEST) --hypothesis-profile=thorough --timeout=1800
+	.ci/other-pythons
 
 # One seed with its story: SEED=4711. Mistakes that it must see: PLANTED=all. Less: FAULTS_OFF=death.
 simulate: $(VENV)/.ready ## Run SEEDS seeds of the simulation.
@@ -45,8 +51,8 @@ lint: setup ## Check style and types.
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 
-infra: ## Compile the Bicep files, where a Bicep compiler is found.
+infra: ## Compile the Bicep files, if a Bicep compiler is found.
 	infra/check.sh
 
 clean: ## Remove what setup installed.
-	rm -rf $(VENV) $(CHECKOV) .venv-3.13 node_modules
+	rm -rf $(VENV) $(CHECKOV) .venv-3.13 .venv-tests-* node_modules

@@ -1,4 +1,4 @@
-"""Sends the DELETE of a customer whose purchases have all ended."""
+"""Sends the DELETE for a customer whose purchases have all ended."""
 
 import azure.functions as func
 

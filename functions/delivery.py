@@ -1,4 +1,4 @@
-"""What the queue functions share: read a message, hand it to its step, put bad ones aside."""
+"""What the queue functions share: parse a message, run its step, set bad messages aside."""
 
 from collections.abc import Callable
 from datetime import UTC, datetime
@@ -20,12 +20,13 @@ def deliver(
     parse: Callable[[bytes], Parsed],
     step: Callable[[Services, Parsed, Delivery], None],
 ) -> None:
-    """Run a step with the message; move a message that it cannot read to the poison queue."""
+    """Run a step with the message; move one that cannot be parsed to the poison queue."""
     services = current_services()
     body = message.get_body()
     try:
         parsed = parse(body)
     except BadMessage as error:
+        # Raising instead would have the host try a hopeless message five times.
         reject(services.queues, queue, body, error)
     else:
         step(services, parsed, Delivery(message_id(message), _inserted_at(message)))
@@ -37,7 +38,7 @@ def message_id(message: func.QueueMessage) -> str:
 
 
 def _inserted_at(message: func.QueueMessage) -> datetime | None:
-    """Return when the message was put on the queue, in UTC; None where the host did not say."""
+    """Return when the message was put on the queue, in UTC; None if the host did not say."""
     timestamp = message.insertion_time
     if timestamp is None or timestamp.tzinfo is not None:
         return timestamp

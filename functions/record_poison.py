@@ -1,4 +1,4 @@
-"""Writes down what could not be handled; one function for each poison queue."""
+"""Records messages that could not be handled; one function for each poison queue."""
 
 import azure.functions as func
 

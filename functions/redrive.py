@@ -1,4 +1,4 @@
-"""Finds lost messages, removes what is outdated and measures the backlog, every five minutes."""
+"""Resends lost messages, removes old rows and measures the backlog, every five minutes."""
 
 import azure.functions as func
 
@@ -11,7 +11,7 @@ blueprint = func.Blueprint()
 
 @blueprint.timer_trigger(arg_name="timer", schedule="0 */5 * * * *")
 def redrive(timer: func.TimerRequest) -> None:  # noqa: ARG001 - the binding names it
-    """Give overdue deletions their message again."""
+    """Send overdue deletions a message."""
     services = current_services()
     records, now = list(services.records.all()), services.now()
     log_backlog(

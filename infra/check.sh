@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# Builds, lints, compares the format of and expands the Bicep files with the Bicep compiler, where there is one.
+# Builds and lints the Bicep files, checks their format and expands the parameters, if a Bicep compiler is found.
 set -euo pipefail
 cd "$(dirname "$0")"
 
@@ -9,7 +9,7 @@ if command -v bicep >/dev/null; then
 elif [ -x "$installed_by_az" ]; then
   bicep=$installed_by_az
 else
-  echo "The Bicep files were NOT compiled: no Bicep compiler here. 'az bicep install' brings one." >&2
+  echo "The Bicep files were NOT compiled: no Bicep compiler found. 'az bicep install' installs one." >&2
   exit 0
 fi
 

@@ -1,8 +1,8 @@
-metadata description = 'Everything tipsweep needs, in one resource group, without a secret and without a shared key.'
+metadata description = 'Everything that tipsweep needs, in one resource group, without secrets or shared keys.'
 
 targetScope = 'resourceGroup'
 
-@description('Name of the environment, such as dev or prod. It tells deployments in one group apart.')
+@description('Name of the environment, such as dev or prod. It distinguishes deployments in one group.')
 @minLength(1)
 @maxLength(32)
 param environmentName string
@@ -13,7 +13,7 @@ param location string = resourceGroup().location
 @description('Tags of every resource.')
 param tags object = {}
 
-@description('Ending of every generated name.')
+@description('Suffix of every generated name.')
 param nameSuffix string = uniqueString(resourceGroup().id, environmentName)
 
 @description('Name of the function app.')
@@ -62,7 +62,7 @@ param queueCustomerWorkflowName string = 'logic-queue-customer-${nameSuffix}'
 @description('Name of the connection to Azure Queues.')
 param queueConnectionName string = 'con-azurequeues-${nameSuffix}'
 
-@description('flex scales to zero. dedicated runs all the time, for clouds that have no Flex Consumption.')
+@description('flex scales to zero; dedicated always runs, for clouds without Flex Consumption.')
 @allowed([
   'flex'
   'dedicated'
@@ -80,9 +80,9 @@ param dedicatedSku string = 'B1'
 ])
 param pythonVersion string = '3.12'
 
-// The rate limit holds per process, and on Flex each queue function scales on its own: every further instance is a
-// process more that takes its full share of Microsoft's 500 calls a minute. One each is enough for 75 customers.
-@description('Instances that each function may scale out to with hostingModel flex. Some regions want 40 or more.')
+// The rate limit applies to each process, and on Flex each queue function scales on its own: every further instance is
+// one more process with a full share of Microsoft's 500 calls a minute. One of each is enough for 75 customers.
+@description('Instances that each function may scale out to with hostingModel flex. Some regions require 40 or more.')
 @minValue(1)
 @maxValue(1000)
 param maximumInstanceCount int = 1
@@ -104,22 +104,22 @@ param instanceMemoryMB int = 2048
 ])
 param storageSku string = 'Standard_LRS'
 
-@description('Days in which a deleted blob or container can be brought back.')
+@description('Days in which a deleted blob or container can be recovered.')
 param softDeleteDays int = 7
 
-@description('Whether nobody can purge a deleted key vault before 90 days are over. Cannot be switched off again.')
+@description('Whether a deleted key vault cannot be purged for 90 days. Cannot be turned off again.')
 param purgeProtection bool = true
 
-@description('Object ID of the person or group that stores the credential; empty for nobody.')
+@description('Object ID of the person or group that stores the credential; empty for none.')
 param operatorPrincipalId string = ''
 
 @description('Days that logs are kept.')
 param logRetentionDays int = 30
 
-@description('Gigabytes a day after which no more logs are taken.')
+@description('Gigabytes a day after which no more logs are accepted.')
 param logDailyQuotaGb int = 1
 
-@description('Mail addresses that alerts go to.')
+@description('Email addresses that alerts go to.')
 param alertEmailAddresses array = []
 
 @description('Resource IDs of action groups that alerts go to.')
@@ -134,13 +134,13 @@ param virtualNetworkPrefix string = '10.40.0.0/24'
 @description('Address range of the subnet that the app sends from.')
 param appSubnetPrefix string = '10.40.0.0/26'
 
-@description('Address range of the subnet that the private endpoints lie in.')
+@description('Address range of the subnet with the private endpoints.')
 param endpointSubnetPrefix string = '10.40.0.64/26'
 
-@description('Client ID of the app registration that stands for the API. With one, Easy Auth guards the app.')
+@description('Client ID of the app registration that represents the API. If set, Easy Auth guards the app.')
 param easyAuthClientId string = ''
 
-@description('Object IDs of the identities that Easy Auth admits besides the Logic App.')
+@description('Object IDs of the identities that Easy Auth admits, in addition to the Logic App.')
 param easyAuthCallerObjectIds array = []
 
 @description('Client IDs of the applications that Easy Auth admits; empty for any application of an admitted identity.')
@@ -149,7 +149,7 @@ param easyAuthCallerClientIds array = []
 @description('Whether to deploy the sample workflows. The one that calls over HTTP needs easyAuthClientId.')
 param deployLogicApps bool = false
 
-@description('Address that the sample workflow posts outcomes to; empty for nobody. No secret in it.')
+@description('Address that the sample workflow posts outcomes to; empty for none. Must not contain a secret.')
 param logicAppNotifyUrl string = ''
 
 @description('Tenant of the sandbox partner account.')
@@ -157,7 +157,7 @@ param logicAppNotifyUrl string = ''
 @maxLength(36)
 param partnerTenantId string
 
-@description('The same tenant ID again: this is the sandbox.')
+@description('The same tenant ID, typed again: this is the sandbox.')
 @minLength(36)
 @maxLength(36)
 param sandboxTenantConfirmation string
@@ -176,13 +176,13 @@ param partnerCenterClientId string
 ])
 param partnerCenterAuth string = 'secret'
 
-@description('Name under which the client secret lies in the key vault.')
+@description('Name of the client secret in the key vault.')
 param clientSecretName string = 'partner-center-client-secret'
 
-@description('Name under which the certificate lies in the key vault.')
+@description('Name of the certificate in the key vault.')
 param certificateName string = 'partner-center-certificate'
 
-@description('Name under which the refresh token lies in its key vault.')
+@description('Name of the refresh token in its key vault.')
 param refreshTokenSecretName string = 'partner-center-refresh-token'
 
 @description('Cloud of Partner Center.')
@@ -193,31 +193,32 @@ param refreshTokenSecretName string = 'partner-center-refresh-token'
 ])
 param partnerCenterCloud string = 'global'
 
-@description('Address of Partner Center; empty for that of the cloud.')
+@description('Address of Partner Center; empty for the default of the cloud.')
 param partnerCenterBaseUrl string = ''
 
-@description('Address of the sign-in; empty for that of the cloud.')
+@description('Address of the sign-in; empty for the default of the cloud.')
 param partnerCenterAuthority string = ''
 
-@description('Scope of the token; empty for that of the cloud.')
+@description('Scope of the token; empty for the default of the cloud.')
 param partnerCenterScope string = ''
 
-// On Flex five processes call Partner Center (three queues, sweep, HTTP): 5 x 95 stays below Microsoft's 500.
-@description('Calls a minute to Partner Center that each process allows itself.')
+// On Flex, five processes call Partner Center (three queues, sweep, HTTP): 5 x 95 stays below Microsoft's 500
+// (page "API throttling guidance for partners").
+@description('Calls a minute that each process may make to Partner Center.')
 @minValue(1)
 @maxValue(500)
 param partnerCenterRateLimitPerMinute int = hostingModel == 'flex' ? 95 : 475
 
-@description('Tenant IDs of customers that are never deleted, separated by commas, or the word none.')
+@description('Tenant IDs of customers that are never deleted, separated by commas, or none to protect nothing.')
 param protectedTenants string = ''
 
-@description('Patterns of domains whose customers are never deleted, separated by commas, or the word none.')
+@description('Domain patterns of customers that are never deleted, separated by commas, or none to protect nothing.')
 param protectedDomains string = ''
 
-@description('Seconds before the first look at cancelled orders.')
+@description('Seconds until cancelled orders are first checked.')
 param checkFirstDelaySeconds int = 5
 
-@description('Longest time between two looks in seconds.')
+@description('Longest time between two checks, in seconds.')
 param checkMaxDelaySeconds int = 300
 
 @description('Hours after which a deletion ends as stuck.')
@@ -240,16 +241,16 @@ param sweepIncludeDomains string = '*'
 @description('Days that a customer must have existed before the sweep deletes it.')
 param sweepMinAgeDays int = 7
 
-@description('Customers that one sweep deletes at most.')
+@description('Most deletions by sweeps at a time.')
 param sweepMaxDeletions int = 25
 
-@description('Free slots that the sweep aims at; empty for as many as there are candidates.')
+@description('Free slots that the sweep aims for; empty for no such limit.')
 param sweepKeepFreeSlots string = ''
 
-@description('Whether 26 hours without a sweep are worth an alert. Switch it off for a schedule rarer than daily.')
+@description('Whether to alert on 26 hours without a sweep. Turn it off if the schedule is less than daily.')
 param alertOnMissingSweep bool = sweepMode != 'off'
 
-@description('Address under which callers see the app; empty for its own host name.')
+@description('Address of a proxy in front of the app; empty for its own host name.')
 param publicBaseUrl string = ''
 
 var allTags = union(tags, { 'azd-env-name': environmentName })
@@ -263,7 +264,7 @@ var keyVaultIds = usesKeyVault ? [keyVault!.outputs.id] : []
 var refreshTokenVaultIds = usesRefreshToken ? [refreshTokenVault!.outputs.id] : []
 var logicAppCallerIds = deployLogicApps ? [logicApps!.outputs.deleteCustomerPrincipalId] : []
 
-// What shared/settings.py reads; a test compares the two. Empty stands for the default of the code.
+// What shared/settings.py reads; a test compares the two. Empty means the default of the code.
 var appSettings = {
   PARTNER_TENANT_ID: partnerTenantId
   SANDBOX_TENANT_CONFIRMATION: sandboxTenantConfirmation
@@ -345,7 +346,7 @@ module keyVault 'modules/keyvault.bicep' = if (usesKeyVault) {
   }
 }
 
-// A vault of its own: whoever may write one secret of a vault may write them all.
+// A vault of its own: whoever may write one secret in a vault may write them all.
 module refreshTokenVault 'modules/keyvault.bicep' = if (usesRefreshToken) {
   params: {
     name: refreshTokenVaultName
@@ -443,7 +444,7 @@ module workbook 'modules/workbook.bicep' = {
 @description('Region of the resources.')
 output AZURE_LOCATION string = location
 
-@description('Name of the function app, by which azd finds where to deploy.')
+@description('Name of the function app, which azd deploys to.')
 output SERVICE_API_NAME string = functionApp.outputs.name
 
 @description('Address of the function app.')
@@ -452,10 +453,10 @@ output SERVICE_API_URI string = 'https://${functionApp.outputs.hostName}'
 @description('Name of the storage account with the queues.')
 output AZURE_STORAGE_ACCOUNT_NAME string = storage.outputs.name
 
-@description('Name of the key vault that the credential is stored in; empty when the sign-in needs none.')
+@description('Name of the key vault that the credential is stored in; empty if the sign-in needs none.')
 output AZURE_KEY_VAULT_NAME string = usesKeyVault ? keyVaultName : ''
 
-@description('Name of the key vault that the refresh token is stored in; empty when the sign-in needs none.')
+@description('Name of the key vault that the refresh token is stored in; empty if the sign-in needs none.')
 output REFRESH_TOKEN_VAULT_NAME string = usesRefreshToken ? refreshTokenVaultName : ''
 
 @description('Object ID of the identity of the app: the subject of a federated credential.')

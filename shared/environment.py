@@ -1,4 +1,4 @@
-"""Reads the settings of the environment one by one and collects what is wrong with them."""
+"""Reads settings from environment variables and collects what is wrong with them."""
 
 from collections.abc import Mapping
 from enum import StrEnum
@@ -27,7 +27,7 @@ class Reader:
         self._problems: list[str] = []
 
     def problem(self, text: str) -> None:
-        """Note one thing that is wrong; the text opens with the name of the setting."""
+        """Note one problem; the text starts with the name of the setting."""
         self._problems.append(text)
 
     def raise_problems(self) -> None:
@@ -40,19 +40,19 @@ class Reader:
             raise SettingsError(message, self._names())
 
     def _names(self) -> tuple[str, ...]:
-        """Return the settings in question: each problem opens with the name of one."""
+        """Return the settings in question: each problem starts with the name of one."""
         first_words = (problem.split(maxsplit=1)[0] for problem in self._problems)
         return tuple(dict.fromkeys(word.rstrip(":") for word in first_words))
 
     def text(self, name: str) -> str | None:
-        """Return a setting as it is, None where it is empty or missing."""
+        """Return a setting as text, None if it is empty or missing."""
         value = self._environment.get(name, "").strip()
         if value.startswith("@Microsoft.KeyVault("):
             self.problem(f"{name} holds a Key Vault reference that Azure did not resolve")
         return value or None
 
     def text_for(self, auth: str, name: str, *, needed: bool) -> str | None:
-        """Return a setting that the way to sign in may need."""
+        """Return a setting that only some ways to sign in need."""
         value = self.text(name)
         if needed and value is None:
             self.problem(f"{name} is missing: PARTNER_CENTER_AUTH is {auth}")
@@ -67,7 +67,7 @@ class Reader:
         return self.listed_tenant(name, value)
 
     def listed_tenant(self, name: str, word: str) -> TenantId:
-        """Return a GUID out of a list."""
+        """Return a GUID from a list."""
         try:
             return tenant_id(word)
         except NotATenantId as error:
@@ -75,7 +75,7 @@ class Reader:
             return TenantId("")
 
     def words(self, name: str) -> list[str]:
-        """Return the words of a list with any separator."""
+        """Return the words of a list, separated by commas, semicolons or spaces."""
         return (self.text(name) or "").replace(",", " ").replace(";", " ").split()
 
     def whole(self, name: str, default: int, least: int, most: int) -> int:
@@ -97,14 +97,14 @@ class Reader:
         return choices.get((value or default).lower(), default)
 
     def flag(self, name: str) -> bool:
-        """Return true or false, false where it is missing."""
+        """Return true or false, false if it is missing."""
         value = (self.text(name) or "false").lower()
         if value not in {"true", "false"}:
             self.problem(f"{name} is {shown(value)}: expected true or false")
         return value == "true"
 
     def https_url(self, name: str, *, needed_for: str | None = None) -> str | None:
-        """Return an https URL without a path and without a slash at the end."""
+        """Return an https URL without a path or a trailing slash."""
         value = self.text(name)
         if value is None:
             if needed_for:

@@ -1,4 +1,4 @@
-"""The base of every error that tipsweep raises on purpose, and how it shows foreign text."""
+"""The base class of tipsweep's own errors, and how they show foreign text."""
 
 from typing import Final
 
@@ -6,7 +6,7 @@ _SHOWN_CHARACTERS: Final = 60
 
 
 class TipsweepError(Exception):
-    """Something tipsweep refuses or cannot do; its text names the object and what to do."""
+    """Something that tipsweep will not or cannot do; the text names the object and what to do."""
 
 
 def shown(text: str) -> str:

@@ -67,7 +67,7 @@ def emit(event: Event, **fields: str | int | float | None) -> None:
 
 
 def line(event: Event, **fields: str | int | float | None) -> str:
-    """Return the text of one log line; values with blanks or quotes are written as JSON."""
+    """Return the text of one log line; values with spaces or quotes are written as JSON."""
     shown = (f"{name}={_shown(value)}" for name, value in fields.items() if value is not None)
     return " ".join((event, *shown))
 

@@ -7,11 +7,11 @@ from shared.errors import TipsweepError
 
 
 class NotJson(TipsweepError):
-    """A text is not valid JSON, or not JSON that has one meaning."""
+    """A text is not valid JSON, or is ambiguous."""
 
 
 def parse_json(text: str) -> object:
-    """Return the value of a JSON text; raises NotJson, also where a member appears twice."""
+    """Return the value of a JSON text; raises NotJson, also if a member appears twice."""
     try:
         return json.loads(text, object_pairs_hook=_without_repeats)
     except RecursionError as error:
@@ -22,12 +22,13 @@ def parse_json(text: str) -> object:
 
 
 def is_line(text: object, most: int) -> bool:
-    """Whether this is text of at most so many characters, all on one line."""
+    """Whether this is one line of text with at most this many characters."""
     return isinstance(text, str) and len(text) <= most and text.isprintable()
 
 
 def _without_repeats(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     members = dict(pairs)
+    # Readers differ on which one wins, so a person may have meant the other tenant.
     if len(members) != len(pairs):
         message = "a member appears twice"
         raise ValueError(message)

@@ -1,14 +1,15 @@
-"""Microsoft's limits: of the integration sandbox (page "Test and debug") and of the API."""
+"""Microsoft's limits on the integration sandbox and on the API."""
 
 from datetime import timedelta
 from typing import Final
 
+# Page "Test and debug", section on the integration sandbox.
 SANDBOX_CUSTOMERS: Final = 75
 SANDBOX_SUBSCRIPTIONS_PER_CUSTOMER: Final = 5
 SANDBOX_LICENCES_PER_SUBSCRIPTION: Final = 25
 
-# By "Cancel an order from the integration sandbox"; no way is documented for older orders.
+# Page "Cancel an order from the integration sandbox"; no page shows a way for older orders.
 ORDER_CANCELLATION_WINDOW: Final = timedelta(days=60)
 
-# By "API throttling guidance for partners": calls of a partner tenant in any 60 seconds.
+# Page "API throttling guidance for partners": calls of a partner tenant per minute.
 MICROSOFT_CALLS_PER_MINUTE: Final = 500

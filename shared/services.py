@@ -1,4 +1,4 @@
-"""What a step works with, built once for the process at first use."""
+"""What a step works with, built once per process on first use."""
 
 import random
 import threading
@@ -33,9 +33,9 @@ def _now() -> datetime:
 
 @dataclass(frozen=True, slots=True)
 class Services:
-    """The outside world as a step sees it, with the clock and the chance that it uses.
+    """The services that a step uses, with its clock and its source of randomness.
 
-    A function takes the whole only where it needs most of it, as a step does.
+    Only functions that need most of them, such as a step, take the whole object.
     """
 
     settings: Settings
@@ -53,10 +53,10 @@ class Services:
 
     @contextmanager
     def conversation(self, client: PartnerCenter | None = None) -> Iterator[PartnerCenter]:
-        """Talk to Partner Center, which is always done inside of this.
+        """Give a client of Partner Center; every use of one belongs inside this context.
 
-        Where it says that the account is no sandbox, the switch is tripped and Refused is raised
-        instead of NotASandbox, so that no caller can forget it.
+        If Partner Center says that the account is not a sandbox, the switch is tripped and Refused
+        is raised instead of NotASandbox, so that no caller can forget to.
         """
         with self.safety.tripping_switch():
             yield client or self.client(str(uuid.uuid4()))
@@ -98,7 +98,7 @@ _built: list[Services] = []
 
 
 def current_services() -> Services:
-    """Return the services of this process; raises SettingsError at the first use."""
+    """Return the services of this process; raises SettingsError on first use."""
     with _lock:
         if not _built:
             _built.append(build(settings()))

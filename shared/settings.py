@@ -1,4 +1,4 @@
-"""What the environment says: read once, checked as a whole, typed."""
+"""The settings: read from the environment once, checked as a whole, and typed."""
 
 import os
 from collections.abc import Mapping
@@ -45,14 +45,14 @@ class SweepMode(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Endpoints:
-    """Where a cloud's Partner Center and its sign-in are found."""
+    """The addresses of a cloud's Partner Center and of its sign-in."""
 
     base_url: str
     authority: str
     scope: str
 
 
-# The authority of 21Vianet is unsure: newer pages name login.partner.microsoftonline.cn.
+# The authority of 21Vianet is uncertain: newer pages name login.partner.microsoftonline.cn.
 ENDPOINTS: Final[Mapping[Cloud, Endpoints]] = {
     Cloud.GLOBAL: Endpoints(
         base_url="https://api.partnercenter.microsoft.com",
@@ -110,13 +110,13 @@ class ProtectionSettings:
 
     @property
     def decided(self) -> bool:
-        """Whether somebody has said what to protect, or that nothing is to be."""
+        """Whether somebody has decided what to protect, or to protect nothing."""
         return bool(self.tenants or self.domains or self.waived)
 
 
 @dataclass(frozen=True, slots=True)
 class CheckSettings:
-    """How long to wait between two looks at a customer, and altogether."""
+    """How long to wait between two checks of a customer, and in total."""
 
     first_delay: timedelta
     max_delay: timedelta
@@ -158,26 +158,26 @@ class Settings:
 
 @cache
 def settings() -> Settings:
-    """Return the settings of this process; raises SettingsError at the first use."""
+    """Return the settings of this process; raises SettingsError on first use."""
     return read_settings(os.environ)
 
 
 def sweep_schedule() -> str:
-    """Return the NCRONTAB expression of the sweep, which the host needs while it loads."""
+    """Return the NCRONTAB expression of the sweep, which the host needs at load time."""
     return os.environ.get("SWEEP_SCHEDULE") or DEFAULT_SWEEP_SCHEDULE
 
 
 def easy_auth_guards_http() -> bool:
-    """Whether callers are signed in by Easy Auth instead of a key; the host needs it to load.
+    """Whether Easy Auth signs callers in, without keys; the host needs to know at load time.
 
-    Azure itself sets WEBSITE_AUTH_ENABLED where Easy Auth is on.
+    Azure itself sets WEBSITE_AUTH_ENABLED if Easy Auth is on.
     """
     names = ("REQUIRE_CLIENT_PRINCIPAL", "WEBSITE_AUTH_ENABLED")
     return all(os.environ.get(name, "").strip().lower() == "true" for name in names)
 
 
 def read_settings(environment: Mapping[str, str]) -> Settings:
-    """Read every setting; raises SettingsError that names all that is missing or wrong."""
+    """Read every setting; raises one SettingsError that names everything missing or wrong."""
     reader = Reader(environment)
     protection = _protection(reader)
     result = Settings(
@@ -234,7 +234,7 @@ def _storage(reader: Reader) -> StorageSettings:
     if connection_string and (queue_uri or table_uri):
         reader.problem(
             "AzureWebJobsStorage is set together with AzureWebJobsStorage__queueServiceUri or "
-            "AzureWebJobsStorage__tableServiceUri: keep one kind"
+            "AzureWebJobsStorage__tableServiceUri: set one or the other"
         )
     elif not connection_string and not (queue_uri and table_uri):
         reader.problem(
@@ -272,7 +272,7 @@ def _checks(reader: Reader) -> CheckSettings:
     longest = reader.whole("CHECK_MAX_DELAY_SECONDS", 300, 1, _WEEK_SECONDS)
     if first > longest:
         reader.problem(
-            f"CHECK_FIRST_DELAY_SECONDS is {first}, more than CHECK_MAX_DELAY_SECONDS, {longest}"
+            f"CHECK_FIRST_DELAY_SECONDS is {first}, more than CHECK_MAX_DELAY_SECONDS ({longest})"
         )
     return CheckSettings(
         first_delay=timedelta(seconds=first),
@@ -285,8 +285,8 @@ def _sweep(reader: Reader, protection: ProtectionSettings) -> SweepSettings:
     mode = reader.choice("SWEEP_MODE", SweepMode.REPORT)
     if mode is SweepMode.DELETE and not protection.decided:
         reader.problem(
-            "SWEEP_MODE is delete, but nothing is protected: fill PROTECTED_TENANTS or "
-            f"PROTECTED_DOMAINS, or write the word {NO_PROTECTION} there"
+            "SWEEP_MODE is delete, but nothing is protected: set PROTECTED_TENANTS or "
+            f"PROTECTED_DOMAINS, or set one to {NO_PROTECTION} to protect nothing"
         )
     keep_free = reader.text("SWEEP_KEEP_FREE_SLOTS")
     return SweepSettings(

@@ -14,7 +14,7 @@ _GUID: Final = re.compile(
 
 
 class NotATenantId(TipsweepError):
-    """A text was expected to be a tenant ID and is not."""
+    """A text is not a tenant ID."""
 
 
 def tenant_id(text: str) -> TenantId:

@@ -59,7 +59,7 @@ BACKWARDS = (*POISON_QUEUES, *reversed(QUEUES))
 
 
 class Bench:
-    """Drops messages, delivers them to the handlers, and looks at what came of them."""
+    """Drops messages, delivers them to the handlers, and shows what came of them."""
 
     def __init__(self, simulator: Simulator, storage: str, **settings: str) -> None:
         provision(storage)
@@ -82,12 +82,12 @@ class Bench:
         return client.receive_message(visibility_timeout=lease_seconds)
 
     def deliver(self, queue: str, message: StoredMessage) -> None:
-        """Hand a message to its function; an error rises and leaves the message."""
+        """Pass a message to its function; an error is raised and leaves the message."""
         HANDLERS[queue](delivered(message))
         self.queues.get_queue_client(queue).delete_message(message)
 
     def redeliver(self, queue: str, message: StoredMessage) -> None:
-        """Hand a message to its function again, as after a lost lease."""
+        """Pass a message to its function again, as after a lost lease."""
         HANDLERS[queue](delivered(message))
 
     def forget(self, queue: str, message: StoredMessage) -> None:
@@ -95,13 +95,13 @@ class Bench:
         self.queues.get_queue_client(queue).delete_message(message)
 
     def run(self, tenant: str) -> DeletionRecord:
-        """Drop a tenant ID, let everything happen, and return the record."""
+        """Drop a tenant ID, run everything that follows, and return the record."""
         self.drop(tenant)
         self.pump()
         return self.record(tenant)
 
     def pump(self, passes: int = 60, advance_seconds: float = 30) -> int:
-        """Deliver what is visible until nothing is, with the host's retries and poison queues.
+        """Deliver visible messages until there are none, with the host's retries and poison queues.
 
         A pass takes each deletion one step on; then the simulator's clock moves on. Returns how
         many messages were delivered.
@@ -116,7 +116,7 @@ class Bench:
         return count
 
     def pump_wildly(self, chance: Random) -> None:
-        """Deliver messages in any order, some of them twice, until none is left."""
+        """Deliver messages in any order, some of them twice, until none are left."""
         kept: list[tuple[str, StoredMessage]] = []
         for _ in range(400):
             queues = [*QUEUES, *POISON_QUEUES]
@@ -131,7 +131,7 @@ class Bench:
         raise AssertionError(kept)
 
     def redrive(self) -> None:
-        """Let the timer of redrive fire."""
+        """Run the redrive timer."""
         redrive(TimerRequest(past_due=False))
 
     def switch_of_another_process(self) -> Switch:
@@ -146,28 +146,28 @@ class Bench:
         return record
 
     def move_clock_to(self, timestamp: datetime) -> None:
-        """Let the app believe that it is this time."""
+        """Set the app's clock to this time."""
         self.put(replace(self.services, now=lambda: timestamp))
 
     def remove_record(self, tenant: str) -> None:
-        """Take a customer's record away, as a person could."""
+        """Remove a customer's record, as a person could."""
         partner = self.services.settings.partner_center.tenant_id
         self.tables.get_table_client(DELETIONS_TABLE).delete_entity(partner, tenant)
 
     def remove_switch(self) -> None:
-        """Take the switch's row away, as if it had never been written."""
+        """Remove the switch's row, as if it had never been written."""
         partner = self.services.settings.partner_center.tenant_id
         self.sandbox.delete_entity(partner, SWITCH_ROW)
 
     def pause(self) -> None:
-        """Let every later drop be later than all that has ended."""
+        """Make every later drop later than all that has ended."""
         for record in self.services.records.all():
             if record.finished_at:
                 earlier = record.finished_at - timedelta(hours=1)
                 self.services.records.replace(replace(record, finished_at=earlier))
 
     def give_checks_no_patience(self) -> None:
-        """Let every look count as one of the rarest."""
+        """Make every check count as one at the longest delay."""
         settings = self.services.settings
         checks = replace(settings.checks, max_delay=timedelta(0))
         self.put(self.with_settings(replace(settings, checks=checks)))
@@ -178,11 +178,11 @@ class Bench:
         return replace(self.services, settings=settings, safety=safety)
 
     def forget_customer_list(self) -> None:
-        """Let the app list the customers again."""
+        """Make the app list the customers again."""
         self.put(self.with_settings(self.services.settings))
 
     def use(self, **environment: str) -> None:
-        """Give the handlers services of other settings on the same storage."""
+        """Give the handlers services with other settings on the same storage."""
         self.put(unhurried(read_settings({**self._environment, **environment})))
 
     def put(self, services: Services) -> None:
@@ -191,12 +191,12 @@ class Bench:
         process._built[:] = [services]
 
     def waiting(self, queue: str) -> int:
-        """Return how many messages a queue holds, the invisible ones too."""
+        """Return how many messages a queue holds, including invisible ones."""
         properties = self.queues.get_queue_client(queue).get_queue_properties()
         return properties.approximate_message_count or 0
 
     def poisoned(self) -> list[dict[str, Any]]:
-        """Return what was written down from the poison queues."""
+        """Return what was recorded from the poison queues."""
         return [
             dict(row)
             for row in self.sandbox.list_entities()
@@ -237,7 +237,7 @@ class Bench:
 
 
 def unhurried(settings: Settings, **changes: Any) -> Services:
-    """Build services that wait neither for checks nor for its own ceiling."""
+    """Build services that wait neither for checks nor for their own rate limit."""
     checks = replace(settings.checks, first_delay=timedelta(0), max_delay=A_MOMENT)
     settings = replace(settings, checks=checks)
     tokens = TokenSource(settings.partner_center)
@@ -247,7 +247,7 @@ def unhurried(settings: Settings, **changes: Any) -> Services:
 
 
 def delivered(message: StoredMessage) -> QueueMessage:
-    """Return a stored message as the worker hands it to a function."""
+    """Return a stored message as the worker passes it to a function."""
     return QueueMessage(
         id=message.id,
         body=str(message.content).encode(),

@@ -12,15 +12,23 @@ from tests.bench import Bench
 
 ACCOUNTS = 1000
 
-# A push must not fail by the luck of another push; runs by hand go on exploring.
+# A push must not fail on an example that another push passed; runs by hand keep exploring.
 hypothesis.settings.register_profile("default", deadline=None)
 hypothesis.settings.register_profile("ci", deadline=None, derandomize=True)
+hypothesis.settings.register_profile(
+    "thorough", deadline=None, derandomize=bool(os.environ.get("CI")), max_examples=1000
+)
 hypothesis.settings.load_profile("ci" if os.environ.get("CI") else "default")
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Start with the slow tests, so that no worker is left with one when the others are done."""
+    items.sort(key=lambda item: item.get_closest_marker("slow") is None)
 
 
 @pytest.fixture(scope="session")
 def azurite() -> Iterator[Azurite]:
-    """One emulator for the whole run."""
+    """One emulator for each worker."""
     with Azurite.start(accounts=ACCOUNTS) as azurite:
         yield azurite
 
@@ -38,7 +46,7 @@ def storage(unused_accounts: Iterator[str]) -> str:
 
 @pytest.fixture(scope="session")
 def running_simulator() -> Iterator[Simulator]:
-    """One simulator for the whole run."""
+    """One simulator for each worker."""
     with Simulator.start() as simulator:
         yield simulator
 

@@ -5,9 +5,12 @@ import subprocess
 import sys
 from pathlib import Path
 
+import pytest
+
 ROOT = Path(__file__).parents[1]
 
 
+@pytest.mark.slow
 def test_the_demo_ends_with_a_summary_in_plain_lines() -> None:
     demo = subprocess.run(
         [sys.executable, "-m", "local.demo", "--seed", "small"],

@@ -1,5 +1,6 @@
 """The app as it is deployed: what is in the package, and that it loads without anything else."""
 
+import fcntl
 import functools
 import json
 import os
@@ -20,6 +21,8 @@ from pathspec import GitIgnoreSpec
 from local.host.configuration import read_configuration
 from local.host.loading import FUNCTION_NAME
 from shared.storage.names import POISON_QUEUES, QUEUES
+
+pytestmark = pytest.mark.slow
 
 ROOT = Path(__file__).parents[1]
 WORKER = "azure-functions-runtime==1.3.0"
@@ -201,7 +204,14 @@ def worker() -> Path:
     python = worker_python()
     if python is None:
         pytest.skip(f"the worker library runs on Python {WORKER_PYTHON}, and none is found")
-    wanted = (ROOT / "requirements.txt").read_text() + WORKER
+    # Two workers of the test run may need it at the same time.
+    with (ROOT / "requirements.txt").open() as requirements:
+        fcntl.flock(requirements, fcntl.LOCK_EX)
+        return worker_environment(python, requirements.read() + WORKER)
+
+
+def worker_environment(python: str, wanted: str) -> Path:
+    """Return the Python of the kept environment; make it where the requirements are others."""
     made = WORKER_ENVIRONMENT / "requirements.txt"
     inside = WORKER_ENVIRONMENT / "bin/python"
     if not made.is_file() or made.read_text() != wanted:

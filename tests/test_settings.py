@@ -80,7 +80,7 @@ def test_one_error_names_all_that_is_missing_and_where_it_goes() -> None:
         ({"SWEEP_MODE": "delete"}, "nothing is protected"),
         ({"SWEEP_KEEP_FREE_SLOTS": "76"}, "0 to 75"),
         ({"REQUIRE_CLIENT_PRINCIPAL": "yes"}, "true or false"),
-        ({"AzureWebJobsStorage__queueServiceUri": "https://q"}, "keep one kind"),
+        ({"AzureWebJobsStorage__queueServiceUri": "https://q"}, "set one or the other"),
         ({"AzureWebJobsStorage": ""}, "AzureWebJobsStorage is missing"),
         ({"AzureWebJobsStorage__credential": "key"}, "managedidentity"),
     ],

@@ -1,1 +1,1 @@
-"""The HTTP functions: for Logic Apps, for scripts, and a page for people."""
+"""The HTTP functions that speak JSON, for Logic Apps, scripts and people."""

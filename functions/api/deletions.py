@@ -1,4 +1,4 @@
-"""`/api/deletions`: request a deletion, show it, list all, stop one."""
+"""`/api/deletions`: request a deletion, show one, list them, abort one."""
 
 import math
 from datetime import datetime
@@ -63,7 +63,7 @@ def show_deletion(req: func.HttpRequest) -> func.HttpResponse:
 @blueprint.route(route="deletions", methods=["GET"])
 @guarded
 def list_deletions(req: func.HttpRequest) -> func.HttpResponse:
-    """Return a page of records in the order of tenant IDs."""
+    """Return a page of records, ordered by tenant ID."""
     services = current_services()
     state, token = _state(req), _token(req)
     found = list(islice(services.records.after(token, state), PAGE_RECORDS + 1))
@@ -110,7 +110,7 @@ def _record_response(
 
 
 def _seconds_to_next_check(record: DeletionRecord, checks: CheckSettings, now: datetime) -> int:
-    """Return the seconds until the next useful poll: after the next check, but not constantly."""
+    """Return the seconds until the next check, and at least the first delay between checks."""
     least = max(1, math.ceil(checks.first_delay.total_seconds()))
     if record.next_check_at is None:
         return least
@@ -129,6 +129,6 @@ def _state(req: func.HttpRequest) -> State | None:
 
 
 def _token(req: func.HttpRequest) -> str:
-    """Return the tenant ID behind which the page begins, which is what our links carry."""
+    """Return the tenant ID that the page starts after, which our own links contain."""
     text = req.params.get("continuationToken")
     return "" if text is None else tenant_id(text)

@@ -1,4 +1,4 @@
-"""What stands around each HTTP function: who may call, and which response an error becomes."""
+"""What wraps each HTTP function: who may call it, and which response an error becomes."""
 
 import functools
 from collections.abc import Callable
@@ -17,7 +17,7 @@ Handler = Callable[[func.HttpRequest], func.HttpResponse]
 
 
 def guarded(handler: Handler) -> Handler:
-    """Turn errors that have a meaning into problem documents; the host sees any other."""
+    """Turn known errors into problem documents; any other error reaches the host."""
 
     @functools.wraps(handler)
     def respond(req: func.HttpRequest) -> func.HttpResponse:

@@ -1,4 +1,4 @@
-"""`/api/health`: the process answers; it needs no key, no setting and no network."""
+"""`/api/health`: shows that the process is up; needs no key, setting or network."""
 
 import azure.functions as func
 
@@ -9,5 +9,5 @@ blueprint = func.Blueprint()
 
 @blueprint.route(route="health", methods=["GET"], auth_level=func.AuthLevel.ANONYMOUS)
 def show_health(req: func.HttpRequest) -> func.HttpResponse:  # noqa: ARG001 - the trigger's name
-    """Answer that the app is loaded."""
+    """Say that the app is loaded."""
     return json_response({"status": "ok"})

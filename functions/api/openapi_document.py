@@ -1,4 +1,4 @@
-"""The description of the HTTP functions: OpenAPI 3.0, which custom connectors read too."""
+"""The description of the HTTP functions, in OpenAPI 3.0."""
 
 from collections.abc import Mapping
 from http import HTTPStatus
@@ -22,7 +22,7 @@ _TENANT_PARAMETER: Final[Schema] = {
     "description": "Tenant ID of the customer",
     "schema": TENANT_ID,
 }
-_RUNNING: Final = "The deletion runs: ask Location again after Retry-After seconds."
+_RUNNING: Final = "The deletion is in progress: poll Location after Retry-After seconds."
 
 
 def document(server: str) -> dict[str, Any]:
@@ -54,12 +54,12 @@ def _operation(
     *parameters: Schema,
     body: str | None = None,
 ) -> Schema:
-    """Return an operation; every one may miss a caller, a setting or its storage."""
-    refusals = {
-        401: _problem("No key, or no caller where one is asked for"),
-        503: _later("Storage, Partner Center or settings are not usable now"),
+    """Return an operation; any of them may lack a caller, a setting or its storage."""
+    common = {
+        401: _problem("No function key, or no signed-in caller where one is required"),
+        503: _later("Storage, Partner Center or the settings cannot be used at the moment"),
     }
-    all_responses = dict(sorted({**responses, **refusals}.items()))
+    all_responses = dict(sorted({**responses, **common}.items()))
     operation: Schema = {
         "operationId": operation_id,
         "summary": summary,
@@ -105,16 +105,16 @@ def _accepted() -> Schema:
     return {**_json(_RUNNING, "Deletion"), "headers": headers}
 
 
-_BAD: Final = _problem("The request is not understood")
+_BAD: Final = _problem("The request is not valid")
 _REFUSED: Final = _problem("A safety rule forbids it")
-_PARTNER_CENTER: Final = _problem("Partner Center refused a call")
+_PARTNER_CENTER: Final = _problem("Partner Center rejected a call")
 _UNKNOWN: Final = _problem("The customer has no deletion")
 
 _PATHS: Final[dict[str, Schema]] = {
     "/api/deletions": {
         "post": _operation(
             "requestDeletion",
-            "Delete a customer, or see what that would do",
+            "Delete a customer, or show what that would do",
             {
                 200: _json("The plan of a dry run", "DryRun"),
                 202: _accepted(),
@@ -126,10 +126,10 @@ _PATHS: Final[dict[str, Schema]] = {
         ),
         "get": _operation(
             "listDeletions",
-            "List deletions in the order of tenant IDs",
+            "List deletions, ordered by tenant ID",
             {200: _json("A page of deletions", "Deletions"), 400: _BAD},
             _query("state", "Only deletions in this state", one_of(State)),
-            _query("continuationToken", "Taken from links.next", TENANT_ID),
+            _query("continuationToken", "The value in links.next", TENANT_ID),
         ),
     },
     "/api/deletions/{tenantId}": {
@@ -156,7 +156,7 @@ _PATHS: Final[dict[str, Schema]] = {
                 409: _problem("It is too late to abort"),
             },
             _TENANT_PARAMETER,
-            _query("requestedBy", "Who stops it", LINE),
+            _query("requestedBy", "Who aborts it", LINE),
         ),
     },
     "/api/sandbox": {
@@ -187,13 +187,13 @@ _PATHS: Final[dict[str, Schema]] = {
         ),
         "put": _operation(
             "tripSwitch",
-            "Stop everything",
+            "Stop all cancelling and deleting",
             {200: _json("The switch", "Switch"), 400: _BAD},
             body="SwitchRequest",
         ),
         "delete": _operation(
             "resetSwitch",
-            "Let everything go on",
+            "Let cancelling and deleting resume",
             {200: _json("The switch", "Switch"), 400: _BAD},
             _query("requestedBy", "Who resets it; the signed-in caller by default", LINE),
             _query("reason", "Why", LINE, required=True),
@@ -202,7 +202,7 @@ _PATHS: Final[dict[str, Schema]] = {
     "/api/status": {
         "get": _operation(
             "getStatusPage",
-            "Show the state of the sandbox to a person",
+            "Show the status page",
             {
                 200: {
                     "description": "A page that refreshes itself",
@@ -221,9 +221,9 @@ _PATHS: Final[dict[str, Schema]] = {
     "/api/health": {
         "get": {
             "operationId": "getHealth",
-            "summary": "Tell that the app is loaded",
+            "summary": "Say that the app is loaded",
             "security": [],
-            "responses": {str(HTTPStatus.OK.value): _json("It is", "Health")},
+            "responses": {str(HTTPStatus.OK.value): _json("The app is loaded", "Health")},
         },
     },
 }

@@ -1,4 +1,4 @@
-"""The schemas of what the HTTP functions take and give, made of the types that they use."""
+"""The schemas of requests and responses, built from the types that the functions use."""
 
 from enum import StrEnum
 from typing import Any, Final
@@ -43,7 +43,7 @@ def one_of(choices: type[StrEnum], *, nullable: bool = False) -> Schema:
 
 
 def _object(**properties: Schema) -> Schema:
-    """Return the schema of an answer: all members are there, and no others."""
+    """Return the schema of a response: every member is present, and there are no others."""
     return {
         "type": "object",
         "required": list(properties),
@@ -154,7 +154,7 @@ SCHEMAS: Final[Schema] = {
     "Health": _object(status={"type": "string", "enum": ["ok"]}),
     "Problem": _PROBLEM,
     "EndedDeletion": {
-        "description": "A problem document that holds the members of a deletion too.",
+        "description": "A problem document that also holds the members of a deletion.",
         "allOf": [
             reference("Problem"),
             {**_RECORD, "additionalProperties": True},

@@ -1,4 +1,4 @@
-"""Reads what a caller sends: the tenant ID of the path, the query, a JSON object as the body."""
+"""Reads what a caller sends: the tenant ID in the path, the query, a JSON object as the body."""
 
 from collections.abc import Collection
 from typing import Any, Final
@@ -18,7 +18,7 @@ Members = dict[str, Any]
 
 
 def tenant_of_path(request: func.HttpRequest) -> TenantId:
-    """Return the tenant ID of the path; raises NotATenantId."""
+    """Return the tenant ID in the path; raises NotATenantId."""
     return tenant_id(request.route_params.get("tenantId", ""))
 
 
@@ -37,7 +37,7 @@ def json_object(request: func.HttpRequest) -> Members:
 
 
 def require_known(members: Members, known: Collection[str]) -> None:
-    """Refuse members that nobody reads, which are spelling mistakes; raises BadRequest."""
+    """Reject unknown members, which are likely misspelt; raises BadRequest."""
     unknown = sorted(set(members) - set(known))
     if unknown:
         message = f"Unknown member {shown(unknown[0])}: expected only {', '.join(sorted(known))}"
@@ -45,7 +45,7 @@ def require_known(members: Members, known: Collection[str]) -> None:
 
 
 def line_of(value: object, name: str, *, default: str = "") -> str:
-    """Return one line of text, or the default for none; raises BadRequest where both lack."""
+    """Return one line of text, or the default if it is empty; raises BadRequest if both are."""
     text = value.strip() if isinstance(value, str) else value
     if text is None or text == "":
         text = default

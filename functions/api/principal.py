@@ -1,4 +1,4 @@
-"""The caller as Easy Auth names him: it sets these headers and removes them from what comes in.
+"""The caller as identified by Easy Auth, which sets these headers and strips them from requests.
 
 https://learn.microsoft.com/azure/app-service/configure-authentication-user-identities
 """
@@ -16,17 +16,17 @@ PRINCIPAL_NAME: Final = "X-MS-CLIENT-PRINCIPAL-NAME"
 
 
 def http_auth_level() -> func.AuthLevel:
-    """Return what the host asks callers for: a function key, unless Easy Auth signs them in.
+    """Return what the host requires of callers: a function key, unless Easy Auth signs them in.
 
-    A Logic App that signs in with its identity carries no key.
+    A Logic App that signs in with its managed identity has no key.
     """
     return func.AuthLevel.ANONYMOUS if easy_auth_guards_http() else func.AuthLevel.FUNCTION
 
 
 def require_principal(request: func.HttpRequest, settings: HttpSettings) -> None:
-    """Refuse a request that Easy Auth has not passed, where the settings ask for it.
+    """Require a caller whom Easy Auth has signed in, if the settings ask for that.
 
-    Raises NoPrincipal; always where Easy Auth is off, because then anybody can write the header.
+    Raises NoPrincipal; always while Easy Auth is off, because then anybody can set the header.
     """
     if not settings.require_client_principal:
         return
@@ -38,6 +38,6 @@ def require_principal(request: func.HttpRequest, settings: HttpSettings) -> None
 
 
 def principal_name(request: func.HttpRequest) -> str:
-    """Return the caller's name, one line; empty where nobody has signed in."""
+    """Return the caller's name as one line; empty if nobody is signed in."""
     name = request.headers.get(PRINCIPAL_NAME, "").strip()
     return name[:REQUESTED_BY_CHARACTERS] if name.isprintable() else ""

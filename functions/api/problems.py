@@ -27,11 +27,11 @@ SWITCH_RETRY_SECONDS: Final = 300
 
 
 class BadRequest(TipsweepError):
-    """The request asks for nothing tipsweep knows."""
+    """The request is not one that tipsweep understands."""
 
 
 class NoPrincipal(TipsweepError):
-    """The request names no caller, and the settings ask for one."""
+    """The request names no caller, and the settings require one."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,13 +89,13 @@ PARTNER_CENTER: Final = ProblemType(
     "partner-center", HTTPStatus.BAD_GATEWAY, "Partner Center rejected a call"
 )
 PARTNER_CENTER_BUSY: Final = ProblemType(
-    "partner-center-busy", HTTPStatus.SERVICE_UNAVAILABLE, "Partner Center is not available now"
+    "partner-center-busy", HTTPStatus.SERVICE_UNAVAILABLE, "Partner Center is unavailable"
 )
 SWITCH_TRIPPED: Final = ProblemType(
     "switch-tripped", HTTPStatus.SERVICE_UNAVAILABLE, "The safety switch is tripped"
 )
 STORAGE: Final = ProblemType(
-    "storage", HTTPStatus.SERVICE_UNAVAILABLE, "The storage account is not available now"
+    "storage", HTTPStatus.SERVICE_UNAVAILABLE, "The storage account is unavailable"
 )
 SETTINGS: Final = ProblemType(
     "settings", HTTPStatus.SERVICE_UNAVAILABLE, "The app is not fully configured"
@@ -116,7 +116,7 @@ PROBLEM_TYPES: Final = (
     SETTINGS,
 )
 
-# The first match counts, so a special error stands before its base.
+# The first match wins, so a subclass comes before its base class.
 _MEANINGS: Final[tuple[tuple[type[Exception], ProblemType], ...]] = (
     (BadRequest, BAD_REQUEST),
     (BadMessage, BAD_REQUEST),
@@ -134,7 +134,8 @@ _MEANINGS: Final[tuple[tuple[type[Exception], ProblemType], ...]] = (
 
 
 def problem_of(error: TipsweepError | AzureError) -> Problem:
-    """Return what an error means to the caller; raises the error itself where it means nothing."""
+    """Return the problem that an error is to the caller; re-raises one that has no meaning here."""
+    # A 400 from storage is our own mistake, not an outage, so it must surface as a 500.
     if isinstance(error, HttpResponseError) and error.status_code == HTTPStatus.BAD_REQUEST:
         raise error
     for kind, problem_type in _MEANINGS:
@@ -145,7 +146,7 @@ def problem_of(error: TipsweepError | AzureError) -> Problem:
 
 def _detail(error: TipsweepError | AzureError) -> str:
     if isinstance(error, AzureError):
-        return "Queues and tables did not respond as expected. See the log."
+        return "The storage account failed or did not respond. See the log."
     if isinstance(error, SettingsError):
         return f"Missing or wrong: {', '.join(error.names)}. The log says what is expected."
     return str(error)
@@ -161,7 +162,7 @@ def _retry_after(error: TipsweepError | AzureError) -> int | None:
 
 
 def _members(error: TipsweepError | AzureError) -> dict[str, Any]:
-    """Return what the record of a refused deletion would say, so that callers read one form."""
+    """Return the members that a refused record has too, so that callers handle one shape."""
     if isinstance(error, Refused):
         reason = f"rule {error.rule}: {error.finding}"
         return {"state": State.REFUSED, "reason": reason, "remedy": error.remedy}

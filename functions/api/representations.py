@@ -1,4 +1,4 @@
-"""Records, plans and reports as JSON, in the one form that all responses use."""
+"""Records, plans and reports as JSON, in the form that all responses share."""
 
 from datetime import datetime
 from typing import Any
@@ -12,7 +12,7 @@ from shared.sweep.report import SweepReport
 
 
 def record_members(record: DeletionRecord, now: datetime) -> dict[str, Any]:
-    """Return a record; the purchases stand as they stood at the end of a finished deletion."""
+    """Return a record; for an ended deletion, the purchases are shown as they were at its end."""
     plan = make_plan(record.purchases, record.finished_at or now)
     return {
         "tenantId": record.tenant,
@@ -32,7 +32,7 @@ def record_members(record: DeletionRecord, now: datetime) -> dict[str, Any]:
 
 
 def dry_run_members(found: DryRun) -> dict[str, Any]:
-    """Return what a deletion would begin with; `next` is the first thing it would do."""
+    """Return what a deletion would start with; `next` is the first thing it would do."""
     return {
         "tenantId": found.customer.id,
         "domain": found.customer.domain,
@@ -58,7 +58,7 @@ def report_members(report: SweepReport) -> dict[str, Any]:
 
 
 def timestamp(value: datetime | None) -> str | None:
-    """Return a timestamp by RFC 3339, to the second."""
+    """Return an RFC 3339 timestamp, to the second."""
     return None if value is None else value.isoformat(timespec="seconds")
 
 

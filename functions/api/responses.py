@@ -41,7 +41,7 @@ def json_response(
 
 
 def problem_response(problem: Problem) -> func.HttpResponse:
-    """Respond with a problem document, and with the seconds after which to try again."""
+    """Respond with a problem document; Retry-After says when to try again."""
     headers = {} if problem.retry_after is None else {"Retry-After": str(problem.retry_after)}
     return json_response(problem.document(), problem.type.status, headers, mimetype=PROBLEM_JSON)
 
@@ -53,7 +53,7 @@ def server_address(request: func.HttpRequest, settings: HttpSettings) -> str:
 
 
 def deletion_address(server: str, tenant: TenantId) -> str:
-    """Return the address of a deletion: absolute, as Logic Apps needs it, and without any key."""
+    """Return the address of a deletion: absolute, as Logic Apps needs it, and without a key."""
     return f"{server}{_DELETIONS}/{tenant}"
 
 

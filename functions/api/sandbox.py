@@ -1,4 +1,4 @@
-"""`/api/sandbox` and `/api/sweeps`: what a sweep would do with each customer, and a sweep now."""
+"""`/api/sandbox` and `/api/sweeps`: show what a sweep would do, and run one."""
 
 from typing import Final
 

@@ -1,4 +1,4 @@
-"""`/api/switch`: see the safety switch, trip it, reset it."""
+"""`/api/switch`: show, trip and reset the safety switch."""
 
 from typing import Final
 
@@ -20,7 +20,7 @@ blueprint = func.Blueprint()
 @blueprint.route(route="switch", methods=["GET"])
 @guarded
 def show_switch(req: func.HttpRequest) -> func.HttpResponse:  # noqa: ARG001 - the trigger's name
-    """Tell whether everything is stopped, by whom and why."""
+    """Show whether everything is stopped, by whom and why."""
     return _response(current_services().switch.read())
 
 
@@ -38,7 +38,7 @@ def trip_switch(req: func.HttpRequest) -> func.HttpResponse:
 @blueprint.route(route="switch", methods=["DELETE"])
 @guarded
 def reset_switch(req: func.HttpRequest) -> func.HttpResponse:
-    """Let everything go on; who and why are in the query, because a DELETE has no body."""
+    """Let everything resume; who and why are in the query, because a DELETE has no body."""
     requested_by = _requested_by(req.params.get("requestedBy"), req)
     reason = line_of(req.params.get("reason"), "reason")
     return _response(current_services().switch.reset(requested_by, reason))

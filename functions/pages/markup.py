@@ -10,7 +10,7 @@ class Markup(str):
 
 
 def element(name: str, /, *content: str, **attributes: str) -> Markup:
-    """Return an element; `class_` stands for class, other underscores for hyphens."""
+    """Return an element; `class_` becomes class, other underscores become hyphens."""
     shown = "".join(
         f' {key.rstrip("_").replace("_", "-")}="{escape(value)}"'
         for key, value in attributes.items()

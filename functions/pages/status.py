@@ -19,7 +19,7 @@ blueprint = func.Blueprint()
 @blueprint.route(route="status", methods=["GET"])
 @guarded
 def show_status(req: func.HttpRequest) -> func.HttpResponse:  # noqa: ARG001 - the trigger's name
-    """Show slots, deletions and what needs a person."""
+    """Show slots, deletions and what needs attention."""
     services = current_services()
     records = tuple(services.records.all())
     customers, trouble = _customers(services, records)
@@ -41,9 +41,9 @@ def show_status(req: func.HttpRequest) -> func.HttpResponse:  # noqa: ARG001 - t
 def _customers(
     services: Services, records: Iterable[DeletionRecord]
 ) -> tuple[Mapping[str, Customer], str]:
-    """Return the customers, or why there are none: the page has more to show than them.
+    """Return the customers, or why they cannot be listed: the rest of the page still helps.
 
-    The listing may be a minute old, so what has been deleted is taken out of it.
+    The listing may be a minute old, so customers deleted since are left out.
     """
     deleted = {record.tenant for record in records if record.state is State.DELETED}
     try:

@@ -1,4 +1,4 @@
-"""One deletion on the status page: how far it is, and what a person can do."""
+"""One deletion on the status page: its progress, and what a person can do."""
 
 from collections.abc import Iterator
 from datetime import datetime
@@ -12,7 +12,7 @@ from shared.storage.records import DeletionRecord
 _WORDS: Final = {
     Standing.OPEN: "to be cancelled",
     Standing.WAITING: "being cancelled",
-    Standing.FOLLOWS: "follows another",
+    Standing.FOLLOWS: "ends with another",
     Standing.CLOSED: "done",
     Standing.NEVER: "cannot be cancelled",
 }
@@ -64,7 +64,7 @@ def _facts(record: DeletionRecord) -> Iterator[Markup]:
 
 def _progress(plan: Plan) -> tuple[Markup, ...]:
     if not plan.entries:
-        return (element("p", "Its purchases have not been read.", class_="quiet"),)
+        return (element("p", "Its purchases have not been read yet.", class_="quiet"),)
     done = sum(entry.standing is Standing.CLOSED for entry in plan.entries)
     total = len(plan.entries)
     bar = element("progress", f"{done}/{total}", max=str(total), value=str(done))

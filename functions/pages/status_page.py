@@ -1,4 +1,4 @@
-"""The status page: one HTML document without script, made for a desk, a phone and the dark."""
+"""The status page: one HTML document without scripts, for desktop, phone and dark mode."""
 
 import base64
 import hashlib
@@ -27,13 +27,13 @@ CONTENT_SECURITY_POLICY: Final = (
     "base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
 )
 
-_NEED_A_PERSON: Final = frozenset({State.STUCK, State.REFUSED})
+_NEED_ATTENTION: Final = frozenset({State.STUCK, State.REFUSED})
 _ENDED: Final = frozenset({State.DELETED, State.ABORTED})
 
 
 @dataclass(frozen=True, slots=True)
 class Status:
-    """What the page shows; `trouble` says why the customers could not be listed."""
+    """What the page shows; `trouble` says why the customers could not be listed, if so."""
 
     partner: TenantId
     now: datetime
@@ -59,8 +59,8 @@ def page(status: Status) -> str:
         _switch(status.switch),
         _slots(status),
         _states(status.records),
-        _cards("Needs a person", status, _NEED_A_PERSON),
-        _cards("In progress", status, frozenset(State) - _NEED_A_PERSON - _ENDED),
+        _cards("Needs attention", status, _NEED_ATTENTION),
+        _cards("In progress", status, frozenset(State) - _NEED_ATTENTION - _ENDED),
         _ended(status),
         _untouched(status),
     )
@@ -69,7 +69,7 @@ def page(status: Status) -> str:
 
 def _used(status: Status) -> str:
     if status.trouble:
-        return f"slots of {SANDBOX_CUSTOMERS} unknown"
+        return "used slots unknown"
     return f"{len(status.customers)} of {SANDBOX_CUSTOMERS} slots used"
 
 
@@ -81,7 +81,7 @@ def _header(status: Status) -> Markup:
             "p",
             "sandbox of ",
             element("code", status.partner),
-            f" as of {status.now:%Y-%m-%d %H:%M:%S} UTC, renewed every {REFRESH_SECONDS} s",
+            f" as of {status.now:%Y-%m-%d %H:%M:%S} UTC, refreshed every {REFRESH_SECONDS} s",
             class_="quiet",
         ),
     )
@@ -103,7 +103,7 @@ def _slots(status: Status) -> Markup:
     if status.trouble:
         return element(
             "section",
-            element("h3", "The customers cannot be listed now"),
+            element("h3", "The customers cannot be listed at the moment"),
             element("p", status.trouble),
             class_="panel alarm",
         )
@@ -119,9 +119,9 @@ def _slots(status: Status) -> Markup:
 
 
 def _shares(status: Status) -> dict[str, int]:
-    """Return how many slots are stuck, running, and used apart from that."""
+    """Return how many slots are stuck, being deleted, and otherwise in use."""
     here = [record for record in status.records if record.tenant in status.customers]
-    stuck = sum(record.state in _NEED_A_PERSON for record in here)
+    stuck = sum(record.state in _NEED_ATTENTION for record in here)
     running = sum(record.live for record in here)
     return {"stuck": stuck, "running": running, "used": len(status.customers) - stuck - running}
 
@@ -144,7 +144,7 @@ def _bar(status: Status, shares: Mapping[str, int]) -> Markup:
 
 
 def _legend(shares: Mapping[str, int]) -> Markup:
-    labels = {"stuck": "need a person", "running": "being deleted", "used": "in use"}
+    labels = {"stuck": "need attention", "running": "being deleted", "used": "in use"}
     items = (
         element("li", element("span", class_=f"key {name}"), f"{shares[name]} {label}")
         for name, label in labels.items()
@@ -187,7 +187,7 @@ def _ended(status: Status) -> Markup:
         )
         for each in ended[:_ENDED_SHOWN]
     )
-    title = f"Ended, the last {_ENDED_SHOWN}" if len(ended) > _ENDED_SHOWN else "Ended"
+    title = f"Ended (last {_ENDED_SHOWN})" if len(ended) > _ENDED_SHOWN else "Ended"
     return _table(title, ("Customer", "Domain", "Outcome", "When"), rows)
 
 

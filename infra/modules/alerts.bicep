@@ -1,9 +1,9 @@
-metadata description = 'Alerts on the log lines of the code; the rules stand in alerts.json.'
+metadata description = 'Alerts on the log lines of the code; the rules are in alerts.json.'
 
 @description('Name of the action group.')
 param actionGroupName string
 
-@description('Text that the names of the rules begin with.')
+@description('Prefix of the names of the rules.')
 param rulePrefix string
 
 @description('Region of the rules.')
@@ -15,13 +15,13 @@ param tags object
 @description('Resource ID of the Application Insights component whose traces the rules read.')
 param appInsightsId string
 
-@description('Mail addresses to tell; with none, no action group is made.')
+@description('Email addresses to notify; if empty, no action group is created.')
 param emailAddresses array
 
-@description('Resource IDs of action groups that exist already and are told as well.')
+@description('Resource IDs of existing action groups to notify too.')
 param actionGroupIds array
 
-@description('Whether the absence of the daily sweep is worth an alert.')
+@description('Whether to alert on a missing daily sweep.')
 param alertOnMissingSweep bool
 
 var rules = loadJsonContent('../alerts.json')

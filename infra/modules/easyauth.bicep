@@ -3,10 +3,10 @@ metadata description = 'Easy Auth in front of the app: only named callers of thi
 @description('Name of the function app.')
 param functionAppName string
 
-@description('Client ID of the app registration that stands for the API.')
+@description('Client ID of the app registration that represents the API.')
 param clientId string
 
-@description('Object IDs of the identities that may call. With an empty list nobody may.')
+@description('Object IDs of the identities that may call. If empty, nobody may.')
 param callerObjectIds array
 
 @description('Client IDs of the applications that may call; empty for any application of an admitted identity.')
@@ -20,7 +20,7 @@ resource functionApp 'Microsoft.Web/sites@2024-11-01' existing = {
 }
 
 resource authentication 'Microsoft.Web/sites/config@2024-11-01' = {
-  // These checks take the sign-in settings for the settings of the app, which stand in functionapp.bicep.
+  // These checks mistake the sign-in settings for the settings of the app, which are in functionapp.bicep.
   // checkov:skip=CKV_AZURE_13:this resource is the authentication that the check asks for
   // checkov:skip=CKV_AZURE_63:Application Insights records the requests
   // checkov:skip=CKV_AZURE_65:Application Insights records the errors

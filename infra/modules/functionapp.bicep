@@ -1,6 +1,6 @@
 metadata description = 'The function app and its plan: Flex Consumption, or Dedicated where a cloud has no Flex.'
 
-@description('Name of the function app. The first 32 characters tell apps that share a storage account apart.')
+@description('Name of the function app. The first 32 characters must differ between apps that share a storage account.')
 @minLength(2)
 @maxLength(60)
 param name string
@@ -14,7 +14,7 @@ param location string
 @description('Tags of both.')
 param tags object
 
-@description('flex scales to zero; dedicated runs all the time on a machine of its own.')
+@description('flex scales to zero; dedicated always runs, on a machine of its own.')
 @allowed([
   'flex'
   'dedicated'
@@ -58,7 +58,7 @@ param appSettings object
 
 var isFlex = hostingModel == 'flex'
 
-// Read by the platform, not by the code; the code's settings stand in main.bicep.
+// Read by the platform, not by the code; the code's settings are in main.bicep.
 var platformSettings = {
   AzureWebJobsStorage__blobServiceUri: blobEndpoint
   APPLICATIONINSIGHTS_CONNECTION_STRING: appInsightsConnectionString
@@ -66,7 +66,7 @@ var platformSettings = {
   PYTHON_THREADPOOL_THREAD_COUNT: '32'
 }
 
-// Flex refuses these four; Dedicated needs them.
+// Flex rejects these four; Dedicated needs them.
 var dedicatedSettings = {
   FUNCTIONS_EXTENSION_VERSION: '~4'
   FUNCTIONS_WORKER_RUNTIME: 'python'
@@ -74,7 +74,7 @@ var dedicatedSettings = {
   ENABLE_ORYX_BUILD: 'true'
 }
 
-// Flex refuses these too, even as null.
+// Flex rejects these too, even as null.
 var dedicatedSiteConfig = {
   linuxFxVersion: 'Python|${pythonVersion}'
   alwaysOn: true
@@ -117,7 +117,7 @@ var siteConfig = {
 }
 
 resource plan 'Microsoft.Web/serverfarms@2024-11-01' = {
-  // checkov:skip=CKV_AZURE_225:messages wait in their queues while a zone is away
+  // checkov:skip=CKV_AZURE_225:messages wait in their queues while a zone is down
   name: planName
   location: location
   tags: tags
@@ -134,10 +134,10 @@ resource plan 'Microsoft.Web/serverfarms@2024-11-01' = {
 resource functionApp 'Microsoft.Web/sites@2024-11-01' = {
   // checkov:skip=CKV_AZURE_15:TLS 1.2 is set in the variable siteConfig, which checkov does not follow
   // checkov:skip=CKV_AZURE_17:callers sign in with function keys or Entra tokens, not with client certificates
-  // checkov:skip=CKV_AZURE_18:Flex refuses the setting; dedicatedSiteConfig has it
-  // checkov:skip=CKV_AZURE_67:Flex refuses the setting; dedicatedSiteConfig has it
-  // checkov:skip=CKV_AZURE_78:Flex has no FTP and refuses the setting; dedicatedSiteConfig switches it off
-  // checkov:skip=CKV_AZURE_212:messages wait in their queues while an instance is away
+  // checkov:skip=CKV_AZURE_18:Flex rejects the setting; dedicatedSiteConfig has it
+  // checkov:skip=CKV_AZURE_67:Flex rejects the setting; dedicatedSiteConfig has it
+  // checkov:skip=CKV_AZURE_78:Flex has no FTP and rejects the setting; dedicatedSiteConfig turns it off
+  // checkov:skip=CKV_AZURE_212:messages wait in their queues while an instance is down
   // checkov:skip=CKV_AZURE_213:Flex has no health check; dedicatedSiteConfig has it
   // checkov:skip=CKV_AZURE_222:Logic Apps and people call the HTTP functions from outside the network
   name: name
@@ -179,5 +179,5 @@ resource noScmPasswords 'Microsoft.Web/sites/basicPublishingCredentialsPolicies@
 @description('Name of the app.')
 output name string = functionApp.name
 
-@description('Host name under which the app answers.')
+@description('Host name of the app.')
 output hostName string = functionApp.properties.defaultHostName

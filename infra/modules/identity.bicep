@@ -1,4 +1,4 @@
-metadata description = 'The one identity the function app signs in with, everywhere.'
+metadata description = 'The one identity that the function app signs in with everywhere.'
 
 @description('Name of the identity.')
 param name string
@@ -15,10 +15,10 @@ resource identity 'Microsoft.ManagedIdentity/userAssignedIdentities@2024-11-30' 
   tags: tags
 }
 
-@description('Resource ID, by which the function app carries the identity.')
+@description('Resource ID, which assigns the identity to the function app.')
 output id string = identity.id
 
-@description('Client ID, by which SDKs and the Functions host choose the identity.')
+@description('Client ID, with which SDKs and the Functions host select the identity.')
 output clientId string = identity.properties.clientId
 
 @description('Object ID, to which roles are assigned.')

@@ -1,6 +1,6 @@
-metadata description = 'An empty key vault with RBAC; people put the secrets in.'
+metadata description = 'An empty key vault with RBAC; people add the secrets.'
 
-@description('Name of the vault. It stays taken while a deleted vault can be brought back.')
+@description('Name of the vault. It stays taken while a deleted vault can be recovered.')
 @minLength(3)
 @maxLength(24)
 param name string
@@ -11,29 +11,29 @@ param location string
 @description('Tags of the vault.')
 param tags object
 
-@description('Whether nobody can purge a deleted vault before 90 days are over. Cannot be switched off again.')
+@description('Whether a deleted vault cannot be purged for 90 days. Cannot be turned off again.')
 param purgeProtection bool
 
 @description('Whether the vault is reached through private endpoints only.')
 param privateNetworking bool
 
-@description('Resource ID of the workspace that takes the audit log.')
+@description('Resource ID of the workspace that receives the audit log.')
 param workspaceId string
 
 @description('Object ID of the identity that the function app uses.')
 param appPrincipalId string
 
-@description('Whether the app may also write secrets; otherwise it reads.')
+@description('Whether the app may also write secrets; otherwise it only reads.')
 param appWrites bool
 
-@description('Object ID of the person or group that stores the secrets; empty for nobody.')
+@description('Object ID of the person or group that stores the secrets; empty for none.')
 param operatorPrincipalId string
 
 var roles = loadJsonContent('../roles.json')
 
 resource vault 'Microsoft.KeyVault/vaults@2024-11-01' = {
-  // checkov:skip=CKV_AZURE_42:purgeProtection is on unless a parameter file switches it off
-  // checkov:skip=CKV_AZURE_110:purgeProtection is on unless a parameter file switches it off
+  // checkov:skip=CKV_AZURE_42:purgeProtection is on unless a parameter file turns it off
+  // checkov:skip=CKV_AZURE_110:purgeProtection is on unless a parameter file turns it off
   // checkov:skip=CKV_AZURE_109:the firewall is closed with privateNetworking; otherwise the app comes from outside
   // checkov:skip=CKV_AZURE_189:public access is off with privateNetworking; otherwise the app comes from outside
   name: name
@@ -51,7 +51,7 @@ resource vault 'Microsoft.KeyVault/vaults@2024-11-01' = {
     enabledForTemplateDeployment: false
     enableSoftDelete: true
     softDeleteRetentionInDays: 90
-    // The service refuses false.
+    // The service rejects false.
     enablePurgeProtection: purgeProtection ? true : null
     publicNetworkAccess: privateNetworking ? 'Disabled' : 'Enabled'
     networkAcls: {
@@ -110,5 +110,5 @@ resource operatorWrites 'Microsoft.Authorization/roleAssignments@2022-04-01' = i
 @description('Resource ID of the vault.')
 output id string = vault.id
 
-@description('Address of the vault, with a slash at its end.')
+@description('Address of the vault, with a trailing slash.')
 output uri string = vault.properties.vaultUri

@@ -15,13 +15,13 @@ param location string
 @description('Tags of the workflows.')
 param tags object
 
-@description('Address of the function app, without a slash at its end.')
+@description('Address of the function app, without a trailing slash.')
 param endpoint string
 
-@description('Client ID of the app registration that stands for the API; without one there is no HTTP workflow.')
+@description('Client ID of the app registration that represents the API; if empty, there is no HTTP workflow.')
 param apiClientId string
 
-@description('Address that the outcome is posted to as JSON; empty for nobody.')
+@description('Address that the outcome is posted to as JSON; empty for none.')
 param notifyUrl string
 
 @description('Name of the storage account.')
@@ -112,5 +112,5 @@ module queueRole 'queuesender.bicep' = {
   }
 }
 
-@description('Object ID of the identity that calls the HTTP functions; empty without the HTTP workflow.')
+@description('Object ID of the identity that calls the HTTP functions; empty if there is no HTTP workflow.')
 output deleteCustomerPrincipalId string = withHttp ? deleteCustomer!.identity.principalId : ''

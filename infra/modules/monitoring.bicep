@@ -1,4 +1,4 @@
-metadata description = 'Log Analytics and Application Insights, which take telemetry from Entra identities only.'
+metadata description = 'Log Analytics and Application Insights, which accept telemetry from Entra identities only.'
 
 @description('Name of the Log Analytics workspace.')
 param workspaceName string
@@ -17,7 +17,7 @@ param tags object
 @maxValue(730)
 param retentionDays int
 
-@description('Gigabytes a day after which the workspace takes no more logs.')
+@description('Gigabytes a day after which the workspace accepts no more logs.')
 @minValue(1)
 param dailyQuotaGb int
 
@@ -62,7 +62,7 @@ resource telemetryRole 'Microsoft.Authorization/roleAssignments@2022-04-01' = {
   name: guid(appInsights.id, appPrincipalId, roles.metricsPublisher)
   scope: appInsights
   properties: {
-    description: 'Sends telemetry: with local authentication off, nothing arrives without this role.'
+    description: 'Sends telemetry: with local authentication off, none is accepted without this role.'
     roleDefinitionId: subscriptionResourceId('Microsoft.Authorization/roleDefinitions', roles.metricsPublisher)
     principalId: appPrincipalId
     principalType: 'ServicePrincipal'

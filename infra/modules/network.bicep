@@ -12,13 +12,13 @@ param tags object
 @description('Address range of the network.')
 param networkPrefix string
 
-@description('Address range of the subnet that the app sends from; Azure wants a /27 or larger.')
+@description('Address range of the subnet that the app sends from; Azure requires a /27 or larger.')
 param appSubnetPrefix string
 
-@description('Address range of the subnet that the private endpoints lie in.')
+@description('Address range of the subnet with the private endpoints.')
 param endpointSubnetPrefix string
 
-@description('Whether the app runs on Flex Consumption, which wants its subnet delegated otherwise.')
+@description('Whether the app runs on Flex Consumption, which needs a different subnet delegation.')
 param isFlex bool
 
 @description('Resource ID of the storage account.')
@@ -63,7 +63,7 @@ resource network 'Microsoft.Network/virtualNetworks@2024-07-01' = {
         networkPrefix
       ]
     }
-    // Inside the network, because Azure may drop subnets that a new deployment of the network does not name.
+    // Inside the network, because Azure may remove subnets that a later deployment of the network does not name.
     subnets: [
       {
         name: 'app'

@@ -17,7 +17,7 @@ param sku string
 @description('Name of the container that holds the deployment package.')
 param deploymentContainerName string
 
-@description('Days in which a deleted blob or container can be brought back.')
+@description('Days in which a deleted blob or container can be recovered.')
 @minValue(1)
 @maxValue(365)
 param softDeleteDays int
@@ -30,7 +30,7 @@ param appPrincipalId string
 
 var roles = loadJsonContent('../roles.json')
 
-// The names the code knows, shared/storage/names.py; a test compares the two.
+// The names that the code uses, from shared/storage/names.py; a test compares the two.
 var queueNames = [
   'customers-to-delete'
   'orders-to-check'
@@ -160,13 +160,13 @@ output id string = storage.id
 @description('Name of the account.')
 output name string = storage.name
 
-@description('Address of the blob service, with a slash at its end.')
+@description('Address of the blob service, with a trailing slash.')
 output blobEndpoint string = storage.properties.primaryEndpoints.blob
 
-@description('Address of the queue service, with a slash at its end.')
+@description('Address of the queue service, with a trailing slash.')
 output queueEndpoint string = storage.properties.primaryEndpoints.queue
 
-@description('Address of the table service, with a slash at its end.')
+@description('Address of the table service, with a trailing slash.')
 output tableEndpoint string = storage.properties.primaryEndpoints.table
 
 @description('Address of the container that holds the deployment package.')

@@ -1,7 +1,7 @@
 using '../main.bicep'
 
 param environmentName = 'dev'
-// A vault that can be purged, so that the environment can be taken down and set up again on the same day.
+// A vault that can be purged, so that the environment can be torn down and recreated on the same day.
 param purgeProtection = false
 param sweepMode = 'report'
 param tags = {

@@ -1,1 +1,1 @@
-"""Deletions of sandbox customers: messages, plan, steps, guards, records and queues."""
+"""The deletion of a customer: messages, claims, steps, and what their errors mean."""

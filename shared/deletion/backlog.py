@@ -1,4 +1,4 @@
-"""The figures of the backlog, which the workbook draws and alerts watch."""
+"""The backlog figures, which the workbook and the alerts read."""
 
 from collections.abc import Sequence
 from datetime import datetime
@@ -45,8 +45,9 @@ def log_backlog(
 
 
 def token_age_days(settings: PartnerCenterSettings, now: datetime) -> float | None:
-    """Return the age of the refresh token; None where it is not used, or cannot be read now."""
+    """Return the age of the refresh token; None if it is not used or cannot be read."""
     try:
         return credentials.refresh_token_age_days(settings, now)
     except SignInFailed:
+        # It is logged already, and the other figures are still worth their line.
         return None

@@ -1,8 +1,8 @@
-"""Who may work on a deletion now: the in-progress guard.
+"""Decides which message may work on a deletion.
 
-A message may be delivered twice, late, or beside its double. Generation and message ID tell
-these apart: one message works on one generation, and only it may come back. The decisions are
-pure; `claim_request` and `claim_step` write what they decide.
+A message may be delivered twice or late, or have a duplicate. Generation and message ID tell these
+apart: one message works on each generation, and only that one may come back. The decisions are
+pure; `claim_request` and `claim_step` write them.
 """
 
 import uuid
@@ -16,16 +16,16 @@ from shared.deletion.messages import DeletionRequest, StepMessage
 from shared.events import Event, emit
 from shared.storage.records import DeletionRecord, Records, State
 
-# A crash may leave a message that is one generation above its record.
+# A crash may leave a message that is one generation above its record, so one more is not enough.
 _ABOVE_ANY_MESSAGE: Final = 2
 _TICK: Final = timedelta(microseconds=1)
 
 
 @dataclass(frozen=True, slots=True)
 class Delivery:
-    """How a message came; `message_id` stays the same when it is delivered again.
+    """How a message arrived; `message_id` stays the same when it is delivered again.
 
-    `inserted_at` is when it was put on the queue, None where the host did not say.
+    `inserted_at` is when it was put on the queue, None if the host did not say.
     """
 
     message_id: str
@@ -48,7 +48,7 @@ def claim_request(
     now: datetime,
     deadline: timedelta,
 ) -> DeletionRecord | None:
-    """Claim the deletion that a dropped message asks for; None where it is in progress."""
+    """Claim the deletion that a dropped message asks for; None if it is already in progress."""
 
     def change(current: DeletionRecord | None) -> DeletionRecord | None:
         claim = request_claim(current, delivery)
@@ -70,7 +70,7 @@ def claim_request(
 def claim_step(
     records: Records, message: StepMessage, message_id: str, now: datetime
 ) -> DeletionRecord | None:
-    """Claim the deletion that one of our own messages continues; None where it may not."""
+    """Claim the deletion that one of our own messages continues; None if it may not."""
     claim = Claim.STALE
 
     def change(current: DeletionRecord | None) -> DeletionRecord | None:
@@ -91,7 +91,7 @@ def claim_step(
 def request_claim(record: DeletionRecord | None, delivery: Delivery) -> Claim:
     """Decide on a dropped message.
 
-    A message that waited on the queue while the deletion ran asked for that same deletion.
+    A message that waited on the queue while the deletion ran belongs to that deletion.
     """
     if record is None:
         return Claim.START
@@ -105,7 +105,7 @@ def request_claim(record: DeletionRecord | None, delivery: Delivery) -> Claim:
         return Claim.START
     finished_at = record.finished_at
     if record.state is not State.ABORTED:
-        # The queue tells whole seconds. Within that second a repeated deletion does less harm
+        # The queue reports whole seconds. Within that second, a repeated deletion does less harm
         # than a lost request; after an abort it is the other way round.
         finished_at = finished_at.replace(microsecond=0) - _TICK
     return Claim.START if delivery.inserted_at > finished_at else Claim.DUPLICATE
@@ -126,7 +126,8 @@ def started(
     now: datetime,
     deadline: timedelta,
 ) -> DeletionRecord:
-    """Return the record of a new deletion, above every generation of the one before."""
+    """Return the record of a new deletion, with a generation above those of the last one."""
+    # A customer deleted here counts as seen: "not found" must end as deleted, not as refused.
     known = previous is not None and previous.state is State.DELETED
     return DeletionRecord(
         tenant=request.tenant,
@@ -144,9 +145,9 @@ def started(
 def claimed(
     record: DeletionRecord, generation: int, message_id: str, now: datetime
 ) -> DeletionRecord:
-    """Return the record as the message with this ID works on it.
+    """Return the record as claimed by the message with this ID.
 
-    Its check is due now: where nothing follows, redrive takes the message for lost.
+    Its check is due now: if nothing follows, redrive treats the message as lost.
     """
     state = State.CANCELLING if record.state is State.REQUESTED else record.state
     return replace(

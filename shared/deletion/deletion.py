@@ -1,4 +1,4 @@
-"""A claimed deletion: its record, and the ways it can go on."""
+"""A claimed deletion: its record, and how it continues or ends."""
 
 from collections.abc import Callable
 from dataclasses import dataclass, replace
@@ -15,6 +15,7 @@ from shared.storage.records import DeletionRecord, Records, State
 
 _JITTER: Final = 0.25
 _GROWTH: Final = 1.5
+# Enough to pass every maximum that the settings allow; without a bound the power overflows.
 _GROWTH_STEPS: Final = 40
 
 _END_EVENTS: Final = {
@@ -27,10 +28,11 @@ _END_EVENTS: Final = {
 
 @dataclass(slots=True)
 class Deletion:
-    """A record that this message works on, and the storage that it is written to.
+    """A record that a message works on, and the storage that it is written to.
 
-    A step changes `record` in memory and writes it with `save`, `send_on` or `finish`. Every write
-    is made against the ETag that was read, so each of these may raise RecordChanged.
+    A step changes `record` in memory and writes it with `save`, `send_on` or `finish`. Each of them
+    writes against the ETag that was read and raises RecordChanged if an abort or another message
+    was faster.
     """
 
     record: DeletionRecord
@@ -43,7 +45,7 @@ class Deletion:
 
     @classmethod
     def of(cls, services: Services, record: DeletionRecord) -> Self:
-        """Return the deletion of a record that was read or written before."""
+        """Return the deletion of a record that is stored."""
         return cls(
             record,
             services.records,
@@ -67,7 +69,8 @@ class Deletion:
     def may_write(self) -> bool:
         """Whether nobody has aborted the deletion or tripped the switch.
 
-        Both may happen between any two calls, so this is asked before each single write.
+        Either may happen between two calls, and a cancellation cannot be undone, so this is asked
+        before every single write.
         """
         stored = self.records.get(self.record.tenant)
         overtaken = stored is None or stored.etag != self.record.etag
@@ -80,8 +83,8 @@ class Deletion:
     def send_on(self, queue: str, delay: timedelta = timedelta(0)) -> None:
         """Send the next message, then raise the generation.
 
-        A crash in between leaves two messages for one generation, and the claim lets one of them
-        work. The other order would leave no message at all.
+        A crash in between leaves two messages for one generation, and the claim lets only one of
+        them work. The other order would leave no message at all.
         """
         message = next_message(self.record)
         self.queues.send(queue, message.to_json(), delay)
@@ -131,9 +134,9 @@ def log_end(record: DeletionRecord) -> None:
 
 
 def first_message(record: DeletionRecord) -> StepMessage:
-    """Return the message that begins a deletion which nobody has dropped on the queue.
+    """Return the first message of a deletion that did not come over the queue.
 
-    It carries the record's own generation, so that nothing comes of it after an abort.
+    It carries the record's own generation, so that it is stale after an abort.
     """
     return StepMessage(record.tenant, record.generation, record.correlation_id)
 
@@ -146,11 +149,11 @@ def next_message(record: DeletionRecord) -> StepMessage:
 def next_delay(
     checks: CheckSettings, attempt: int, jitter: float, retry_after: float | None = None
 ) -> timedelta:
-    """Return the delay before check number `attempt` (from 0), growing up to the longest.
+    """Return the delay before check number `attempt` (from 0), growing up to the maximum.
 
-    `jitter`, from 0 to 1, stretches the delay by up to a quarter, so that deletions which began
-    together do not stay together. Partner Center's own Retry-After, in seconds, is the least;
-    where the trouble lasts, the longer of both counts.
+    `jitter`, from 0 to 1, lengthens the delay by up to a quarter, so that deletions that started
+    together spread out. Partner Center's own Retry-After, in seconds, is the minimum; while the
+    trouble lasts, the longer of the two applies.
     """
     if retry_after is None:
         base = _grown(checks, attempt)
@@ -161,7 +164,7 @@ def next_delay(
 
 
 def is_at_longest_delay(checks: CheckSettings, attempt: int) -> bool:
-    """Whether checks have become as rare as they get, so that a call is worth sending again."""
+    """Whether the delay has reached its maximum, so that accepted calls are worth repeating."""
     return attempt > 0 and _grown(checks, attempt) >= checks.max_delay
 
 

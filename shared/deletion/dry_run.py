@@ -1,4 +1,4 @@
-"""Tells what a deletion would do, under the same rules; writes nothing."""
+"""Shows what a deletion would do, under the same rules; writes nothing."""
 
 from dataclasses import dataclass
 from typing import Final
@@ -16,14 +16,14 @@ _NOTHING_REMEMBERED: Final = Plan(())
 
 @dataclass(frozen=True, slots=True)
 class DryRun:
-    """A customer, and the plan that its deletion would begin with."""
+    """A customer, and the plan that its deletion would start with."""
 
     customer: Customer
     plan: Plan
 
 
 def dry_run(services: Services, tenant: TenantId) -> DryRun:
-    """Return what a deletion would begin with, and write nothing.
+    """Return what a deletion would start with, and write nothing.
 
     Raises Refused, or the errors of Partner Center.
     """

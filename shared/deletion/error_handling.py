@@ -1,4 +1,4 @@
-"""What the errors of a step mean for its deletion: wait, refuse, end, or rise to the host."""
+"""What an error in a step means for its deletion: wait, refuse, end, or fail the message."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -28,22 +28,24 @@ from shared.storage.records import RecordChanged, State
 def error_handling(
     services: Services, deletion: Deletion, step: str, queue: str
 ) -> Iterator[PartnerCenter]:
-    """Give a step its client, and settle the deletion whatever the step raises.
+    """Give a step its client, and decide what becomes of the deletion if the step raises.
 
-    Each exit leaves one of these behind: the next message and a higher generation, a terminal
-    record, or, for an error that nothing is decided on, the message itself with the error noted in
-    the record: it rises, and the host delivers the message again.
+    Every exit leaves one of three things behind: the next message and a higher generation; a
+    terminal record; or, after an unexpected error, the message itself, which the host delivers
+    again, with the error noted in the record.
     """
     client = services.client(deletion.record.correlation_id)
     try:
+        # From the inside out: a 404 is confirmed, a production account trips the switch, and the
+        # errors that remain decide about the deletion.
         with (
-            _settled(deletion, queue),
+            _handled(deletion, queue),
             services.conversation(client),
             _confirmed_gone(services.safety, deletion, client),
         ):
             yield client
     except RecordChanged:
-        # Another message or an abort was faster, and the deletion is theirs.
+        # Another message or an abort was faster and owns the deletion: write nothing over it.
         emit(Event.DELETION_DUPLICATE, **deletion.ids, reason="overtaken")
     except Exception as error:
         _note_failure(deletion, step, error)
@@ -53,10 +55,11 @@ def error_handling(
 
 
 @contextmanager
-def _settled(deletion: Deletion, queue: str) -> Iterator[None]:
+def _handled(deletion: Deletion, queue: str) -> Iterator[None]:
     try:
         yield
     except SwitchTripped as error:
+        # Parked: the message comes back until a person has reset the switch.
         deletion.record = replace(deletion.record, reason=str(error))
         deletion.send_on(queue, deletion.checks.max_delay)
     except TEMPORARY as error:
@@ -69,9 +72,10 @@ def _settled(deletion: Deletion, queue: str) -> Iterator[None]:
 
 @contextmanager
 def _confirmed_gone(safety: Safety, deletion: Deletion, client: PartnerCenter) -> Iterator[None]:
-    """Raise ForeignCustomer if a new listing and the customer's own page do not know it either.
+    """Turn a 404 into ForeignCustomer if a new listing and the customer's own URL lack it too.
 
-    Raises the error itself otherwise: a 404 alone is also what an outage of a route looks like.
+    Raises the error itself otherwise: an outage of one route also looks like a 404, and must not
+    record a customer as deleted that still exists.
     """
     try:
         yield
@@ -83,10 +87,10 @@ def _confirmed_gone(safety: Safety, deletion: Deletion, client: PartnerCenter) -
 
 
 def _postpone(deletion: Deletion, queue: str, error: PartnerCenterError) -> None:
-    """Put the deletion back on its queue, with a delay that grows where the trouble lasts.
+    """Put the deletion back on its queue, with a delay that grows while the trouble lasts.
 
-    The state stays as it is: after a DELETE without a clear response the deletion cannot be
-    aborted any more.
+    The state must stay as it is: after a DELETE without a clear response it is `deleting`, which
+    keeps an abort too late.
     """
     if deletion.overdue:
         deletion.finish(State.STUCK, str(error), LATE_REMEDY)
@@ -109,15 +113,16 @@ def _refuse(deletion: Deletion, refusal: Refused) -> None:
 
 
 def _without_customer(deletion: Deletion, refusal: ForeignCustomer) -> None:
-    """Call a customer gone that was seen before, and refuse one that never was."""
+    """Record a customer as deleted if it was seen before, and refuse one that never was."""
     if deletion.record.seen:
-        deletion.finish(State.DELETED, "the customer was gone already")
+        deletion.finish(State.DELETED, "the customer was already gone")
     else:
         _refuse(deletion, refusal)
 
 
 def _note_failure(deletion: Deletion, step: str, error: Exception) -> None:
     reason = f"{type(error).__name__}: {error}"
+    # A failed sign-in is logged where it happens, for every caller.
     if not isinstance(error, SignInFailed):
         emit(Event.STEP_FAILED, step=step, **deletion.ids, reason=reason)
     deletion.record = replace(deletion.record, last_error=reason)

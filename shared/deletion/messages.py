@@ -18,7 +18,7 @@ _STEP_MEMBERS: Final = frozenset({"version", "tenantId", "generation", "correlat
 
 
 class BadMessage(TipsweepError):
-    """A message that asks for nothing tipsweep knows; `tenant` where it can be told."""
+    """A message that tipsweep does not understand; `tenant` is set if it names one."""
 
     def __init__(self, text: str, tenant: TenantId | None = None) -> None:
         super().__init__(text)
@@ -27,7 +27,7 @@ class BadMessage(TipsweepError):
 
 @dataclass(frozen=True, slots=True)
 class DeletionRequest:
-    """Someone wants a customer deleted, or wants to see what that would do."""
+    """A request to delete a customer, or to see what that would do."""
 
     tenant: TenantId
     requested_by: str = ""
@@ -43,7 +43,7 @@ class StepMessage:
     correlation_id: str
 
     def to_json(self) -> str:
-        """Return the text that travels on the queue."""
+        """Return the text of the queue message."""
         return json.dumps(
             {
                 "version": _VERSION,
@@ -111,6 +111,7 @@ def parse_step(body: bytes) -> StepMessage:
 
 def _plain_request(text: str) -> DeletionRequest:
     if text.startswith(("{", '"', "[")):
+        # A GUID in braces opens like a JSON object.
         braced = text.startswith("{") and text.endswith("}") and ":" not in text
         return DeletionRequest(_tenant(text)) if braced else request_from_json(_json(text))
     return DeletionRequest(_tenant(text))

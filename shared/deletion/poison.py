@@ -1,4 +1,4 @@
-"""What could not be handled: put aside at once, and written down with its reason."""
+"""Messages that could not be handled: set aside at once, and recorded with the reason."""
 
 import base64
 from dataclasses import dataclass
@@ -33,7 +33,7 @@ class Poisoned:
 class Subject:
     """What a poisoned message was about; `generation` is None for a dropped request.
 
-    `fault` says what is wrong with the message itself, "" where it could be read.
+    `fault` says what is wrong with the message itself, "" if it could be read.
     """
 
     tenant: TenantId | None
@@ -48,7 +48,7 @@ def reject(queues: Queues, queue: str, body: bytes, error: BadMessage) -> None:
 
 
 def record_poisoned(services: Services, poisoned: Poisoned) -> None:
-    """Write down a message from a poison queue, and end the deletion it belonged to."""
+    """Record a message from a poison queue, and end the deletion it belonged to."""
     subject = _subject(poisoned)
     reason = subject.fault or _last_error(services.records, subject) or _UNKNOWN_REASON
     services.rejected.keep(
@@ -88,13 +88,13 @@ def _last_error(records: Records, subject: Subject) -> str:
 
 
 def _end(services: Services, tenant: TenantId, subject: Subject, reason: str) -> None:
-    """Leave the reason in the customer's record, unless a later message carries it on."""
+    """Put the reason in the customer's record, unless a later message continues the deletion."""
     state = State.REFUSED if subject.fault else State.STUCK
     now, deadline = services.now(), services.settings.checks.deadline
 
     def change(current: DeletionRecord | None) -> DeletionRecord | None:
         if current is None:
-            # Never live, not even between two writes: redrive would start it.
+            # Inserted as ended: between two writes it would be live, and redrive would start it.
             current = started(DeletionRequest(tenant), None, now=now, deadline=deadline)
         elif not _belongs(current, subject):
             return None
@@ -109,6 +109,7 @@ def _belongs(record: DeletionRecord, subject: Subject) -> bool:
     if not record.live or subject.fault:
         return False
     if subject.generation is None:
+        # A request that kept failing never got further; any later state has a message of its own.
         return record.state in _UNCLAIMED
     return subject.generation >= record.generation
 

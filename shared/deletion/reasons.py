@@ -10,8 +10,8 @@ LATE_REMEDY: Final = (
     "the deletion again."
 )
 _NEVER_REMEDY: Final = (
-    "No API call cancels these. Cancel them in Partner Center or the Azure portal where it lets "
-    "you, or ask Partner Center support to remove the customer; then request the deletion again."
+    "No API call cancels these. Cancel them in Partner Center or the Azure portal if you can, "
+    "or ask Partner Center support to remove the customer; then request the deletion again."
 )
 _REJECTED_REMEDY: Final = (
     "Everything tipsweep can see is cancelled. Find what Partner Center names, cancel it "

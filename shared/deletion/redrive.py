@@ -1,4 +1,4 @@
-"""Gives deletions whose message was lost a new one."""
+"""Sends a new message for deletions whose message was lost."""
 
 from collections.abc import Iterable
 from datetime import datetime, timedelta
@@ -10,13 +10,13 @@ from shared.services import Services
 from shared.storage.names import CUSTOMERS_READY, ORDERS_TO_CHECK
 from shared.storage.records import DeletionRecord, RecordChanged, State
 
-# A crashed instance's message comes back after a lease of 10 minutes, and is then polled for.
-# Redriven earlier, every deletion of that instance would have two messages.
+# A crashed instance's message comes back when its 10-minute lease ends and it is polled next.
+# With a shorter grace period, every deletion of that instance would get a second message.
 GRACE: Final = timedelta(minutes=15)
 
 
 def redrive_overdue(services: Services, records: Iterable[DeletionRecord]) -> int:
-    """Send the message of each record whose check is long overdue; return how many were."""
+    """Send a message for each record whose check is long overdue; return how many were sent."""
     now = services.now()
     return sum(_redrive(Deletion.of(services, each)) for each in records if _overdue(each, now))
 
@@ -27,7 +27,7 @@ def _overdue(record: DeletionRecord, now: datetime) -> bool:
 
 
 def _redrive(deletion: Deletion) -> bool:
-    """Send the message of a deletion; False where another message continued it first."""
+    """Send a message for a deletion; False if another message continued it first."""
     state = deletion.record.state
     try:
         deletion.send_on(CUSTOMERS_READY if state is State.DELETING else ORDERS_TO_CHECK)

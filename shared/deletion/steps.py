@@ -1,4 +1,4 @@
-"""The steps of a deletion, each one message long: read, plan, act, decide the next message."""
+"""The steps of a deletion, one per message: read, plan, act, decide on the next message."""
 
 from dataclasses import replace
 from datetime import timedelta
@@ -53,7 +53,7 @@ def check_orders(services: Services, message: StepMessage, delivery: Delivery) -
 
 
 def delete_customer(services: Services, message: StepMessage, delivery: Delivery) -> None:
-    """Send the DELETE of a customer whose purchases have all ended."""
+    """Send the DELETE for a customer whose purchases have all ended."""
     record = claim_step(services.records, message, delivery.message_id, services.now())
     if record is None:
         return
@@ -62,14 +62,15 @@ def delete_customer(services: Services, message: StepMessage, delivery: Delivery
         services.safety.require_writable()
         customer = services.safety.require_customer(client, record.tenant)
         deletion.record = replace(deletion.record, seen=True, domain=customer.domain)
-        # The rules may have waited for a listing, and the switch been tripped meanwhile.
+        # The rules may have waited for a listing, and somebody may have tripped the switch.
         services.safety.require_writable()
-        # From here on an abort is too late: the DELETE may reach Partner Center.
+        # Written before the call: once the DELETE may arrive, an abort must be too late.
         deletion.record = replace(deletion.record, state=State.DELETING)
         deletion.save()
         try:
             client.delete_customer(record.tenant)
         except (NotFound, NoRelationship, NotASandbox, Unauthorized, Throttled, Unavailable):
+            # Not a verdict on the customer's purchases, so error_handling decides.
             raise
         except ErrorStatus as error:
             _after_rejected_delete(deletion, error)
@@ -78,7 +79,7 @@ def delete_customer(services: Services, message: StepMessage, delivery: Delivery
 
 
 def _cancel(services: Services, deletion: Deletion, step: str) -> None:
-    """Cancel what is open, and decide the next message from what is then known."""
+    """Cancel what is open, and decide on the next message from the outcome."""
     with error_handling(services, deletion, step, ORDERS_TO_CHECK) as client:
         services.safety.require_writable()
         customer = services.safety.require_customer(client, deletion.record.tenant)
@@ -87,9 +88,11 @@ def _cancel(services: Services, deletion: Deletion, step: str) -> None:
         now = services.now()
         remembered = make_plan(deletion.record.purchases, now)
         snapshot = take_snapshot(client, customer.id, remembered)
+        # Only the purchases show this part of rule 2, so it stands between reading and writing.
         services.safety.require_sandbox_purchases(snapshot.subscriptions or ())
         purchases = merge_snapshot(snapshot, deletion.record.purchases)
         if is_at_longest_delay(deletion.checks, deletion.record.attempt):
+            # An accepted call may have had no effect; at this rate, repeating it costs little.
             purchases = forget_sent(purchases)
 
         sender = Sender(client, customer.id, snapshot.subscriptions_by_id())
@@ -97,6 +100,7 @@ def _cancel(services: Services, deletion: Deletion, step: str) -> None:
         progress = len(found.plan.unfinished) < len(remembered.unfinished)
         attempt = 0 if progress else deletion.record.attempt
         deletion.record = replace(deletion.record, purchases=found.purchases, attempt=attempt)
+        # Raised last, so that postponing the deletion keeps what this step has learned.
         if found.interruption is not None:
             raise found.interruption
         _decide(deletion, found.plan)
@@ -133,13 +137,13 @@ def _check_after(deletion: Deletion, delay: timedelta) -> None:
 
 
 def _after_rejected_delete(deletion: Deletion, error: ErrorStatus) -> None:
-    """End as stuck where nothing can change any more, else read everything again."""
+    """End as stuck if nothing can change any more; otherwise read everything again."""
     plan = make_plan(deletion.record.purchases, deletion.now())
     reason = rejected_delete_reason(str(error), plan)
     emit(Event.DELETE_REJECTED, **deletion.ids, reason=reason)
     if deletion.overdue or (plan.never and not isinstance(error, Busy)):
         deletion.finish(State.STUCK, reason, rejected_delete_remedy(plan))
         return
-    # Without memory the next step reads everything: something must be there that it missed.
+    # With nothing remembered, the next step reads everything again and finds what was missed.
     deletion.record = replace(deletion.record, reason=reason, purchases=())
     _check_after(deletion, deletion.delay())

@@ -1,4 +1,4 @@
-"""Requests that do not come over the queue: submit a deletion, or abort one."""
+"""Requests over HTTP and by sweeps: submit a deletion, or abort one."""
 
 from collections.abc import Callable
 from dataclasses import replace
@@ -30,8 +30,8 @@ class NoDeletion(TipsweepError):
 def submit(services: Services, request: DeletionRequest) -> DeletionRecord:
     """Write the record of a deletion, then queue it; return the one in progress if there is one.
 
-    Raises Refused or SwitchTripped. The record comes first: a crash in between leaves one whose
-    check is overdue, which redrive finds, while a message without a record would be dropped.
+    Raises Refused or SwitchTripped. The record comes first: after a crash in between its check is
+    overdue and redrive finds it, while a message without a record would be dropped.
     """
     services.safety.require_acceptable(request.tenant)
     services.safety.require_writable()
@@ -65,6 +65,7 @@ def abort(
             raise NoDeletion(tenant)
         if current.state is State.ABORTED:
             return None
+        # While deleting, the DELETE may have arrived, so "aborted" might not be true.
         if not current.live or current.state is State.DELETING:
             message = f"The deletion of customer {tenant} is {current.state}: too late to abort"
             raise NotAbortable(message)

@@ -1,4 +1,4 @@
-"""The calls to Partner Center that take part in the deletion of a sandbox customer."""
+"""The calls to Partner Center that the deletion of a sandbox customer needs."""
 
 from collections.abc import Iterator
 from http import HTTPStatus
@@ -29,7 +29,7 @@ from shared.partner_center.resources import (
 
 _PAGE_SIZE: Final = 100
 _PAGE_LIMIT: Final = 100
-# The page says 204 and the REST reference 200.
+# Microsoft's page on the call says 204, the REST reference 200.
 _DELETED: Final = frozenset({HTTPStatus.OK, HTTPStatus.NO_CONTENT})
 
 
@@ -37,7 +37,7 @@ class PartnerCenter:
     """Partner Center as one deletion sees it: all calls carry its correlation ID.
 
     Every method raises the errors of `shared.partner_center.errors`. `calls` and `throttled`
-    count what this object sent and what came back as 429.
+    count the calls that this object sent and those that got a 429.
     """
 
     def __init__(self, connection: Connection, correlation_id: str) -> None:
@@ -53,8 +53,8 @@ class PartnerCenter:
     def customers(self) -> Iterator[Customer]:
         """Yield all customers of the partner, page by page ("Get a list of customers").
 
-        Raises UnexpectedResponse where there is no such listing: that is a wrong base URL, and must
-        not be taken for a customer that is gone.
+        Raises UnexpectedResponse if there is no such listing: that means a wrong base URL, and must
+        not be mistaken for a customer that is gone.
         """
         try:
             for item in self._pages(f"customers?size={_PAGE_SIZE}"):
@@ -77,7 +77,7 @@ class PartnerCenter:
         return [resources.subscription(item) for item in self._pages(path)]
 
     def entitlements(self, customer_id: str) -> list[Entitlement]:
-        """Return all entitlements, included ones too; none where the credential may not read them.
+        """Return all entitlements, included ones too; none if the credential may not read them.
 
         Microsoft's page "Get a collection of entitlements" names App+User only. A 403 is
         remembered for the life of the process.
@@ -114,11 +114,12 @@ class PartnerCenter:
     ) -> Subscription | None:
         """Send a subscription back with another status; None while the change is in progress.
 
-        The whole resource travels, because members that are left out are reset ("Update a
+        The whole resource is sent, because members that are left out are reset ("Update a
         subscription by ID").
         """
         path = _subscription(customer_id, subscription.id)
         body = {**subscription.body, "status": status}
+        # Without the ETag, a change made since the subscription was read would be undone.
         headers = {"If-Match": _quoted_etag(subscription.etag)} if subscription.etag else {}
         response = self._call("PATCH", path, body=body, headers=headers)
         return None if _in_progress(response) else resources.subscription(_object(response))
@@ -129,7 +130,7 @@ class PartnerCenter:
         return resources.subscription(_object(self._call("GET", path)))
 
     def activate_subscription(self, customer_id: str, subscription_id: str) -> None:
-        """Activate a sandbox marketplace subscription, which cannot be changed before."""
+        """Activate a sandbox marketplace subscription, which cannot be changed before that."""
         self._call("POST", f"{_subscription(customer_id, subscription_id)}/activate", body={})
 
     def cancel_azure_subscription(self, customer_id: str, azure: AzureSubscription) -> None:
@@ -143,13 +144,13 @@ class PartnerCenter:
     def delete_customer(self, customer_id: str) -> None:
         """Purge a customer ("Delete a customer account from the integration sandbox").
 
-        Raises NotASandbox where the environment does not know the operation, and
-        UnexpectedResponse for a success that is not documented.
+        Raises NotASandbox if the environment does not know the operation, and UnexpectedResponse
+        for a success status that is not documented.
         """
         try:
             response = self._call("DELETE", _customer(customer_id))
         except NotSupportedHere as error:
-            # Production is expected to respond so, although no page says it.
+            # Production is expected to respond this way, although no page says so.
             raise NotASandbox(error.response) from error
         if response.status not in _DELETED:
             message = f"DELETE of customer {customer_id} got {response.status}: expected 200 or 204"
@@ -165,7 +166,7 @@ class PartnerCenter:
                 return
             path = following["uri"]
             headers = {header["key"]: header["value"] for header in following.get("headers") or ()}
-        message = f"{path} has more than {_PAGE_LIMIT} pages: expected a sandbox's few"
+        message = f"{path} has more than {_PAGE_LIMIT} pages: expected the few of a sandbox"
         raise UnexpectedResponse(message)
 
     def _call(

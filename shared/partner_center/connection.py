@@ -29,16 +29,21 @@ from shared.partner_center.errors import (
 )
 from shared.partner_center.rate_limit import RateLimited, RateLimiter
 
+# No page gives a timeout, and Microsoft's own SDK waits 3 minutes. Two tries of 60 s still fit in
+# the functionTimeout of 5 minutes; a call that is cut off is repeated by the next step.
 CONNECT_TIMEOUT_SECONDS: Final = 5.0
 READ_TIMEOUT_SECONDS: Final = 60.0
+# For a 429 without the header: Microsoft's example says "Try again in 30 seconds."
 DEFAULT_RETRY_AFTER_SECONDS: Final = 30.0
+# One odd header must not park a deletion for weeks, or the calls of a whole process for hours.
 LONGEST_RETRY_AFTER_SECONDS: Final = 86_400.0
 LONGEST_HOLD_SECONDS: Final = 600.0
 _REDIRECTION: Final = HTTPStatus.MULTIPLE_CHOICES
 _ERROR: Final = HTTPStatus.BAD_REQUEST
 _DESCRIPTION_CHARACTERS: Final = 1024
 
-# The request ID is a header and so the same on each try, as Microsoft's page on headers asks.
+# Each try sends the same MS-RequestId, which makes it safe to repeat a PATCH or a DELETE
+# (Microsoft's page "Partner Center REST headers").
 _SHORT_RETRIES: Final = Retry(
     total=2,
     connect=2,
@@ -49,6 +54,7 @@ _SHORT_RETRIES: Final = Retry(
     backoff_jitter=0.5,
     status_forcelist=(502, 503, 504),
     allowed_methods=None,
+    # A thread must not sleep for minutes: the step puts its message back instead.
     respect_retry_after_header=False,
     raise_on_status=False,
 )
@@ -56,14 +62,14 @@ _SHORT_RETRIES: Final = Retry(
 
 @dataclass(frozen=True, slots=True)
 class Response:
-    """A successful response; `body` is None where there was none."""
+    """A successful response; `body` is None if there was none."""
 
     status: int
     body: Any
 
 
 class _Bearer(AuthBase):
-    """Signs each request; as an auth object it also keeps .netrc from doing so."""
+    """Adds the token to each request; being an auth object, it also keeps .netrc out."""
 
     def __init__(self, tokens: TokenSource) -> None:
         self._tokens = tokens
@@ -97,7 +103,7 @@ class Connection:
         self._session.mount("https://", adapter)
 
     def wait_for_turn(self, method: str, path: str) -> None:
-        """Wait until the rate limit allows a call; raises HeldBack where that would be long."""
+        """Wait until the rate limit allows a call; raises HeldBack if the wait would be long."""
         try:
             wait = self._rate_limiter.acquire()
         except RateLimited as held:
@@ -119,7 +125,7 @@ class Connection:
     ) -> Response:
         """Send one call and return its response.
 
-        `path` is relative to /v1/, or a link out of a response. Raises ForeignLink, NoResponse,
+        `path` is relative to /v1/, or a link from a response. Raises ForeignLink, NoResponse,
         SignInFailed, UnexpectedResponse for a redirection, or an ErrorStatus.
         """
         url = self._resolve(path)
@@ -181,7 +187,7 @@ class Connection:
             request_id=request_id,
         )
         error = error_of(error_response)
-        # A 401 that means "no sandbox" also ends the token, so the status decides, not the type.
+        # A 401 that means "not a sandbox" ends the token too, so the status decides, not the type.
         if response.status_code == HTTPStatus.UNAUTHORIZED:
             self.tokens.forget()
         if isinstance(error, Throttled):
@@ -191,7 +197,7 @@ class Connection:
 
 
 def retry_after_seconds(header: str | None, now: datetime | None = None) -> float | None:
-    """Read a Retry-After header: seconds, a day at the most; None where it says nothing.
+    """Return a Retry-After header in seconds, at most a day; None if it cannot be read.
 
     The header holds seconds, or an HTTP date.
     """
@@ -217,7 +223,7 @@ def _json(response: requests.Response) -> Any:  # noqa: ANN401 - JSON of any sha
 
 
 def _service_error(response: requests.Response) -> tuple[str, str]:
-    """Return code and description from either of the two shapes, or from none."""
+    """Return code and description from either of the two error shapes; empty without a body."""
     body = _json(response)
     if not isinstance(body, Mapping):
         return "", ""

@@ -42,7 +42,7 @@ _TIMEOUT_SECONDS: Final = 20
 _ENTRA_CODE: Final = "AADSTS"
 _PKCS12: Final = "application/x-pkcs12"
 
-# The sign-in library would wait for minutes; a message that is put back waits for nothing.
+# The sign-in library would retry for minutes; putting the message back costs nothing.
 _SHORT_RETRIES: Final = {
     "retry_total": 2,
     "connection_timeout": _TIMEOUT_SECONDS,
@@ -51,10 +51,10 @@ _SHORT_RETRIES: Final = {
 
 
 class TokenSource:
-    """Hands out the access token of one credential, which renews it when it gets old.
+    """Hands out the access token of one credential, which renews it before it expires.
 
     `entitlements_forbidden` is set once Partner Center has said that this credential may not read
-    entitlements, which is true for the life of the process.
+    entitlements, and stays set for the life of the process.
     """
 
     def __init__(self, settings: PartnerCenterSettings) -> None:
@@ -69,14 +69,14 @@ class TokenSource:
             return self._current().get_token(self._settings.endpoints.scope).token
         except (AzureError, MsalError, requests.RequestException) as error:
             message = f"{self._who()} could not sign in at {self._where()}: {error}"
-            raise _failure(message, refused=_refused(error)) from error
+            raise _failure(message, rejected=_rejected(error)) from error
 
     def tenant(self) -> str:
         """Return the tenant that the access token was issued in, in lower case."""
         return tenant_of(self.token())
 
     def forget(self) -> None:
-        """Drop what is cached, so that the next token is a new one."""
+        """Drop the cached token, so that the next call fetches another."""
         with self._lock:
             self._credential = None
 
@@ -93,21 +93,21 @@ class TokenSource:
         return f"{self._settings.endpoints.authority}/{self._settings.tenant_id}"
 
 
-def _failure(message: str, *, refused: bool) -> PartnerCenterError:
-    """Return the error of a failed sign-in; a refusal is logged, because a person must act."""
-    if not refused:
+def _failure(message: str, *, rejected: bool) -> PartnerCenterError:
+    """Return the error of a failed sign-in; a rejection is logged, because a person must act."""
+    if not rejected:
         return NoResponse(message)
     emit(Event.SIGN_IN_FAILED, reason=message)
     return SignInFailed(message)
 
 
-def _refused(error: Exception) -> bool:
-    """Tell a refusal of Entra ID from an outage, which azure-identity wraps in the same type."""
+def _rejected(error: Exception) -> bool:
+    """Whether Entra ID rejected the sign-in; azure-identity wraps an outage in the same type."""
     return isinstance(error, ClientAuthenticationError) and _ENTRA_CODE in str(error)
 
 
 def tenant_of(token: str) -> str:
-    """Return the `tid` claim of a token; raises SignInFailed where there is none.
+    """Return the `tid` claim of a token; raises SignInFailed if it has none.
 
     The signature is not checked: the token came over TLS and Partner Center checks it.
     """
@@ -117,7 +117,7 @@ def tenant_of(token: str) -> str:
         return str(claims["tid"]).lower()
     except (IndexError, KeyError, TypeError, ValueError, binascii.Error) as error:
         message = "The access token names no tenant: expected a JWT with the claim tid"
-        raise _failure(message, refused=True) from error
+        raise _failure(message, rejected=True) from error
 
 
 def credential(settings: PartnerCenterSettings) -> TokenCredential:
@@ -131,9 +131,9 @@ def azure_credential(*, managed: bool, client_id: str | None) -> TokenCredential
 
 
 def refresh_token_age_days(settings: PartnerCenterSettings, now: datetime) -> float | None:
-    """Return the age of the stored refresh token; None where another credential is used.
+    """Return the age of the stored refresh token; None if another credential is used.
 
-    Raises SignInFailed where the vault does not show it.
+    Raises SignInFailed if the vault cannot be read.
     """
     if settings.auth is not Auth.USER:
         return None
@@ -143,7 +143,7 @@ def refresh_token_age_days(settings: PartnerCenterSettings, now: datetime) -> fl
             stored = vault.get_secret(name).properties.updated_on
     except AzureError as error:
         message = f"secret {name} could not be read: {error.message}"
-        raise _failure(message, refused=True) from error
+        raise _failure(message, rejected=True) from error
     return None if stored is None else round((now - stored) / timedelta(days=1), 1)
 
 
@@ -193,6 +193,7 @@ def _with_managed_identity(settings: PartnerCenterSettings) -> TokenCredential:
 def _authority(settings: PartnerCenterSettings) -> dict[str, Any]:
     return {
         "authority": settings.endpoints.authority,
+        # Discovery would ask the public cloud about an authority that the settings name on purpose.
         "disable_instance_discovery": True,
         **_SHORT_RETRIES,
     }
@@ -215,7 +216,7 @@ class RefreshTokenCredential:
         self._token = AccessToken("", 0)
 
     def get_token(self, *scopes: str, **_: object) -> AccessToken:
-        """Return the access token, renewed five minutes before it ends."""
+        """Return the access token, renewed five minutes before it expires."""
         with self._lock:
             if self._token.expires_on - _RENEWAL_SECONDS < time.time():
                 self._token = self._redeem(scopes)
@@ -223,17 +224,18 @@ class RefreshTokenCredential:
 
     def _redeem(self, scopes: tuple[str, ...]) -> AccessToken:
         old = self._vault.get_secret(self._secret_name).value
-        answer = self._app.acquire_token_by_refresh_token(old, list(scopes))
-        if "access_token" not in answer:
-            raise ClientAuthenticationError(message=self._refusal(answer))
-        if answer.get("refresh_token", old) != old:
-            self._vault.set_secret(self._secret_name, answer["refresh_token"])
-        return AccessToken(answer["access_token"], int(time.time()) + int(answer["expires_in"]))
+        result = self._app.acquire_token_by_refresh_token(old, list(scopes))
+        if "access_token" not in result:
+            raise ClientAuthenticationError(message=self._rejection(result))
+        # A refresh token expires after 90 days without use, so each successor replaces it.
+        if result.get("refresh_token", old) != old:
+            self._vault.set_secret(self._secret_name, result["refresh_token"])
+        return AccessToken(result["access_token"], int(time.time()) + int(result["expires_in"]))
 
-    def _refusal(self, answer: dict[str, Any]) -> str:
+    def _rejection(self, result: dict[str, Any]) -> str:
         return (
             f"the refresh token in secret {self._secret_name} was not accepted "
-            f"({answer.get('error')}: {answer.get('error_description')}); an Admin agent of the "
+            f"({result.get('error')}: {result.get('error_description')}); an Admin agent of the "
             "sandbox tenant has to consent again and store a new one"
         )
 

@@ -12,12 +12,12 @@ from shared.partner_center.resources import Customer
 from shared.tenants import TenantId
 
 MAX_AGE_SECONDS: Final = 60.0
-# One more than a sandbox can hold is enough to tell that the account is none.
+# One more than a sandbox can hold is enough to know that the account is not one.
 _READ: Final = SANDBOX_CUSTOMERS + 1
 
 
 class CustomerList:
-    """Remembers the listing for a minute, so that the rules cost no call for each customer."""
+    """Keeps the listing for a minute, so that the rules do not cost a call per customer."""
 
     def __init__(self, *, monotonic: Callable[[], float] = time.monotonic) -> None:
         self._monotonic = monotonic
@@ -27,7 +27,8 @@ class CustomerList:
         self._newer: dict[TenantId, Customer] = {}
 
     def current(self, client: PartnerCenter) -> Mapping[TenantId, Customer]:
-        """Return the customers by ID, a minute old at the most; 76 stand for all above 75."""
+        """Return the customers by ID, at most a minute old; 76 of them mean "more than 75"."""
+        # Held during the listing, so that all threads that wait for it share one.
         with self._lock:
             if self._monotonic() - self._listed_at > MAX_AGE_SECONDS:
                 listed = islice(client.customers(), _READ)
@@ -48,6 +49,6 @@ class CustomerList:
             return self._newer.get(tenant)
 
     def remember(self, customer: Customer) -> None:
-        """Keep a customer that the listing did not show yet."""
+        """Keep a customer that the listing did not show."""
         with self._lock:
             self._newer[customer.id] = customer

@@ -147,7 +147,7 @@ class Rejected(ErrorStatus):
     """Partner Center rejected the call for a reason that has no meaning of its own here."""
 
 
-# Trouble that passes: the same call succeeds later.
+# Trouble that passes: the same call may succeed later.
 TEMPORARY: Final = (Throttled, Unavailable, NoResponse)
 
 _BY_CODE: Final[dict[str, type[ErrorStatus]]] = {
@@ -163,7 +163,7 @@ _BY_CODE: Final[dict[str, type[ErrorStatus]]] = {
     "900115": AzureSubscriptionsActive,
 }
 
-# These codes tell which resource is missing only where the status is 404.
+# With status 404, these codes mean that the order or subscription itself is missing.
 _GONE_CODES: Final = frozenset({"20000", "20003", "800111"})
 
 _BY_STATUS: Final[dict[int, type[ErrorStatus]]] = {

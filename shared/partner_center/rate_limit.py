@@ -7,6 +7,7 @@ from collections.abc import Callable
 from typing import Final
 
 _WINDOW_SECONDS: Final = 60.0
+# A longer wait would only hold a thread: the step puts its message back instead.
 LONGEST_WAIT_SECONDS: Final = 2.0
 
 
@@ -21,9 +22,8 @@ class RateLimited(Exception):
 class RateLimiter:
     """Lets at most `calls_per_minute` calls begin in any 60 seconds.
 
-    The window slides, so calls are not spaced evenly: slow cancellations begin early, and a lone
-    deletion never waits. Source of the limit: Microsoft's page "API throttling guidance for
-    partners".
+    Calls are not spaced evenly: slow cancellations begin early, and a lone deletion never waits.
+    Source of the limit: Microsoft's page "API throttling guidance for partners".
     """
 
     def __init__(
@@ -51,6 +51,6 @@ class RateLimiter:
             return start - now
 
     def pause(self, seconds: float) -> None:
-        """Let nobody call for this many seconds, as Partner Center asked."""
+        """Hold all calls for this many seconds, as Partner Center asked."""
         with self._lock:
             self._paused_until = max(self._paused_until, self._monotonic() + seconds)

@@ -1,4 +1,4 @@
-"""Partner Center's resources as value objects, read leniently and kept frozen.
+"""Partner Center's resources as immutable value objects, parsed leniently.
 
 Shapes follow Microsoft's pages "Customer resources", "Order resources", "Subscription resources"
 and "Entitlement resources"; members that tipsweep does not use are left out, except those of a
@@ -73,7 +73,7 @@ class Subscription:
 
 @dataclass(frozen=True, slots=True)
 class Entitlement:
-    """What an order of a reservation or of software entitles to."""
+    """What an order of a reservation or of software entitles the customer to."""
 
     order_id: str
     entitlement_type: str
@@ -156,7 +156,7 @@ def _tenant(body: Json) -> TenantId:
     try:
         return tenant_id(_identifier(body, "customer"))
     except NotATenantId as error:
-        message = f"A customer whose id is no tenant ID: {error}"
+        message = f"The id of a customer is not a tenant ID: {error}"
         raise UnexpectedResponse(message) from error
 
 

@@ -1,4 +1,4 @@
-"""Carries a plan out: sends each open action once and merges the responses into the purchases."""
+"""Carries out a plan: sends each open action once and merges the responses into the purchases."""
 
 from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass, replace
@@ -28,6 +28,8 @@ from shared.purchases.purchase import UNLISTED, Purchase, PurchaseKind, follow_o
 from shared.tenants import TenantId
 
 _REASON_CHARACTERS: Final = 200
+
+_Key = tuple[PurchaseKind, str]
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,7 +90,7 @@ class Sender:
 
 
 def _status_after(purchase: Purchase, read: str | None) -> str:
-    """Keep an order marked that the listing does not show, so that it is not forgotten."""
+    """Keep the mark of an order that is not listed yet, so that it is not forgotten."""
     if read is None or (purchase.status == UNLISTED and read != Status.CANCELLED):
         return purchase.status
     return read
@@ -100,21 +102,22 @@ def carry_out(
     now: datetime,
     may_write: Callable[[], bool],
 ) -> CancellationResult:
-    """Send open actions until none is left that this step has not tried.
+    """Send open actions until this step has tried all of them.
 
-    Ends early at any trouble that concerns more than one purchase, and where `may_write` says no;
-    what has been learned until then is in the result. A failure of the service on one purchase
-    does not keep the others from being tried.
+    Stops early on any error that concerns more than one purchase, and as soon as `may_write` says
+    no; the result holds what is known by then. A service failure on one purchase does not keep the
+    others from being tried.
     """
     known = {purchase.key: purchase for purchase in purchases}
     tried: set[tuple[Purchase, Action]] = set()
     interruption: PartnerCenterError | None = None
     while True:
-        # Each response may open or close another purchase, so the plan is made again.
+        # Each response may open or close another purchase, so the plan is made again every time.
         plan = make_plan(tuple(known.values()), now)
         entry = _untried(plan, tried)
         if entry is None or entry.action is None or not may_write():
             return CancellationResult(tuple(known.values()), plan, interruption)
+        # With the purchase as it is now: once a response has changed it, the action may help.
         tried.add((entry.purchase, entry.action))
         try:
             changed = _attempt(sender, entry.purchase, entry.action)
@@ -123,9 +126,15 @@ def carry_out(
             continue
         except PartnerCenterError as error:
             return CancellationResult(tuple(known.values()), plan, error)
-        known[changed.key] = changed
-        if changed.kind is PurchaseKind.ORDER and changed.status == Status.CANCELLED:
-            known = {each.key: each for each in follow_orders(known.values(), {changed.id})}
+        known = _with(known, changed)
+
+
+def _with(known: Mapping[_Key, Purchase], changed: Purchase) -> dict[_Key, Purchase]:
+    """Return what is known with one purchase changed; subscriptions follow their order."""
+    merged = {**known, changed.key: changed}
+    if changed.kind is not PurchaseKind.ORDER or changed.status != Status.CANCELLED:
+        return merged
+    return {each.key: each for each in follow_orders(merged.values(), {changed.id})}
 
 
 def _untried(plan: Plan, tried: Collection[tuple[Purchase, Action]]) -> Entry | None:
@@ -162,7 +171,7 @@ def _attempt(sender: Sender, purchase: Purchase, action: Action) -> Purchase:
 
 
 def after_error(purchase: Purchase, action: Action, error: ErrorStatus) -> Purchase:
-    """Return what a failed action says about a purchase; raises what concerns the customer."""
+    """Return the purchase after a failed action; re-raises what concerns the whole customer."""
     match error:
         case AlreadyDeleted():
             return replace(purchase, status=Status.DELETED)
@@ -179,7 +188,7 @@ def after_error(purchase: Purchase, action: Action, error: ErrorStatus) -> Purch
 
 
 def _gone(purchase: Purchase) -> Purchase:
-    """Read an order again, as its page says; a subscription that is not there has ended."""
+    """Leave an order to be read again, as its page says; a missing subscription has ended."""
     if purchase.kind is PurchaseKind.ORDER:
         return purchase
     return replace(purchase, status=Status.DELETED)

@@ -18,7 +18,7 @@ from shared.purchases.purchase import ENDED, Purchase, PurchaseKind
 
 
 class Standing(StrEnum):
-    """How far a purchase is."""
+    """How far the cancellation of a purchase is."""
 
     OPEN = "open"
     WAITING = "waiting"
@@ -45,7 +45,7 @@ class Plan:
 
     @cached_property
     def open(self) -> tuple[Entry, ...]:
-        """The purchases that a call is still to be sent for."""
+        """The purchases that still need a call."""
         return self._standing(Standing.OPEN)
 
     @cached_property
@@ -65,7 +65,7 @@ class Plan:
 
     @property
     def clear(self) -> bool:
-        """Whether nothing is left to send or to wait for, as where nothing is known."""
+        """Whether nothing is left to send or wait for; also if no purchase is known."""
         return not self.unfinished
 
     def _standing(self, standing: Standing) -> tuple[Entry, ...]:
@@ -122,7 +122,7 @@ def _order(order: Purchase, family: _Family, now: datetime) -> Entry:
 
 def _order_route_open(order: Purchase, family: _Family, now: datetime) -> bool:
     subscriptions = family.children(order)
-    # An order without subscriptions is tried: its own route is the only one there is.
+    # An order without subscriptions is tried: it can only be cancelled itself.
     cancellable = not subscriptions or any(
         row_of(each.product).order_cancellable for each in subscriptions
     )
@@ -140,7 +140,7 @@ def _too_old(order: Purchase, now: datetime) -> bool:
 
 def _too_old_reason(order: Purchase) -> str:
     return (
-        f"made on {order.created:%Y-%m-%d}, and sandbox orders older than "
+        f"ordered on {order.created:%Y-%m-%d}, and sandbox orders older than "
         f"{ORDER_CANCELLATION_WINDOW.days} days cannot be cancelled"
     )
 
@@ -149,6 +149,7 @@ def _subscription(subscription: Purchase, family: _Family, now: datetime) -> Ent
     if subscription.status in ENDED:
         return Entry(subscription, Standing.CLOSED)
     order = family.order(subscription)
+    # Cancelling the order cancels its subscriptions too; a call for each would be wasted.
     if order is not None and _order_route_open(order, family, now):
         return Entry(subscription, Standing.FOLLOWS)
     azure = [_azure_subscription(child, family, now) for child in family.children(subscription)]

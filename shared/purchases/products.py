@@ -1,4 +1,4 @@
-"""The product kinds, one row each: how to tell it, and which calls cancel it.
+"""The product kinds, one row each: how to recognise it, and which calls cancel it.
 
 The rows follow the table on Microsoft's page "Cancel an order from the integration sandbox".
 """
@@ -12,7 +12,7 @@ from shared.partner_center.resources import Subscription
 
 
 class Product(StrEnum):
-    """The product kinds that Microsoft's cancellation table tells apart."""
+    """The product kinds that Microsoft's cancellation table distinguishes."""
 
     NCE = "new commerce licences"
     SAAS = "marketplace SaaS"
@@ -36,7 +36,7 @@ class Action(StrEnum):
 class ProductRow:
     """One product kind.
 
-    `actions` are the calls on a subscription, the next one where the one before is rejected.
+    `actions` are the calls on a subscription; each is tried once the one before is rejected.
     `ends_suspended` says that a suspended subscription counts as cancelled. `order_cancellable`
     is false where Partner Center never cancels the order itself (800061, 800063 or 800077).
     """
@@ -53,14 +53,14 @@ def _type(name: str) -> Callable[[Subscription], bool]:
 
 
 def _marketplace(subscription: Subscription) -> bool:
-    # The IDs of marketplace product types are unsure, so either sign is enough.
+    # The IDs of marketplace product types are uncertain, so either sign is enough.
     return not subscription.microsoft_product or "saas" in subscription.product_type.lower()
 
 
 _SUSPEND: Final = (Action.SUSPEND_SUBSCRIPTION,)
 _DELETE_OR_SUSPEND: Final = (Action.DELETE_SUBSCRIPTION, Action.SUSPEND_SUBSCRIPTION)
 
-# The first row that matches counts.
+# The first matching row wins.
 _ROWS: Final = (
     ProductRow(Product.SAAS, _marketplace, _DELETE_OR_SUSPEND, False, False),
     ProductRow(Product.LEGACY, _type(""), _SUSPEND, True, True),
@@ -73,10 +73,10 @@ _BY_PRODUCT: Final = {row.product: row for row in _ROWS}
 
 
 def product_of(subscription: Subscription) -> Product:
-    """Tell the product kind of a subscription."""
+    """Return the product kind of a subscription."""
     return next(row.product for row in _ROWS if row.matches(subscription))
 
 
 def row_of(product: Product | None) -> ProductRow:
-    """Return the row of a product; None, where nobody could tell, counts as an unknown product."""
+    """Return the row of a product; None counts as an unknown product."""
     return _BY_PRODUCT[product or Product.OTHER]

@@ -1,4 +1,4 @@
-"""What a customer ever bought, as tipsweep remembers it between two snapshots."""
+"""What a customer has bought, as remembered from one snapshot to the next."""
 
 from collections.abc import Collection, Iterable
 from dataclasses import dataclass, replace
@@ -29,7 +29,7 @@ class Purchase:
 
     `parent` is the order of a subscription or the plan of an Azure subscription. `sent` holds
     the actions that Partner Center accepted, `rejected` those that it never will; `reason` is its
-    word on the last rejection.
+    description of the last rejection.
     """
 
     kind: PurchaseKind
@@ -46,14 +46,14 @@ class Purchase:
 
     @property
     def key(self) -> tuple[PurchaseKind, str]:
-        """What tells this purchase from all others of the customer."""
+        """What identifies this purchase among those of the customer."""
         return self.kind, self.id
 
 
 def follow_orders(
     purchases: Iterable[Purchase], cancelled: Collection[str]
 ) -> tuple[Purchase, ...]:
-    """Count the subscriptions of orders as cancelled that were cancelled after they were read."""
+    """Mark subscriptions as cancelled whose order was cancelled after they were read."""
     return tuple(
         replace(purchase, status=Status.CANCELLED)
         if purchase.kind is PurchaseKind.SUBSCRIPTION and purchase.parent in cancelled
@@ -63,7 +63,7 @@ def follow_orders(
 
 
 def forget_sent(purchases: Iterable[Purchase]) -> tuple[Purchase, ...]:
-    """Allow actions to be sent again whose purchase does not even read as in progress."""
+    """Let actions be sent again, except on purchases that Partner Center shows as pending."""
     return tuple(
         purchase if purchase.status == Status.PENDING else replace(purchase, sent=frozenset())
         for purchase in purchases

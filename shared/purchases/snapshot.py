@@ -24,9 +24,9 @@ Products = Mapping[str, Product]
 
 @dataclass(frozen=True, slots=True)
 class Snapshot:
-    """What was read of a customer at one time; None where a collection was not read.
+    """What was read of a customer at one time; None for a collection that was not read.
 
-    `products` tells the product kind of each subscription by its ID.
+    `products` maps the ID of each subscription to its product kind.
     """
 
     orders: Collection[Order] | None = None
@@ -43,8 +43,8 @@ class Snapshot:
 def take_snapshot(client: PartnerCenter, tenant: TenantId, remembered: Plan) -> Snapshot:
     """Read what the remembered plan says is unfinished, or everything.
 
-    A clear plan also stands for "nothing is remembered". Then everything is read, and where a
-    new order shows up too, because its subscriptions decide how it is cancelled.
+    Everything is read if the plan is clear, because it may also be empty, and if a new order shows
+    up, because its subscriptions decide how it is cancelled.
     """
     if remembered.clear:
         return _full_snapshot(client, tenant)
@@ -72,7 +72,7 @@ def _full_snapshot(client: PartnerCenter, tenant: TenantId) -> Snapshot:
 
 
 def products_of(subscriptions: Iterable[Subscription]) -> Products:
-    """Tell the product kind of each subscription, by its ID."""
+    """Return the product kind of each subscription, by its ID."""
     return {each.id: product_of(each) for each in subscriptions}
 
 
@@ -121,10 +121,11 @@ def _has_new_order(snapshot: Snapshot, remembered: Plan) -> bool:
 
 
 def merge_snapshot(snapshot: Snapshot, memory: Collection[Purchase] = ()) -> tuple[Purchase, ...]:
-    """Return every purchase: as read where the snapshot holds it, as remembered elsewhere."""
+    """Return every purchase: as read if the snapshot holds it, otherwise as remembered."""
     fresh = {purchase.key: purchase for purchase in _purchases(snapshot)}
     known = {purchase.key: purchase for purchase in memory}
     read = _kinds_read(snapshot)
+    # An unlisted order is kept although orders were read: their listing lags by up to 15 minutes.
     kept = {
         key: purchase
         for key, purchase in known.items()
@@ -201,7 +202,7 @@ def _kinds_read(snapshot: Snapshot) -> set[PurchaseKind]:
 
 
 def _carried_on(fresh: Purchase, remembered: Purchase, snapshot: Snapshot) -> Purchase:
-    """Return what was read with what is remembered; aliases are known only where orders are."""
+    """Add what is remembered to what was read; aliases are known only if orders were read."""
     return replace(
         fresh,
         parent=fresh.parent if snapshot.orders is not None else remembered.parent,

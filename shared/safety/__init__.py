@@ -1,1 +1,1 @@
-"""The rules and the switch that stand before every write."""
+"""The rules and the switch that guard every write."""

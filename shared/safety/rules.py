@@ -1,15 +1,15 @@
 """The safety rules: refuse when unsure, before anything is written to Partner Center.
 
 The cancelling PATCH works with production credentials too and destroys real purchases, and no
-field of the API says "sandbox". So an account counts as a sandbox only while nothing speaks
-against it.
+field of the API says "sandbox". So an account counts as a sandbox only while nothing suggests
+otherwise.
 
 1. The access token, the settings and the confirmation name the same account.
 2. Nothing about the account or the customer looks like production.
 3. The customer belongs to this partner and is not protected.
 4. Nothing has tripped the switch (`shared.safety.switch`).
 
-`Safety` asks them in this one order for everybody.
+`Safety` applies them in this order for every caller.
 """
 
 from collections.abc import Collection, Iterator, Mapping
@@ -33,14 +33,16 @@ from shared.settings import NO_PROTECTION, ProtectionSettings, Settings
 from shared.tenants import TenantId
 
 BY_ITSELF: Final = "tipsweep"
+# Usage-based products have quantities too, which are not licences.
 _LICENCES: Final = frozenset({"license", "licenses"})
+# Deleted subscriptions stay in the listing and must not count.
 _RUNNING: Final = frozenset({Status.ACTIVE, Status.PENDING})
 
 
 class Rule(StrEnum):
-    """The rules that refuse a deletion, by number, as the documents list them.
+    """The rules that refuse a deletion, numbered as in docs/safety.md.
 
-    Rule 4 has no refusal: a tripped switch makes deletions wait.
+    Rule 4 is missing because it refuses nothing: a tripped switch makes deletions wait.
     """
 
     ACCOUNT = "1 (the account that was confirmed)"
@@ -59,7 +61,7 @@ class Refused(TipsweepError):
 
 
 class ForeignCustomer(Refused):
-    """Rule 3: the tenant is no customer of this partner."""
+    """Rule 3: the tenant is not a customer of this partner."""
 
     def __init__(self, tenant: TenantId) -> None:
         finding = f"tenant {tenant} is not a customer of this partner, or no longer is"
@@ -77,7 +79,7 @@ class Safety:
         self._switch = switch
 
     def require_acceptable(self, tenant: TenantId) -> None:
-        """Refuse a request that no look at Partner Center can save; makes no call.
+        """Refuse a request that the settings alone rule out; makes no call.
 
         Raises Refused.
         """
@@ -86,12 +88,12 @@ class Safety:
         require_unlisted(tenant, self._settings.protection)
 
     def require_writable(self) -> None:
-        """Rule 4, asked before each step and each request; raises SwitchTripped."""
+        """Rule 4, checked before each step and each request; raises SwitchTripped."""
         self._switch.require_untripped()
 
     @contextmanager
     def tripping_switch(self) -> Iterator[None]:
-        """Trip the switch where Partner Center says that the account is no sandbox.
+        """Trip the switch if Partner Center says that the account is not a sandbox.
 
         Raises Refused instead of NotASandbox.
         """
@@ -99,7 +101,7 @@ class Safety:
             yield
         except NotASandbox as error:
             self._switch.trip(BY_ITSELF, str(error))
-            remedy = "The safety switch is tripped: make sure of the account, then reset it."
+            remedy = "The safety switch is tripped: check the account, then reset it."
             raise Refused(Rule.SANDBOX, str(error), remedy) from error
 
     def require_sandbox(self, client: PartnerCenter) -> Mapping[TenantId, Customer]:
@@ -111,9 +113,9 @@ class Safety:
         return self._sandbox(self.customers.refresh(client))
 
     def require_customer(self, client: PartnerCenter, tenant: TenantId) -> Customer:
-        """Rules 1 to 3 as far as they can tell before the purchases are read.
+        """Rules 1 to 3, as far as they can be checked before the purchases are read.
 
-        Raises Refused; ForeignCustomer where this partner has no such customer.
+        Raises Refused; ForeignCustomer if this partner has no such customer.
         """
         self.require_acceptable(tenant)
         self._require_account(client)
@@ -130,7 +132,7 @@ class Safety:
         require_sandbox_limits(subscriptions)
 
     def require_protection(self) -> None:
-        """Rule 3, where no person picks the customers; raises Refused."""
+        """Rule 3, for customers that no person picks; raises Refused."""
         require_protection(self._settings.protection)
 
     def _require_account(self, client: PartnerCenter) -> None:
@@ -150,14 +152,14 @@ def require_confirmation(settings: Settings) -> None:
             f"SANDBOX_TENANT_CONFIRMATION is {settings.sandbox_tenant_confirmation}, but "
             f"PARTNER_TENANT_ID is {expected}"
         )
-        remedy = "Type the sandbox account's tenant ID in both, after making sure that it is one."
+        remedy = "Make sure that it is the sandbox account, then type its tenant ID in both."
         raise Refused(Rule.ACCOUNT, finding, remedy)
 
 
 def require_token_tenant(token_tenant: str, expected: TenantId) -> None:
     """Rule 1: the access token was issued in the partner tenant; raises Refused."""
     if token_tenant != expected:
-        finding = f"the access token is of tenant {token_tenant}, expected {expected}"
+        finding = f"the access token was issued in tenant {token_tenant}, expected {expected}"
         remedy = "Use the app registration of the sandbox account."
         raise Refused(Rule.ACCOUNT, finding, remedy)
 
@@ -221,18 +223,18 @@ def require_unprotected(customer: Customer, protection: ProtectionSettings) -> N
 
 
 def require_protection(protection: ProtectionSettings) -> None:
-    """Rule 3: before customers are picked by no person, somebody protected some; raises Refused."""
+    """Rule 3: somebody has decided what to protect from sweeps; raises Refused."""
     if not protection.decided:
         finding = "PROTECTED_TENANTS and PROTECTED_DOMAINS are empty"
-        remedy = f"Fill one of them, or write the word {NO_PROTECTION} there."
+        remedy = f"Set one of them, or set it to {NO_PROTECTION} to protect nothing."
         raise Refused(Rule.CUSTOMER, finding, remedy)
 
 
 def customer_by_id(client: PartnerCenter, tenant: TenantId) -> Customer:
-    """Rule 3: ask for one customer.
+    """Rule 3: read one customer.
 
-    Raises ForeignCustomer where this partner has none of that ID, and another Refused where it may
-    not see it: that must not be taken for a customer that is gone.
+    Raises ForeignCustomer if this partner has no customer with that ID, and another Refused if it
+    may not see it: that must not be mistaken for a customer that is gone.
     """
     try:
         return client.customer(tenant)

@@ -12,7 +12,7 @@ from shared.events import Event, emit
 
 @dataclass(frozen=True, slots=True)
 class SwitchState:
-    """Whether the switch is tripped, and who last moved it, when and why."""
+    """Whether the switch is tripped, and who last changed it, when and why."""
 
     tripped: bool
     requested_by: str = ""
@@ -28,10 +28,10 @@ class SwitchStore(Protocol):
     """Where the state of the switch is kept for all processes."""
 
     def read(self) -> SwitchState | None:
-        """Return the stored state, None where nobody has moved the switch."""
+        """Return the stored state, None if nobody has used the switch."""
 
     def write(self, state: SwitchState) -> None:
-        """Store a state in place of the one before."""
+        """Store a state, replacing the last one."""
 
 
 class Switch:
@@ -60,19 +60,19 @@ class Switch:
         return self._move(Event.SWITCH_TRIPPED, state)
 
     def reset(self, requested_by: str, reason: str) -> SwitchState:
-        """Let everything go on."""
+        """Let everything resume."""
         state = SwitchState(False, requested_by, reason, self._now())
         return self._move(Event.SWITCH_RESET, state)
 
     def _move(self, event: Event, state: SwitchState) -> SwitchState:
-        # In memory first: this process stops even where the store cannot be written.
+        # In memory first: this process stops even if the store cannot be written.
         self._remember(state)
         self._store.write(state)
         emit(event, requested_by=state.requested_by, reason=state.reason)
         return state
 
     def _remember(self, state: SwitchState) -> SwitchState:
-        """Keep a trip until something newer lifts it; a late read or a lost write does not."""
+        """Keep a trip until something newer lifts it: a stale read or a lost write must not."""
         with self._lock:
             trip = self._own_trip
             if not state.tripped and trip and not _newer(state, trip):

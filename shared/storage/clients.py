@@ -9,7 +9,7 @@ from azure.storage.queue import QueueServiceClient
 from shared.partner_center.credentials import azure_credential
 from shared.settings import StorageSettings
 
-# A message that is put back waits for nothing, so a handler must not wait for storage either.
+# A handler must not wait for storage for minutes: putting the message back costs nothing.
 _SHORT_RETRIES: Final[dict[str, Any]] = {
     "retry_total": 3,
     "connection_timeout": 5,

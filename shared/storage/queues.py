@@ -1,13 +1,13 @@
-"""Sends messages, with a delay where one is asked for, and tells how long the queues are."""
+"""Sends messages, with a delay if one is asked for, and measures the queues."""
 
 from datetime import timedelta
 from typing import Final
 
 from azure.storage.queue import QueueClient, QueueServiceClient
 
-# Storage queues hide a message for 7 days at most.
+# Storage queues hide a message for at most 7 days.
 LONGEST_DELAY: Final = timedelta(days=7)
-# A message must not vanish while the switch is tripped for weeks; the default is 7 days.
+# A message must not expire while the switch is tripped for weeks; the default is 7 days.
 _NEVER_EXPIRES: Final = -1
 
 
@@ -18,14 +18,14 @@ class Queues:
         self._service = service
 
     def send(self, queue: str, text: str, delay: timedelta = timedelta(0)) -> None:
-        """Send a message that stays invisible for the delay, 7 days at most."""
+        """Send a message that stays invisible for the delay, at most 7 days."""
         visibility_timeout = max(0, round(min(delay, LONGEST_DELAY).total_seconds()))
         self._client(queue).send_message(
             text, visibility_timeout=visibility_timeout, time_to_live=_NEVER_EXPIRES
         )
 
     def depth(self, queue: str) -> int:
-        """Return about how many messages a queue holds, the invisible ones too."""
+        """Return the approximate number of messages in a queue, invisible ones too."""
         return self._client(queue).get_queue_properties().approximate_message_count or 0
 
     def _client(self, queue: str) -> QueueClient:

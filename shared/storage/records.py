@@ -1,6 +1,7 @@
 """The deletion records: one current record for each customer, guarded by its ETag."""
 
 import json
+import uuid
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from datetime import datetime
@@ -27,7 +28,7 @@ _TRIES: Final = 20
 
 
 class State(StrEnum):
-    """Where a deletion is; the last four are its ends."""
+    """How far a deletion is; the last four are terminal."""
 
     REQUESTED = "requested"
     CANCELLING = "cancelling"
@@ -86,7 +87,7 @@ Change = Callable[[DeletionRecord | None], DeletionRecord | None]
 
 @dataclass(frozen=True, slots=True)
 class Update:
-    """A record after an update was tried; `written` says whether it was changed by it."""
+    """A record after an update; `written` says whether the update changed it."""
 
     record: DeletionRecord | None
     written: bool
@@ -107,11 +108,11 @@ class Records:
             return None
 
     def update(self, tenant: TenantId, change: Change) -> Update:
-        """Change the customer's record, again from the start where somebody else was faster.
+        """Change the customer's record, starting over if somebody else was faster.
 
         `change` gets the record as it stands, or None, and returns the record to write, or None
-        to leave it. It may raise, and may run several times. Raises RecordChanged where others
-        were faster twenty times in a row.
+        to leave it. It may raise, and may run several times. Raises RecordChanged if others were
+        faster twenty times in a row.
         """
         for _ in range(_TRIES):
             current = self.get(tenant)
@@ -126,34 +127,54 @@ class Records:
         raise RecordChanged(message)
 
     def insert(self, record: DeletionRecord) -> DeletionRecord:
-        """Add a record; raises RecordChanged where the customer has one already."""
+        """Add a record; raises RecordChanged if the customer already has one."""
+        entity = self._entity(record)
         try:
-            written = self._table.create_entity(self._entity(record))
+            # Not an upsert: of ten drops at once, only one may start the deletion.
+            etag = self._table.create_entity(entity)["etag"]
         except ResourceExistsError as error:
-            raise _changed(record) from error
-        return replace(record, etag=written["etag"])
+            etag = self._etag_of_own_write(entity)
+            if not etag:
+                raise _changed(record) from error
+        return replace(record, etag=etag)
 
     def _write(self, record: DeletionRecord, current: DeletionRecord | None) -> DeletionRecord:
-        # The ETag is of the record that the change was decided on, whatever the change made of it.
+        # Against the ETag that the change was decided on: whatever was written since then wins.
         if current is None:
             return self.insert(record)
         return self.replace(replace(record, etag=current.etag))
 
     def replace(self, record: DeletionRecord) -> DeletionRecord:
-        """Write a record that was read before; raises RecordChanged where it is another now."""
+        """Replace a record; raises RecordChanged if it has changed since it was read."""
+        entity = self._entity(record)
         try:
-            written = self._table.update_entity(
-                self._entity(record),
+            etag = self._table.update_entity(
+                entity,
                 UpdateMode.REPLACE,
                 etag=record.etag,
                 match_condition=MatchConditions.IfNotModified,
-            )
+            )["etag"]
         except (ResourceModifiedError, ResourceNotFoundError) as error:
-            raise _changed(record) from error
-        return replace(record, etag=written["etag"])
+            etag = self._etag_of_own_write(entity)
+            if not etag:
+                raise _changed(record) from error
+        return replace(record, etag=etag)
+
+    def _etag_of_own_write(self, entity: Mapping[str, Any]) -> str:
+        """Return the ETag of the row if it is this very write, else "".
+
+        The storage library repeats a write whose response was lost, with the old ETag, and then
+        reports its own write as somebody else's.
+        """
+        try:
+            stored = self._table.get_entity(self._partner, entity["RowKey"])
+        except ResourceNotFoundError:
+            return ""
+        mine = stored.get("writeId") == entity["writeId"]
+        return (stored.metadata["etag"] or "") if mine else ""
 
     def remove(self, record: DeletionRecord) -> None:
-        """Remove a record that was read before; raises RecordChanged where it is another now."""
+        """Remove a record; raises RecordChanged if it has changed since it was read."""
         try:
             self._table.delete_entity(
                 self._entity(record),
@@ -171,7 +192,7 @@ class Records:
             yield _record(entity)
 
     def after(self, tenant: str, state: State | None) -> Iterator[DeletionRecord]:
-        """Yield the records of the tenants behind this one in the order of IDs, "" for all.
+        """Yield the records after this tenant ID, in the order of IDs; all of them after "".
 
         With a state, only the records in it.
         """
@@ -205,6 +226,7 @@ class Records:
             "requestedBy": record.requested_by,
             "seen": record.seen,
             "state": record.state.value,
+            "writeId": str(uuid.uuid4()),
             **{name: timestamp.isoformat() for name, timestamp in timestamps.items() if timestamp},
         }
 
@@ -242,9 +264,9 @@ def _timestamp(text: str | None) -> datetime | None:
 
 
 def _remembered(purchases: Iterable[Purchase]) -> str:
-    """Return the purchases as JSON; without the ended ones, or none at all, where it is long.
+    """Return the purchases as JSON; only the unfinished ones, or none, if that is too long.
 
-    A deletion without memory looks at everything again.
+    A deletion that remembers nothing reads everything again.
     """
     everything = list(purchases)
     unfinished = [each for each in everything if each.status not in ENDED]

@@ -1,4 +1,4 @@
-"""Messages that could not be handled, written down in the table `sandbox` with their reason."""
+"""Messages that could not be handled, in the table `sandbox`, each with its reason."""
 
 from dataclasses import dataclass
 from datetime import datetime
@@ -29,7 +29,7 @@ class RejectedMessages:
         self._partner = partner
 
     def keep(self, message: RejectedMessage) -> None:
-        """Write a message down; the same message again replaces its row."""
+        """Store a message; the same message again replaces its row."""
         self._table.upsert_entity(
             {
                 "PartitionKey": self._partner,

@@ -15,7 +15,7 @@ class Reports:
         self._partner = partner
 
     def keep(self, text: str) -> None:
-        """Store a report in place of the one before, in as many properties as it takes."""
+        """Store a report, replacing the last one, in as many properties as it needs."""
         starts = range(0, len(text), PROPERTY_CHARACTERS)
         parts = [text[start : start + PROPERTY_CHARACTERS] for start in starts]
         self._table.upsert_entity(

@@ -1,4 +1,4 @@
-"""Removes what nobody reads any more: 90 days after it ended or was last written."""
+"""Removes old rows, 90 days after they ended or were last written."""
 
 from collections.abc import Iterable
 from datetime import datetime, timedelta
@@ -22,7 +22,7 @@ class Retention:
         self._partner = partner
 
     def clear(self, records: Iterable[DeletionRecord], now: datetime) -> int:
-        """Remove what is outdated among these records and the rows; return how many were."""
+        """Remove outdated records and rows; return how many."""
         removed = sum(self._remove(each) for each in records if _outdated(each, now))
         return removed + self._remove_rows(now)
 
@@ -40,7 +40,7 @@ class Retention:
             parameters={"partner": self._partner, "limit": (now - KEPT).isoformat()},
             select=["PartitionKey", "RowKey"],
         )
-        # The switch and the report have a time too, and stay for ever.
+        # The switch and the report have the column `at` too, and must stay.
         prefixes = (REJECTED_ROW_PREFIX, SEEN_ROW_PREFIX)
         old = [row for row in rows if row["RowKey"].startswith(prefixes)]
         for row in old:

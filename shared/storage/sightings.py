@@ -13,7 +13,7 @@ from shared.tenants import TenantId
 
 @dataclass(frozen=True, slots=True)
 class Age:
-    """Since when a customer exists as far as is known, and by what; None where it is unknown."""
+    """Since when a customer is known to exist, None if unknown, and what shows it."""
 
     basis: str
     since: datetime | None = None
@@ -35,7 +35,7 @@ class Sightings:
         self._partner = partner
 
     def all(self) -> dict[TenantId, Sighting]:
-        """Return every customer that a sweep has seen and not missed since."""
+        """Return every customer that a sweep has seen and no later one has missed."""
         rows = self._table.query_entities(
             "PartitionKey eq @partner and RowKey ge @first and RowKey lt @after",
             parameters={
@@ -49,7 +49,7 @@ class Sightings:
         }
 
     def note(self, sightings: Mapping[TenantId, Sighting], at: datetime) -> None:
-        """Write down the customers that are there now, at most 100."""
+        """Store the customers that exist now, at most 100: one transaction holds no more."""
         if sightings:
             rows = (self._row(tenant, each, at) for tenant, each in sightings.items())
             self._table.submit_transaction(
@@ -57,7 +57,7 @@ class Sightings:
             )
 
     def forget(self, gone: Iterable[TenantId]) -> None:
-        """Drop customers that are not listed any more."""
+        """Drop customers that are no longer listed."""
         for tenant in gone:
             self._table.delete_entity(self._partner, SEEN_ROW_PREFIX + tenant)
 

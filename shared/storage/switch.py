@@ -18,7 +18,7 @@ class SwitchRow:
         self._partner = partner
 
     def read(self) -> SwitchState | None:
-        """Return the state as it is stored now, None where nobody has moved the switch."""
+        """Return the state as it is stored now, None if nobody has used the switch."""
         try:
             row = self._table.get_entity(self._partner, SWITCH_ROW)
         except ResourceNotFoundError:
@@ -31,7 +31,7 @@ class SwitchRow:
         )
 
     def write(self, state: SwitchState) -> None:
-        """Store a state in place of the one before."""
+        """Store a state, replacing the last one."""
         self._table.upsert_entity(
             {
                 "PartitionKey": self._partner,

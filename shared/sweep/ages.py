@@ -1,4 +1,4 @@
-"""Finds out how old customers are: by the earliest order, else by the sweep that first saw them."""
+"""Determines how old customers are: by the earliest order, or by the sweep that first saw them."""
 
 from collections.abc import Callable, Iterable, Mapping
 from datetime import datetime, timedelta
@@ -18,7 +18,7 @@ from shared.tenants import TenantId
 
 BY_ORDER: Final = "its earliest order"
 BY_SIGHT: Final = "the first sweep that saw it"
-# 75 customers take 10 s at the usual rate; an HTTP caller is cut off after 230 s.
+# 75 customers take 10 s at the usual rate; Azure cuts off an HTTP caller after 230 s.
 _TIME: Final = timedelta(seconds=90)
 
 
@@ -53,7 +53,7 @@ def read_ages(
 
 
 def _reason_to_stop(error: PartnerCenterError) -> str:
-    """Return why the next customer would fare no better, "" where it might."""
+    """Return why the next customer would fail too, "" if it might not."""
     if isinstance(error, Throttled):
         return "Partner Center throttles"
     return str(error) if isinstance(error, NoResponse) else ""

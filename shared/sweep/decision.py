@@ -44,7 +44,7 @@ class SweepVerdict(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Candidate:
-    """A customer with the verdict on it and the reason in plain words."""
+    """A customer with its verdict and the reason in plain words."""
 
     tenant: TenantId
     domain: str
@@ -56,7 +56,7 @@ class Candidate:
 
 @dataclass(frozen=True, slots=True)
 class Sandbox:
-    """All that a sweep decides on: the customers, their deletion records, their ages."""
+    """What a sweep decides on: the customers, their deletion records, their ages."""
 
     customers: Mapping[TenantId, Customer]
     records: Mapping[TenantId, DeletionRecord]
@@ -65,13 +65,13 @@ class Sandbox:
 
     @property
     def free_slots(self) -> int:
-        """How many customers the sandbox could still take."""
+        """How many more customers the sandbox can hold."""
         return max(0, SANDBOX_CUSTOMERS - len(self.customers))
 
 
 @dataclass(frozen=True, slots=True)
 class Finding:
-    """What speaks against the deletion of a customer."""
+    """A reason not to delete a customer."""
 
     verdict: SweepVerdict
     reason: str
@@ -83,15 +83,15 @@ _ENDED: Final = {
     State.REFUSED: SweepVerdict.REFUSED,
     State.ABORTED: SweepVerdict.ABORTED,
 }
-# A deleted customer may be listed for a while yet.
+# A deleted customer may stay listed for a while.
 _BEING_FREED: Final = frozenset({SweepVerdict.IN_PROGRESS, SweepVerdict.DELETED})
 
 
 def decide(sandbox: Sandbox, settings: Settings) -> tuple[Candidate, ...]:
-    """Give each customer its verdict, those that qualify first and oldest first.
+    """Return the verdict on each customer: first those that qualify, oldest first.
 
-    A sweep that comes in while another submits its deletions selects the same customers: what
-    is in progress counts towards both limits.
+    Two sweeps at the same time select the same customers, because what is in progress counts
+    towards both limits.
     """
     judged = [_judge(tenant, sandbox, settings) for tenant in sandbox.customers]
     freeing = sum(each.verdict in _BEING_FREED for each in judged)
@@ -113,7 +113,7 @@ def decide(sandbox: Sandbox, settings: Settings) -> tuple[Candidate, ...]:
 def exclude(
     customer: Customer, record: DeletionRecord | None, settings: Settings, at: datetime
 ) -> Finding | None:
-    """Return what speaks against the deletion, age and limits apart; None where nothing does."""
+    """Return a reason not to delete, apart from age and limits; None if there is none."""
     return (
         _protected(customer, settings)
         or remembered(record, at)
@@ -156,14 +156,14 @@ def _protected(customer: Customer, settings: Settings) -> Finding | None:
 
 
 def remembered(record: DeletionRecord | None, at: datetime) -> Finding | None:
-    """Leave alone what is in progress, what a person has aborted, and for a week what has ended."""
+    """Leave alone what is in progress, what a person aborted and, for a week, what has ended."""
     if record is None:
         return None
     if record.live:
         reason = f"its deletion is {record.state}, requested {record.requested_at:%Y-%m-%d %H:%M}"
         return Finding(SweepVerdict.IN_PROGRESS, reason)
     if record.state is State.ABORTED:
-        return Finding(SweepVerdict.ABORTED, f"a person wants it to stay: {record.reason}")
+        return Finding(SweepVerdict.ABORTED, f"a person stopped its deletion: {record.reason}")
     ended = record.finished_at or record.requested_at
     if at >= ended + REST:
         return None
@@ -195,8 +195,8 @@ def _needed(sweep: SweepSettings, becoming_free: int) -> _Limit | None:
     return _Limit(
         sweep.keep_free_slots - becoming_free,
         SweepVerdict.ENOUGH_FREE,
-        f"SWEEP_KEEP_FREE_SLOTS is {sweep.keep_free_slots}, which {becoming_free} slots free or "
-        "being freed and the older customers make up",
+        f"SWEEP_KEEP_FREE_SLOTS is {sweep.keep_free_slots}: {becoming_free} slots are free or "
+        "being freed, and older customers make up the rest",
     )
 
 

@@ -14,7 +14,7 @@ NEVER_READ: Final = Age("no sweep has read its orders yet")
 def seen(
     customers: Iterable[TenantId], known: Mapping[TenantId, Sighting], at: datetime
 ) -> dict[TenantId, Sighting]:
-    """Return a sighting of each customer that is there now, the first where there is one."""
+    """Return a sighting of each current customer, the first one if it was seen before."""
     return {tenant: known.get(tenant, Sighting(at)) for tenant in customers}
 
 
@@ -26,7 +26,7 @@ def known_ages(sightings: Mapping[TenantId, Sighting]) -> dict[TenantId, Age]:
 def with_ages(
     sightings: Mapping[TenantId, Sighting], read: Mapping[TenantId, Age]
 ) -> dict[TenantId, Sighting]:
-    """Return the sightings with the ages of this sweep; an unknown one replaces none."""
+    """Return the sightings with the ages of this sweep; an unknown age replaces no known one."""
     known = {tenant: age for tenant, age in read.items() if age.since is not None}
     return {
         tenant: replace(each, age=known.get(tenant, each.age)) for tenant, each in sightings.items()

@@ -19,7 +19,7 @@ from shared.tenants import TenantId
 
 
 def preview_sweep(services: Services) -> SweepReport:
-    """Return what a sweep would do, by the ages that the last one found; writes nothing.
+    """Return what a sweep would do, using the ages that the last one found; writes nothing.
 
     Raises Refused, or the errors of Partner Center.
     """
@@ -36,7 +36,7 @@ def run_sweep(services: Services, mode: SweepMode) -> SweepReport:
     """Decide on every customer, store the report, and in mode delete submit what it selected.
 
     Raises Refused, SwitchTripped (in mode delete, after the report is stored), or the errors of
-    Partner Center. A sweep that fails half-way has submitted some: the next selects the others.
+    Partner Center. A sweep that fails half-way has submitted some; the next selects the others.
     """
     if mode is SweepMode.DELETE:
         services.safety.require_protection()
@@ -61,7 +61,7 @@ def last_report(reports: Reports) -> SweepReport | None:
 
 
 def _read_sandbox(services: Services) -> Sandbox:
-    """List the customers, read the orders of whoever could qualify, and remember the ages."""
+    """List the customers, read the orders of those that could qualify, and store the ages."""
     known = services.sightings.all()
     with services.conversation() as client:
         customers = services.safety.require_sandbox(client)
@@ -94,13 +94,14 @@ def _report(settings: Settings, mode: SweepMode, sandbox: Sandbox) -> SweepRepor
 
 
 def _start(services: Services, report: SweepReport) -> int:
-    """Submit what was selected and still qualifies, and no more than a sweep may."""
+    """Submit what was selected and still qualifies, up to the limit."""
     services.safety.require_writable()
     started = 0
     for tenant in report.selected:
         # Another sweep may submit at the same time, so what runs is counted before each one.
         if _running(services.records.all()) >= services.settings.sweep.max_deletions:
             break
+        # A person may have aborted or requested the deletion since the decision.
         if _still_qualifies(services.records, tenant, services.now()):
             submit(services, DeletionRequest(tenant, REQUESTED_BY))
             started += 1

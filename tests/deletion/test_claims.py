@@ -1,4 +1,4 @@
-"""The in-progress guard as pure decisions."""
+"""Claims as pure decisions."""
 
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
@@ -82,7 +82,7 @@ def test_a_request_that_was_claimed_is_continued_by_its_own_message_only(state: 
 def test_only_a_later_request_restarts_an_ended_deletion(
     state: State, inserted_after: int, claim: Claim
 ) -> None:
-    """Within the second of the end it does, unless a person has aborted the deletion."""
+    """In the same second as the end it does, unless a person has aborted the deletion."""
     if state is State.ABORTED and inserted_after == 0:
         claim = Claim.DUPLICATE
     record = replace(RECORD, state=state, finished_at=NOW + timedelta(milliseconds=690))
@@ -92,7 +92,7 @@ def test_only_a_later_request_restarts_an_ended_deletion(
 
 
 @given(st.sampled_from(sorted(TERMINAL)), st.integers(1, 1000))
-def test_a_new_deletion_stands_above_every_message_of_the_one_before(
+def test_a_new_deletion_is_above_every_message_of_the_one_before(
     state: State, generation: int
 ) -> None:
     previous = replace(RECORD, state=state, generation=generation)

@@ -1,4 +1,4 @@
-"""How long a deletion waits for its next look."""
+"""How long a deletion waits for its next check."""
 
 from datetime import timedelta
 
@@ -22,7 +22,7 @@ def test_a_delay_lies_between_the_first_and_the_longest_with_jitter(
 
 
 @given(st.integers(0, 100), jitters)
-def test_a_later_look_never_waits_less(attempt: int, jitter: float) -> None:
+def test_a_later_check_never_waits_less(attempt: int, jitter: float) -> None:
     assert next_delay(CHECKS, attempt, jitter) <= next_delay(CHECKS, attempt + 1, jitter)
 
 

@@ -1,4 +1,4 @@
-"""Messages are read in every form that tools write, and anything else is refused."""
+"""Messages are read in every form that tools write, and anything else is rejected."""
 
 import base64
 import json
@@ -39,7 +39,7 @@ def test_every_form_means_the_same_tenant(
 
 
 @given(st.one_of(st.binary(max_size=200), st.text(max_size=200).map(str.encode)))
-def test_noise_is_refused_with_a_reason(body: bytes) -> None:
+def test_noise_is_rejected_with_a_reason(body: bytes) -> None:
     for parse in (parse_request, parse_step):
         with pytest.raises(BadMessage, match=r"\w"):
             parse(body)
@@ -59,7 +59,7 @@ json_values = st.recursive(
 
 
 @given(json_values)
-def test_json_of_any_other_shape_is_refused(value: object) -> None:
+def test_json_of_any_other_shape_is_rejected(value: object) -> None:
     with pytest.raises(BadMessage):
         parse_request(json.dumps(value).encode())
 
@@ -76,7 +76,7 @@ def test_members_are_read(tenant: uuid.UUID, requested_by: str, dry_run: bool) -
 
 
 @given(tenants, st.integers(1, 2**31), st.text(string.printable, max_size=40))
-def test_a_step_survives_its_journey(
+def test_a_step_message_survives_the_queue(
     tenant: uuid.UUID, generation: int, correlation_id: str
 ) -> None:
     step = StepMessage(TenantId(str(tenant)), generation, correlation_id)

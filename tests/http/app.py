@@ -16,13 +16,13 @@ from local.host.loading import Function, OnRequest, load
 ROOT = Path(__file__).parents[2]
 ADDRESS = "https://tipsweep.example"
 JSON = {"Content-Type": "application/json"}
-# The host wants a connection to load queue triggers; nothing is sent there.
+# The host needs a connection to load queue triggers; nothing is sent there.
 NO_STORAGE = {"AzureWebJobsStorage": "UseDevelopmentStorage=true"}
 
 
 @dataclass(frozen=True)
-class Answer:
-    """What a function answered."""
+class Response:
+    """What a function responded."""
 
     status: int
     headers: Mapping[str, str]
@@ -44,7 +44,7 @@ class Answer:
 
 
 def fresh_app() -> func.FunctionApp:
-    """Build the app again, because an app object can be loaded once only."""
+    """Build the app again, because an app object can only be loaded once."""
     app = runpy.run_path(str(ROOT / "function_app.py"))["app"]
     assert isinstance(app, func.FunctionApp)
     return app
@@ -71,8 +71,8 @@ class App:
         json: object = None,
         body: bytes = b"",
         headers: Mapping[str, str] | None = None,
-    ) -> Answer:
-        """Send a request; `json` brings its content type along."""
+    ) -> Response:
+        """Send a request; `json` sets its content type."""
         content_type = {} if json is None else JSON
         request = self._request(
             method,
@@ -80,22 +80,22 @@ class App:
             body if json is None else dumped(json),
             {**self.headers, **content_type, **(headers or {})},
         )
-        answer = self._function(method, path).call(req=request)
-        assert isinstance(answer, func.HttpResponse)
-        named = {name.lower(): value for name, value in answer.headers.items()}
-        named.setdefault("content-type", answer.mimetype)
-        return Answer(answer.status_code, named, answer.get_body())
+        response = self._function(method, path).call(req=request)
+        assert isinstance(response, func.HttpResponse)
+        named = {name.lower(): value for name, value in response.headers.items()}
+        named.setdefault("content-type", response.mimetype)
+        return Response(response.status_code, named, response.get_body())
 
-    def get(self, path: str, **options: Any) -> Answer:
+    def get(self, path: str, **options: Any) -> Response:
         return self.call("GET", path, **options)
 
-    def post(self, path: str, json: object, **options: Any) -> Answer:
+    def post(self, path: str, json: object, **options: Any) -> Response:
         return self.call("POST", path, json=json, **options)
 
-    def put(self, path: str, json: object, **options: Any) -> Answer:
+    def put(self, path: str, json: object, **options: Any) -> Response:
         return self.call("PUT", path, json=json, **options)
 
-    def delete(self, path: str, **options: Any) -> Answer:
+    def delete(self, path: str, **options: Any) -> Response:
         return self.call("DELETE", path, **options)
 
     def _function(self, method: str, path: str) -> Function:

@@ -20,7 +20,7 @@ ACCEPTED = 202
 
 
 class ActionFailed(Exception):
-    """The action ends without an answer, as a failed action does."""
+    """The action ends without a response, as a failed action does."""
 
 
 @dataclass
@@ -33,28 +33,28 @@ class LogicApp:
     waits: list[float] = field(default_factory=list)
 
     def run(self, url: str, body: dict[str, Any]) -> requests.Response:
-        """POST, follow Location while the answer is 202, and return the first that is not."""
-        answer = self._send("POST", url, body)
-        while answer.status_code == ACCEPTED:
-            location = answer.headers.get("Location", "")
+        """POST, follow Location while the response is 202, and return the first that is not."""
+        response = self._send("POST", url, body)
+        while response.status_code == ACCEPTED:
+            location = response.headers.get("Location", "")
             if not urlsplit(location).netloc:
                 message = f"Location {location!r} is not absolute"
                 raise ActionFailed(message)
-            self._wait(float(answer.headers.get("Retry-After", DEFAULT_POLL_SECONDS)))
-            answer = self._send("GET", location, None)
-        return answer
+            self._wait(float(response.headers.get("Retry-After", DEFAULT_POLL_SECONDS)))
+            response = self._send("GET", location, None)
+        return response
 
     def _send(self, method: str, url: str, body: dict[str, Any] | None) -> requests.Response:
-        """Send a request, up to five times where it may help."""
+        """Send a request, up to five times if that may help."""
         for interval in self._intervals():
             try:
-                answer = self._try(method, url, body)
+                response = self._try(method, url, body)
             except requests.RequestException:
                 self._wait(interval)
                 continue
-            if not _worth_another_try(answer.status_code):
-                return answer
-            self._wait(max(interval, float(answer.headers.get("Retry-After", 0))))
+            if not _worth_another_try(response.status_code):
+                return response
+            self._wait(max(interval, float(response.headers.get("Retry-After", 0))))
         return self._try(method, url, body)
 
     def _try(self, method: str, url: str, body: dict[str, Any] | None) -> requests.Response:

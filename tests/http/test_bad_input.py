@@ -1,4 +1,4 @@
-"""What cannot be understood is answered 400 and starts nothing."""
+"""What cannot be understood gets a 400 and starts nothing."""
 
 import json
 
@@ -43,12 +43,12 @@ BODIES = {
 
 @pytest.mark.parametrize("body", BODIES.values(), ids=BODIES)
 def test_a_wrong_body_is_a_400(api: App, bench: Bench, body: bytes) -> None:
-    answer = api.call("POST", "/api/deletions", body=body, headers=JSON)
+    response = api.call("POST", "/api/deletions", body=body, headers=JSON)
 
-    assert (answer.status, answer.problem) == (400, "bad-request")
-    assert answer.json["correlationId"]
-    assert "Traceback" not in answer.text
-    assert len(answer.content) < 1000
+    assert (response.status, response.problem) == (400, "bad-request")
+    assert response.json["correlationId"]
+    assert "Traceback" not in response.text
+    assert len(response.content) < 1000
     assert bench.waiting(CUSTOMERS_TO_DELETE) == 0
 
 
@@ -57,20 +57,20 @@ def test_a_wrong_body_is_a_400(api: App, bench: Bench, body: bytes) -> None:
     ["", "text/plain", "application/x-www-form-urlencoded", "application/jsonp", "application"],
 )
 def test_another_content_type_is_a_400(api: App, content_type: str) -> None:
-    answer = api.post(
+    response = api.post(
         "/api/deletions", {"tenantId": TENANT}, headers={"Content-Type": content_type}
     )
 
-    assert (answer.status, answer.problem) == (400, "bad-request")
-    assert "application/json" in answer.json["detail"]
+    assert (response.status, response.problem) == (400, "bad-request")
+    assert "application/json" in response.json["detail"]
 
 
 def test_a_content_type_with_parameters_is_read(api: App, customer: Customer) -> None:
     headers = {"Content-Type": "Application/JSON; charset=utf-8"}
 
-    answer = api.post("/api/deletions", {"tenantId": customer.tenant_id}, headers=headers)
+    response = api.post("/api/deletions", {"tenantId": customer.tenant_id}, headers=headers)
 
-    assert answer.status == 202
+    assert response.status == 202
 
 
 def test_a_body_of_64_kib_is_read(api: App, customer: Customer) -> None:
@@ -82,10 +82,10 @@ def test_a_body_of_64_kib_is_read(api: App, customer: Customer) -> None:
 @pytest.mark.parametrize("method", ["GET", "DELETE"])
 @pytest.mark.parametrize("tenant", ["contoso", "1", "%00", "é", "'", f"{TENANT}x", "a" * 5000])
 def test_a_path_without_tenant_id_is_a_400(api: App, method: str, tenant: str) -> None:
-    answer = api.call(method, f"/api/deletions/{tenant}")
+    response = api.call(method, f"/api/deletions/{tenant}")
 
-    assert (answer.status, answer.problem) == (400, "bad-request")
-    assert "not a tenant ID" in answer.json["detail"]
+    assert (response.status, response.problem) == (400, "bad-request")
+    assert "not a tenant ID" in response.json["detail"]
 
 
 @pytest.mark.parametrize(
@@ -99,9 +99,9 @@ def test_a_wrong_query_is_a_400(api: App, query: str) -> None:
 def test_a_wrong_name_aborts_nothing(api: App, customer: Customer, by: str) -> None:
     api.post("/api/deletions", {"tenantId": customer.tenant_id})
 
-    answer = api.delete(f"/api/deletions/{customer.tenant_id}?requestedBy={by}")
+    response = api.delete(f"/api/deletions/{customer.tenant_id}?requestedBy={by}")
 
-    assert answer.problem == "bad-request"
+    assert response.problem == "bad-request"
     assert api.get(f"/api/deletions/{customer.tenant_id}").json["state"] == "requested"
 
 

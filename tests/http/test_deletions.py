@@ -1,4 +1,4 @@
-"""`/api/deletions`: request, look, list, abort."""
+"""`/api/deletions`: request, show, list, abort."""
 
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
@@ -13,7 +13,7 @@ from shared.storage.names import CUSTOMERS_READY, ORDERS_TO_CHECK
 from shared.storage.records import DeletionRecord, State
 from shared.tenants import TenantId
 from tests.bench import Bench
-from tests.http.app import ADDRESS, Answer, App
+from tests.http.app import ADDRESS, App, Response
 
 STRANGER = "5e2c1a70-0d3b-4c55-9a41-7f6b2d9e8c10"
 NOW = datetime(2026, 11, 21, 12, 0, tzinfo=UTC)
@@ -23,7 +23,7 @@ def path_of(tenant: str) -> str:
     return f"/api/deletions/{tenant}"
 
 
-def request(api: App, customer: Customer, **members: object) -> Answer:
+def request(api: App, customer: Customer, **members: object) -> Response:
     return api.post("/api/deletions", {"tenantId": customer.tenant_id, **members})
 
 
@@ -58,14 +58,14 @@ def test_five_requests_at_once_start_one_deletion(
 ) -> None:
     together = Barrier(5)
 
-    def post(_: int) -> Answer:
+    def post(_: int) -> Response:
         together.wait()
         return request(api, customer)
 
     with ThreadPoolExecutor(5) as pool:
-        answers = list(pool.map(post, range(5)))
+        responses = list(pool.map(post, range(5)))
 
-    assert len({(each.status, each.headers["location"], each.content) for each in answers}) == 1
+    assert len({(each.status, each.headers["location"], each.content) for each in responses}) == 1
     assert bench.waiting(ORDERS_TO_CHECK) == 1
 
 
@@ -129,11 +129,11 @@ def test_a_stranger_is_refused_by_the_deletion(api: App, bench: Bench) -> None:
 def test_the_partner_itself_is_refused_at_once(
     api: App, bench: Bench, simulator: Simulator
 ) -> None:
-    answer = api.post("/api/deletions", {"tenantId": simulator.sandbox.tenant_id})
+    response = api.post("/api/deletions", {"tenantId": simulator.sandbox.tenant_id})
 
-    assert (answer.status, answer.problem) == (422, "refused")
-    assert answer.json["state"] == "refused"
-    assert "partner's own tenant" in answer.json["reason"]
+    assert (response.status, response.problem) == (422, "refused")
+    assert response.json["state"] == "refused"
+    assert "partner's own tenant" in response.json["reason"]
     assert bench.waiting(ORDERS_TO_CHECK) == 0
 
 
@@ -142,10 +142,10 @@ def test_a_customer_protected_by_id_is_refused_at_once(
 ) -> None:
     bench.use(PROTECTED_TENANTS=customer.tenant_id)
 
-    answer = request(api, customer)
+    response = request(api, customer)
 
-    assert (answer.status, answer.problem) == (422, "refused")
-    assert "PROTECTED_TENANTS" in answer.json["detail"]
+    assert (response.status, response.problem) == (422, "refused")
+    assert "PROTECTED_TENANTS" in response.json["detail"]
     assert bench.services.records.get(TenantId(customer.tenant_id)) is None
 
 
@@ -157,14 +157,14 @@ def test_an_unconfirmed_account_is_refused_at_once(
     assert request(api, customer).problem == "refused"
 
 
-def test_a_dry_run_answers_the_plan_and_leaves_nothing(
+def test_a_dry_run_returns_the_plan_and_stores_nothing(
     api: App, bench: Bench, customer: Customer
 ) -> None:
-    answer = request(api, customer, dryRun=True)
+    response = request(api, customer, dryRun=True)
 
-    assert answer.status == 200
-    assert (answer.json["dryRun"], answer.json["next"]) == (True, "cancel")
-    (purchase,) = answer.json["purchases"]
+    assert response.status == 200
+    assert (response.json["dryRun"], response.json["next"]) == (True, "cancel")
+    (purchase,) = response.json["purchases"]
     assert (purchase["standing"], purchase["action"]) == ("open", "cancel_order")
     assert bench.writes() == []
     assert api.get(path_of(customer.tenant_id)).status == 404
@@ -187,10 +187,10 @@ def test_a_dry_run_of_a_protected_customer_is_refused(
 ) -> None:
     bench.use(PROTECTED_DOMAINS="tipdemo*")
 
-    answer = request(api, customer, dryRun=True)
+    response = request(api, customer, dryRun=True)
 
-    assert (answer.status, answer.problem) == (422, "refused")
-    assert "PROTECTED_DOMAINS" in answer.json["remedy"] + answer.json["reason"]
+    assert (response.status, response.problem) == (422, "refused")
+    assert "PROTECTED_DOMAINS" in response.json["remedy"] + response.json["reason"]
 
 
 def test_a_dry_run_with_production_credentials_trips_the_switch(
@@ -199,9 +199,9 @@ def test_a_dry_run_with_production_credentials_trips_the_switch(
     body = {"code": 800019, "description": "Not an integration sandbox."}
     simulator.add_fault(Fault("GET", "/v1/customers*", status=403, body=body))
 
-    answer = request(api, customer, dryRun=True)
+    response = request(api, customer, dryRun=True)
 
-    assert (answer.status, answer.problem) == (422, "refused")
+    assert (response.status, response.problem) == (422, "refused")
     assert api.get("/api/switch").json["tripped"]
 
 
@@ -261,16 +261,16 @@ def test_retry_after_follows_the_next_check(
 def test_location_names_the_public_address(api: App, bench: Bench, customer: Customer) -> None:
     bench.use(PUBLIC_BASE_URL="https://gateway.example/")
 
-    answer = request(api, customer)
+    response = request(api, customer)
 
-    assert answer.headers["location"] == "https://gateway.example" + path_of(customer.tenant_id)
+    assert response.headers["location"] == "https://gateway.example" + path_of(customer.tenant_id)
 
 
 def test_location_repeats_no_key(api: App, customer: Customer) -> None:
-    answer = api.post("/api/deletions?code=secret", {"tenantId": customer.tenant_id})
+    response = api.post("/api/deletions?code=secret", {"tenantId": customer.tenant_id})
 
-    assert answer.headers["location"] == ADDRESS + path_of(customer.tenant_id)
-    assert b"secret" not in answer.content
+    assert response.headers["location"] == ADDRESS + path_of(customer.tenant_id)
+    assert b"secret" not in response.content
 
 
 def test_a_tenant_id_is_read_in_any_case(api: App, customer: Customer) -> None:
@@ -282,9 +282,9 @@ def test_a_tenant_id_is_read_in_any_case(api: App, customer: Customer) -> None:
 
 
 def test_a_customer_without_deletion_is_a_404(api: App) -> None:
-    answer = api.get(path_of(STRANGER))
+    response = api.get(path_of(STRANGER))
 
-    assert (answer.status, answer.problem) == (404, "no-deletion")
+    assert (response.status, response.problem) == (404, "no-deletion")
 
 
 def test_records_are_listed_page_by_page(api: App, bench: Bench) -> None:
@@ -294,10 +294,10 @@ def test_records_are_listed_page_by_page(api: App, bench: Bench) -> None:
 
     pages, address = [], "/api/deletions"
     while address:
-        answer = api.get(address)
-        assert answer.status == 200
-        pages.append([each["tenantId"] for each in answer.json["items"]])
-        address = (answer.json["links"]["next"] or "").removeprefix(ADDRESS)
+        response = api.get(address)
+        assert response.status == 200
+        pages.append([each["tenantId"] for each in response.json["items"]])
+        address = (response.json["links"]["next"] or "").removeprefix(ADDRESS)
 
     assert [len(page) for page in pages] == [50, 50, 20]
     assert [tenant for page in pages for tenant in page] == tenants
@@ -331,7 +331,7 @@ def test_two_aborts_at_once_stop_the_deletion_once(api: App, customer: Customer)
     request(api, customer)
     together = Barrier(2)
 
-    def abort(_: int) -> Answer:
+    def abort(_: int) -> Response:
         together.wait()
         return api.delete(path_of(customer.tenant_id))
 
@@ -342,10 +342,10 @@ def test_two_aborts_at_once_stop_the_deletion_once(api: App, customer: Customer)
     assert first.json == second.json
 
 
-def test_nothing_is_there_to_abort(api: App) -> None:
-    answer = api.delete(path_of(STRANGER))
+def test_there_is_nothing_to_abort(api: App) -> None:
+    response = api.delete(path_of(STRANGER))
 
-    assert (answer.status, answer.problem) == (404, "no-deletion")
+    assert (response.status, response.problem) == (404, "no-deletion")
 
 
 def test_a_deletion_that_has_sent_its_delete_cannot_be_aborted(
@@ -358,10 +358,10 @@ def test_a_deletion_that_has_sent_its_delete_cannot_be_aborted(
         assert message is not None
         bench.deliver(queue, message)
 
-    answer = api.delete(path_of(customer.tenant_id))
+    response = api.delete(path_of(customer.tenant_id))
 
-    assert (answer.status, answer.problem) == (409, "not-abortable")
-    assert "deleting" in answer.json["detail"]
+    assert (response.status, response.problem) == (409, "not-abortable")
+    assert "deleting" in response.json["detail"]
 
 
 def test_an_ended_deletion_cannot_be_aborted(api: App, bench: Bench, customer: Customer) -> None:

@@ -15,10 +15,10 @@ def test_the_page_lists_every_problem_type_with_its_status() -> None:
     assert listed == [(each.uri, str(each.status.value)) for each in PROBLEM_TYPES]
 
 
-def test_the_page_lists_every_call_with_its_answers() -> None:
+def test_the_page_lists_every_call_with_its_status_codes() -> None:
     listed = {
-        (method, path): {int(status) for status in re.findall(r"\b\d{3}\b", answers)}
-        for method, path, answers in re.findall(
+        (method, path): {int(status) for status in re.findall(r"\b\d{3}\b", statuses)}
+        for method, path, statuses in re.findall(
             r"^\| `([A-Z]+) (/\S+)` \|[^|]*\|([^|]*)\|$", PAGE, re.MULTILINE
         )
     }

@@ -31,7 +31,7 @@ def host(bench: Bench, storage: str) -> Iterator[Host]:  # noqa: ARG001 - the fu
 
 @pytest.fixture
 def logic_app() -> LogicApp:
-    """Give an action whose waits pass quickly, and end the test where they never end."""
+    """Give an action whose waits pass quickly, and end the test if they never end."""
     deadline = time.monotonic() + SECONDS
 
     def sleep(_: float) -> None:
@@ -50,9 +50,9 @@ def test_a_deleted_customer_ends_the_action_with_200(
 ) -> None:
     customer.add_order(ProductKind.RESERVED_INSTANCE, cancel_after_polls=2)
 
-    answer = start(logic_app, host, customer.tenant_id)
+    response = start(logic_app, host, customer.tenant_id)
 
-    assert (answer.status_code, answer.json()["state"]) == (200, "deleted")
+    assert (response.status_code, response.json()["state"]) == (200, "deleted")
     assert customer.deleted
     assert [method for method, _ in logic_app.requests_sent].count("POST") == 1
 
@@ -60,24 +60,24 @@ def test_a_deleted_customer_ends_the_action_with_200(
 def test_a_stuck_customer_ends_the_action_with_409(
     host: Host, logic_app: LogicApp, stuck_customer: Customer
 ) -> None:
-    answer = start(logic_app, host, stuck_customer.tenant_id)
+    response = start(logic_app, host, stuck_customer.tenant_id)
 
-    assert (answer.status_code, answer.json()["state"]) == (409, "stuck")
-    assert answer.json()["remedy"]
+    assert (response.status_code, response.json()["state"]) == (409, "stuck")
+    assert response.json()["remedy"]
 
 
 def test_a_foreign_customer_ends_the_action_with_422(host: Host, logic_app: LogicApp) -> None:
-    answer = start(logic_app, host, STRANGER)
+    response = start(logic_app, host, STRANGER)
 
-    assert (answer.status_code, answer.json()["state"]) == (422, "refused")
+    assert (response.status_code, response.json()["state"]) == (422, "refused")
 
 
 def test_the_partner_itself_ends_the_action_at_once(
     host: Host, logic_app: LogicApp, simulator: Simulator
 ) -> None:
-    answer = start(logic_app, host, simulator.sandbox.tenant_id)
+    response = start(logic_app, host, simulator.sandbox.tenant_id)
 
-    assert (answer.status_code, answer.json()["state"]) == (422, "refused")
+    assert (response.status_code, response.json()["state"]) == (422, "refused")
     assert logic_app.waits == []
 
 
@@ -95,16 +95,16 @@ def test_an_aborted_deletion_ends_the_action_with_409(
 
     logic_app.sleep = abort
 
-    answer = start(logic_app, host, customer.tenant_id)
+    response = start(logic_app, host, customer.tenant_id)
 
-    assert (answer.status_code, answer.json()["state"]) == (409, "aborted")
+    assert (response.status_code, response.json()["state"]) == (409, "aborted")
     assert not customer.deleted
 
 
 def test_the_action_waits_as_long_as_it_is_told(
     host: Host, logic_app: LogicApp, customer: Customer, simulator: Simulator
 ) -> None:
-    """A 429 of Partner Center puts the next check off, and Retry-After follows it."""
+    """A 429 from Partner Center delays the next check, and Retry-After follows it."""
     simulator.add_fault(
         Fault("GET", "/v1/customers/*/orders", status=429, headers={"Retry-After": "2"})
     )
@@ -115,31 +115,31 @@ def test_the_action_waits_as_long_as_it_is_told(
     assert {1.0, 2.0} <= set(logic_app.waits)
 
 
-class AnswersLost(HTTPAdapter):
-    """Delivers requests and loses the first answers on the way back."""
+class ResponsesLost(HTTPAdapter):
+    """Delivers requests and loses the first responses on the way back."""
 
     def __init__(self, lost: int) -> None:
         super().__init__()
         self.lost = lost
 
     def send(self, *arguments: Any, **options: Any) -> requests.Response:
-        answer = super().send(*arguments, **options)
+        response = super().send(*arguments, **options)
         if self.lost:
             self.lost -= 1
-            answer.close()
+            response.close()
             raise requests.ReadTimeout
-        return answer
+        return response
 
 
-def test_lost_answers_start_no_second_deletion(
+def test_lost_responses_start_no_second_deletion(
     host: Host, logic_app: LogicApp, customer: Customer, bench: Bench
 ) -> None:
     """The POST arrives five times."""
-    logic_app.session.mount("http://", AnswersLost(4))
+    logic_app.session.mount("http://", ResponsesLost(4))
 
-    answer = start(logic_app, host, customer.tenant_id)
+    response = start(logic_app, host, customer.tenant_id)
 
-    assert answer.status_code == 200
+    assert response.status_code == 200
     assert [method for method, _ in logic_app.requests_sent].count("POST") == 5
     assert len(bench.calls("PATCH")) == 1
     assert len(bench.calls("DELETE")) == 1
@@ -165,9 +165,9 @@ def test_the_action_gives_up_while_the_switch_is_tripped(
 ) -> None:
     bench.services.switch.trip("ann", "Looking")
 
-    answer = start(logic_app, host, customer.tenant_id)
+    response = start(logic_app, host, customer.tenant_id)
 
-    assert answer.status_code == 503
-    assert "Looking" in answer.json()["detail"]
+    assert response.status_code == 503
+    assert "Looking" in response.json()["detail"]
     assert len(logic_app.requests_sent) == 5
     assert bench.services.records.get(TenantId(customer.tenant_id)) is None

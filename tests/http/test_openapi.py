@@ -1,4 +1,4 @@
-"""The description agrees with the app: the same routes, parameters and answers, both ways."""
+"""The description agrees with the app: the same routes, parameters and responses, both ways."""
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
@@ -14,7 +14,7 @@ from local.simulator import Customer, Fault, ProductKind, Simulator
 from shared import services
 from shared.settings import settings
 from tests.bench import Bench
-from tests.http.app import ADDRESS, Answer, App, http_functions
+from tests.http.app import ADDRESS, App, Response, http_functions
 
 STRANGER = "5e2c1a70-0d3b-4c55-9a41-7f6b2d9e8c10"
 DESCRIPTION = document(ADDRESS)
@@ -36,7 +36,7 @@ OPERATIONS = dict(documented_operations())
 
 @dataclass(frozen=True)
 class Stage:
-    """What a scenario has at hand."""
+    """What a scenario works with."""
 
     api: App
     bench: Bench
@@ -47,53 +47,53 @@ class Stage:
         customer.add_order(kind)
         return customer
 
-    def post(self, tenant: str, **members: object) -> Answer:
+    def post(self, tenant: str, **members: object) -> Response:
         return self.api.post("/api/deletions", {"tenantId": tenant, **members})
 
-    def ended(self, tenant: str) -> Answer:
+    def ended(self, tenant: str) -> Response:
         self.post(tenant)
         self.bench.pump()
         return self.api.get(f"/api/deletions/{tenant}")
 
-    def listed(self) -> Answer:
+    def listed(self) -> Response:
         self.post(STRANGER)
         return self.api.get("/api/deletions?state=requested")
 
-    def running(self) -> Answer:
+    def running(self) -> Response:
         self.post(STRANGER)
         return self.api.get(f"/api/deletions/{STRANGER}")
 
     def without_partner_center(self) -> None:
         self.simulator.add_fault(Fault("GET", "/v1/customers", status=418))
 
-    def too_late_to_abort(self) -> Answer:
+    def too_late_to_abort(self) -> Response:
         self.ended(STRANGER)
         return self.api.delete(f"/api/deletions/{STRANGER}")
 
-    def refused_dry_run(self) -> Answer:
+    def refused_dry_run(self) -> Response:
         return self.post(STRANGER, dryRun=True)
 
-    def failed_dry_run(self) -> Answer:
+    def failed_dry_run(self) -> Response:
         self.without_partner_center()
         return self.post(STRANGER, dryRun=True)
 
-    def aborted(self) -> Answer:
+    def aborted(self) -> Response:
         self.post(STRANGER)
         return self.api.delete(f"/api/deletions/{STRANGER}?requestedBy=ann")
 
-    def sandbox_without_partner_center(self) -> Answer:
+    def sandbox_without_partner_center(self) -> Response:
         self.without_partner_center()
         return self.api.get("/api/sandbox")
 
-    def sweep_without_partner_center(self) -> Answer:
+    def sweep_without_partner_center(self) -> Response:
         self.without_partner_center()
         return self.api.post("/api/sweeps", {"mode": "report"})
 
-    def unconfirmed_sandbox(self) -> Answer:
+    def unconfirmed_sandbox(self) -> Response:
         self.bench.use(SANDBOX_TENANT_CONFIRMATION=STRANGER)
         return self.api.get("/api/sandbox")
 
-    def swept_sandbox(self) -> Answer:
+    def swept_sandbox(self) -> Response:
         self.customer()
         self.api.post("/api/sweeps", {"mode": "report"})
         return self.api.get("/api/sandbox")
@@ -105,7 +105,7 @@ SANDBOX = "/api/sandbox"
 SWEEPS = "/api/sweeps"
 SWITCH = "/api/switch"
 
-SCENARIOS: dict[Documented, Callable[[Stage], Answer]] = {
+SCENARIOS: dict[Documented, Callable[[Stage], Response]] = {
     ("POST", DELETIONS, 200): lambda stage: stage.post(stage.customer().tenant_id, dryRun=True),
     ("POST", DELETIONS, 202): lambda stage: stage.post(STRANGER, requestedBy="ann"),
     ("POST", DELETIONS, 400): lambda stage: stage.post("contoso"),
@@ -145,19 +145,19 @@ SCENARIOS: dict[Documented, Callable[[Stage], Answer]] = {
 }
 
 
-def check(operation: Operation, answer: Answer) -> None:
-    """Hold an answer against the description: status, content type, headers, body."""
+def check(operation: Operation, response: Response) -> None:
+    """Check a response against the description: status, content type, headers, body."""
     method, path = operation
     sent = requests.Request(method, ADDRESS + path).prepare()
-    response = schemathesis.Response(
-        status_code=answer.status,
-        headers={name: [value] for name, value in answer.headers.items()},
-        content=answer.content,
+    converted = schemathesis.Response(
+        status_code=response.status,
+        headers={name: [value] for name, value in response.headers.items()},
+        content=response.content,
         request=sent,
         elapsed=0.0,
         verify=True,
     )
-    SCHEMA[path][method].validate_response(response)
+    SCHEMA[path][method].validate_response(converted)
 
 
 def test_the_description_and_the_app_have_the_same_routes() -> None:
@@ -181,7 +181,7 @@ def test_the_parameters_of_the_path_are_described(operation: Operation) -> None:
     assert described == (["tenantId"] if "{tenantId}" in operation[1] else [])
 
 
-def test_there_is_a_scenario_for_every_described_answer() -> None:
+def test_there_is_a_scenario_for_every_described_response() -> None:
     described = {
         (method, path, int(status))
         for (method, path), operation in OPERATIONS.items()
@@ -198,19 +198,19 @@ def test_there_is_a_scenario_for_every_described_answer() -> None:
 
 
 @pytest.mark.parametrize("documented", SCENARIOS, ids=lambda each: " ".join(map(str, each)))
-def test_an_answer_is_as_described(
+def test_a_response_is_as_described(
     api: App, bench: Bench, simulator: Simulator, documented: Documented
 ) -> None:
     method, path, status = documented
 
-    answer = SCENARIOS[documented](Stage(api, bench, simulator))
+    response = SCENARIOS[documented](Stage(api, bench, simulator))
 
-    assert answer.status == status
-    check((method, path), answer)
+    assert response.status == status
+    check((method, path), response)
 
 
 @pytest.mark.parametrize("operation", OPERATIONS, ids=" ".join)
-def test_a_nameless_caller_is_answered_as_described(
+def test_a_nameless_caller_gets_the_described_response(
     api: App, bench: Bench, operation: Operation
 ) -> None:
     bench.use(REQUIRE_CLIENT_PRINCIPAL="true")
@@ -219,17 +219,17 @@ def test_a_nameless_caller_is_answered_as_described(
 
 
 @pytest.mark.parametrize("operation", OPERATIONS, ids=" ".join)
-def test_an_app_without_settings_answers_as_described(
+def test_an_app_without_settings_responds_as_described(
     loaded: App, operation: Operation, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(services, "_built", [])
     monkeypatch.delenv("PARTNER_TENANT_ID", raising=False)
     settings.cache_clear()
 
-    answer = loaded.call(operation[0], operation[1].replace("{tenantId}", STRANGER))
+    response = loaded.call(operation[0], operation[1].replace("{tenantId}", STRANGER))
 
-    assert answer.status == (200 if operation[1] == "/api/health" else 503)
-    check(operation, answer)
+    assert response.status == (200 if operation[1] == "/api/health" else 503)
+    check(operation, response)
 
 
 def test_every_operation_has_its_own_id() -> None:
@@ -238,8 +238,8 @@ def test_every_operation_has_its_own_id() -> None:
     assert len(set(identifiers)) == len(identifiers)
 
 
-def test_a_wrong_answer_would_be_noticed() -> None:
-    answer = Answer(200, {"content-type": "application/json"}, b'{"tripped": "yes"}')
+def test_a_wrong_response_would_be_noticed() -> None:
+    response = Response(200, {"content-type": "application/json"}, b'{"tripped": "yes"}')
 
     with pytest.raises(FailureGroup, match="2 distinct failures"):
-        check(("GET", SWITCH), answer)
+        check(("GET", SWITCH), response)

@@ -1,4 +1,4 @@
-"""Who may call: function keys, and Easy Auth in front where the settings ask for it."""
+"""Who may call: function keys, and Easy Auth in front if the settings ask for it."""
 
 import json
 import os
@@ -49,13 +49,13 @@ def levels(**environment: str) -> dict[str, str]:
     [{}, {"REQUIRE_CLIENT_PRINCIPAL": "true"}, {"WEBSITE_AUTH_ENABLED": "True"}],
     ids=str,
 )
-def test_every_route_but_health_asks_for_a_function_key(environment: dict[str, str]) -> None:
+def test_every_route_except_health_needs_a_function_key(environment: dict[str, str]) -> None:
     found = levels(**environment)
 
     assert {route for route, level in found.items() if level != "FUNCTION"} == {"health"}
 
 
-def test_where_easy_auth_signs_callers_in_no_key_is_asked_for() -> None:
+def test_no_key_is_needed_if_easy_auth_signs_callers_in() -> None:
     found = levels(REQUIRE_CLIENT_PRINCIPAL="true", WEBSITE_AUTH_ENABLED="True")
 
     assert set(found.values()) == {"ANONYMOUS"}
@@ -63,30 +63,30 @@ def test_where_easy_auth_signs_callers_in_no_key_is_asked_for() -> None:
 
 
 @pytest.mark.parametrize(("method", "path"), CALLS)
-def test_a_principal_without_easy_auth_could_be_forged_and_is_refused(
+def test_a_principal_without_easy_auth_could_be_forged_and_is_rejected(
     api: App, bench: Bench, method: str, path: str
 ) -> None:
     bench.use(REQUIRE_CLIENT_PRINCIPAL="true")
 
-    answer = api.call(method, path, headers=ANN)
+    response = api.call(method, path, headers=ANN)
 
-    assert answer.status == (200 if path == "/api/health" else 401)
+    assert response.status == (200 if path == "/api/health" else 401)
 
 
 @pytest.mark.usefixtures("easy_auth")
 @pytest.mark.parametrize(("method", "path"), CALLS)
 @pytest.mark.parametrize("principal", [None, "", "  "])
-def test_every_route_but_health_refuses_a_nameless_caller(
+def test_every_route_except_health_rejects_a_nameless_caller(
     api: App, method: str, path: str, principal: str | None
 ) -> None:
     headers = {} if principal is None else {"X-MS-CLIENT-PRINCIPAL-ID": principal}
 
-    answer = api.call(method, path, headers=headers)
+    response = api.call(method, path, headers=headers)
 
     if path == "/api/health":
-        assert answer.status == 200
+        assert response.status == 200
     else:
-        assert (answer.status, answer.problem) == (401, "no-principal")
+        assert (response.status, response.problem) == (401, "no-principal")
 
 
 @pytest.mark.usefixtures("easy_auth")
@@ -97,12 +97,12 @@ def test_a_named_caller_is_let_in(api: App, customer: Customer) -> None:
 
 
 def test_requested_by_is_the_callers_name(api: App, customer: Customer) -> None:
-    answer = api.post("/api/deletions", {"tenantId": customer.tenant_id}, headers=ANN)
+    response = api.post("/api/deletions", {"tenantId": customer.tenant_id}, headers=ANN)
 
-    assert answer.json["requestedBy"] == "ann@example.com"
+    assert response.json["requestedBy"] == "ann@example.com"
 
 
-def test_requested_by_in_the_body_goes_first(api: App, customer: Customer) -> None:
+def test_requested_by_in_the_body_takes_precedence(api: App, customer: Customer) -> None:
     members = {"tenantId": customer.tenant_id, "requestedBy": "Logic App tidy"}
 
     assert api.post("/api/deletions", members, headers=ANN).json["requestedBy"] == "Logic App tidy"
@@ -111,9 +111,9 @@ def test_requested_by_in_the_body_goes_first(api: App, customer: Customer) -> No
 def test_a_deletion_is_aborted_in_the_callers_name(api: App, customer: Customer) -> None:
     api.post("/api/deletions", {"tenantId": customer.tenant_id})
 
-    answer = api.delete(f"/api/deletions/{customer.tenant_id}", headers=ANN)
+    response = api.delete(f"/api/deletions/{customer.tenant_id}", headers=ANN)
 
-    assert answer.json["reason"] == "aborted by ann@example.com"
+    assert response.json["reason"] == "aborted by ann@example.com"
 
 
 @pytest.mark.parametrize("name", ["x" * 3000, "a\x85b", "é" * 300])

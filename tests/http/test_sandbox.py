@@ -27,16 +27,16 @@ def test_the_sandbox_shows_slots_and_verdicts(
     bench.use(PROTECTED_DOMAINS="old*")
     api.post("/api/deletions", {"tenantId": customer.tenant_id})
 
-    answer = api.get("/api/sandbox")
+    response = api.get("/api/sandbox")
 
-    assert answer.status == 200
-    assert answer.json["slots"] == {"total": 75, "used": 2, "free": 73}
-    assert verdicts(answer.json) == {
+    assert response.status == 200
+    assert response.json["slots"] == {"total": 75, "used": 2, "free": 73}
+    assert verdicts(response.json) == {
         old_customer.tenant_id: "protected",
         customer.tenant_id: "in_progress",
     }
-    assert all(each["reason"] for each in answer.json["customers"])
-    assert answer.json["lastSweep"] is None
+    assert all(each["reason"] for each in response.json["customers"])
+    assert response.json["lastSweep"] is None
 
 
 def test_the_sandbox_shows_the_report_of_the_last_sweep(api: App, old_customer: Customer) -> None:
@@ -70,15 +70,15 @@ def test_a_sweep_that_deletes_does_what_it_reported(
 
 
 def test_a_sweep_needs_a_protection_list_to_delete(api: App, old_customer: Customer) -> None:
-    answer = api.post("/api/sweeps", {"mode": "delete"})
+    response = api.post("/api/sweeps", {"mode": "delete"})
 
-    assert (answer.status, answer.problem) == (422, "refused")
-    assert "PROTECTED_DOMAINS" in answer.json["detail"]
+    assert (response.status, response.problem) == (422, "refused")
+    assert "PROTECTED_DOMAINS" in response.json["detail"]
     assert not old_customer.deleted
 
 
 @pytest.mark.parametrize("mode", ["report", "delete"])
-def test_an_account_of_76_customers_is_no_sandbox(
+def test_an_account_of_76_customers_is_not_a_sandbox(
     api: App, bench: Bench, simulator: Simulator, mode: str
 ) -> None:
     bench.use(PROTECTED_DOMAINS="none")

@@ -38,7 +38,7 @@ def served_html(html: str, headers: dict[str, str]) -> Iterator[str]:
     app = func.FunctionApp()
 
     @app.route(route="page", methods=["GET"])
-    def answer(req: func.HttpRequest) -> func.HttpResponse:  # noqa: ARG001 - the trigger's name
+    def page(req: func.HttpRequest) -> func.HttpResponse:  # noqa: ARG001 - the trigger's name
         return func.HttpResponse(html, headers=headers, mimetype="text/html")
 
     with serve(app) as host:
@@ -47,7 +47,7 @@ def served_html(html: str, headers: dict[str, str]) -> Iterator[str]:
 
 @pytest.fixture
 def dom(chromium: Chromium, api: App) -> Callable[[], str]:  # noqa: ARG001 - works on its services
-    """Give what a browser makes of the page now."""
+    """Give the document that a browser builds from the page."""
 
     def open_page() -> str:
         app = func.FunctionApp()
@@ -109,7 +109,7 @@ def test_the_bar_shows_the_number(dom: Callable[[], str], simulator: Simulator) 
 def test_the_style_is_applied_under_the_policy(
     chromium: Chromium, api: App, tmp_path: Path
 ) -> None:
-    """The same page without its style is another picture."""
+    """The same page without its style looks different."""
     html = api.get("/api/status").text
     headers = {"Content-Security-Policy": CONTENT_SECURITY_POLICY}
     pictures = []

@@ -52,7 +52,7 @@ class Tags(HTMLParser):
 
 
 def status_of(text: str) -> Status:
-    """Return a status that shows a foreign text wherever one can stand."""
+    """Return a status that shows a foreign text wherever one can appear."""
     purchase = Purchase(PurchaseKind.ORDER, text, text, name=text, created=NOW, reason=text)
     record = DeletionRecord(
         tenant=TENANT,

@@ -39,7 +39,7 @@ def test_the_switch_remembers_who_reset_it_and_why(api: App) -> None:
     assert reset.json | {"tripped": False, "requestedBy": "bob", "reason": "Checked"} == reset.json
 
 
-def test_the_signed_in_caller_moves_the_switch_in_his_name(api: App) -> None:
+def test_the_switch_records_the_name_of_the_signed_in_caller(api: App) -> None:
     api.headers = {"X-MS-CLIENT-PRINCIPAL-NAME": "ann@example.com"}
 
     tripped = api.put("/api/switch", {"reason": "Stop"})
@@ -54,15 +54,13 @@ def test_the_signed_in_caller_moves_the_switch_in_his_name(api: App) -> None:
 @pytest.mark.parametrize(
     "members", [{}, {"requestedBy": "ann"}, {"reason": "Stop"}, {**WHO, "requestedBy": " "}]
 )
-def test_the_switch_is_tripped_by_nobody_without_name_and_reason(
-    api: App, members: dict[str, str]
-) -> None:
+def test_tripping_the_switch_needs_a_name_and_a_reason(api: App, members: dict[str, str]) -> None:
     assert api.put("/api/switch", members).problem == "bad-request"
     assert not api.get("/api/switch").json["tripped"]
 
 
 @pytest.mark.parametrize("query", ["", "?requestedBy=ann", "?reason=Go", "?requestedBy=&reason=Go"])
-def test_the_switch_is_reset_by_nobody_without_name_and_reason(api: App, query: str) -> None:
+def test_resetting_the_switch_needs_a_name_and_a_reason(api: App, query: str) -> None:
     api.put("/api/switch", WHO)
 
     assert api.delete(f"/api/switch{query}").problem == "bad-request"
@@ -74,21 +72,21 @@ def test_no_deletion_starts_while_the_switch_is_tripped(
 ) -> None:
     api.put("/api/switch", WHO)
 
-    answer = api.post("/api/deletions", {"tenantId": customer.tenant_id})
+    response = api.post("/api/deletions", {"tenantId": customer.tenant_id})
 
-    assert (answer.status, answer.problem) == (503, "switch-tripped")
-    assert "ann" in answer.json["detail"]
-    assert "Wrong credentials" in answer.json["detail"]
-    assert int(answer.headers["retry-after"]) > 0
+    assert (response.status, response.problem) == (503, "switch-tripped")
+    assert "ann" in response.json["detail"]
+    assert "Wrong credentials" in response.json["detail"]
+    assert int(response.headers["retry-after"]) > 0
     assert bench.waiting(CUSTOMERS_TO_DELETE) == 0
 
 
-def test_a_dry_run_is_made_while_the_switch_is_tripped(api: App, customer: Customer) -> None:
+def test_a_dry_run_works_while_the_switch_is_tripped(api: App, customer: Customer) -> None:
     api.put("/api/switch", WHO)
 
-    answer = api.post("/api/deletions", {"tenantId": customer.tenant_id, "dryRun": True})
+    response = api.post("/api/deletions", {"tenantId": customer.tenant_id, "dryRun": True})
 
-    assert answer.status == 200
+    assert response.status == 200
 
 
 def test_a_deletion_can_be_aborted_while_the_switch_is_tripped(
@@ -104,6 +102,6 @@ def test_no_sweep_deletes_while_the_switch_is_tripped(api: App, bench: Bench) ->
     bench.use(PROTECTED_DOMAINS="none")
     api.put("/api/switch", WHO)
 
-    answer = api.post("/api/sweeps", {"mode": "delete"})
+    response = api.post("/api/sweeps", {"mode": "delete"})
 
-    assert (answer.status, answer.problem) == (503, "switch-tripped")
+    assert (response.status, response.problem) == (503, "switch-tripped")

@@ -1,4 +1,4 @@
-"""When something that the functions need is not there."""
+"""When something that the functions need is missing."""
 
 import logging
 import socket
@@ -27,7 +27,7 @@ def closed_port() -> Iterator[int]:
 
 @pytest.fixture
 def unreachable(bench: Bench, closed_port: int, monkeypatch: pytest.MonkeyPatch) -> Bench:
-    """Point the app at a storage account that does not answer."""
+    """Point the app at a storage account that does not respond."""
     monkeypatch.setitem(storage._SHORT_RETRIES, "retry_total", 0)
     key = "a2V5" * 16
     endpoints = "".join(
@@ -53,21 +53,21 @@ def unreachable(bench: Bench, closed_port: int, monkeypatch: pytest.MonkeyPatch)
     ],
 )
 def test_an_unreachable_storage_account_is_a_503(api: App, method: str, path: str) -> None:
-    answer = api.call(method, path)
+    response = api.call(method, path)
 
-    assert (answer.status, answer.problem) == (503, "storage")
-    assert int(answer.headers["retry-after"]) > 0
+    assert (response.status, response.problem) == (503, "storage")
+    assert int(response.headers["retry-after"]) > 0
 
 
 @pytest.mark.usefixtures("unreachable")
 def test_a_request_without_storage_is_a_503(api: App, caplog: pytest.LogCaptureFixture) -> None:
     caplog.set_level(logging.INFO)
 
-    answer = api.post("/api/deletions", {"tenantId": TENANT})
+    response = api.post("/api/deletions", {"tenantId": TENANT})
 
-    assert (answer.status, answer.problem) == (503, "storage")
-    assert "127.0.0.1" not in answer.text
-    assert answer.json["correlationId"] in caplog.text
+    assert (response.status, response.problem) == (503, "storage")
+    assert "127.0.0.1" not in response.text
+    assert response.json["correlationId"] in caplog.text
 
 
 @pytest.mark.usefixtures("unreachable")
@@ -77,7 +77,7 @@ def test_health_needs_no_storage(api: App) -> None:
 
 @pytest.fixture
 def unset(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
-    """Take the settings away."""
+    """Remove the settings."""
     monkeypatch.setattr(services, "_built", [])
     monkeypatch.setenv("PARTNER_CENTER_CLOUD", "moon")
     monkeypatch.delenv("PARTNER_TENANT_ID", raising=False)
@@ -88,12 +88,12 @@ def unset(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
 
 @pytest.mark.usefixtures("unset")
 def test_missing_settings_are_named_without_values(loaded: App) -> None:
-    answer = loaded.post("/api/deletions", {"tenantId": TENANT})
+    response = loaded.post("/api/deletions", {"tenantId": TENANT})
 
-    assert (answer.status, answer.problem) == (503, "settings")
-    assert "PARTNER_TENANT_ID" in answer.json["detail"]
-    assert "PARTNER_CENTER_CLOUD" in answer.json["detail"]
-    assert "moon" not in answer.text
+    assert (response.status, response.problem) == (503, "settings")
+    assert "PARTNER_TENANT_ID" in response.json["detail"]
+    assert "PARTNER_CENTER_CLOUD" in response.json["detail"]
+    assert "moon" not in response.text
 
 
 @pytest.mark.usefixtures("unset")
@@ -106,39 +106,39 @@ def test_a_throttled_dry_run_says_when_to_come_back(
 ) -> None:
     simulator.add_fault(Fault("GET", CUSTOMER_LIST, status=429, headers={"Retry-After": "17"}))
 
-    answer = api.post("/api/deletions", {"tenantId": customer.tenant_id, "dryRun": True})
+    response = api.post("/api/deletions", {"tenantId": customer.tenant_id, "dryRun": True})
 
-    assert (answer.status, answer.problem) == (503, "partner-center-busy")
-    assert answer.headers["retry-after"] == "17"
+    assert (response.status, response.problem) == (503, "partner-center-busy")
+    assert response.headers["retry-after"] == "17"
 
 
-def test_partner_center_without_answer_is_a_503(api: App, simulator: Simulator) -> None:
+def test_no_response_from_partner_center_is_a_503(api: App, simulator: Simulator) -> None:
     simulator.add_fault(Fault("GET", CUSTOMER_LIST, drop=True, times=None))
 
-    answer = api.get("/api/sandbox")
+    response = api.get("/api/sandbox")
 
-    assert (answer.status, answer.problem) == (503, "partner-center-busy")
+    assert (response.status, response.problem) == (503, "partner-center-busy")
 
 
-def test_a_refusal_of_partner_center_is_a_502(api: App, simulator: Simulator) -> None:
+def test_a_rejection_by_partner_center_is_a_502(api: App, simulator: Simulator) -> None:
     simulator.add_fault(Fault("GET", CUSTOMER_LIST, status=418))
 
-    answer = api.get("/api/sandbox")
+    response = api.get("/api/sandbox")
 
-    assert (answer.status, answer.problem) == (502, "partner-center")
-    assert answer.json["partnerCenterRequestId"]
+    assert (response.status, response.problem) == (502, "partner-center")
+    assert response.json["partnerCenterRequestId"]
 
 
 def test_a_wrong_client_secret_is_a_502_that_hides_it(api: App, bench: Bench) -> None:
     bench.use(PARTNER_CENTER_CLIENT_SECRET="wrong-but-secret")
 
-    answer = api.get("/api/sandbox")
+    response = api.get("/api/sandbox")
 
-    assert (answer.status, answer.problem) == (502, "partner-center")
-    assert "wrong-but-secret" not in answer.text
+    assert (response.status, response.problem) == (502, "partner-center")
+    assert "wrong-but-secret" not in response.text
 
 
-def test_a_refused_sign_in_is_logged_for_its_alert(
+def test_a_rejected_sign_in_is_logged_for_its_alert(
     api: App, bench: Bench, caplog: pytest.LogCaptureFixture
 ) -> None:
     bench.use(PARTNER_CENTER_CLIENT_SECRET="wrong-but-secret")
@@ -149,16 +149,16 @@ def test_a_refused_sign_in_is_logged_for_its_alert(
     assert any(line.startswith("sign_in_failed reason=") for line in lines)
 
 
-def test_the_status_page_trips_the_switch_where_the_account_is_no_sandbox(
+def test_the_status_page_trips_the_switch_if_the_account_is_not_a_sandbox(
     api: App, simulator: Simulator
 ) -> None:
     body = {"code": 800019, "description": "Not an integration sandbox."}
     simulator.add_fault(Fault("GET", CUSTOMER_LIST, status=403, body=body))
 
-    answer = api.get("/api/status")
+    response = api.get("/api/status")
 
-    assert answer.status == 200
-    assert "800019" in answer.text
+    assert response.status == 200
+    assert "800019" in response.text
     assert api.get("/api/switch").json["tripped"]
 
 
@@ -169,8 +169,8 @@ def test_the_status_page_is_shown_without_partner_center(
     bench.forget_customer_list()
     simulator.add_fault(Fault("GET", CUSTOMER_LIST, status=418))
 
-    answer = api.get("/api/status")
+    response = api.get("/api/status")
 
-    assert answer.status == 200
-    assert customer.tenant_id in answer.text
-    assert "418" in answer.text
+    assert response.status == 200
+    assert customer.tenant_id in response.text
+    assert "418" in response.text

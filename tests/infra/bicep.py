@@ -58,7 +58,7 @@ def text(node: Node) -> str:
 
 
 def string(node: Node) -> str:
-    """Return what stands between the quotes of a string."""
+    """Return what is between the quotes of a string."""
     return text(node)[1:-1]
 
 
@@ -71,7 +71,7 @@ def walk(node: Node, kind: str) -> Iterator[Node]:
 
 
 def properties(node: Node) -> dict[str, Node]:
-    """Return the members of an object; raises ValueError when one stands there twice."""
+    """Return the members of an object; raises ValueError if one is there twice."""
     members = [child for child in node.named_children if child.type == "object_property"]
     result = {
         text(member.named_children[0]).strip("'"): member.named_children[1] for member in members

@@ -1,4 +1,4 @@
-"""A reader of the few parts of the Kusto query language that the alerts and the workbook use.
+"""A reader for the parts of the Kusto query language that the alerts and the workbook use.
 
 Whatever it does not know, it refuses with ValueError.
 """

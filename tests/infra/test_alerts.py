@@ -19,11 +19,11 @@ NOW = datetime(2026, 3, 1, 12, tzinfo=UTC)
 TENANT = "5a8e6f5c-2f0e-4c39-9d4f-0c7a4a2f9a11"
 ALERTS = {rule["name"]: rule for rule in json.loads((INFRA / "alerts.json").read_text())}
 WORKBOOK = INFRA / "workbooks/operations.json"
-# As the host words it: Microsoft.Azure.WebJobs.Host.Queues.QueueProcessor.
+# In the host's words: Microsoft.Azure.WebJobs.Host.Queues.QueueProcessor.
 HOST_LINE = (
     "Message has reached MaxDequeueCount of 5. Moving message to queue 'orders-to-check-poison'."
 )
-# Values that a careless condition would take for fields of the line.
+# Values that a careless condition would mistake for fields of the line.
 MEAN_REASON = 'it says " poison=9 oldest_seconds=99999 refresh_token_age_days=99 state=deleted"'
 
 
@@ -127,7 +127,7 @@ def test_an_alert_fires_on_its_trouble(name: str, caplog: pytest.LogCaptureFixtu
 def test_an_alert_misses_its_trouble_when_the_event_has_another_name(
     name: str, caplog: pytest.LogCaptureFixture
 ) -> None:
-    """So the tests of this file would notice a renamed event."""
+    """So that the tests of this file would notice a renamed event."""
     rows = logged([TROUBLE[name]], caplog)
     renamed = [row | {"message": "x" + row["message"]} for row in rows]
 

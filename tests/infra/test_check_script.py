@@ -1,4 +1,4 @@
-"""infra/check.sh gives every file to the compiler, and says so when there is none."""
+"""infra/check.sh passes every file to the compiler, and says so if there is none."""
 
 import os
 import shutil
@@ -9,7 +9,7 @@ import pytest
 
 from tests.infra.bicep import FILES, INFRA, PARAMETER_FILES, relative
 
-# Stands in for the compiler: notes how it was called, fails where it is told to.
+# A fake compiler: records how it was called, and fails if told to.
 COMPILER = """#!/bin/sh
 echo "$*" >>"$CALLS"
 case "$*" in "$FAIL_ON") exit 1 ;; esac
@@ -93,7 +93,7 @@ def test_the_compiler_of_the_azure_cli_is_used_when_there_is_no_other(infra: Pat
         "snapshot params/dev.bicepparam --mode overwrite",
     ],
 )
-def test_one_complaint_fails_the_check(infra: Path, call: str) -> None:
+def test_one_failure_fails_the_check(infra: Path, call: str) -> None:
     install(infra.parent / "bin")
 
     assert check(infra, fail_on=call).returncode == 1

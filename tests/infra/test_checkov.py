@@ -9,6 +9,8 @@ import pytest
 
 from tests.infra.bicep import FILES, INFRA, ROOT
 
+pytestmark = pytest.mark.slow
+
 CHECKOV = ROOT / ".venv-checkov/bin/checkov"
 OPEN_ACCOUNT = """resource storage 'Microsoft.Storage/storageAccounts@2025-01-01' = {
   name: 'open'
@@ -42,7 +44,7 @@ def scan(folder: Path) -> dict[str, Any]:
 
 
 def test_checkov_sees_an_open_account_and_a_file_it_cannot_parse(tmp_path: Path) -> None:
-    """So an empty list in the other tests means something."""
+    """So that an empty list in the other tests means something."""
     (tmp_path / "open.bicep").write_text(OPEN_ACCOUNT)
     (tmp_path / "broken.bicep").write_text("param names string[]\n")
 

@@ -1,4 +1,4 @@
-"""docs/deploy.md names what the Bicep files have, and its sums are right."""
+"""docs/deploy.md names what the Bicep files have, and its sums add up."""
 
 import re
 
@@ -13,7 +13,7 @@ TABLES = [
     [[cell.strip() for cell in line.strip("|").split("|")] for line in block.splitlines()[2:]]
     for block in re.findall(r"^\|[^\n]*(?:\n\|[^\n]*)+", PAGE, re.MULTILINE)
 ]
-COSTS = [table for table in TABLES if table[-1][0] == "together"]
+COSTS = [table for table in TABLES if table[-1][0] == "total"]
 
 
 def test_the_table_of_the_environment_is_what_azd_passes_on() -> None:
@@ -29,7 +29,7 @@ def test_every_output_that_the_page_asks_for_exists() -> None:
     assert {one or other for one, other in asked} <= outputs(MAIN).keys()
 
 
-def test_the_secrets_bear_the_names_that_the_app_looks_for() -> None:
+def test_the_secrets_have_the_names_that_the_app_reads() -> None:
     for name in ("clientSecretName", "certificateName", "refreshTokenSecretName"):
         default = parameters(MAIN)[name].default
         assert default is not None

@@ -48,7 +48,7 @@ def test_each_member_of_an_object_has_a_line_or_a_comma_of_its_own(path: Path) -
     assert run_together(tree(path)) == []
 
 
-def test_members_run_together_are_noticed() -> None:
+def test_two_members_on_one_line_are_noticed() -> None:
     assert run_together(parse(b"var a = {\n  b: 1 c: 2\n}\n"))
 
 

@@ -37,7 +37,7 @@ def traces(caplog: pytest.LogCaptureFixture) -> Callable[[], Rows]:
 
 
 def firing(rows: Rows) -> set[str]:
-    """Return the alerts that fire, apart from those on lines that did not come."""
+    """Return the alerts that fire, apart from those on missing lines."""
     return {name for name in ALERTS if not name.endswith("-silent") and fires(name, rows)}
 
 
@@ -68,7 +68,7 @@ def test_throttled_calls_show_up_in_the_chart(
     assert calls["Throttled"] == 1
 
 
-def test_an_order_that_is_too_old_fires_stuck_and_stands_in_the_table(
+def test_an_order_that_is_too_old_fires_stuck_and_is_in_the_table(
     bench: Bench, customer: Customer, traces: Callable[[], Rows]
 ) -> None:
     customer.add_order(ProductKind.PERPETUAL_SOFTWARE, age_days=70)
@@ -80,7 +80,7 @@ def test_an_order_that_is_too_old_fires_stuck_and_stands_in_the_table(
     assert (row["Tenant"], row["Reason"]) == (customer.tenant_id, record.reason)
 
 
-def test_a_message_that_is_no_tenant_id_fires_poison(
+def test_a_message_that_is_not_a_tenant_id_fires_poison(
     bench: Bench, traces: Callable[[], Rows]
 ) -> None:
     bench.drop("not a tenant ID")

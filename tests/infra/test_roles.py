@@ -59,7 +59,7 @@ def test_the_role_ids_are_those_of_microsoft() -> None:
     assert json.loads((INFRA / "roles.json").read_text()) == BUILT_IN
 
 
-def test_no_role_id_stands_anywhere_else() -> None:
+def test_no_role_id_is_used_anywhere_else() -> None:
     """A role could otherwise be granted past the list."""
     guid = re.compile(r"[0-9a-f]{8}-(?:[0-9a-f]{4}-){3}[0-9a-f]{12}")
     nobody = "00000000-0000-0000-0000-000000000000"
@@ -74,7 +74,7 @@ def test_every_assignment_says_why() -> None:
 
 
 def test_the_name_of_an_assignment_follows_from_scope_principal_and_role() -> None:
-    """So a second deployment finds the assignment of the first."""
+    """So that a second deployment finds the assignment of the first."""
     for file, resource in assignments():
         _, principal, role, scope = granted(file, resource)
         assert text(resource.properties["name"]) == f"guid({scope}.id, {principal}, roles.{role})"

@@ -45,7 +45,7 @@ NOT_OURS_TO_SET = {
 }
 FIXED = {"AzureWebJobsStorage__credential": "managedidentity"}
 
-# Where the deployment chooses otherwise than the code's default, and why.
+# Settings for which the deployment does not use the code's default, and why.
 OTHER_DEFAULTS = {
     "PARTNER_CENTER_RATE_LIMIT_PER_MINUTE": "several processes on Flex share Microsoft's limit",
 }

@@ -77,7 +77,7 @@ def test_the_stuck_table_shows_the_reason_as_it_was_given(reason: str) -> None:
     ]
 
 
-def test_the_stuck_table_leaves_out_who_was_tried_again() -> None:
+def test_the_stuck_table_leaves_out_customers_that_were_tried_again() -> None:
     """A late message that changes nothing does not count as a new try."""
     result = chart(
         "stuck",
@@ -92,7 +92,7 @@ def test_the_stuck_table_leaves_out_who_was_tried_again() -> None:
     assert [(r["Tenant"], r["Reason"]) for r in result] == [("b", "second")]
 
 
-def test_a_query_with_an_unknown_operator_is_refused() -> None:
-    """So a new query cannot pass unread."""
+def test_a_query_with_an_unknown_operator_is_rejected() -> None:
+    """So that a new query cannot pass unread."""
     with pytest.raises(ValueError, match="unknown operator"):
         run("traces | join other", [], DAY)

@@ -50,7 +50,7 @@ def test_every_end_of_a_deletion_has_a_branch_of_its_own() -> None:
     assert BRANCHES["default"]["actions"]
 
 
-def test_an_answer_409_or_422_still_reaches_the_branches() -> None:
+def test_a_409_or_422_still_reaches_the_branches() -> None:
     record = DELETE["actions"]["Record"]
 
     assert record["runAfter"] == {"Delete_customer": ["Succeeded", "Failed", "TimedOut"]}

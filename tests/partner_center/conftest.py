@@ -1,4 +1,4 @@
-"""A client of the simulator, as a deletion has it."""
+"""A client of the simulator, as a deletion uses it."""
 
 from collections.abc import Callable
 

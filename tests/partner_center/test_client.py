@@ -32,7 +32,7 @@ def test_customers_come_from_all_pages(
 @pytest.mark.parametrize("mark", [True, False])
 @pytest.mark.parametrize("code", list(CodeType))
 @pytest.mark.parametrize("body", list(ErrorBody))
-def test_every_form_of_a_refusal_is_read(
+def test_every_form_of_an_error_response_is_read(
     client: PartnerCenter, simulator: Simulator, mark: bool, code: CodeType, body: ErrorBody
 ) -> None:
     simulator.behaviour = Behaviour(byte_order_mark=mark, error_code_type=code, error_body=body)
@@ -40,10 +40,10 @@ def test_every_form_of_a_refusal_is_read(
     with pytest.raises((errors.NotFound, errors.NoRelationship)) as caught:
         client.customer("99999999-0000-4000-8000-000000000001")
 
-    refusal = caught.value.response
-    assert refusal.status == 404
-    assert refusal.code == ("60003" if body is ErrorBody.SERVICE else "")
-    assert refusal.request_id in str(caught.value)
+    error_response = caught.value.response
+    assert error_response.status == 404
+    assert error_response.code == ("60003" if body is ErrorBody.SERVICE else "")
+    assert error_response.request_id in str(caught.value)
 
 
 @pytest.mark.parametrize(
@@ -74,7 +74,7 @@ def test_every_form_of_a_refusal_is_read(
         (417, {"code": None, "description": None}, errors.Rejected),
     ],
 )
-def test_refusals_are_told_apart_by_meaning(
+def test_error_responses_are_distinguished_by_meaning(
     client: PartnerCenter, simulator: Simulator, status: int, body: Any, meaning: type[Exception]
 ) -> None:
     simulator.add_fault(Fault(path="*/orders", status=status, body=body))
@@ -89,7 +89,7 @@ def test_refusals_are_told_apart_by_meaning(
 @pytest.mark.parametrize(
     "body", ["", "<html>", "[]", '"text"', '{"items": 1}', '{"items": [1]}', '{"items": [{}]}']
 )
-def test_a_success_of_another_shape_is_an_error_and_no_empty_listing(
+def test_a_success_of_another_shape_is_an_error_and_not_an_empty_listing(
     client: PartnerCenter, simulator: Simulator, body: str
 ) -> None:
     simulator.add_fault(Fault(path="*/orders", status=200, body=body))
@@ -158,7 +158,7 @@ def test_identifiers_cannot_leave_their_place_in_the_path(
     assert unquote(call.path).endswith("/orders/o?x=1#y")
 
 
-def test_an_entitlement_refusal_is_remembered_by_the_connection(
+def test_a_403_on_entitlements_is_remembered_by_the_connection(
     connect: Connect, simulator: Simulator
 ) -> None:
     connection = connect()
@@ -222,14 +222,14 @@ def test_dates_with_seven_fraction_digits_are_read(
     assert second.created is None
 
 
-def test_a_lost_answer_is_told_from_a_refusal(client: PartnerCenter, simulator: Simulator) -> None:
+def test_a_lost_response_is_not_a_rejection(client: PartnerCenter, simulator: Simulator) -> None:
     simulator.add_fault(Fault(method="DELETE", drop=True, times=None))
 
     with pytest.raises(errors.NoResponse, match="DELETE"):
         client.delete_customer("c")
 
 
-def test_a_slow_answer_times_out(
+def test_a_slow_response_times_out(
     client: PartnerCenter, simulator: Simulator, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("shared.partner_center.connection.READ_TIMEOUT_SECONDS", 0.05)

@@ -4,6 +4,7 @@ from collections.abc import Callable
 from dataclasses import replace
 
 import pytest
+from azure.core.pipeline.transport import RequestsTransport
 
 from local.simulator import Behaviour, Fault, Simulator
 from shared.partner_center.client import PartnerCenter
@@ -73,7 +74,7 @@ def test_a_token_is_used_until_it_is_old(connect: Connect, simulator: Simulator)
 
 @pytest.mark.parametrize("auth", [Auth.SECRET, Auth.CERTIFICATE, Auth.USER])
 def test_a_short_lived_token_is_renewed(connect: Connect, simulator: Simulator, auth: Auth) -> None:
-    """Azure-identity's credential of federated apps asks again after 30 seconds at the least."""
+    """Without federated sign-in: there, azure-identity waits 30 seconds before it renews."""
     simulator.behaviour = Behaviour(token_lifetime_seconds=200)
     client = PartnerCenter(connect(auth), "c")
 
@@ -84,7 +85,7 @@ def test_a_short_lived_token_is_renewed(connect: Connect, simulator: Simulator, 
     assert len(tokens) == 3
 
 
-def test_a_wrong_secret_is_refused_and_not_shown(
+def test_a_wrong_secret_is_rejected_and_not_shown(
     partner_settings: Read, simulator: Simulator
 ) -> None:
     settings = replace(partner_settings(), client_secret="wrong-secret-value")
@@ -97,7 +98,7 @@ def test_a_wrong_secret_is_refused_and_not_shown(
     assert simulator.sandbox.client_id in str(caught.value)
 
 
-def test_a_wrong_audience_is_refused(partner_settings: Read) -> None:
+def test_a_wrong_audience_is_rejected(partner_settings: Read) -> None:
     read = partner_settings(PARTNER_CENTER_SCOPE="https://graph.windows.net/.default")
 
     with pytest.raises(SignInFailed):
@@ -108,9 +109,14 @@ def test_a_wrong_audience_is_refused(partner_settings: Read) -> None:
 @pytest.mark.parametrize(
     "fault", [Fault(drop=True, times=None), Fault(status=503, times=None)], ids=str
 )
-def test_a_sign_in_that_is_out_of_reach_is_no_refusal(
-    partner_settings: Read, simulator: Simulator, auth: Auth, fault: Fault
+def test_an_unreachable_sign_in_is_not_a_rejection(
+    partner_settings: Read,
+    simulator: Simulator,
+    monkeypatch: pytest.MonkeyPatch,
+    auth: Auth,
+    fault: Fault,
 ) -> None:
+    monkeypatch.setattr(RequestsTransport, "sleep", lambda *_: None)
     simulator.add_fault(replace(fault, path="*/oauth2/v2.0/token"))
 
     with pytest.raises(NoResponse, match="could not sign in"):
@@ -139,6 +145,6 @@ def test_a_401_makes_the_next_call_fetch_a_new_token(
 
 
 @pytest.mark.parametrize("token", ["", "opaque", "a.b.c", "a.e30.c", "a.W10.c"])
-def test_a_token_without_a_tenant_is_refused(token: str) -> None:
+def test_a_token_without_a_tenant_is_rejected(token: str) -> None:
     with pytest.raises(SignInFailed, match="tid"):
         tenant_of(token)

@@ -1,4 +1,4 @@
-"""The ceiling on calls per minute, on a clock of its own."""
+"""The limit on calls per minute, on a clock of its own."""
 
 from contextlib import suppress
 
@@ -49,7 +49,7 @@ def test_a_minute_holds_as_many_calls_as_the_ceiling_allows() -> None:
     assert rate_limiter.acquire() == pytest.approx(1)
 
 
-def test_a_hold_stops_everybody_until_it_is_over() -> None:
+def test_a_pause_stops_all_calls_until_it_is_over() -> None:
     clock = Clock()
     rate_limiter = RateLimiter(475, monotonic=clock)
     rate_limiter.pause(30)
@@ -63,7 +63,7 @@ def test_a_hold_stops_everybody_until_it_is_over() -> None:
     assert rate_limiter.acquire() == 0
 
 
-def test_a_refused_turn_costs_nothing() -> None:
+def test_a_call_that_must_wait_reserves_nothing() -> None:
     clock = Clock()
     rate_limiter = RateLimiter(1, monotonic=clock)
     rate_limiter.acquire()

@@ -1,4 +1,4 @@
-"""Retry-After in every form that was seen."""
+"""Retry-After in every form that has been seen."""
 
 from datetime import UTC, datetime
 

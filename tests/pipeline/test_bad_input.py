@@ -72,7 +72,7 @@ def test_a_bad_message_ends_in_the_record_of_poison_with_its_reason(
 
 
 @pytest.mark.parametrize("body", [b"", b"\xff\xfe\x00bad", base64.b64encode(b"\xff\xfe bad")])
-def test_what_is_no_text_is_kept_too(bench: Bench, body: bytes) -> None:
+def test_what_is_not_text_is_kept_too(bench: Bench, body: bytes) -> None:
     cancel_orders(QueueMessage(id="m", body=body))
 
     bench.pump()
@@ -144,7 +144,7 @@ def test_every_form_of_a_tenant_id_is_accepted(
         f'{{"version": 1, "tenantId": "{GOOD}", "generation": true, "correlationId": "c"}}',
     ],
 )
-def test_a_foreign_message_on_our_own_queues_is_put_aside(
+def test_a_foreign_message_on_our_own_queues_is_set_aside(
     bench: Bench, queue: str, text: str
 ) -> None:
     bench.drop(text, queue)

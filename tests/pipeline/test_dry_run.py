@@ -1,10 +1,10 @@
-"""A dry run tells what a deletion would do and changes nothing."""
+"""A dry run shows what a deletion would do and changes nothing."""
 
 import json
 
 import pytest
 
-from local.simulator import Customer, ProductKind, Simulator
+from local.simulator import Customer, Fault, ProductKind, Simulator
 from shared.tenants import TenantId
 from tests.bench import Bench
 
@@ -60,3 +60,16 @@ def test_it_leaves_a_deletion_in_progress_alone(bench: Bench, customer: Customer
     bench.pump(passes=1)
 
     assert bench.record(customer.tenant_id).correlation_id == before.correlation_id
+
+
+def test_it_trips_the_switch_where_the_account_is_no_sandbox(
+    bench: Bench, simulator: Simulator, customer: Customer
+) -> None:
+    body = {"code": "800019", "description": "not a sandbox"}
+    simulator.add_fault(Fault(path="*/orders", status=403, body=body))
+    bench.drop(json.dumps({"tenantId": customer.tenant_id, "dryRun": True}))
+
+    bench.pump()
+
+    assert bench.services.switch.read().tripped
+    assert not bench.errors

@@ -8,10 +8,10 @@ from tests.bench import Bench
 
 
 @pytest.mark.parametrize("orders", [0, 1, 5])
-def test_final_answers_cost_two_listings_a_patch_each_and_one_delete(
+def test_final_responses_cost_two_listings_a_patch_each_and_one_delete(
     bench: Bench, simulator: Simulator, orders: int
 ) -> None:
-    """The listing of customers and the refusal of entitlements are paid once for all."""
+    """The listing of customers and the 403 on entitlements are paid for once."""
     first, customer = (simulator.sandbox.add_customer(f"c{n}.onmicrosoft.com") for n in range(2))
     for _ in range(orders):
         customer.add_order(ProductKind.PERPETUAL_SOFTWARE)

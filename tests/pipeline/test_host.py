@@ -17,6 +17,8 @@ from shared.storage.records import State
 from shared.tenants import TenantId
 from tests.bench import Bench
 
+pytestmark = pytest.mark.slow
+
 ROOT = Path(__file__).parents[2]
 PATIENCE_SECONDS = 60
 

@@ -1,4 +1,4 @@
-"""Every kind of product is cancelled by its own route, and the customer is deleted."""
+"""Every kind of product is cancelled in its own way, and the customer is deleted."""
 
 from dataclasses import replace
 
@@ -85,7 +85,7 @@ def test_an_inactive_marketplace_subscription_is_activated_first(
     assert customer.deleted
 
 
-def test_a_legacy_order_that_refuses_is_suspended_by_subscription(
+def test_a_legacy_order_that_is_rejected_is_suspended_by_subscription(
     bench: Bench, customer: Customer
 ) -> None:
     order = customer.add_order(ProductKind.LEGACY_LICENCES)
@@ -135,7 +135,7 @@ def test_an_order_over_60_days_gets_one_delete_and_ends_as_stuck(
     assert [call.method for call in bench.writes()] == ["DELETE"]
 
 
-def test_a_savings_plan_ends_as_stuck_with_partner_centers_word(
+def test_a_savings_plan_ends_as_stuck_with_partner_centers_reason(
     bench: Bench, customer: Customer
 ) -> None:
     customer.add_order(ProductKind.SAVINGS_PLAN)
@@ -184,7 +184,7 @@ def test_an_order_that_only_an_entitlement_names_is_cancelled(
     assert [call.status for call in bench.calls("DELETE")] == [204]
 
 
-def test_an_order_that_shows_up_late_is_seen_after_a_refused_delete(
+def test_an_order_that_shows_up_late_is_seen_after_a_rejected_delete(
     simulator: Simulator, bench: Bench, customer: Customer
 ) -> None:
     simulator.behaviour = replace(simulator.behaviour, order_list_lag_seconds=100)
@@ -261,7 +261,7 @@ def test_orders_that_are_named_by_their_alternate_id_are_the_same_orders(
     assert patched == [order.id] * by_order
 
 
-def test_an_order_that_shows_up_between_two_checks_is_looked_at_with_its_subscriptions(
+def test_an_order_that_shows_up_between_two_checks_is_read_with_its_subscriptions(
     bench: Bench, customer: Customer
 ) -> None:
     customer.add_order(ProductKind.PERPETUAL_SOFTWARE, cancel_after_seconds=100)

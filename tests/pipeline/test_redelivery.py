@@ -1,4 +1,4 @@
-"""Doubled, reordered and repeated messages, and crashes between two calls."""
+"""Duplicate, reordered and repeated messages, and crashes between two calls."""
 
 import random
 from collections.abc import Iterator
@@ -77,7 +77,7 @@ def test_a_drop_that_waited_while_the_deletion_ran_starts_no_second_one(
     assert before.state is State.DELETED
 
 
-def test_a_drop_after_the_end_starts_anew_and_finds_the_customer_gone(
+def test_a_drop_after_the_end_starts_over_and_finds_the_customer_gone(
     bench: Bench, customer: Customer
 ) -> None:
     first = bench.run(customer.tenant_id)
@@ -121,7 +121,7 @@ def test_a_message_delivered_twice_does_no_harm(
 
 
 @pytest.mark.parametrize("queue", [ORDERS_TO_CHECK, CUSTOMERS_READY])
-def test_the_double_of_a_message_is_dropped(bench: Bench, customer: Customer, queue: str) -> None:
+def test_a_duplicate_message_is_dropped(bench: Bench, customer: Customer, queue: str) -> None:
     """As after a crash between sending the next message and raising the generation."""
     for source, message in walk(bench, customer):
         if source == queue:
@@ -178,7 +178,7 @@ def test_a_crash_before_the_next_message_is_sent_loses_nothing(
 
 
 def die_after(patch: pytest.MonkeyPatch, subject: object, method: str, calls: int) -> None:
-    """Let the process die instead of the call after this many."""
+    """Kill the process instead of making the call after this many."""
     original = getattr(subject, method)
     count = iter(range(100))
 
@@ -214,10 +214,10 @@ def test_a_message_without_a_record_is_dropped(bench: Bench, customer: Customer)
     assert bench.services.records.get(TenantId(customer.tenant_id)) is None
 
 
-def test_a_ready_message_too_early_sends_no_second_delete_and_loses_nothing(
+def test_an_early_ready_message_sends_no_second_delete_and_loses_nothing(
     bench: Bench, customer: Customer
 ) -> None:
-    """A DELETE that comes before the orders are cancelled is refused and the check goes on."""
+    """A DELETE that comes before the orders are cancelled is rejected and the check goes on."""
     bench.drop(customer.tenant_id)
     bench.deliver(CUSTOMERS_TO_DELETE, taken(bench, CUSTOMERS_TO_DELETE))
     check = taken(bench, ORDERS_TO_CHECK)
@@ -230,7 +230,7 @@ def test_a_ready_message_too_early_sends_no_second_delete_and_loses_nothing(
 
 
 @pytest.mark.parametrize("seed", range(8))
-def test_any_order_and_doubling_of_messages_ends_in_one_deletion(
+def test_any_order_and_duplication_of_messages_ends_in_one_deletion(
     bench: Bench, simulator: Simulator, seed: int
 ) -> None:
     chance = random.Random(seed)  # noqa: S311 - picks an order, keeps no secret

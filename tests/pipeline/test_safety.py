@@ -127,7 +127,7 @@ def test_75_customers_are_a_sandbox_and_76_are_not(
     assert bench.run(customer.tenant_id).state is state
 
 
-def test_a_small_production_account_trips_the_switch_at_its_first_refusal(
+def test_a_small_production_account_trips_the_switch_at_its_first_rejection(
     bench: Bench, simulator: Simulator
 ) -> None:
     first, second = (simulator.production.add_customer(f"c{n}.example") for n in range(2))
@@ -145,13 +145,13 @@ def test_a_small_production_account_trips_the_switch_at_its_first_refusal(
     assert bench.record(second.tenant_id).live
 
 
-@pytest.mark.parametrize("answer", list(ProductionDelete)[:1])
+@pytest.mark.parametrize("behaviour", list(ProductionDelete)[:1])
 def test_a_delete_that_this_environment_does_not_know_trips_the_switch(
     bench: Bench,
     simulator: Simulator,
-    answer: ProductionDelete,
+    behaviour: ProductionDelete,
 ) -> None:
-    simulator.behaviour = Behaviour(production_delete=answer)
+    simulator.behaviour = Behaviour(production_delete=behaviour)
     customer = simulator.production.add_customer("c.example")
     bench.use(**simulator.environment(simulator.production))
 
@@ -211,7 +211,7 @@ def test_a_switch_tripped_before_the_delete_holds_it_back(bench: Bench, customer
 def test_a_switch_tripped_elsewhere_stops_the_remaining_writes(
     bench: Bench, customer: Customer, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Another process trips it while the first PATCH travels."""
+    """Another process trips it while the first PATCH is under way."""
     customer.add_order(ProductKind.PERPETUAL_SOFTWARE)
     elsewhere = bench.switch_of_another_process()
     during(monkeypatch, "cancel_order", lambda: elsewhere.trip("ann", "looks odd"))
@@ -240,7 +240,7 @@ def test_an_abort_stops_the_remaining_writes(
     assert record.state is State.ABORTED
 
 
-def test_a_switch_tripped_while_the_guards_look_holds_the_delete_back(
+def test_a_switch_tripped_while_the_rules_are_checked_holds_the_delete_back(
     bench: Bench, customer: Customer, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     elsewhere = bench.switch_of_another_process()
@@ -255,7 +255,7 @@ def test_a_switch_tripped_while_the_guards_look_holds_the_delete_back(
 
 
 def during(patch: pytest.MonkeyPatch, method: str, event: Callable[[], object]) -> None:
-    """Let something happen elsewhere while a call of the client is under way."""
+    """Make something happen elsewhere while a call of the client is under way."""
     original = getattr(PartnerCenter, method)
 
     def call(*arguments: object) -> object:

@@ -1,4 +1,4 @@
-"""Throttling, failures and lost answers: a deletion waits, goes on, or says why it ended."""
+"""Throttling, failures and lost responses: a deletion waits, goes on, or says why it ended."""
 
 from dataclasses import replace
 from datetime import timedelta
@@ -47,7 +47,7 @@ def test_a_429_puts_the_message_back_with_its_delay(
     assert timedelta(seconds=40) < wait < timedelta(seconds=54)
 
 
-def test_a_throttled_delete_waits_where_it_cannot_be_aborted(
+def test_a_throttled_delete_waits_and_cannot_be_aborted(
     bench: Bench, simulator: Simulator, customer: Customer
 ) -> None:
     headers = {"Retry-After": "0"}
@@ -117,7 +117,7 @@ def test_short_retries_keep_the_request_id_and_all_calls_the_correlation_id(
     assert {call.correlation_id for call in bench.calls()} == {record.correlation_id}
 
 
-def test_a_401_is_answered_with_a_new_token_at_the_next_try(
+def test_the_next_try_after_a_401_uses_a_new_token(
     bench: Bench, simulator: Simulator, customer: Customer
 ) -> None:
     simulator.add_fault(Fault(method="PATCH", status=401))
@@ -143,7 +143,7 @@ def test_a_lasting_401_ends_as_stuck_with_the_reason(
     assert len(bench.errors) == 5
 
 
-def test_a_refused_sign_in_ends_as_stuck_and_names_no_secret(
+def test_a_rejected_sign_in_ends_as_stuck_and_names_no_secret(
     bench: Bench, simulator: Simulator, customer: Customer, caplog: pytest.LogCaptureFixture
 ) -> None:
     body = {"error": "invalid_client", "error_description": "AADSTS7000222: secret expired"}
@@ -157,7 +157,7 @@ def test_a_refused_sign_in_ends_as_stuck_and_names_no_secret(
     assert simulator.sandbox.client_secret not in caplog.text + record.reason
 
 
-def test_deletions_go_on_where_partner_center_stays_down_until_the_deadline(
+def test_deletions_wait_while_partner_center_stays_down_until_the_deadline(
     bench: Bench, simulator: Simulator, customer: Customer
 ) -> None:
     simulator.add_fault(Fault(path="/v1/*", status=500, times=None))
@@ -191,17 +191,17 @@ def test_a_cancellation_that_never_ends_is_stuck_at_the_deadline(
     assert not bench.calls("DELETE")
 
 
-@pytest.mark.parametrize("answer", list(BlockedDelete))
+@pytest.mark.parametrize("behaviour", list(BlockedDelete))
 @pytest.mark.parametrize("body", list(ErrorBody))
 def test_a_blocked_delete_sends_the_customer_back_to_checking(
     bench: Bench,
     simulator: Simulator,
     customer: Customer,
-    answer: BlockedDelete,
+    behaviour: BlockedDelete,
     body: ErrorBody,
 ) -> None:
     simulator.behaviour = Behaviour(
-        blocked_delete=answer, error_body=body, order_list_lag_seconds=70
+        blocked_delete=behaviour, error_body=body, order_list_lag_seconds=70
     )
     customer.add_order(ProductKind.RESERVED_INSTANCE, age_days=0)
 
@@ -211,11 +211,11 @@ def test_a_blocked_delete_sends_the_customer_back_to_checking(
     assert bench.calls("DELETE")[-1].status == 204
 
 
-@pytest.mark.parametrize("answer", list(UnknownDelete))
+@pytest.mark.parametrize("behaviour", list(UnknownDelete))
 def test_a_customer_deleted_by_somebody_else_meanwhile_is_success(
-    bench: Bench, simulator: Simulator, customer: Customer, answer: UnknownDelete
+    bench: Bench, simulator: Simulator, customer: Customer, behaviour: UnknownDelete
 ) -> None:
-    simulator.behaviour = Behaviour(unknown_delete=answer)
+    simulator.behaviour = Behaviour(unknown_delete=behaviour)
     bench.drop(customer.tenant_id)
     message = bench.take(CUSTOMERS_TO_DELETE)
     assert message is not None
@@ -254,7 +254,7 @@ def test_a_wrong_base_url_is_not_taken_for_a_deleted_customer(
     assert bench.record(customer.tenant_id).state is State.STUCK
 
 
-def test_a_customer_that_may_not_be_read_any_more_is_not_taken_for_deleted(
+def test_a_customer_that_may_no_longer_be_read_is_not_taken_for_deleted(
     bench: Bench, simulator: Simulator, customer: Customer
 ) -> None:
     simulator.add_fault(Fault(method="PATCH", status=404, times=None))
@@ -268,7 +268,7 @@ def test_a_customer_that_may_not_be_read_any_more_is_not_taken_for_deleted(
     assert not customer.deleted
 
 
-def test_a_cancellation_that_was_accepted_and_dropped_is_sent_again_after_long_patience(
+def test_a_cancellation_that_was_accepted_and_dropped_is_sent_again_after_a_long_wait(
     bench: Bench, simulator: Simulator, customer: Customer
 ) -> None:
     order = customer.orders[0]
@@ -287,7 +287,7 @@ def test_a_cancellation_that_was_accepted_and_dropped_is_sent_again_after_long_p
 
 
 @pytest.mark.parametrize("status", [202, 302, 307])
-def test_a_delete_answered_otherwise_than_documented_is_not_taken_for_deleted(
+def test_an_undocumented_response_to_a_delete_is_not_taken_for_deleted(
     bench: Bench, simulator: Simulator, customer: Customer, status: int
 ) -> None:
     simulator.add_fault(Fault(method="DELETE", status=status, body="", times=None))
@@ -310,7 +310,7 @@ def test_an_outage_of_a_route_is_not_taken_for_a_deleted_customer(
     assert bench.record(customer.tenant_id).state is State.STUCK
 
 
-def test_throttling_while_a_deletion_is_confirmed_burns_no_try(
+def test_throttling_while_a_deletion_is_confirmed_uses_no_try(
     bench: Bench, simulator: Simulator, customer: Customer
 ) -> None:
     bench.drop(customer.tenant_id)
@@ -326,7 +326,7 @@ def test_throttling_while_a_deletion_is_confirmed_burns_no_try(
     assert not bench.errors
 
 
-def test_a_delete_with_a_lost_answer_cannot_be_aborted_even_after_a_429(
+def test_a_delete_with_a_lost_response_cannot_be_aborted_even_after_a_429(
     bench: Bench, simulator: Simulator, customer: Customer
 ) -> None:
     headers = {"Retry-After": "0"}
@@ -346,7 +346,7 @@ def test_a_delete_with_a_lost_answer_cannot_be_aborted_even_after_a_429(
     assert bench.record(customer.tenant_id).state is State.DELETED
 
 
-def test_what_a_round_has_learned_survives_a_401(
+def test_what_a_step_has_learned_survives_a_401(
     bench: Bench, simulator: Simulator, customer: Customer
 ) -> None:
     slow = customer.orders[0]
@@ -367,7 +367,7 @@ def test_what_a_round_has_learned_survives_a_401(
         (403, {"code": 900308, "description": "Insufficient privileges."}),
     ],
 )
-def test_one_purchase_that_always_fails_leaves_the_others_their_turn(
+def test_one_purchase_that_always_fails_does_not_block_the_others(
     bench: Bench, simulator: Simulator, customer: Customer, status: int, body: dict[str, Any]
 ) -> None:
     first = customer.orders[0]
@@ -414,7 +414,7 @@ def test_a_short_retry_after_that_comes_again_backs_off(
     assert delay > timedelta(seconds=30)
 
 
-def test_an_endless_retry_after_is_cut_short(
+def test_an_endless_retry_after_is_limited(
     bench: Bench, simulator: Simulator, customer: Customer
 ) -> None:
     headers = {"Retry-After": "9" * 20}
@@ -429,7 +429,7 @@ def test_an_endless_retry_after_is_cut_short(
     assert not bench.errors
 
 
-def test_an_order_that_is_not_found_once_is_looked_for_again(
+def test_an_order_that_is_not_found_once_is_read_again(
     bench: Bench, simulator: Simulator, customer: Customer
 ) -> None:
     body = {"code": 20000, "description": "Order not found."}
@@ -438,7 +438,7 @@ def test_an_order_that_is_not_found_once_is_looked_for_again(
     assert bench.run(customer.tenant_id).state is State.DELETED
 
 
-def test_a_busy_delete_is_no_final_refusal(
+def test_a_busy_delete_is_not_a_final_rejection(
     bench: Bench, simulator: Simulator, customer: Customer
 ) -> None:
     customer.add_order(ProductKind.NCE_LICENCES, age_days=20)
@@ -470,7 +470,7 @@ def test_an_azure_plan_without_a_way_to_cancel_below_it_is_not_tried(
     assert not bench.calls("PATCH", "/subscriptions/")
 
 
-def test_a_moment_without_the_right_to_entitlements_is_forgotten(
+def test_a_short_loss_of_the_right_to_entitlements_is_forgotten(
     bench: Bench, simulator: Simulator, customer: Customer, caplog: pytest.LogCaptureFixture
 ) -> None:
     simulator.behaviour = replace(simulator.behaviour, app_only_entitlements=True)

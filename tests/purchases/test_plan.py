@@ -66,10 +66,10 @@ def families(draw: st.DrawFn) -> list[Purchase]:
 
 @st.composite
 def touched(draw: st.DrawFn, purchase: Purchase) -> Purchase:
-    """Return the purchase as it is, or with moves that were sent or refused."""
-    moves = st.frozensets(st.sampled_from(MOVES[purchase.kind]), max_size=2)
-    refused = draw(moves)
-    return replace(purchase, sent=draw(moves) - refused, rejected=refused)
+    """Return the purchase as it is, or with actions that were sent or rejected."""
+    actions = st.frozensets(st.sampled_from(MOVES[purchase.kind]), max_size=2)
+    rejected = draw(actions)
+    return replace(purchase, sent=draw(actions) - rejected, rejected=rejected)
 
 
 def still_cancellable(purchase: Purchase, family: list[Purchase]) -> bool:
@@ -106,14 +106,14 @@ def test_the_order_of_purchases_does_not_matter(family: list[Purchase], chance: 
 
 
 @given(families())
-def test_an_open_move_was_neither_sent_nor_refused(family: list[Purchase]) -> None:
+def test_an_open_action_was_neither_sent_nor_rejected(family: list[Purchase]) -> None:
     for entry in make_plan(family, NOW).open:
         assert entry.action is not None
         assert entry.action not in entry.purchase.sent | entry.purchase.rejected
 
 
 @given(families())
-def test_what_follows_hangs_on_something_that_is_not_ended(family: list[Purchase]) -> None:
+def test_what_follows_depends_on_something_that_has_not_ended(family: list[Purchase]) -> None:
     """So that nothing can wait for ever without an open or waiting root, or a stated reason."""
     plan = make_plan(family, NOW)
 
@@ -123,40 +123,42 @@ def test_what_follows_hangs_on_something_that_is_not_ended(family: list[Purchase
 
 @given(families(), st.data())
 def test_every_run_ends(family: list[Purchase], data: st.DataObject) -> None:
-    """Whatever is answered: a move is accepted, finished at once, or refused for good."""
+    """Whatever the response: an action is accepted, finished at once, or rejected for good."""
     purchases = tuple(replace(purchase, sent=frozenset()) for purchase in family)
     for _ in range(4 * len(family) + 1):
         plan = make_plan(purchases, NOW)
         if not plan.open:
             break
         entry = data.draw(st.sampled_from(plan.open))
-        answered = answer(entry, data.draw(st.sampled_from(["done", "accepted", "refused"])))
-        purchases = folded(purchases, answered)
+        changed = respond(entry, data.draw(st.sampled_from(["done", "accepted", "rejected"])))
+        purchases = merged(purchases, changed)
     assert not make_plan(purchases, NOW).open
 
 
 @given(families(), st.data())
-def test_finished_answers_lead_to_a_clear_plan(family: list[Purchase], data: st.DataObject) -> None:
+def test_complete_responses_make_the_plan_clear(
+    family: list[Purchase], data: st.DataObject
+) -> None:
     purchases = tuple(replace(p, sent=frozenset()) for p in family)
     while (plan := make_plan(purchases, NOW)).open:
-        answered = answer(data.draw(st.sampled_from(plan.open)), "done")
-        purchases = folded(purchases, answered)
+        changed = respond(data.draw(st.sampled_from(plan.open)), "done")
+        purchases = merged(purchases, changed)
 
     assert plan.clear
 
 
-def folded(purchases: tuple[Purchase, ...], answered: Purchase) -> tuple[Purchase, ...]:
-    ended = {answered.id} if answered.status == "cancelled" else set()
-    return follow_orders((answered if p.key == answered.key else p for p in purchases), ended)
+def merged(purchases: tuple[Purchase, ...], changed: Purchase) -> tuple[Purchase, ...]:
+    ended = {changed.id} if changed.status == "cancelled" else set()
+    return follow_orders((changed if p.key == changed.key else p for p in purchases), ended)
 
 
-def answer(entry: Entry, kind: str) -> Purchase:
-    purchase, move = entry.purchase, entry.action
-    assert move is not None
-    if kind == "refused":
-        return replace(purchase, rejected=purchase.rejected | {move}, reason="no")
-    status = FINAL[move] if kind == "done" else purchase.status
-    return replace(purchase, sent=purchase.sent | {move}, status=status, needs_activation=False)
+def respond(entry: Entry, kind: str) -> Purchase:
+    purchase, action = entry.purchase, entry.action
+    assert action is not None
+    if kind == "rejected":
+        return replace(purchase, rejected=purchase.rejected | {action}, reason="no")
+    status = FINAL[action] if kind == "done" else purchase.status
+    return replace(purchase, sent=purchase.sent | {action}, status=status, needs_activation=False)
 
 
 @given(families())
@@ -165,7 +167,7 @@ def test_the_plan_is_the_same_every_time(family: list[Purchase]) -> None:
 
 
 @given(families())
-def test_each_purchase_that_can_never_be_cancelled_has_a_reason_or_was_refused(
+def test_each_purchase_that_can_never_be_cancelled_has_a_reason_or_was_rejected(
     family: list[Purchase],
 ) -> None:
     for entry in make_plan(family, NOW).never:
@@ -184,7 +186,7 @@ def test_each_purchase_that_can_never_be_cancelled_has_a_reason_or_was_refused(
         (Product.AZURE_PLAN, None, Action.SUSPEND_SUBSCRIPTION),
     ],
 )
-def test_the_first_move_follows_microsofts_table(
+def test_the_first_action_follows_microsofts_table(
     product: Product | None, order_move: Action | None, subscription_move: Action | None
 ) -> None:
     family = [Purchase(ORDER, "o", "completed")]
@@ -194,7 +196,7 @@ def test_the_first_move_follows_microsofts_table(
     plan = make_plan(family, NOW)
 
     assert [entry.action for entry in plan.open] == [
-        move for move in (order_move, subscription_move) if move
+        action for action in (order_move, subscription_move) if action
     ]
 
 

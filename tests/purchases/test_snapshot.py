@@ -39,7 +39,7 @@ def test_a_subscription_that_was_not_read_follows_its_order() -> None:
     assert statuses(found) == {"o": "cancelled", "s": "cancelled"}
 
 
-def test_a_subscription_that_was_read_is_what_it_reads() -> None:
+def test_a_subscription_that_was_read_keeps_its_status() -> None:
     fresh = Subscription("s", "o", "active", product_type="Software")
 
     found = merge_snapshot(
@@ -73,7 +73,7 @@ def test_entitlements_that_hold_nothing_name_no_order() -> None:
     assert merge_snapshot(empty) == ()
 
 
-def test_an_alternate_id_is_remembered_where_orders_are_not_read() -> None:
+def test_an_alternate_id_is_remembered_if_orders_are_not_read() -> None:
     order = Order("long", "completed", alternate_id="short")
     fresh = Subscription("s", "short", "active", product_type="OnlineServicesNCE")
     first = merge_snapshot(
@@ -85,13 +85,13 @@ def test_an_alternate_id_is_remembered_where_orders_are_not_read() -> None:
     assert {purchase.parent for purchase in second if purchase.id == "s"} == {"long"}
 
 
-def test_what_reads_as_in_progress_is_not_sent_again() -> None:
+def test_what_is_in_progress_is_not_sent_again() -> None:
     pending = replace(ORDER, id="p", status="pending")
 
     assert [bool(each.sent) for each in forget_sent([ORDER, pending])] == [False, True]
 
 
-def test_products_are_told_by_type_and_publisher() -> None:
+def test_products_are_recognised_by_type_and_publisher() -> None:
     def kind(product_type: str, *, microsoft: bool = True) -> Product:
         plain = Subscription("s", "o", "active", product_type=product_type)
         return product_of(replace(plain, microsoft_product=microsoft))

@@ -72,7 +72,7 @@ def test_a_live_record_is_never_removed(bench: Bench) -> None:
     assert bench.record(FIRST).live
 
 
-def test_a_record_that_was_requested_anew_is_not_removed(bench: Bench) -> None:
+def test_a_record_that_was_requested_again_is_not_removed(bench: Bench) -> None:
     ended(bench, FIRST, State.DELETED, KEPT + MINUTE)
     old = bench.record(FIRST)
     submit(bench.services, DeletionRequest(FIRST))
@@ -109,7 +109,7 @@ def test_a_customer_that_no_sweep_sees_is_forgotten_after_90_days(
     assert bench.services.switch.read().requested_by == "ann"
 
 
-def test_a_quiet_app_logs_a_line_of_noughts(bench: Bench, caplog: pytest.LogCaptureFixture) -> None:
+def test_a_quiet_app_logs_a_line_of_zeros(bench: Bench, caplog: pytest.LogCaptureFixture) -> None:
     fields = "live stuck redriven removed oldest_seconds customers_to_delete orders_to_check"
 
     assert logged(bench, caplog) == dict.fromkeys(
@@ -148,7 +148,7 @@ def test_the_age_of_the_refresh_token_is_logged(
     assert account.refresh_token not in caplog.text
 
 
-def test_a_vault_that_cannot_be_read_is_a_sign_in_trouble_and_costs_nothing_else(
+def test_a_vault_that_cannot_be_read_is_a_failed_sign_in_and_costs_nothing_else(
     bench: Bench, simulator: Simulator, caplog: pytest.LogCaptureFixture
 ) -> None:
     simulator.add_fault(Fault(path="/secrets/*", status=403, times=None))

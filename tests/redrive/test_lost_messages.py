@@ -1,4 +1,4 @@
-"""Deletions whose message got lost get it again, and only those."""
+"""Deletions whose message was lost get a new one, and only those."""
 
 import logging
 from dataclasses import replace
@@ -83,7 +83,7 @@ def test_a_lost_message_is_sent_again_and_the_customer_deleted(
 
 
 @pytest.mark.parametrize("state", [State.REQUESTED, State.CANCELLING, State.DELETING])
-def test_nothing_is_sent_before_the_grace_is_over(
+def test_nothing_is_sent_before_the_grace_period_is_over(
     bench: Bench, tenant: TenantId, state: State
 ) -> None:
     record = in_state(bench, tenant, state)
@@ -95,7 +95,7 @@ def test_nothing_is_sent_before_the_grace_is_over(
     assert not any(bench.waiting(queue) for queue in QUEUES)
 
 
-def test_a_message_is_sent_once_for_each_grace(bench: Bench, tenant: TenantId) -> None:
+def test_a_message_is_sent_once_for_each_grace_period(bench: Bench, tenant: TenantId) -> None:
     in_state(bench, tenant, State.CHECKING)
     pass_grace(bench)
 
@@ -157,7 +157,7 @@ def test_a_message_that_waited_long_is_not_overdue_while_it_is_worked_on(
     assert not bench.waiting(ORDERS_TO_CHECK)
 
 
-def test_a_message_that_was_only_late_falls_out_as_stale(
+def test_a_message_that_was_only_late_is_dropped_as_stale(
     bench: Bench, customer: Customer, tenant: TenantId
 ) -> None:
     request(bench, tenant)
@@ -189,7 +189,7 @@ def test_a_deletion_past_its_deadline_ends_by_itself(
 
 
 @pytest.mark.parametrize("state", [State.STUCK, State.REFUSED, State.ABORTED, State.DELETED])
-def test_what_has_ended_is_not_driven(bench: Bench, tenant: TenantId, state: State) -> None:
+def test_what_has_ended_is_not_redriven(bench: Bench, tenant: TenantId, state: State) -> None:
     record = in_state(bench, tenant, state)
     bench.services.records.replace(replace(record, finished_at=bench.services.now()))
     pass_grace(bench)

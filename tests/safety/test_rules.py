@@ -23,7 +23,7 @@ def test_the_confirmation_must_be_the_same_tenant() -> None:
         rules.require_confirmation(replace(settings, sandbox_tenant_confirmation=TenantId("other")))
 
 
-def test_the_token_must_be_of_the_same_tenant() -> None:
+def test_the_token_must_be_from_the_same_tenant() -> None:
     rules.require_token_tenant("t", TenantId("t"))
 
     with pytest.raises(rules.Refused, match="rule 1"):

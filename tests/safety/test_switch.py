@@ -8,7 +8,7 @@ def another_process(bench: Bench) -> Switch:
     return bench.switch_of_another_process()
 
 
-def test_it_is_not_tripped_before_anybody_touched_it(bench: Bench) -> None:
+def test_it_is_not_tripped_before_anybody_uses_it(bench: Bench) -> None:
     assert not bench.services.switch.read().tripped
 
 
@@ -24,7 +24,7 @@ def test_a_trip_and_its_reset_reach_other_processes(bench: Bench) -> None:
 
 
 def test_a_read_that_was_under_way_does_not_lift_a_trip(bench: Bench) -> None:
-    """The row of before the trip arrives after it."""
+    """The row from before the trip arrives after it."""
     switch = bench.services.switch
     switch.reset("ann", "start")
     before = switch.read()

@@ -43,13 +43,6 @@ _CLOCKS: Final = (
 
 KNOWN: Final[tuple[Known, ...]] = (
     Known(
-        "lost-response-to-a-save",
-        rule="message_lost",
-        reason="a 412 to the library's own repeat of a save counts as somebody else's change: the "
-        "step drops its message, and the deletion rests until redrive",
-        seed=6,
-    ),
-    Known(
         "asked-before-the-wait",
         rule="asked_before_a_wait",
         reason="the switch and the abort are asked before the call waits for a read, a token or "

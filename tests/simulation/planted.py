@@ -53,11 +53,21 @@ PLANTED: Final[Mapping[str, Mistake]] = {
             "shared.storage.records",
             "                etag=record.etag,\n"
             "                match_condition=MatchConditions.IfNotModified,\n"
-            "            )\n        except (ResourceModifiedError",
-            "            )\n        except (ResourceModifiedError",
+            '            )["etag"]\n        except (ResourceModifiedError',
+            '            )["etag"]\n        except (ResourceModifiedError',
         ),
         frozenset({"live_without_request", "stopped_but_wrote", "claimed_twice"}),
         seed=3,
+    ),
+    "lost-response": Mistake(
+        "a save whose response was lost is taken for somebody else's change",
+        _one(
+            "shared.storage.records",
+            '        mine = stored.get("writeId") == entity["writeId"]\n',
+            '        mine = not stored.get("writeId", True)\n',
+        ),
+        frozenset({"message_lost"}),
+        seed=6,
     ),
     "no-claim": Mistake(
         "a message does not check whether another works on its generation",

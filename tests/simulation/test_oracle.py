@@ -101,7 +101,12 @@ class Book:
         self.call(Service.QUEUE, "POST", path, sent=sent, status=201, answer=answer, run=run)
 
     def end(self, state: str = "", *, deleted: bool = False, hopeless: bool = False) -> None:
-        facts: dict[str, Any] = {"deleted": deleted, "hopeless": hopeless, "purchases": 1, "age_days": 5}
+        facts: dict[str, Any] = {
+            "deleted": deleted,
+            "hopeless": hopeless,
+            "purchases": 1,
+            "age_days": 5,
+        }
         self.event("customer", tenant=TENANT, **facts)
         if state:
             self.event("record", tenant=TENANT, state=state)

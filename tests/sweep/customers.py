@@ -1,4 +1,4 @@
-"""Customers for a sweep to look at, and what it made of them."""
+"""Customers for a sweep, and what it did with them."""
 
 from datetime import timedelta
 
@@ -41,7 +41,7 @@ def verdicts(report: SweepReport) -> dict[TenantId, SweepVerdict]:
 
 
 def started(bench: Bench) -> list[TenantId]:
-    """Return whom sweeps have started to delete."""
+    """Return the customers that sweeps have started to delete."""
     return [
         each.tenant for each in bench.services.records.all() if each.requested_by == REQUESTED_BY
     ]

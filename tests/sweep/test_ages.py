@@ -1,4 +1,4 @@
-"""How a sweep finds out ages, what that costs, and what it remembers."""
+"""How a sweep determines ages, what that costs, and what it remembers."""
 
 from datetime import timedelta
 
@@ -62,7 +62,7 @@ def test_a_customer_that_went_and_came_back_is_new(bench: Bench, simulator: Simu
     assert found(report, customer).age_days == 0
 
 
-def test_a_survey_writes_nothing_and_reads_no_orders(bench: Bench, simulator: Simulator) -> None:
+def test_a_preview_writes_nothing_and_reads_no_orders(bench: Bench, simulator: Simulator) -> None:
     (customer,) = add(simulator, 1)
 
     report = preview_sweep(bench.services)
@@ -75,7 +75,7 @@ def test_a_survey_writes_nothing_and_reads_no_orders(bench: Bench, simulator: Si
     assert last_report(bench.services.reports) is None
 
 
-def test_a_survey_knows_the_ages_of_the_last_sweep(bench: Bench, simulator: Simulator) -> None:
+def test_a_preview_knows_the_ages_of_the_last_sweep(bench: Bench, simulator: Simulator) -> None:
     add(simulator, 3)
     swept = run_sweep(bench.services, SweepMode.REPORT)
     simulator.clear_calls()

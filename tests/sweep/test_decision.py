@@ -129,58 +129,58 @@ def with_verdict(candidates: Iterable[Candidate], *verdicts: SweepVerdict) -> li
     return [each.tenant for each in candidates if each.verdict in verdicts]
 
 
-def verdict(world: Sandbox, **environment: str) -> Candidate:
-    (candidate,) = decide(world, settings(**environment))
+def verdict(account: Sandbox, **environment: str) -> Candidate:
+    (candidate,) = decide(account, settings(**environment))
     return candidate
 
 
 @given(sandboxes(), choices())
-def test_each_customer_gets_one_verdict_and_a_reason(world: Sandbox, chosen: Settings) -> None:
-    candidates = decide(world, chosen)
+def test_each_customer_gets_one_verdict_and_a_reason(account: Sandbox, chosen: Settings) -> None:
+    candidates = decide(account, chosen)
 
-    assert sorted(each.tenant for each in candidates) == sorted(world.customers)
+    assert sorted(each.tenant for each in candidates) == sorted(account.customers)
     assert all(each.reason.strip() for each in candidates)
 
 
 @given(sandboxes(), choices())
-def test_who_qualifies_is_who_the_rules_of_a_deletion_let_go(
-    world: Sandbox, chosen: Settings
+def test_a_customer_qualifies_if_the_rules_of_a_deletion_let_it_go(
+    account: Sandbox, chosen: Settings
 ) -> None:
-    qualified = with_verdict(decide(world, chosen), SweepVerdict.DELETE, *LIMITED)
+    qualified = with_verdict(decide(account, chosen), SweepVerdict.DELETE, *LIMITED)
 
-    assert set(qualified) == {each for each in world.customers if may_go(world, each, chosen)}
+    assert set(qualified) == {each for each in account.customers if may_go(account, each, chosen)}
 
 
-def may_go(world: Sandbox, who: TenantId, chosen: Settings) -> bool:
-    """Say in other words than the code what a sweep may delete."""
+def may_go(account: Sandbox, who: TenantId, chosen: Settings) -> bool:
+    """Say in different words from the code what a sweep may delete."""
     try:
         require_other_tenant(who, chosen.partner_center.tenant_id)
         require_unlisted(who, chosen.protection)
-        require_unprotected(world.customers[who], chosen.protection)
+        require_unprotected(account.customers[who], chosen.protection)
     except Refused:
         return False
-    known, since = world.records.get(who), world.ages[who].since
+    known, since = account.records.get(who), account.ages[who].since
     if known is not None and (known.finished_at is None or NOW - known.finished_at < REST):
         return False
     if known is not None and known.state is State.ABORTED:
         return False
     patterns = chosen.sweep.include_domains
-    included = any(fnmatchcase(world.customers[who].domain, pattern) for pattern in patterns)
+    included = any(fnmatchcase(account.customers[who].domain, pattern) for pattern in patterns)
     return included and since is not None and NOW - since >= chosen.sweep.min_age
 
 
 @given(sandboxes(), choices(), st.data())
-def test_a_sweep_that_comes_in_while_another_submits_selects_the_same(
-    world: Sandbox, chosen: Settings, data: st.DataObject
+def test_a_sweep_that_starts_while_another_submits_selects_the_same(
+    account: Sandbox, chosen: Settings, data: st.DataObject
 ) -> None:
-    selected = with_verdict(decide(world, chosen), SweepVerdict.DELETE)
+    selected = with_verdict(decide(account, chosen), SweepVerdict.DELETE)
     submitted = data.draw(st.sets(st.sampled_from(selected))) if selected else set()
     begun = {
         each: replace(record(0, State.REQUESTED, requested_by=REQUESTED_BY), tenant=each)
         for each in submitted
     }
 
-    again = decide(replace(world, records={**world.records, **begun}), chosen)
+    again = decide(replace(account, records={**account.records, **begun}), chosen)
 
     assert with_verdict(again, SweepVerdict.DELETE) == [
         each for each in selected if each not in submitted
@@ -188,19 +188,19 @@ def test_a_sweep_that_comes_in_while_another_submits_selects_the_same(
 
 
 @given(sandboxes(), choices())
-def test_the_order_of_the_listing_does_not_matter(world: Sandbox, chosen: Settings) -> None:
-    backwards = replace(world, customers=dict(reversed(list(world.customers.items()))))
+def test_the_order_of_the_listing_does_not_matter(account: Sandbox, chosen: Settings) -> None:
+    backwards = replace(account, customers=dict(reversed(list(account.customers.items()))))
 
-    assert set(decide(backwards, chosen)) == set(decide(world, chosen))
+    assert set(decide(backwards, chosen)) == set(decide(account, chosen))
 
 
 @given(sandboxes(), choices())
-def test_the_oldest_go_first(world: Sandbox, chosen: Settings) -> None:
-    candidates = decide(world, chosen)
+def test_the_oldest_go_first(account: Sandbox, chosen: Settings) -> None:
+    candidates = decide(account, chosen)
 
     going = with_verdict(candidates, SweepVerdict.DELETE)
     staying = with_verdict(candidates, *LIMITED)
-    since = [world.ages[each].since or NOW for each in (*going, *staying)]
+    since = [account.ages[each].since or NOW for each in (*going, *staying)]
     assert since[: len(going)] == sorted(since[: len(going)])
     assert not staying or max(since[: len(going)], default=NOW - timedelta(days=99)) <= min(
         since[len(going) :]
@@ -209,13 +209,13 @@ def test_the_oldest_go_first(world: Sandbox, chosen: Settings) -> None:
 
 @given(sandboxes(), choices())
 def test_no_more_slots_are_freed_than_asked_for_and_no_fewer_than_possible(
-    world: Sandbox, chosen: Settings
+    account: Sandbox, chosen: Settings
 ) -> None:
-    candidates = decide(world, chosen)
+    candidates = decide(account, chosen)
     keep = chosen.sweep.keep_free_slots
 
     going = len(with_verdict(candidates, SweepVerdict.DELETE))
-    free = world.free_slots + len(with_verdict(candidates, *FREED))
+    free = account.free_slots + len(with_verdict(candidates, *FREED))
     if keep is None:
         assert not with_verdict(candidates, SweepVerdict.ENOUGH_FREE)
     else:
@@ -229,25 +229,25 @@ def test_no_more_slots_are_freed_than_asked_for_and_no_fewer_than_possible(
     [("1", "75", SweepVerdict.OVER_LIMIT), ("3", "74", SweepVerdict.ENOUGH_FREE)],
 )
 def test_the_tighter_limit_gives_the_reason(most: str, keep: str, reason: SweepVerdict) -> None:
-    world = sandbox([customer(1), customer(2), customer(3)])
+    account = sandbox([customer(1), customer(2), customer(3)])
     chosen = settings(SWEEP_MAX_DELETIONS=most, SWEEP_KEEP_FREE_SLOTS=keep)
 
-    verdicts = [each.verdict for each in decide(world, chosen)]
+    verdicts = [each.verdict for each in decide(account, chosen)]
 
     assert verdicts.count(SweepVerdict.DELETE) == (1 if most == "1" else 2)
     assert set(verdicts[verdicts.count(SweepVerdict.DELETE) :]) == {reason}
 
 
 def test_a_protected_customer_stays_protected_while_its_deletion_runs() -> None:
-    world = sandbox([customer(1, "keep-me.example")], records=[record(1, State.CHECKING)])
+    account = sandbox([customer(1, "keep-me.example")], records=[record(1, State.CHECKING)])
 
-    assert verdict(world).verdict is SweepVerdict.PROTECTED
+    assert verdict(account).verdict is SweepVerdict.PROTECTED
 
 
 def test_the_partner_itself_is_never_selected() -> None:
-    world = sandbox([Customer(TenantId(PARTNER), "sandbox.onmicrosoft.com", "Ourselves")])
+    account = sandbox([Customer(TenantId(PARTNER), "sandbox.onmicrosoft.com", "Ourselves")])
 
-    assert verdict(world).verdict is SweepVerdict.PROTECTED
+    assert verdict(account).verdict is SweepVerdict.PROTECTED
 
 
 def test_what_a_person_has_aborted_stays_until_it_is_requested_again() -> None:
@@ -269,34 +269,34 @@ def test_an_ended_deletion_is_left_alone_for_a_week(state: State) -> None:
 
 
 def test_the_reason_of_a_stuck_deletion_is_shown() -> None:
-    world = sandbox([customer(1)], records=[record(1, State.STUCK, ended=NOW)])
+    account = sandbox([customer(1)], records=[record(1, State.STUCK, ended=NOW)])
 
-    assert verdict(world).reason.endswith("ended as stuck, an order is too old")
+    assert verdict(account).reason.endswith("ended as stuck, an order is too old")
 
 
 def test_an_unknown_age_counts_as_too_young_whatever_the_minimum() -> None:
-    world = sandbox([customer(1)], age=Age("its orders could not be read"))
+    account = sandbox([customer(1)], age=Age("its orders could not be read"))
 
-    candidate = verdict(world, SWEEP_MIN_AGE_DAYS="0")
+    candidate = verdict(account, SWEEP_MIN_AGE_DAYS="0")
 
     assert candidate.verdict is SweepVerdict.TOO_YOUNG
     assert candidate.age_days is None
 
 
 def test_a_customer_without_domain_matches_only_the_pattern_for_all() -> None:
-    world = sandbox([customer(1, "")])
+    account = sandbox([customer(1, "")])
 
-    assert verdict(world, PROTECTED_DOMAINS="none").verdict is SweepVerdict.DELETE
+    assert verdict(account, PROTECTED_DOMAINS="none").verdict is SweepVerdict.DELETE
     assert (
-        verdict(world, PROTECTED_DOMAINS="none", SWEEP_INCLUDE_DOMAINS="tip*").verdict
+        verdict(account, PROTECTED_DOMAINS="none", SWEEP_INCLUDE_DOMAINS="tip*").verdict
         is SweepVerdict.NOT_INCLUDED
     )
 
 
 def test_enough_free_says_what_it_counted() -> None:
-    world = sandbox([customer(each) for each in range(73)], records=[record(0, State.CHECKING)])
+    account = sandbox([customer(each) for each in range(73)], records=[record(0, State.CHECKING)])
 
-    candidates = decide(world, settings(SWEEP_KEEP_FREE_SLOTS="3"))
+    candidates = decide(account, settings(SWEEP_KEEP_FREE_SLOTS="3"))
 
     assert not with_verdict(candidates, SweepVerdict.DELETE)
-    assert "which 3 slots free or being freed" in candidates[0].reason
+    assert "3 slots are free or being freed" in candidates[0].reason

@@ -1,4 +1,4 @@
-"""What a sweep refuses, and that it starts nothing then."""
+"""When a sweep is refused, and that it then starts nothing."""
 
 from dataclasses import replace
 
@@ -23,9 +23,9 @@ def test_more_customers_than_a_sandbox_holds_are_refused(
 ) -> None:
     add(simulator, SANDBOX_CUSTOMERS + 1, age_days=None)
 
-    for look in (preview_sweep, lambda services: run_sweep(services, SweepMode.DELETE)):
+    for sweep in (preview_sweep, lambda services: run_sweep(services, SweepMode.DELETE)):
         with pytest.raises(Refused, match="more than 75 customers"):
-            look(bench.services)
+            sweep(bench.services)
     assert last_report(bench.services.reports) is None
 
 
@@ -54,13 +54,13 @@ def test_a_token_of_another_tenant_is_refused(bench: Bench, simulator: Simulator
         bench.services.settings, partner_center=partner, sandbox_tenant_confirmation=tenant
     )
 
-    with pytest.raises(Refused, match="the access token is of tenant"):
+    with pytest.raises(Refused, match="the access token was issued in tenant"):
         run_sweep(bench.with_settings(moved), SweepMode.DELETE)
     assert not bench.calls()
 
 
 @pytest.mark.parametrize("path", ["*/customers", "*/orders"])
-def test_an_account_that_is_no_sandbox_trips_the_switch(
+def test_an_account_that_is_not_a_sandbox_trips_the_switch(
     bench: Bench, simulator: Simulator, path: str
 ) -> None:
     add(simulator, 1)

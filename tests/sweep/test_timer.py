@@ -31,7 +31,7 @@ def test_the_timer_logs_what_it_did(
     ]
 
 
-def test_a_report_of_the_timer_starts_nothing_by_its_line(
+def test_a_report_of_the_timer_logs_that_it_started_nothing(
     bench: Bench, simulator: Simulator, caplog: pytest.LogCaptureFixture
 ) -> None:
     add(simulator, 1)
@@ -60,7 +60,7 @@ def test_an_expected_refusal_is_one_line_and_no_exception(
     ]
 
 
-def test_a_failed_sign_in_is_logged_as_such_and_rises(
+def test_a_failed_sign_in_is_logged_as_such_and_raised(
     bench: Bench, simulator: Simulator, caplog: pytest.LogCaptureFixture
 ) -> None:
     add(simulator, 1)

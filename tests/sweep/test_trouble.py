@@ -71,7 +71,7 @@ def test_reading_ages_ends_after_90_seconds(bench: Bench, simulator: Simulator) 
     assert orders_read(bench) == ids([first])
 
 
-def test_orders_without_a_date_tell_no_age(bench: Bench, simulator: Simulator) -> None:
+def test_orders_without_a_date_give_no_age(bench: Bench, simulator: Simulator) -> None:
     (customer,) = add(simulator, 1)
     undated = {"totalCount": 1, "items": [{"id": "x", "status": "completed"}]}
     simulator.add_fault(Fault(path="*/orders", status=200, body=undated))
@@ -156,7 +156,7 @@ def test_a_sweep_that_knew_less_than_another_keeps_the_limit(
 
 
 class LosingTransport(RequestsTransport):  # type: ignore[misc]  # the SDK leaves it untyped
-    """Loses the connection at one of the messages that are sent."""
+    """Loses the connection when one of the messages is sent."""
 
     def __init__(self, lost: int) -> None:
         super().__init__()
