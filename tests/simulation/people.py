@@ -63,7 +63,7 @@ class People:
         if stream.random() < 0.75:
             self._world.agenda.add(stream.randint(1, 110), act)
         else:
-            self._world.scheduler.at(stream.uniform(0, 600), act)
+            self._world.later(stream.uniform(0 - self._world.clock.now, 600), act)
 
     def _tenant(self, stream: Random) -> str:
         return stream.choice(self._world.scenario.customers).tenant_id
@@ -73,9 +73,9 @@ class People:
         moment = stream.uniform(0, 20)
         if stream.random() < 0.6:
             text = drop_text(stream, tenant)
-            self._world.scheduler.at(moment, lambda: self._drop(text))
+            self._world.later(moment - self._world.clock.now, lambda: self._drop(text))
         else:
-            self._world.scheduler.at(moment, lambda: self._post(tenant))
+            self._world.later(moment - self._world.clock.now, lambda: self._post(tenant))
 
     def _drop(self, text: str) -> None:
         """Put a message on the queue, as soon as that is there."""
@@ -83,7 +83,7 @@ class People:
         body = f"<QueueMessage><MessageText>{escape(text)}</MessageText></QueueMessage>"
         response = world.around.queue("POST", f"{REQUESTS}/messages", body.encode())
         if response is None:
-            world.scheduler.after(30, lambda: self._drop(text))
+            world.later(30, lambda: self._drop(text))
             return
         identifier = response.body.decode().partition("<MessageId>")[2].partition("<")[0]
         world.log.note(world.clock.now, "dropped", queue=REQUESTS, text=text, id=identifier)
@@ -101,7 +101,7 @@ class People:
             process: Process = self._stream.choice(alive)
             process.request(method, route, **request)  # type: ignore[arg-type]
         else:
-            self._world.scheduler.after(20, lambda: self._ask(method, route, **request))
+            self._world.later(20, lambda: self._ask(method, route, **request))
 
     def _aborts(self, stream: Random) -> None:
         for _ in range(stream.choice((1, 1, 2))):
@@ -120,9 +120,9 @@ class People:
 
     def _trip(self, pause: float, again: float | None = None) -> None:
         self._ask("PUT", "switch", body={"requestedBy": "somebody", "reason": "to be safe"})
-        self._world.scheduler.after(pause, self.reset)
+        self._world.later(pause, self.reset)
         if again is not None:
-            self._world.scheduler.after(again, lambda: self._trip(pause))
+            self._world.later(again, lambda: self._trip(pause))
 
     def reset(self) -> None:
         """Reset the switch, unless the account has turned out to be production."""
@@ -173,7 +173,7 @@ class People:
 
         def begin() -> None:
             for number, process in enumerate(self._world.processes):
-                self._world.scheduler.after(
+                self._world.later(
                     number * stream.uniform(0.1, 30),
                     lambda process=process: self._restart(process, tenant),  # type: ignore[misc]
                 )
@@ -185,7 +185,7 @@ class People:
         process.settings["PROTECTED_TENANTS"] = ", ".join(filter(None, (listed, tenant)))
         if process.alive:
             process.stop("stopped")
-            self._world.scheduler.after(2.0, process.start)
+            self._world.later(2.0, process.start)
 
     def _production(self, stream: Random) -> None:
         world = self._world
@@ -235,7 +235,7 @@ class People:
                 return
             world.wire.outages.away |= dict.fromkeys(services, kind)
             world.log.note(world.clock.now, f"{kind} begins", services=", ".join(services))
-            world.scheduler.after(seconds, end)
+            world.later(seconds, end)
 
         def end() -> None:
             for service in services:

@@ -137,6 +137,7 @@ class Simulation:
         )
         self.processes = self._processes(machine.copies)
         self.agenda = Agenda()
+        self._expected = 0
         self.wire.after_call = self._on_call
         self.people = People(self, chance.stream("people"))
 
@@ -225,6 +226,16 @@ class Simulation:
             self.wire.outages.away.clear()
             self.log.note(self.clock.now, "calm")
 
+    def later(self, seconds: float, act: Callable[[], None]) -> None:
+        """Let people do something after a while; nothing is quiet until then."""
+        self._expected += 1
+
+        def do() -> None:
+            self._expected -= 1
+            act()
+
+        self.scheduler.after(max(0.0, seconds), do)
+
     def fire(self, timer: str) -> None:
         """Fire a timer on one process, and on two where the seed says so."""
         alive = [each for each in self.processes if each.alive]
@@ -238,7 +249,8 @@ class Simulation:
 
     def _quiet(self) -> bool:
         return (
-            not any(each.busy() or not each.alive for each in self.processes)
+            not self._expected
+            and not any(each.busy() or not each.alive for each in self.processes)
             and not self._messages()
             and not any(row["state"] not in TERMINAL for row in self._records())
         )

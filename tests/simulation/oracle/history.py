@@ -202,15 +202,6 @@ class History:
         states = [each for each in self.records.get(tenant, ()) if each.place < place]
         return states[-1] if states else None
 
-    def at(self, place: int) -> float:
-        """Return the time of a place, or of the last event before it."""
-        return max((time for found, time in self._times if found <= place), default=0.0)
-
-    @cached_property
-    def _times(self) -> list[tuple[int, float]]:
-        events = [(event.place, event.at) for event in self.events]
-        return events + [(call.served, call.served_at) for call in self.calls if call.served]
-
     @cached_property
     def aborts(self) -> list[Stop]:
         """The aborts that were answered; each holds until somebody asks again."""
@@ -263,8 +254,20 @@ class History:
             if (event.fact("method"), event.fact("path")) != ("PUT", "/api/switch"):
                 continue
             if event.fact("status") == "200":
-                until = min((each for each in resets if each > asked[event.run]), default=NEVER)
-                yield Stop("trip", "", event.place, event.at, until)
+                begun = asked[event.run]
+                until = min((each for each in resets if each > begun), default=NEVER)
+                kind = "erased trip" if self._reset_between(begun, until) else "trip"
+                yield Stop(kind, "", event.place, event.at, until)
+
+    def _reset_between(self, start: int, end: int) -> bool:
+        """Return whether a reset was stored there, which was asked for before."""
+        return any(
+            _writes(call)
+            and row_of(call) == ("sandbox", "switch")
+            and start < call.served < end
+            and not json.loads(call.sent)["tripped"]
+            for call in self.calls
+        )
 
     @cached_property
     def messages(self) -> list[Sent]:

@@ -5,7 +5,7 @@ from itertools import pairwise
 from typing import Final
 
 from tests.simulation.log import Call, Event, Service
-from tests.simulation.oracle.history import History, Stop, code_of, row_of, tenant_of
+from tests.simulation.oracle.history import History, Sent, Stop, code_of, row_of, tenant_of
 from tests.simulation.oracle.requests import step_tenant, wish_of
 from tests.simulation.oracle.shown import open_purchases
 from tests.simulation.oracle.violation import Violation
@@ -91,7 +91,7 @@ def _waited(history: History, stop: Stop, call: Call) -> str:
 
 
 def _asks(call: Call, stop: Stop) -> bool:
-    if stop.kind == "trip":
+    if not stop.tenant:
         return row_of(call) == ("sandbox", "switch") and call.method == "GET"
     return row_of(call) == ("deletions", stop.tenant)
 
@@ -142,7 +142,7 @@ def deleted_twice(history: History) -> Iterator[Violation]:
 
 def unended(history: History) -> Iterator[Violation]:
     """Each deletion ends, unless the switch stays tripped."""
-    if any(stop.until > 10**11 for stop in history.trips):
+    if any(stop.until > 10**11 for stop in history.trips) or any(history.named("production")):
         return
     for event in history.named("record"):
         if event.fact("state") not in {"deleted", "stuck", "refused", "aborted"}:
@@ -207,12 +207,19 @@ def message_lost(history: History) -> Iterator[Violation]:
         state = history.record_at(message.tenant, message.gone)
         if state is None or not state.live or _function(state.run) in _RECORD_FIRST:
             continue
-        if not any(
+        others = (
             each.tenant == message.tenant and each.place < message.gone < each.gone
             for each in history.messages
-        ):
+        )
+        if not any(others) and not _still_at_work(history, message):
             text = f"{message.tenant} is {state.state} and has no message after {message.id}"
             yield Violation("message_lost", message.gone, text, state.run)
+
+
+def _still_at_work(history: History, message: Sent) -> bool:
+    """Return whether another delivery of the message goes on, which sends what follows."""
+    runs = [each.run for each in history.named("began") if each.fact("id") == message.id]
+    return any(call.left > message.gone for run in runs for call in history.runs[run])
 
 
 _RECORD_FIRST: Final = frozenset({"request_deletion", "start_sweep", "sweep_sandbox"})
@@ -242,8 +249,9 @@ def redriven_early(history: History) -> Iterator[Violation]:
     for message in history.messages:
         if _function(message.run) != "redrive":
             continue
-        state = history.record_at(message.tenant, message.place)
-        age = history.at(message.place) - state.at if state else LEASE
+        listed = history.runs[message.run][0]
+        state = history.record_at(message.tenant, listed.left)
+        age = listed.left_at - state.at if state else LEASE
         others = any(
             each.tenant == message.tenant and each.place < message.place < each.gone
             for each in history.messages
@@ -269,12 +277,19 @@ def retry_after_ignored(history: History) -> Iterator[Violation]:
             if history.instance(call.process, call.left) is not instance:
                 continue
             if not _signed_in_just_before(history, call):
-                text = f"{until - call.left_at:.0f} s too early"
+                kind = "a repeat, " if _repeats(history, call) else ""
+                text = f"{kind}{until - call.left_at:.0f} s too early"
                 yield _of("retry_after_ignored", call, text)
-                return
+                break
 
 
 _ON_ITS_WAY: Final = 3.0
+
+
+def _repeats(history: History, call: Call) -> bool:
+    """Return whether a call is the library's own repeat of the one before."""
+    before = [each for each in history.runs[call.run] if each.left < call.left]
+    return bool(before) and (before[-1].method, before[-1].path) == (call.method, call.path)
 
 
 def _signed_in_just_before(history: History, call: Call) -> bool:
