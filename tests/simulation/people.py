@@ -63,7 +63,7 @@ class People:
         if stream.random() < 0.75:
             self._world.agenda.add(stream.randint(1, 110), act)
         else:
-            self._world.later(stream.uniform(0 - self._world.clock.now, 600), act)
+            self._world.later(stream.uniform(0, 600), act)
 
     def _tenant(self, stream: Random) -> str:
         return stream.choice(self._world.scenario.customers).tenant_id
@@ -73,9 +73,9 @@ class People:
         moment = stream.uniform(0, 20)
         if stream.random() < 0.6:
             text = drop_text(stream, tenant)
-            self._world.later(moment - self._world.clock.now, lambda: self._drop(text))
+            self._world.later(moment, lambda: self._drop(text))
         else:
-            self._world.later(moment - self._world.clock.now, lambda: self._post(tenant))
+            self._world.later(moment, lambda: self._post(tenant))
 
     def _drop(self, text: str) -> None:
         """Put a message on the queue, as soon as that is there."""
