@@ -16,6 +16,7 @@ from functions.api import deletions, health, openapi, sandbox, switch
 from functions.api.principal import http_auth_level
 from functions.pages import status
 
+# They log every request to storage, which would bury our own lines.
 for noisy in ("azure", "urllib3"):
     logging.getLogger(noisy).setLevel(logging.WARNING)
 

@@ -46,4 +46,5 @@ def record_poison_deletes(message: func.QueueMessage) -> None:
 
 
 def _record(queue: str, message: func.QueueMessage) -> None:
+    # A poison queue has no poison queue of its own: what fails here comes back every 10 minutes.
     record_poisoned(current_services(), Poisoned(queue, message_id(message), message.get_body()))

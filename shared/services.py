@@ -56,7 +56,7 @@ class Services:
         """Give a client of Partner Center; every use of one belongs inside this context.
 
         If Partner Center says that the account is not a sandbox, the switch is tripped and Refused
-        is raised instead of NotASandbox, so that no caller can forget to.
+        is raised instead of NotASandbox. Give `client` to use one that was made before.
         """
         with self.safety.tripping_switch():
             yield client or self.client(str(uuid.uuid4()))

@@ -260,11 +260,11 @@ app = func.FunctionApp()
 {}
 """
 
-OPTIONAL_ANSWER = "def answer(req: func.HttpRequest) -> func.HttpResponse | None: ..."
-UNBOUND_PARAMETER = "def answer(req: func.HttpRequest, attempt: int = 1) -> str: ..."
+OPTIONAL_ANSWER = "def respond(req: func.HttpRequest) -> func.HttpResponse | None: ..."
+UNBOUND_PARAMETER = "def respond(req: func.HttpRequest, attempt: int = 1) -> str: ..."
 BUILT_IN_LIST = """
 @app.queue_output(arg_name="out", queue_name="work", connection="Storage")
-def answer(req: func.HttpRequest, out: func.Out[list[str]]) -> str: ...
+def respond(req: func.HttpRequest, out: func.Out[list[str]]) -> str: ...
 """
 
 

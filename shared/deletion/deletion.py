@@ -30,7 +30,8 @@ _END_EVENTS: Final = {
 class Deletion:
     """A record that a message works on, and the storage that it is written to.
 
-    A step changes `record` in memory and writes it with `save`, `send_on` or `finish`. Each of them
+    `record` is what is stored, apart from what a step has learned about the customer: how the
+    deletion goes on is in it only after `save`, `send_on` or `finish` has written it. Each of them
     writes against the ETag that was read and raises RecordChanged if an abort or another message
     was faster.
     """
@@ -76,25 +77,31 @@ class Deletion:
         overtaken = stored is None or stored.etag != self.record.etag
         return not overtaken and not self.switch.read().tripped
 
-    def save(self) -> None:
-        """Write the record."""
-        self.record = self.records.replace(self.record)
+    def save(self, changed: DeletionRecord) -> None:
+        """Write the record as it was changed."""
+        self.record = self.records.replace(changed)
 
-    def send_on(self, queue: str, delay: timedelta = timedelta(0)) -> None:
-        """Send the next message, then raise the generation.
+    def send_on(
+        self,
+        queue: str,
+        delay: timedelta = timedelta(0),
+        changed: DeletionRecord | None = None,
+    ) -> None:
+        """Send the next message, then raise the generation and write the record as changed.
 
         A crash in between leaves two messages for one generation, and the claim lets only one of
         them work. The other order would leave no message at all.
         """
         message = next_message(self.record)
         self.queues.send(queue, message.to_json(), delay)
-        self.record = replace(
-            self.record,
-            generation=message.generation,
-            claimed_by="",
-            next_check_at=self.now() + delay,
+        self.save(
+            replace(
+                changed or self.record,
+                generation=message.generation,
+                claimed_by="",
+                next_check_at=self.now() + delay,
+            )
         )
-        self.save()
 
     def delay(self, retry_after: float | None = None) -> timedelta:
         """Return how long to wait before the next check; `retry_after` is in seconds."""
@@ -102,8 +109,7 @@ class Deletion:
 
     def finish(self, state: State, reason: str = "", remedy: str = "") -> None:
         """End the deletion in a terminal state."""
-        self.record = ended(self.record, state, reason, remedy, self.now())
-        self.save()
+        self.save(ended(self.record, state, reason, remedy, self.now()))
         log_end(self.record)
 
 

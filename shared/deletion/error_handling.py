@@ -15,7 +15,6 @@ from shared.partner_center.errors import (
     NoRelationship,
     NotFound,
     PartnerCenterError,
-    SignInFailed,
     Throttled,
 )
 from shared.safety.rules import ForeignCustomer, Refused, Safety, customer_by_id
@@ -60,8 +59,8 @@ def _handled(deletion: Deletion, queue: str) -> Iterator[None]:
         yield
     except SwitchTripped as error:
         # Parked: the message comes back until a person has reset the switch.
-        deletion.record = replace(deletion.record, reason=str(error))
-        deletion.send_on(queue, deletion.checks.max_delay)
+        parked = replace(deletion.record, reason=str(error))
+        deletion.send_on(queue, deletion.checks.max_delay, parked)
     except TEMPORARY as error:
         _postpone(deletion, queue, error)
     except ForeignCustomer as refusal:
@@ -104,8 +103,8 @@ def _postpone(deletion: Deletion, queue: str, error: PartnerCenterError) -> None
     )
     # Our own limit says nothing about the customer, so it does not make checks rarer.
     attempt = deletion.record.attempt + (not isinstance(error, HeldBack))
-    deletion.record = replace(deletion.record, attempt=attempt, last_error=str(error))
-    deletion.send_on(queue, delay)
+    postponed = replace(deletion.record, attempt=attempt, last_error=str(error))
+    deletion.send_on(queue, delay, postponed)
 
 
 def _refuse(deletion: Deletion, refusal: Refused) -> None:
@@ -122,12 +121,9 @@ def _without_customer(deletion: Deletion, refusal: ForeignCustomer) -> None:
 
 def _note_failure(deletion: Deletion, step: str, error: Exception) -> None:
     reason = f"{type(error).__name__}: {error}"
-    # A failed sign-in is logged where it happens, for every caller.
-    if not isinstance(error, SignInFailed):
-        emit(Event.STEP_FAILED, step=step, **deletion.ids, reason=reason)
-    deletion.record = replace(deletion.record, last_error=reason)
+    emit(Event.STEP_FAILED, step=step, **deletion.ids, reason=reason)
     try:
-        deletion.save()
+        deletion.save(replace(deletion.record, last_error=reason))
     except RecordChanged:
         emit(Event.DELETION_DUPLICATE, **deletion.ids, reason="overtaken")
 

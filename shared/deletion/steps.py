@@ -16,14 +16,13 @@ from shared.deletion.reasons import (
 )
 from shared.events import Event, emit
 from shared.partner_center.errors import (
+    TEMPORARY,
     Busy,
     ErrorStatus,
     NoRelationship,
     NotASandbox,
     NotFound,
-    Throttled,
     Unauthorized,
-    Unavailable,
 )
 from shared.purchases.cancellation import Sender, carry_out
 from shared.purchases.plan import Plan, make_plan
@@ -31,7 +30,7 @@ from shared.purchases.purchase import forget_sent
 from shared.purchases.snapshot import merge_snapshot, take_snapshot
 from shared.services import Services
 from shared.storage.names import CUSTOMERS_READY, ORDERS_TO_CHECK
-from shared.storage.records import State
+from shared.storage.records import DeletionRecord, State
 
 
 def cancel_orders(services: Services, request: DeletionRequest, delivery: Delivery) -> None:
@@ -65,11 +64,10 @@ def delete_customer(services: Services, message: StepMessage, delivery: Delivery
         # The rules may have waited for a listing, and somebody may have tripped the switch.
         services.safety.require_writable()
         # Written before the call: once the DELETE may arrive, an abort must be too late.
-        deletion.record = replace(deletion.record, state=State.DELETING)
-        deletion.save()
+        deletion.save(replace(deletion.record, state=State.DELETING))
         try:
             client.delete_customer(record.tenant)
-        except (NotFound, NoRelationship, NotASandbox, Unauthorized, Throttled, Unavailable):
+        except (*TEMPORARY, NotFound, NoRelationship, NotASandbox, Unauthorized):
             # Not a verdict on the customer's purchases, so error_handling decides.
             raise
         except ErrorStatus as error:
@@ -110,8 +108,8 @@ def _decide(deletion: Deletion, plan: Plan) -> None:
     """Send the message that follows a step, or end a deletion that took too long."""
     if plan.clear:
         emit(Event.DELETION_READY, **deletion.ids, never=len(plan.never))
-        deletion.record = replace(deletion.record, state=State.CHECKING)
-        deletion.send_on(CUSTOMERS_READY)
+        checked = replace(deletion.record, state=State.CHECKING)
+        deletion.send_on(CUSTOMERS_READY, changed=checked)
     elif deletion.overdue:
         deletion.finish(State.STUCK, unfinished_reason(plan), unfinished_remedy(plan))
     else:
@@ -127,13 +125,12 @@ def _wait(deletion: Deletion, plan: Plan) -> None:
         waiting=len(plan.waiting),
         delay_seconds=round(delay.total_seconds(), 1),
     )
-    _check_after(deletion, delay)
+    _check_after(deletion, delay, deletion.record)
 
 
-def _check_after(deletion: Deletion, delay: timedelta) -> None:
-    attempt = deletion.record.attempt + 1
-    deletion.record = replace(deletion.record, state=State.CHECKING, attempt=attempt)
-    deletion.send_on(ORDERS_TO_CHECK, delay)
+def _check_after(deletion: Deletion, delay: timedelta, changed: DeletionRecord) -> None:
+    checking = replace(changed, state=State.CHECKING, attempt=changed.attempt + 1)
+    deletion.send_on(ORDERS_TO_CHECK, delay, checking)
 
 
 def _after_rejected_delete(deletion: Deletion, error: ErrorStatus) -> None:
@@ -145,5 +142,5 @@ def _after_rejected_delete(deletion: Deletion, error: ErrorStatus) -> None:
         deletion.finish(State.STUCK, reason, rejected_delete_remedy(plan))
         return
     # With nothing remembered, the next step reads everything again and finds what was missed.
-    deletion.record = replace(deletion.record, reason=reason, purchases=())
-    _check_after(deletion, deletion.delay())
+    forgetful = replace(deletion.record, reason=reason, purchases=())
+    _check_after(deletion, deletion.delay(), forgetful)

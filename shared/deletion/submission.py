@@ -30,26 +30,24 @@ class NoDeletion(TipsweepError):
 def submit(services: Services, request: DeletionRequest) -> DeletionRecord:
     """Write the record of a deletion, then queue it; return the one in progress if there is one.
 
-    Raises Refused or SwitchTripped. The record comes first: after a crash in between its check is
-    overdue and redrive finds it, while a message without a record would be dropped.
+    The record comes first: after a crash in between its check is overdue and redrive finds it,
+    while a message without a record would be dropped. Raises Refused, SwitchTripped or
+    RecordChanged.
     """
     services.safety.require_acceptable(request.tenant)
     services.safety.require_writable()
     now, deadline = services.now(), services.settings.checks.deadline
 
-    def change(current: DeletionRecord | None) -> DeletionRecord | None:
+    def change(current: DeletionRecord | None) -> DeletionRecord:
         if current is not None and current.live:
-            return None
+            return current
         record = started(request, current, now=now, deadline=deadline)
         return replace(record, next_check_at=now)
 
     update = services.records.update(request.tenant, change)
-    record = update.record
-    if record is None:
-        raise NoDeletion(request.tenant)
     if update.written:
-        services.queues.send(ORDERS_TO_CHECK, first_message(record).to_json())
-    return record
+        services.queues.send(ORDERS_TO_CHECK, first_message(update.record).to_json())
+    return update.record
 
 
 def abort(
@@ -57,14 +55,14 @@ def abort(
 ) -> DeletionRecord:
     """Stop a deletion that has not sent its DELETE; aborting it again changes nothing.
 
-    Raises NoDeletion or NotAbortable.
+    Raises NoDeletion, NotAbortable or RecordChanged.
     """
 
-    def change(current: DeletionRecord | None) -> DeletionRecord | None:
+    def change(current: DeletionRecord | None) -> DeletionRecord:
         if current is None:
             raise NoDeletion(tenant)
         if current.state is State.ABORTED:
-            return None
+            return current
         # While deleting, the DELETE may have arrived, so "aborted" might not be true.
         if not current.live or current.state is State.DELETING:
             message = f"The deletion of customer {tenant} is {current.state}: too late to abort"
@@ -73,8 +71,6 @@ def abort(
         return ended(current, State.ABORTED, reason, "Request it again to start over.", now())
 
     update = records.update(tenant, change)
-    if update.record is None:
-        raise NoDeletion(tenant)
     if update.written:
         log_end(update.record)
     return update.record

@@ -28,6 +28,7 @@ from shared.partner_center.resources import (
 )
 
 _PAGE_SIZE: Final = 100
+# Far more than a sandbox has: a page that links to itself must not be read for ever.
 _PAGE_LIMIT: Final = 100
 # Microsoft's page on the call says 204, the REST reference 200.
 _DELETED: Final = frozenset({HTTPStatus.OK, HTTPStatus.NO_CONTENT})

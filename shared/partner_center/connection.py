@@ -99,6 +99,7 @@ class Connection:
         self._session.headers.update(
             {"Accept": "application/json", "MS-PartnerCenter-Application": "tipsweep"}
         )
+        # One connection for each of the 32 threads that the deployed worker runs.
         adapter = HTTPAdapter(pool_maxsize=32, max_retries=_SHORT_RETRIES)
         self._session.mount("https://", adapter)
 

@@ -117,7 +117,7 @@ def carry_out(
         entry = _untried(plan, tried)
         if entry is None or entry.action is None or not may_write():
             return CancellationResult(tuple(known.values()), plan, interruption)
-        # With the purchase as it is now: once a response has changed it, the action may help.
+        # With the purchase as it is now, so an action is tried again once a response changed it.
         tried.add((entry.purchase, entry.action))
         try:
             changed = _attempt(sender, entry.purchase, entry.action)

@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from datetime import datetime
 from enum import StrEnum
-from typing import Any, Final
+from typing import Any, Final, Generic, TypeVar
 
 from azure.core import MatchConditions
 from azure.core.exceptions import (
@@ -82,14 +82,14 @@ class DeletionRecord:
         return self.state not in TERMINAL
 
 
-Change = Callable[[DeletionRecord | None], DeletionRecord | None]
+Changed = TypeVar("Changed", DeletionRecord, DeletionRecord | None)
 
 
 @dataclass(frozen=True, slots=True)
-class Update:
+class Update(Generic[Changed]):
     """A record after an update; `written` says whether the update changed it."""
 
-    record: DeletionRecord | None
+    record: Changed
     written: bool
 
 
@@ -107,18 +107,21 @@ class Records:
         except ResourceNotFoundError:
             return None
 
-    def update(self, tenant: TenantId, change: Change) -> Update:
+    def update(
+        self, tenant: TenantId, change: Callable[[DeletionRecord | None], Changed]
+    ) -> Update[Changed]:
         """Change the customer's record, starting over if somebody else was faster.
 
-        `change` gets the record as it stands, or None, and returns the record to write, or None
-        to leave it. It may raise, and may run several times. Raises RecordChanged if others were
-        faster twenty times in a row.
+        `change` gets the record as it stands, or None, and returns the record to write. It returns
+        what it got, or None, to write nothing. It may raise, and may run several times. Raises
+        RecordChanged if others were faster twenty times in a row.
         """
         for _ in range(_TRIES):
             current = self.get(tenant)
             changed = change(current)
-            if changed is None:
-                return Update(current, written=False)
+            # None is possible for one of the two types only.
+            if changed is None or changed is current:  # type: ignore[redundant-expr]
+                return Update(changed, written=False)
             try:
                 return Update(self._write(changed, current), written=True)
             except RecordChanged:

@@ -9,12 +9,7 @@ from typing import Final
 
 from shared.limits import SANDBOX_CUSTOMERS
 from shared.partner_center.resources import Customer
-from shared.safety.rules import (
-    Refused,
-    require_other_tenant,
-    require_unlisted,
-    require_unprotected,
-)
+from shared.safety.rules import Refused, require_deletable
 from shared.settings import Settings, SweepSettings
 from shared.storage.records import DeletionRecord, State
 from shared.storage.sightings import Age
@@ -147,9 +142,7 @@ def _judge(tenant: TenantId, sandbox: Sandbox, settings: Settings) -> Candidate:
 
 def _protected(customer: Customer, settings: Settings) -> Finding | None:
     try:
-        require_other_tenant(customer.id, settings.partner_center.tenant_id)
-        require_unlisted(customer.id, settings.protection)
-        require_unprotected(customer, settings.protection)
+        require_deletable(customer, settings)
     except Refused as refusal:
         return Finding(SweepVerdict.PROTECTED, refusal.finding)
     return None

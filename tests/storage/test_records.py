@@ -159,7 +159,7 @@ def test_an_update_gives_up_where_others_are_always_faster(table: Records) -> No
 def test_an_update_may_leave_the_record_as_it_is(table: Records) -> None:
     known = table.insert(RECORD)
 
-    update = table.update(TENANT, lambda _: None)
+    update = table.update(TENANT, lambda current: current)
 
     assert (update.record, update.written) == (known, False)
 
