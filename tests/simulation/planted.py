@@ -25,7 +25,12 @@ _DELETION: Final = "shared.deletion.deletion"
 _CLAIMS: Final = "shared.deletion.claims"
 _STEPS: Final = "shared.deletion.steps"
 _ERRORS: Final = "shared.deletion.error_handling"
-_RAISED: Final = "            next_check_at=self.now() + delay,\n        )\n        self.save()\n"
+_RAISED: Final = (
+    "                next_check_at=self.now() + delay,\n            )\n        )\n\n    def delay("
+)
+_RAISED_THEN_SENT: Final = _RAISED.replace(
+    "\n\n    def", "\n        self.queues.send(queue, message.to_json(), delay)\n\n    def"
+)
 _FIRST_STEP_ONLY: Final = """
 def _FIRST_STEP_ONLY(services, client, tenant, step):
     if step == "cancel_orders":
@@ -41,7 +46,7 @@ PLANTED: Final[Mapping[str, Mistake]] = {
         {
             _DELETION: (
                 ("        self.queues.send(queue, message.to_json(), delay)\n", ""),
-                (_RAISED, _RAISED + "        self.queues.send(queue, message.to_json(), delay)\n"),
+                (_RAISED, _RAISED_THEN_SENT),
             )
         },
         frozenset({"message_lost"}),
