@@ -8,6 +8,7 @@ from functions.api.openapi_schemas import (
     LINE,
     SCHEMAS,
     TENANT_ID,
+    TEXT,
     Schema,
     one_of,
     reference,
@@ -81,6 +82,21 @@ def _query(name: str, description: str, schema: Schema, *, required: bool = Fals
         "description": description,
         "schema": schema,
     }
+
+
+def _if_match() -> Schema:
+    return {
+        "name": "If-Match",
+        "in": "header",
+        "required": False,
+        "description": "The ETag of the switch as the caller has seen it",
+        "schema": TEXT,
+    }
+
+
+def _switch() -> Schema:
+    header = {"required": True, "description": "For If-Match", "schema": TEXT}
+    return {**_json("The switch", "Switch"), "headers": {"ETag": header}}
 
 
 def _json(description: str, schema: str | Schema) -> Schema:
@@ -183,18 +199,23 @@ _PATHS: Final[dict[str, Schema]] = {
         "get": _operation(
             "getSwitch",
             "Show the safety switch",
-            {200: _json("The switch", "Switch")},
+            {200: _switch()},
         ),
         "put": _operation(
             "tripSwitch",
             "Stop all cancelling and deleting",
-            {200: _json("The switch", "Switch"), 400: _BAD},
+            {200: _switch(), 400: _BAD},
             body="SwitchRequest",
         ),
         "delete": _operation(
             "resetSwitch",
             "Let cancelling and deleting resume",
-            {200: _json("The switch", "Switch"), 400: _BAD},
+            {
+                200: _switch(),
+                400: _BAD,
+                412: _problem("The switch has changed since it was read", "ChangedSwitch"),
+            },
+            _if_match(),
             _query("requestedBy", "Who resets it; the signed-in caller by default", LINE),
             _query("reason", "Why", LINE, required=True),
         ),

@@ -96,6 +96,9 @@ _REPORT: Final = _object(
     ),
     customers=_list_of("Candidate"),
 )
+_SWITCH: Final = _object(
+    tripped={"type": "boolean"}, requestedBy=TEXT, reason=TEXT, at=NULLABLE_TIMESTAMP
+)
 _PROBLEM: Final[Schema] = {
     "type": "object",
     "description": "RFC 9457. Further members depend on the type.",
@@ -148,9 +151,7 @@ SCHEMAS: Final[Schema] = {
         **_REPORT["properties"],
         lastSweep={"allOf": [reference("SweepReport")], "nullable": True},
     ),
-    "Switch": _object(
-        tripped={"type": "boolean"}, requestedBy=TEXT, reason=TEXT, at=NULLABLE_TIMESTAMP
-    ),
+    "Switch": _SWITCH,
     "Health": _object(status={"type": "string", "enum": ["ok"]}),
     "Problem": _PROBLEM,
     "EndedDeletion": {
@@ -158,6 +159,13 @@ SCHEMAS: Final[Schema] = {
         "allOf": [
             reference("Problem"),
             {**_RECORD, "additionalProperties": True},
+        ],
+    },
+    "ChangedSwitch": {
+        "description": "A problem document that also holds the members of the switch.",
+        "allOf": [
+            reference("Problem"),
+            {**_SWITCH, "additionalProperties": True},
         ],
     },
 }

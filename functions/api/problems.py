@@ -8,6 +8,7 @@ from typing import Any, Final
 
 from azure.core.exceptions import AzureError, HttpResponseError
 
+from functions.api.representations import switch_members
 from shared.deletion.messages import BadMessage
 from shared.deletion.submission import NoDeletion, NotAbortable
 from shared.environment import SettingsError
@@ -18,7 +19,7 @@ from shared.partner_center.errors import (
     PartnerCenterError,
 )
 from shared.safety.rules import Refused
-from shared.safety.switch import SwitchTripped
+from shared.safety.switch import SwitchChanged, SwitchTripped
 from shared.storage.records import RecordChanged, State
 from shared.tenants import NotATenantId
 
@@ -82,6 +83,9 @@ NOT_ABORTABLE: Final = ProblemType(
 )
 STUCK: Final = ProblemType("stuck", HTTPStatus.CONFLICT, "The customer could not be deleted")
 ABORTED: Final = ProblemType("aborted", HTTPStatus.CONFLICT, "The deletion was stopped")
+SWITCH_CHANGED: Final = ProblemType(
+    "switch-changed", HTTPStatus.PRECONDITION_FAILED, "The safety switch has changed"
+)
 REFUSED: Final = ProblemType(
     "refused", HTTPStatus.UNPROCESSABLE_ENTITY, "A safety rule forbids the deletion"
 )
@@ -108,6 +112,7 @@ PROBLEM_TYPES: Final = (
     NOT_ABORTABLE,
     STUCK,
     ABORTED,
+    SWITCH_CHANGED,
     REFUSED,
     PARTNER_CENTER,
     PARTNER_CENTER_BUSY,
@@ -124,6 +129,7 @@ _MEANINGS: Final[tuple[tuple[type[Exception], ProblemType], ...]] = (
     (NoPrincipal, NO_PRINCIPAL),
     (NoDeletion, NO_DELETION),
     (NotAbortable, NOT_ABORTABLE),
+    (SwitchChanged, SWITCH_CHANGED),
     (Refused, REFUSED),
     (SwitchTripped, SWITCH_TRIPPED),
     (SettingsError, SETTINGS),
@@ -163,10 +169,12 @@ def _retry_after(error: TipsweepError | AzureError) -> int | None:
 
 
 def _members(error: TipsweepError | AzureError) -> dict[str, Any]:
-    """Return the members that a refused record has too, so that callers handle one shape."""
+    """Return what else the caller gets; a refusal has the members that a refused record has."""
     if isinstance(error, Refused):
         reason = f"rule {error.rule}: {error.finding}"
         return {"state": State.REFUSED, "reason": reason, "remedy": error.remedy}
+    if isinstance(error, SwitchChanged):
+        return switch_members(error.state)
     if isinstance(error, ErrorStatus):
         return {"partnerCenterRequestId": error.response.request_id}
     return {}

@@ -6,6 +6,7 @@ from typing import Any
 from shared.deletion.dry_run import DryRun
 from shared.limits import SANDBOX_CUSTOMERS
 from shared.purchases.plan import Entry, make_plan
+from shared.safety.switch import SwitchState
 from shared.storage.records import DeletionRecord
 from shared.sweep.decision import Candidate
 from shared.sweep.report import SweepReport
@@ -54,6 +55,16 @@ def report_members(report: SweepReport) -> dict[str, Any]:
             "free": report.free_slots,
         },
         "customers": [_candidate_members(candidate) for candidate in report.candidates],
+    }
+
+
+def switch_members(state: SwitchState) -> dict[str, Any]:
+    """Return the state of the safety switch."""
+    return {
+        "tripped": state.tripped,
+        "requestedBy": state.requested_by,
+        "reason": state.reason,
+        "at": timestamp(state.at),
     }
 
 

@@ -139,6 +139,9 @@ SCENARIOS: dict[Documented, Callable[[Stage], Response]] = {
     ("PUT", SWITCH, 400): lambda stage: stage.api.put(SWITCH, {}),
     ("DELETE", SWITCH, 200): lambda stage: stage.api.delete(f"{SWITCH}?requestedBy=ann&reason=Go"),
     ("DELETE", SWITCH, 400): lambda stage: stage.api.delete(SWITCH),
+    ("DELETE", SWITCH, 412): lambda stage: stage.api.delete(
+        f"{SWITCH}?requestedBy=ann&reason=Go", headers={"If-Match": '"other"'}
+    ),
     ("GET", "/api/status", 200): lambda stage: stage.api.get("/api/status"),
     ("GET", "/api/openapi.json", 200): lambda stage: stage.api.get("/api/openapi.json"),
     ("GET", "/api/health", 200): lambda stage: stage.api.get("/api/health"),
@@ -239,7 +242,8 @@ def test_every_operation_has_its_own_id() -> None:
 
 
 def test_a_wrong_response_would_be_noticed() -> None:
-    response = Response(200, {"content-type": "application/json"}, b'{"tripped": "yes"}')
+    headers = {"content-type": "application/json", "etag": '"1"'}
+    response = Response(200, headers, b'{"tripped": "yes"}')
 
     with pytest.raises(FailureGroup, match="2 distinct failures"):
         check(("GET", SWITCH), response)
