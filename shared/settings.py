@@ -278,7 +278,7 @@ def _checks(reader: Reader) -> CheckSettings:
     return CheckSettings(
         first_delay=timedelta(seconds=first),
         max_delay=timedelta(seconds=longest),
-        deadline=timedelta(hours=reader.whole("DELETION_DEADLINE_HOURS", 24, 1, 24 * 90)),
+        deadline=timedelta(hours=reader.whole("DELETION_DEADLINE_HOURS", 48, 1, 24 * 90)),
     )
 
 
