@@ -16,6 +16,7 @@ class Event(StrEnum):
 
     MESSAGE_REJECTED = "message_rejected"
     MESSAGE_POISONED = "message_poisoned"
+    MESSAGE_PUT_BACK = "message_put_back"
     MESSAGE_STALE = "message_stale"
     DELETION_STARTED = "deletion_started"
     DELETION_DUPLICATE = "deletion_duplicate"
@@ -34,6 +35,7 @@ class Event(StrEnum):
     STEP_FAILED = "step_failed"
     STEP_FINISHED = "step_finished"
     THROTTLED = "throttled"
+    WORK_HELD_UP = "work_held_up"
     ENTITLEMENTS_FORBIDDEN = "entitlements_forbidden"
     SIGN_IN_FAILED = "sign_in_failed"
     SWITCH_TRIPPED = "switch_tripped"
@@ -47,10 +49,12 @@ class Event(StrEnum):
 _LEVELS: Final = {
     Event.MESSAGE_REJECTED: logging.ERROR,
     Event.MESSAGE_POISONED: logging.ERROR,
+    Event.WORK_HELD_UP: logging.ERROR,
     Event.DELETION_STUCK: logging.ERROR,
     Event.SIGN_IN_FAILED: logging.ERROR,
     Event.SWITCH_TRIPPED: logging.ERROR,
     Event.SWEEP_REFUSED: logging.ERROR,
+    Event.MESSAGE_PUT_BACK: logging.WARNING,
     Event.DELETION_REFUSED: logging.WARNING,
     Event.DELETE_REJECTED: logging.WARNING,
     Event.CANCELLATION_REJECTED: logging.WARNING,

@@ -1,13 +1,15 @@
 """What a step works with, built once per process on first use."""
 
+import os
 import random
 import threading
 import uuid
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from datetime import UTC, datetime
 
+from shared.environment import SettingsError
 from shared.partner_center.client import PartnerCenter
 from shared.partner_center.connection import Connection
 from shared.partner_center.credentials import TokenSource
@@ -15,7 +17,14 @@ from shared.partner_center.customer_list import CustomerList
 from shared.partner_center.rate_limit import RateLimiter
 from shared.safety.rules import Safety
 from shared.safety.switch import Switch
-from shared.settings import PartnerCenterSettings, Settings, settings
+from shared.settings import (
+    BasicSettings,
+    PartnerCenterSettings,
+    Settings,
+    read_basic_settings,
+    read_partner,
+    settings,
+)
 from shared.storage.clients import queue_service, table_service
 from shared.storage.names import DELETIONS_TABLE, SANDBOX_TABLE
 from shared.storage.queues import Queues
@@ -25,21 +34,21 @@ from shared.storage.reports import Reports
 from shared.storage.retention import Retention
 from shared.storage.sightings import Sightings
 from shared.storage.switch import SwitchRow
+from shared.tenants import TenantId
 
 
 def _now() -> datetime:
     return datetime.now(UTC)
 
 
-@dataclass(frozen=True, slots=True)
-class Services:
-    """The services that a step uses, with its clock and its source of randomness.
+@dataclass(frozen=True, slots=True, kw_only=True)
+class StorageServices:
+    """The services that work on queues and tables, with a clock and a source of randomness.
 
-    Only functions that need most of them, such as a step, take the whole object.
+    They need the settings of the storage account and PARTNER_TENANT_ID, and nothing else.
     """
 
-    settings: Settings
-    connection: Connection
+    settings: BasicSettings
     queues: Queues
     records: Records
     rejected: RejectedMessages
@@ -47,9 +56,20 @@ class Services:
     reports: Reports
     retention: Retention
     switch: Switch
-    safety: Safety
     now: Callable[[], datetime] = _now
     jitter: Callable[[], float] = random.random
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Services(StorageServices):
+    """The services that a step uses.
+
+    Only functions that need most of them, such as a step, take the whole object.
+    """
+
+    settings: Settings
+    connection: Connection
+    safety: Safety
 
     @contextmanager
     def conversation(self, client: PartnerCenter | None = None) -> Iterator[PartnerCenter]:
@@ -68,14 +88,22 @@ class Services:
 
 def build(read: Settings) -> Services:
     """Build the services that the settings describe; makes no call yet."""
+    stored = build_storage(read, read.partner_center.tenant_id)
+    return Services(
+        **{each.name: getattr(stored, each.name) for each in fields(stored)},
+        connection=connect(read.partner_center),
+        safety=Safety(read, stored.switch, CustomerList()),
+    )
+
+
+def build_storage(read: BasicSettings, partner: TenantId) -> StorageServices:
+    """Build the services that work on the partner account's rows; makes no call yet."""
     tables = table_service(read.storage)
-    partner = read.partner_center.tenant_id
     sandbox = tables.get_table_client(SANDBOX_TABLE)
     records = Records(tables.get_table_client(DELETIONS_TABLE), partner)
     switch = Switch(SwitchRow(sandbox, partner), _now)
-    return Services(
+    return StorageServices(
         settings=read,
-        connection=connect(read.partner_center),
         queues=Queues(queue_service(read.storage)),
         records=records,
         rejected=RejectedMessages(sandbox, partner),
@@ -83,7 +111,6 @@ def build(read: Settings) -> Services:
         reports=Reports(sandbox, partner),
         retention=Retention(records, sandbox, partner),
         switch=switch,
-        safety=Safety(read, switch, CustomerList()),
     )
 
 
@@ -103,3 +130,33 @@ def current_services() -> Services:
         if not _built:
             _built.append(build(settings()))
         return _built[0]
+
+
+def current_storage() -> StorageServices:
+    """Return the services of this process, or those for queues and tables if settings are wrong.
+
+    Raises the SettingsError about all of them if the storage account or PARTNER_TENANT_ID is one.
+    """
+    try:
+        return current_services()
+    except SettingsError as error:
+        with _instead_of(error):
+            return build_storage(read_basic_settings(os.environ), read_partner(os.environ))
+
+
+def current_queues() -> Queues:
+    """Return the queues; raises SettingsError if the settings of the storage account are wrong."""
+    try:
+        return current_services().queues
+    except SettingsError as error:
+        with _instead_of(error):
+            return Queues(queue_service(read_basic_settings(os.environ).storage))
+
+
+@contextmanager
+def _instead_of(everything: SettingsError) -> Iterator[None]:
+    """Raise the error that names every setting instead of one about some of them."""
+    try:
+        yield
+    except SettingsError:
+        raise everything from None

@@ -144,14 +144,20 @@ class HttpSettings:
 
 
 @dataclass(frozen=True, slots=True)
-class Settings:
+class BasicSettings:
+    """What queues and records need, so that nothing is lost while other settings are wrong."""
+
+    storage: StorageSettings
+    checks: CheckSettings
+
+
+@dataclass(frozen=True, slots=True)
+class Settings(BasicSettings):
     """Every setting of tipsweep."""
 
     partner_center: PartnerCenterSettings
     sandbox_tenant_confirmation: TenantId
-    storage: StorageSettings
     protection: ProtectionSettings
-    checks: CheckSettings
     sweep: SweepSettings
     http: HttpSettings
 
@@ -195,6 +201,25 @@ def read_settings(environment: Mapping[str, str]) -> Settings:
     )
     reader.raise_problems()
     return result
+
+
+def read_basic_settings(environment: Mapping[str, str]) -> BasicSettings:
+    """Read what queues need; raises SettingsError about the storage account alone.
+
+    A wrong delay counts as its default here: `read_settings` reports it.
+    """
+    reader = Reader(environment)
+    storage = _storage(reader)
+    reader.raise_problems()
+    return BasicSettings(storage, _checks(Reader(environment)))
+
+
+def read_partner(environment: Mapping[str, str]) -> TenantId:
+    """Read the account whose records these are; raises SettingsError."""
+    reader = Reader(environment)
+    partner = reader.tenant("PARTNER_TENANT_ID")
+    reader.raise_problems()
+    return partner
 
 
 def _partner_center(reader: Reader) -> PartnerCenterSettings:
@@ -278,7 +303,7 @@ def _checks(reader: Reader) -> CheckSettings:
     return CheckSettings(
         first_delay=timedelta(seconds=first),
         max_delay=timedelta(seconds=longest),
-        deadline=timedelta(hours=reader.whole("DELETION_DEADLINE_HOURS", 24, 1, 24 * 90)),
+        deadline=timedelta(hours=reader.whole("DELETION_DEADLINE_HOURS", 48, 1, 24 * 90)),
     )
 
 

@@ -40,7 +40,7 @@ def test_the_defaults_are_those_of_the_documents() -> None:
     assert read.partner_center.rate_limit_per_minute == 475
     assert read.checks.first_delay == timedelta(seconds=5)
     assert read.checks.max_delay == timedelta(seconds=300)
-    assert read.checks.deadline == timedelta(hours=24)
+    assert read.checks.deadline == timedelta(hours=48)
     assert read.sweep.mode is SweepMode.REPORT
     assert read.sweep.include_domains == ("*",)
     assert read.sweep.min_age == timedelta(days=7)

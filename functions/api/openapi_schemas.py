@@ -83,6 +83,7 @@ _RECORD: Final = _object(
     deadline=TIMESTAMP,
     nextCheckAt=NULLABLE_TIMESTAMP,
     finishedAt=NULLABLE_TIMESTAMP,
+    retryAt=NULLABLE_TIMESTAMP,
     correlationId=TEXT,
     purchases=_list_of("Purchase"),
 )

@@ -3,6 +3,7 @@
 from datetime import datetime
 from typing import Any
 
+from shared.deletion.deletion import unparked
 from shared.deletion.dry_run import DryRun
 from shared.limits import SANDBOX_CUSTOMERS
 from shared.purchases.plan import Entry, make_plan
@@ -24,12 +25,18 @@ def record_members(record: DeletionRecord, now: datetime) -> dict[str, Any]:
         "lastError": record.last_error,
         "requestedBy": record.requested_by,
         "requestedAt": timestamp(record.requested_at),
-        "deadline": timestamp(record.deadline),
+        "deadline": timestamp(_deadline(record, now)),
         "nextCheckAt": timestamp(record.next_check_at),
         "finishedAt": timestamp(record.finished_at),
+        "retryAt": timestamp(record.retry_at),
         "correlationId": record.correlation_id,
         "purchases": [_entry_members(entry) for entry in plan.entries],
     }
+
+
+def _deadline(record: DeletionRecord, now: datetime) -> datetime:
+    """Return the deadline as it would be if the time that the deletion is parked ended now."""
+    return unparked(record, now).deadline if record.live else record.deadline
 
 
 def dry_run_members(found: DryRun) -> dict[str, Any]:

@@ -5,11 +5,14 @@ from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from typing import Final, Self
 
+from azure.core.exceptions import AzureError
+
 from shared.deletion.messages import StepMessage
 from shared.events import Event, emit
 from shared.safety.switch import Switch
-from shared.services import Services
+from shared.services import StorageServices
 from shared.settings import CheckSettings
+from shared.storage.outages import is_outage
 from shared.storage.queues import Queues
 from shared.storage.records import DeletionRecord, Records, State
 
@@ -31,9 +34,9 @@ class Deletion:
     """A record that a message works on, and the storage that it is written to.
 
     `record` is what is stored, apart from what a step has learned about the customer: how the
-    deletion goes on is in it only after `save`, `send_on` or `finish` has written it. Each of them
-    writes against the ETag that was read and raises RecordChanged if an abort or another message
-    was faster.
+    deletion goes on is in it only after `save`, `finish` or one of the methods that send a message
+    has written it. Each of them writes against the ETag that was read and raises RecordChanged if
+    an abort or another message was faster.
     """
 
     record: DeletionRecord
@@ -45,7 +48,7 @@ class Deletion:
     jitter: Callable[[], float]
 
     @classmethod
-    def of(cls, services: Services, record: DeletionRecord) -> Self:
+    def of(cls, services: StorageServices, record: DeletionRecord) -> Self:
         """Return the deletion of a record that is stored."""
         return cls(
             record,
@@ -62,10 +65,15 @@ class Deletion:
         """The fields that every log line of this deletion carries."""
         return ids(self.record)
 
-    @property
-    def overdue(self) -> bool:
-        """Whether the deletion has taken longer than its deadline."""
-        return self.now() >= self.record.deadline
+    def ends_late(self) -> bool:
+        """Note that a step has found the deletion unfinished; whether it ends as too late.
+
+        It does if an earlier step has found the same since the deadline: a deletion that nobody
+        looked at, because the app was down or parked it, gets another chance.
+        """
+        now, looked_at = self.now(), self.record.looked_at
+        self.record = replace(self.record, looked_at=now)
+        return now >= self.record.deadline and bool(looked_at and looked_at >= self.record.deadline)
 
     def may_write(self) -> bool:
         """Whether nobody has aborted the deletion or tripped the switch.
@@ -87,29 +95,63 @@ class Deletion:
         delay: timedelta = timedelta(0),
         changed: DeletionRecord | None = None,
     ) -> None:
-        """Send the next message, then raise the generation and write the record as changed.
+        """Send the next message after a step that worked."""
+        self.send_again(queue, delay, replace(changed or self.record, failures=0))
+
+    def send_again(
+        self,
+        queue: str,
+        delay: timedelta = timedelta(0),
+        changed: DeletionRecord | None = None,
+    ) -> None:
+        """Send the next message, then raise the generation; failed tries still count.
 
         A crash in between leaves two messages for one generation, and the claim lets only one of
         them work. The other order would leave no message at all.
         """
+        self.save(self._sent(queue, delay, changed or self.record))
+
+    def put_back(self, queue: str, delay: timedelta, changed: DeletionRecord) -> None:
+        """Send the next message after trouble; it counts as sent even if the table is away.
+
+        The claim of that message raises the generation then.
+        """
+        raised = self._sent(queue, delay, changed)
+        try:
+            self.save(raised)
+        except AzureError as error:
+            if not is_outage(error):
+                raise
+
+    def park(self, queue: str, delay: timedelta, changed: DeletionRecord) -> None:
+        """Put the deletion back for a reason that says nothing about it: its deadline moves."""
+        self.put_back(queue, delay, replace(changed, parked_since=self.now()))
+
+    def unpark(self) -> None:
+        """Move the deadline by the time that the deletion was parked, at the start of a step."""
+        self.record = unparked(self.record, self.now())
+
+    def _sent(self, queue: str, delay: timedelta, changed: DeletionRecord) -> DeletionRecord:
+        """Send the next message and return the record of its generation, not written yet."""
         message = next_message(self.record)
         self.queues.send(queue, message.to_json(), delay)
-        self.save(
-            replace(
-                changed or self.record,
-                generation=message.generation,
-                claimed_by="",
-                next_check_at=self.now() + delay,
-            )
+        return replace(
+            changed,
+            generation=message.generation,
+            claimed_by="",
+            next_check_at=self.now() + delay,
         )
 
     def delay(self, retry_after: float | None = None) -> timedelta:
         """Return how long to wait before the next check; `retry_after` is in seconds."""
         return next_delay(self.checks, self.record.attempt, self.jitter(), retry_after)
 
-    def finish(self, state: State, reason: str = "", remedy: str = "") -> None:
+    def finish(
+        self, state: State, reason: str = "", remedy: str = "", retry_at: datetime | None = None
+    ) -> None:
         """End the deletion in a terminal state."""
-        self.save(ended(self.record, state, reason, remedy, self.now()))
+        record = ended(self.record, state, reason, remedy, self.now())
+        self.save(replace(record, retry_at=retry_at))
         log_end(self.record)
 
 
@@ -124,6 +166,19 @@ def ended(
     """Return the record in a terminal state, not written yet."""
     return replace(
         record, state=state, reason=reason, remedy=remedy, finished_at=now, next_check_at=None
+    )
+
+
+def unparked(record: DeletionRecord, now: datetime) -> DeletionRecord:
+    """Return the record with its deadline moved by the time that it has been parked until now."""
+    if record.parked_since is None:
+        return record
+    parked = max(timedelta(0), now - record.parked_since)
+    return replace(
+        record,
+        parked_since=None,
+        parked=record.parked + parked,
+        deadline=record.deadline + parked,
     )
 
 

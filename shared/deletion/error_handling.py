@@ -4,7 +4,10 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import replace
 
+from azure.core.exceptions import AzureError
+
 from shared.deletion.deletion import Deletion
+from shared.deletion.held_up import cause_of, described, log_held_up
 from shared.deletion.reasons import LATE_REMEDY
 from shared.events import Event, emit
 from shared.partner_center.client import PartnerCenter
@@ -14,12 +17,14 @@ from shared.partner_center.errors import (
     HeldBack,
     NoRelationship,
     NotFound,
-    PartnerCenterError,
+    SignInFailed,
     Throttled,
+    Unauthorized,
 )
 from shared.safety.rules import ForeignCustomer, Refused, Safety, customer_by_id
 from shared.safety.switch import SwitchTripped
 from shared.services import Services
+from shared.storage.outages import is_outage
 from shared.storage.records import RecordChanged, State
 
 
@@ -30,15 +35,16 @@ def error_handling(
     """Give a step its client, and decide what becomes of the deletion if the step raises.
 
     Every exit leaves one of three things behind: the next message and a higher generation; a
-    terminal record; or, after an unexpected error, the message itself, which the host delivers
-    again, with the error noted in the record.
+    terminal record; or the message itself, which the host delivers again. That is so after an
+    unexpected error, which is noted in the record, and while the queues are away.
     """
     client = services.client(deletion.record.correlation_id)
+    deletion.unpark()
     try:
         # From the inside out: a 404 is confirmed, a production account trips the switch, and the
         # errors that remain decide about the deletion.
         with (
-            _handled(deletion, queue),
+            _handled(deletion, queue, client),
             services.conversation(client),
             _confirmed_gone(services.safety, deletion, client),
         ):
@@ -54,15 +60,19 @@ def error_handling(
 
 
 @contextmanager
-def _handled(deletion: Deletion, queue: str) -> Iterator[None]:
+def _handled(deletion: Deletion, queue: str, client: PartnerCenter) -> Iterator[None]:
     try:
         yield
     except SwitchTripped as error:
         # Parked: the message comes back until a person has reset the switch.
         parked = replace(deletion.record, reason=str(error))
-        deletion.send_on(queue, deletion.checks.max_delay, parked)
-    except TEMPORARY as error:
-        _postpone(deletion, queue, error)
+        deletion.park(queue, deletion.checks.max_delay, parked)
+    except (*TEMPORARY, SignInFailed, Unauthorized) as error:
+        _postpone(deletion, queue, error, looked=client.calls > 0)
+    except AzureError as error:
+        if not is_outage(error):
+            raise
+        _postpone(deletion, queue, error, looked=False)
     except ForeignCustomer as refusal:
         _without_customer(deletion, refusal)
     except Refused as refusal:
@@ -85,26 +95,37 @@ def _confirmed_gone(safety: Safety, deletion: Deletion, client: PartnerCenter) -
         raise
 
 
-def _postpone(deletion: Deletion, queue: str, error: PartnerCenterError) -> None:
+def _postpone(deletion: Deletion, queue: str, error: Exception, *, looked: bool) -> None:
     """Put the deletion back on its queue, with a delay that grows while the trouble lasts.
 
-    The state must stay as it is: after a DELETE without a clear response it is `deleting`, which
-    keeps an abort too late.
+    `looked` says whether Partner Center was called. The state must stay as it is: after a DELETE
+    without a clear response it is `deleting`, which keeps an abort too late.
     """
-    if deletion.overdue:
+    parked = not looked or _says_nothing_about_the_customer(error)
+    if not parked and deletion.ends_late():
         deletion.finish(State.STUCK, str(error), LATE_REMEDY)
         return
     delay = deletion.delay(error.response.retry_after if isinstance(error, ErrorStatus) else None)
-    emit(
-        Event.THROTTLED if isinstance(error, Throttled) else Event.STEP_FAILED,
-        **deletion.ids,
-        delay_seconds=round(delay.total_seconds(), 1),
-        reason=str(error),
-    )
+    _log_postponed(deletion, error, round(delay.total_seconds(), 1))
     # Our own limit says nothing about the customer, so it does not make checks rarer.
     attempt = deletion.record.attempt + (not isinstance(error, HeldBack))
-    postponed = replace(deletion.record, attempt=attempt, last_error=str(error))
-    deletion.send_on(queue, delay, postponed)
+    postponed = replace(deletion.record, attempt=attempt, last_error=described(error))
+    (deletion.park if parked else deletion.put_back)(queue, delay, postponed)
+
+
+def _says_nothing_about_the_customer(error: Exception) -> bool:
+    """Whether the deadline moves: nobody refused the customer, somebody asked to wait."""
+    if isinstance(error, ErrorStatus):
+        return isinstance(error, Throttled) or error.response.retry_after is not None
+    return isinstance(error, SignInFailed | AzureError)
+
+
+def _log_postponed(deletion: Deletion, error: Exception, delay_seconds: float) -> None:
+    if cause_of(error):
+        log_held_up(error, delay_seconds=delay_seconds, **deletion.ids)
+        return
+    event = Event.THROTTLED if isinstance(error, Throttled) else Event.STEP_FAILED
+    emit(event, **deletion.ids, delay_seconds=delay_seconds, reason=str(error))
 
 
 def _refuse(deletion: Deletion, refusal: Refused) -> None:
@@ -120,12 +141,19 @@ def _without_customer(deletion: Deletion, refusal: ForeignCustomer) -> None:
 
 
 def _note_failure(deletion: Deletion, step: str, error: Exception) -> None:
+    """Count a try that failed because of the message or a bug; an outage is neither."""
+    if isinstance(error, AzureError) and is_outage(error):
+        return
     reason = f"{type(error).__name__}: {error}"
     emit(Event.STEP_FAILED, step=step, **deletion.ids, reason=reason)
+    failures = deletion.record.failures + 1
     try:
-        deletion.save(replace(deletion.record, last_error=reason))
+        deletion.save(replace(deletion.record, last_error=reason, failures=failures))
     except RecordChanged:
         emit(Event.DELETION_DUPLICATE, **deletion.ids, reason="overtaken")
+    except AzureError as outage:
+        # The error itself must reach the host; the try is not counted then.
+        log_held_up(outage, **deletion.ids)
 
 
 def _log_step(deletion: Deletion, step: str, client: PartnerCenter) -> None:

@@ -8,7 +8,7 @@ from shared.deletion.claims import started
 from shared.deletion.deletion import ended, log_end
 from shared.deletion.messages import BadMessage, DeletionRequest, parse_request, parse_step
 from shared.events import Event, emit
-from shared.services import Services
+from shared.services import StorageServices
 from shared.storage.names import CUSTOMERS_TO_DELETE, POISON_SUFFIX
 from shared.storage.queues import Queues
 from shared.storage.records import DeletionRecord, Records, State
@@ -47,7 +47,7 @@ def reject(queues: Queues, queue: str, body: bytes, error: BadMessage) -> None:
     queues.send(queue + POISON_SUFFIX, _as_text(body))
 
 
-def record_poisoned(services: Services, poisoned: Poisoned) -> None:
+def record_poisoned(services: StorageServices, poisoned: Poisoned) -> None:
     """Record a message from a poison queue, and end the deletion it belonged to."""
     subject = _subject(poisoned)
     reason = subject.fault or _last_error(services.records, subject) or _UNKNOWN_REASON
@@ -87,7 +87,7 @@ def _last_error(records: Records, subject: Subject) -> str:
     return record.last_error if record else ""
 
 
-def _end(services: Services, tenant: TenantId, subject: Subject, reason: str) -> None:
+def _end(services: StorageServices, tenant: TenantId, subject: Subject, reason: str) -> None:
     """Put the reason in the customer's record, unless a later message continues the deletion."""
     state = State.REFUSED if subject.fault else State.STUCK
     now, deadline = services.now(), services.settings.checks.deadline

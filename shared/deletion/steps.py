@@ -11,6 +11,7 @@ from shared.deletion.messages import DeletionRequest, StepMessage
 from shared.deletion.reasons import (
     rejected_delete_reason,
     rejected_delete_remedy,
+    retry_at,
     unfinished_reason,
     unfinished_remedy,
 )
@@ -110,7 +111,7 @@ def _decide(deletion: Deletion, plan: Plan) -> None:
         emit(Event.DELETION_READY, **deletion.ids, never=len(plan.never))
         checked = replace(deletion.record, state=State.CHECKING)
         deletion.send_on(CUSTOMERS_READY, changed=checked)
-    elif deletion.overdue:
+    elif deletion.ends_late():
         deletion.finish(State.STUCK, unfinished_reason(plan), unfinished_remedy(plan))
     else:
         _wait(deletion, plan)
@@ -138,8 +139,9 @@ def _after_rejected_delete(deletion: Deletion, error: ErrorStatus) -> None:
     plan = make_plan(deletion.record.purchases, deletion.now())
     reason = rejected_delete_reason(str(error), plan)
     emit(Event.DELETE_REJECTED, **deletion.ids, reason=reason)
-    if deletion.overdue or (plan.never and not isinstance(error, Busy)):
-        deletion.finish(State.STUCK, reason, rejected_delete_remedy(plan))
+    if deletion.ends_late() or (plan.never and not isinstance(error, Busy)):
+        later = retry_at(plan, deletion.now())
+        deletion.finish(State.STUCK, reason, rejected_delete_remedy(plan, later), later)
         return
     # With nothing remembered, the next step reads everything again and finds what was missed.
     forgetful = replace(deletion.record, reason=reason, purchases=())

@@ -179,6 +179,7 @@ def _subscription(subscription: Subscription, parent: str, product: Product) -> 
         parent=parent,
         product=product,
         created=subscription.created,
+        term_end=subscription.term_end,
         name=subscription.name,
     )
 

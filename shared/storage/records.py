@@ -4,7 +4,7 @@ import json
 import uuid
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
-from datetime import datetime
+from datetime import datetime, timedelta
 from enum import StrEnum
 from typing import Any, Final, Generic, TypeVar
 
@@ -54,7 +54,11 @@ class DeletionRecord:
     `generation` grows with every message sent for it; a message of a lower one is dropped.
     `claimed_by` is the ID of the queue message that works on this generation. `seen` says that
     Partner Center has shown the customer to us, so that "not found" later means "gone".
-    `attempt` counts the checks since the last progress.
+    `attempt` counts the checks since the last progress, `failures` the tries since the last step
+    that worked which failed because of the message or a bug. `parked_since` is set while the
+    deletion waits for something that says nothing about it; `parked` is the time it waited like
+    this before, by which `deadline` has moved. `looked_at` is when a step last found it unfinished.
+    `retry_at` is when what is stuck can be cancelled again.
     """
 
     tenant: TenantId
@@ -68,8 +72,13 @@ class DeletionRecord:
     domain: str = ""
     seen: bool = False
     attempt: int = 0
+    failures: int = 0
+    looked_at: datetime | None = None
+    parked_since: datetime | None = None
+    parked: timedelta = timedelta(0)
     next_check_at: datetime | None = None
     finished_at: datetime | None = None
+    retry_at: datetime | None = None
     reason: str = ""
     remedy: str = ""
     last_error: str = ""
@@ -211,8 +220,11 @@ class Records:
         timestamps = {
             "deadline": record.deadline,
             "finishedAt": record.finished_at,
+            "lookedAt": record.looked_at,
             "nextCheckAt": record.next_check_at,
+            "parkedSince": record.parked_since,
             "requestedAt": record.requested_at,
+            "retryAt": record.retry_at,
         }
         return {
             "PartitionKey": self._partner,
@@ -221,8 +233,10 @@ class Records:
             "claimedBy": record.claimed_by,
             "correlationId": record.correlation_id,
             "domain": record.domain,
+            "failures": record.failures,
             "generation": record.generation,
             "lastError": record.last_error[:_TEXT_CHARACTERS],
+            "parkedSeconds": record.parked.total_seconds(),
             "purchases": _remembered(record.purchases),
             "reason": record.reason[:_TEXT_CHARACTERS],
             "remedy": record.remedy[:_TEXT_CHARACTERS],
@@ -252,8 +266,14 @@ def _record(entity: TableEntity) -> DeletionRecord:
         domain=entity["domain"],
         seen=entity["seen"],
         attempt=entity["attempt"],
+        # Rows of earlier versions lack the next four and retryAt.
+        failures=entity.get("failures", 0),
+        looked_at=_timestamp(entity.get("lookedAt")),
+        parked_since=_timestamp(entity.get("parkedSince")),
+        parked=timedelta(seconds=entity.get("parkedSeconds", 0.0)),
         next_check_at=_timestamp(entity.get("nextCheckAt")),
         finished_at=_timestamp(entity.get("finishedAt")),
+        retry_at=_timestamp(entity.get("retryAt")),
         reason=entity["reason"],
         remedy=entity["remedy"],
         last_error=entity["lastError"],
@@ -288,6 +308,7 @@ def _row(purchase: Purchase) -> dict[str, Any]:
         "parent": purchase.parent,
         "product": purchase.product.name if purchase.product else "",
         "created": purchase.created.isoformat() if purchase.created else "",
+        "termEnd": purchase.term_end.isoformat() if purchase.term_end else "",
         "name": purchase.name[:_NAME_CHARACTERS],
         "sent": sorted(purchase.sent),
         "rejected": sorted(purchase.rejected),
@@ -305,6 +326,7 @@ def _purchase(row: Mapping[str, Any]) -> Purchase:
         parent=row.get("parent", ""),
         product=Product[row["product"]] if "product" in row else None,
         created=_timestamp(row.get("created")),
+        term_end=_timestamp(row.get("termEnd")),
         name=row.get("name", ""),
         sent=frozenset(Action(action) for action in row.get("sent", ())),
         rejected=frozenset(Action(action) for action in row.get("rejected", ())),

@@ -49,4 +49,6 @@ class Retention:
 
 
 def _outdated(record: DeletionRecord, now: datetime) -> bool:
-    return not record.live and (record.finished_at or record.requested_at) + KEPT <= now
+    ended = record.finished_at or record.requested_at
+    # Without the record, a sweep would take the customer up before anything can have changed.
+    return not record.live and max(ended, record.retry_at or ended) + KEPT <= now

@@ -149,7 +149,10 @@ def _protected(customer: Customer, settings: Settings) -> Finding | None:
 
 
 def remembered(record: DeletionRecord | None, at: datetime) -> Finding | None:
-    """Leave alone what is in progress, what a person aborted and, for a week, what has ended."""
+    """Leave alone what is in progress, what a person aborted and, for a time, what has ended.
+
+    That time is a week, or lasts until what was stuck can be cancelled again.
+    """
     if record is None:
         return None
     if record.live:
@@ -158,9 +161,10 @@ def remembered(record: DeletionRecord | None, at: datetime) -> Finding | None:
     if record.state is State.ABORTED:
         return Finding(SweepVerdict.ABORTED, f"a person stopped its deletion: {record.reason}")
     ended = record.finished_at or record.requested_at
-    if at >= ended + REST:
+    until = record.retry_at or ended + REST
+    if at >= until:
         return None
-    reason = f"left alone until {ended + REST:%Y-%m-%d}: its deletion ended as {record.state}"
+    reason = f"left alone until {until:%Y-%m-%d}: its deletion ended as {record.state}"
     return Finding(_ENDED[record.state], reason + (f", {record.reason}" if record.reason else ""))
 
 

@@ -196,7 +196,8 @@ def test_a_message_that_fails_every_time_ends_as_stuck_with_its_reason(
 
 def test_a_poisoned_deletion_can_be_requested_again(bench: Bench, simulator: Simulator) -> None:
     customer = simulator.sandbox.add_customer("c.onmicrosoft.com", tenant_id=GOOD)
-    simulator.add_fault(Fault(path="*/orders", status=401, times=5))
+    fault = Fault(method="GET", path="*/orders", status=200, body={"items": "none"}, times=5)
+    simulator.add_fault(fault)
     assert bench.run(GOOD).state is State.STUCK
 
     submit(bench.services, DeletionRequest(TenantId(GOOD)))

@@ -54,12 +54,11 @@ def test_a_state_whose_write_failed_is_not_stored_later(
     bench.deliver(CUSTOMERS_TO_DELETE, taken(bench, CUSTOMERS_TO_DELETE))
     message = taken(bench, CUSTOMERS_READY)
 
-    with pytest.raises(ServiceRequestError):
-        bench.deliver(CUSTOMERS_READY, message)
+    bench.deliver(CUSTOMERS_READY, message)
 
     assert failing.failed
     assert bench.record(customer.tenant_id).state is before
-    bench.deliver(CUSTOMERS_READY, message)
+    bench.pump()
     assert bench.record(customer.tenant_id).state is State.DELETED
 
 
@@ -70,8 +69,7 @@ def test_a_deletion_whose_write_failed_can_still_be_aborted(
     FailingOnce(monkeypatch, State.DELETING)
     bench.drop(customer.tenant_id)
     bench.deliver(CUSTOMERS_TO_DELETE, taken(bench, CUSTOMERS_TO_DELETE))
-    with pytest.raises(ServiceRequestError):
-        bench.deliver(CUSTOMERS_READY, taken(bench, CUSTOMERS_READY))
+    bench.deliver(CUSTOMERS_READY, taken(bench, CUSTOMERS_READY))
 
     tenant = TenantId(customer.tenant_id)
     record = abort(bench.services.records, tenant, "ann", bench.services.now)
