@@ -8,10 +8,11 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
 
-from shared.partner_center.client import PartnerCenter
-from shared.partner_center.connection import Connection
+from shared.partner_center.client import PartnerCenter, reads_only
+from shared.partner_center.connection import Connection, Gate
 from shared.partner_center.credentials import TokenSource
 from shared.partner_center.customer_list import CustomerList
+from shared.partner_center.deadline import Deadline
 from shared.partner_center.rate_limit import RateLimiter
 from shared.safety.rules import Safety
 from shared.safety.switch import Switch
@@ -50,6 +51,7 @@ class Services:
     safety: Safety
     now: Callable[[], datetime] = _now
     jitter: Callable[[], float] = random.random
+    deadline: Callable[[], Deadline] = Deadline.after
 
     @contextmanager
     def conversation(self, client: PartnerCenter | None = None) -> Iterator[PartnerCenter]:
@@ -61,9 +63,9 @@ class Services:
         with self.safety.tripping_switch():
             yield client or self.client(str(uuid.uuid4()))
 
-    def client(self, correlation_id: str) -> PartnerCenter:
-        """Return a client for a conversation; its calls carry the correlation ID."""
-        return PartnerCenter(self.connection, correlation_id)
+    def client(self, correlation_id: str, gate: Gate = reads_only) -> PartnerCenter:
+        """Return a client for one conversation, whose deadline begins now."""
+        return PartnerCenter(self.connection, correlation_id, self.deadline(), gate)
 
 
 def build(read: Settings) -> Services:

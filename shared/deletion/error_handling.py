@@ -8,17 +8,15 @@ from shared.deletion.deletion import Deletion
 from shared.deletion.reasons import LATE_REMEDY
 from shared.events import Event, emit
 from shared.partner_center.client import PartnerCenter
+from shared.partner_center.connection import Gate
 from shared.partner_center.errors import (
     TEMPORARY,
-    ErrorStatus,
     HeldBack,
-    NoRelationship,
-    NotFound,
     PartnerCenterError,
     SignInFailed,
     Throttled,
 )
-from shared.safety.rules import ForeignCustomer, Refused, Safety, customer_by_id
+from shared.safety.rules import ForeignCustomer, Refused
 from shared.safety.switch import SwitchTripped
 from shared.services import Services
 from shared.storage.records import RecordChanged, State
@@ -26,22 +24,22 @@ from shared.storage.records import RecordChanged, State
 
 @contextmanager
 def error_handling(
-    services: Services, deletion: Deletion, step: str, queue: str
+    services: Services, deletion: Deletion, step: str, queue: str, gate: Gate
 ) -> Iterator[PartnerCenter]:
     """Give a step its client, and decide what becomes of the deletion if the step raises.
 
-    Every exit leaves one of three things behind: the next message and a higher generation; a
-    terminal record; or, after an unexpected error, the message itself, which the host delivers
-    again, with the error noted in the record.
+    The client's writes ask the gate. Every exit leaves one of three things behind: the next message
+    and a higher generation; a terminal record; or, after an unexpected error, the message itself,
+    which the host delivers again, with the error noted in the record.
     """
-    client = services.client(deletion.record.correlation_id)
+    client = services.client(deletion.record.correlation_id, gate)
     try:
         # From the inside out: a 404 is confirmed, a production account trips the switch, and the
         # errors that remain decide about the deletion.
         with (
             _handled(deletion, queue),
             services.conversation(client),
-            _confirmed_gone(services.safety, deletion, client),
+            services.safety.confirming_gone(client, deletion.record.tenant),
         ):
             yield client
     except RecordChanged:
@@ -70,34 +68,18 @@ def _handled(deletion: Deletion, queue: str) -> Iterator[None]:
         _refuse(deletion, refusal)
 
 
-@contextmanager
-def _confirmed_gone(safety: Safety, deletion: Deletion, client: PartnerCenter) -> Iterator[None]:
-    """Turn a 404 into ForeignCustomer if a new listing and the customer's own URL lack it too.
-
-    Raises the error itself otherwise: an outage of one route also looks like a 404, and must not
-    record a customer as deleted that still exists.
-    """
-    try:
-        yield
-    except (NotFound, NoRelationship):
-        tenant = deletion.record.tenant
-        if tenant not in safety.customers.refresh(client):
-            customer_by_id(client, tenant)
-        raise
-
-
 def _postpone(deletion: Deletion, queue: str, error: PartnerCenterError) -> None:
     """Put the deletion back on its queue, with a delay that grows while the trouble lasts.
 
-    The state must stay as it is: after a DELETE without a clear response it is `deleting`, which
-    keeps an abort too late.
+    The state stays as it is: `deleting` while a DELETE may have been carried out, which keeps an
+    abort too late.
     """
     if deletion.overdue:
         deletion.finish(State.STUCK, str(error), LATE_REMEDY)
         return
-    delay = deletion.delay(error.response.retry_after if isinstance(error, ErrorStatus) else None)
+    delay = deletion.delay(error.retry_after)
     emit(
-        Event.THROTTLED if isinstance(error, Throttled) else Event.STEP_FAILED,
+        Event.THROTTLED if isinstance(error, (Throttled, HeldBack)) else Event.STEP_FAILED,
         **deletion.ids,
         delay_seconds=round(delay.total_seconds(), 1),
         reason=str(error),

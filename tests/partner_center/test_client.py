@@ -11,6 +11,7 @@ from local.simulator.state.behaviour import CodeType, ErrorBody
 from shared.partner_center import errors
 from shared.partner_center.client import PartnerCenter
 from shared.partner_center.connection import Connection
+from shared.partner_center.deadline import Deadline
 from tests.partner_center.conftest import Connect
 
 
@@ -222,6 +223,13 @@ def test_dates_with_seven_fraction_digits_are_read(
     assert second.created is None
 
 
+def test_a_client_without_a_gate_sends_no_write(connect: Connect, simulator: Simulator) -> None:
+    with pytest.raises(RuntimeError, match="without a gate"):
+        PartnerCenter(connect(), "c").delete_customer("c")
+
+    assert not [call for call in simulator.calls if call.is_write]
+
+
 def test_a_lost_response_is_not_a_rejection(client: PartnerCenter, simulator: Simulator) -> None:
     simulator.add_fault(Fault(method="DELETE", drop=True, times=None))
 
@@ -260,7 +268,7 @@ def test_no_error_shows_token_or_secret(
 ) -> None:
     caplog.set_level("DEBUG")
     connection: Connection = connect()
-    token = connection.tokens.token()
+    token = connection.tokens.token(Deadline.after())
     simulator.add_fault(replace(fault, path="/v1/*"))
 
     with pytest.raises(errors.PartnerCenterError) as caught:
