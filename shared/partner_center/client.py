@@ -36,6 +36,8 @@ _PAGE_SIZE: Final = 100
 _PAGE_LIMIT: Final = 100
 # Microsoft's page on the call says 204, the REST reference 200.
 _DELETED: Final = frozenset({HTTPStatus.OK, HTTPStatus.NO_CONTENT})
+# "Resource does not support app-only authentication": no customer's entitlements can be read.
+_NOT_FOR_THIS_CREDENTIAL: Final = "900329"
 
 
 def reads_only() -> None:
@@ -99,8 +101,8 @@ class PartnerCenter:
     def entitlements(self, customer_id: str) -> list[Entitlement]:
         """Return all entitlements, included ones too; none if the credential may not read them.
 
-        Microsoft's page "Get a collection of entitlements" names App+User only. A 403 is
-        remembered for the life of the process.
+        Microsoft's page "Get a collection of entitlements" names App+User only. A 403 that says so
+        is remembered for the life of the process; any other concerns this customer.
         """
         tokens = self._connection.tokens
         if tokens.entitlements_forbidden:
@@ -110,7 +112,7 @@ class PartnerCenter:
         except Unauthorized:
             return []
         except Forbidden as error:
-            tokens.entitlements_forbidden = True
+            tokens.entitlements_forbidden = error.response.code == _NOT_FOR_THIS_CREDENTIAL
             emit(Event.ENTITLEMENTS_FORBIDDEN, reason=str(error))
             return []
         return [found for item in items for found in resources.entitlements(item)]
