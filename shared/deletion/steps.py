@@ -162,4 +162,4 @@ def _after_rejected_delete(deletion: Deletion, error: ErrorStatus) -> None:
         return
     # With nothing remembered, the next step reads everything again and finds what was missed.
     deletion.record = replace(deletion.record, reason=reason, purchases=())
-    _check_after(deletion, deletion.delay())
+    _check_after(deletion, deletion.delay(error.retry_after))

@@ -29,7 +29,7 @@ PartnerCenterError
 Codes and statuses are those of Microsoft's page "Partner Center error codes".
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from http import HTTPStatus
 from typing import Final
 
@@ -180,11 +180,18 @@ class Rejected(ErrorStatus):
 # Trouble that passes: the same call may succeed later.
 TEMPORARY: Final = (Throttled, HeldBack, Unavailable, Busy, NoResponse, OutOfTime)
 
+# The customer is under review or not approved yet.
+_UNDER_REVIEW: Final = ("800073", "800074", "800075")
+# 900278: "pending operation, try after 24 hours".
+_DOCUMENTED_WAITS: Final = {"900278": 86_400.0}
+
 _BY_CODE: Final[dict[str, type[ErrorStatus]]] = {
     **dict.fromkeys(("800019", "6002"), NotASandbox),
     **dict.fromkeys(("800061", "800063", "800077"), OrderRouteClosed),
-    **dict.fromkeys(("800014", "800060", "800082", "900278", "900311", "2055"), Busy),
-    **dict.fromkeys(("900117", "900213", "900277", "900279", "900280"), NotCancellable),
+    **dict.fromkeys(("800014", "800060", "800082", "900278", "900280", "2055"), Busy),
+    **dict.fromkeys(_UNDER_REVIEW, Busy),
+    # 900311 is "updated too many times": each repeat earns more of it.
+    **dict.fromkeys(("900117", "900213", "900277", "900279", "900311"), NotCancellable),
     **dict.fromkeys(("800040", "800091", "800096", "900321", "900322"), NotCancellable),
     **dict.fromkeys(("20002", "900159"), NoRelationship),
     "900127": NotSupportedHere,
@@ -208,7 +215,12 @@ _BY_STATUS: Final[dict[int, type[ErrorStatus]]] = {
 
 
 def error_of(response: ErrorResponse) -> ErrorStatus:
-    """Return the error that a response means: by its code, else by its status."""
+    """Return the error that a response means: by its code, else by its status.
+
+    A wait that the error pages ask for counts like a Retry-After, which wins if there is one.
+    """
+    if response.retry_after is None:
+        response = replace(response, retry_after=_DOCUMENTED_WAITS.get(response.code))
     return _meaning(response.status, response.code)(response)
 
 

@@ -104,7 +104,7 @@ def carry_out(sender: Sender, purchases: Collection[Purchase], now: datetime) ->
 
     Stops early on any error that concerns more than one purchase, at the second failure of the
     service, and as soon as the client's gate lets no write leave; the result holds what is known by
-    then. One service failure, does not keep the others from
+    then. One service failure, or a purchase that asks for a wait, does not keep the others from
     being tried.
     """
     known = {purchase.key: purchase for purchase in purchases}
@@ -124,6 +124,9 @@ def carry_out(sender: Sender, purchases: Collection[Purchase], now: datetime) ->
             if isinstance(interruption, Unavailable):
                 return CancellationResult(tuple(known.values()), plan, error)
             interruption = error
+            continue
+        except Busy as error:
+            interruption = interruption or error
             continue
         except (TipsweepError, AzureError) as error:
             return CancellationResult(tuple(known.values()), plan, error)
@@ -178,6 +181,8 @@ def after_error(purchase: Purchase, action: Action, error: ErrorStatus) -> Purch
             return replace(purchase, status=Status.DELETED)
         case PurchaseGone():
             return _gone(purchase)
+        case Busy() if error.retry_after is not None:
+            raise error
         case Busy() | AzureSubscriptionsActive():
             return purchase
         case NotActivated():

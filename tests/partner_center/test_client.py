@@ -65,6 +65,10 @@ def test_every_form_of_an_error_response_is_read(
         (400, {"code": 800081, "description": "x"}, errors.NotActivated),
         (403, {"code": 900115, "description": "x"}, errors.AzureSubscriptionsActive),
         (404, "<html>not found</html>", errors.NotFound),
+        (403, {"code": 800073, "description": "x"}, errors.Busy),
+        (403, {"code": 800075, "description": "x"}, errors.Busy),
+        (400, {"code": 900280, "description": "x"}, errors.Busy),
+        (400, {"code": 900311, "description": "x"}, errors.NotCancellable),
         (409, {"code": 800060, "description": "x"}, errors.Busy),
         (409, None, errors.Busy),
         (412, None, errors.Busy),
@@ -221,6 +225,23 @@ def test_dates_with_seven_fraction_digits_are_read(
     assert first.created.isoformat() == "2026-01-05T10:11:12.123456+00:00"
     assert first.status == "completed"
     assert second.created is None
+
+
+def test_a_wait_that_the_error_pages_ask_for_counts_unless_the_response_asks_for_another(
+    client: PartnerCenter, simulator: Simulator
+) -> None:
+    body = {"code": 900278, "description": "Pending operation, try after 24 hours."}
+    fault = Fault(path="*/orders", status=409, body=body)
+    simulator.add_fault(fault)
+    simulator.add_fault(replace(fault, headers={"Retry-After": "60"}))
+
+    waits = []
+    for _ in range(2):
+        with pytest.raises(errors.Busy) as caught:
+            client.orders("c")
+        waits.append(caught.value.retry_after)
+
+    assert waits == [86_400, 60]
 
 
 def test_a_client_without_a_gate_sends_no_write(connect: Connect, simulator: Simulator) -> None:
