@@ -10,10 +10,11 @@ from dataclasses import dataclass, fields
 from datetime import UTC, datetime
 
 from shared.environment import SettingsError
-from shared.partner_center.client import PartnerCenter
-from shared.partner_center.connection import Connection
+from shared.partner_center.client import PartnerCenter, reads_only
+from shared.partner_center.connection import Connection, Gate
 from shared.partner_center.credentials import TokenSource
 from shared.partner_center.customer_list import CustomerList
+from shared.partner_center.deadline import Deadline
 from shared.partner_center.rate_limit import RateLimiter
 from shared.safety.rules import Safety
 from shared.safety.switch import Switch
@@ -58,6 +59,7 @@ class StorageServices:
     switch: Switch
     now: Callable[[], datetime] = _now
     jitter: Callable[[], float] = random.random
+    deadline: Callable[[], Deadline] = Deadline.after
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -81,9 +83,9 @@ class Services(StorageServices):
         with self.safety.tripping_switch():
             yield client or self.client(str(uuid.uuid4()))
 
-    def client(self, correlation_id: str) -> PartnerCenter:
-        """Return a client for a conversation; its calls carry the correlation ID."""
-        return PartnerCenter(self.connection, correlation_id)
+    def client(self, correlation_id: str, gate: Gate = reads_only) -> PartnerCenter:
+        """Return a client for one conversation, whose deadline begins now."""
+        return PartnerCenter(self.connection, correlation_id, self.deadline(), gate)
 
 
 def build(read: Settings) -> Services:

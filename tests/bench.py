@@ -45,6 +45,7 @@ MAX_DEQUEUE_COUNT = 5
 DOUBLED = 0.4
 UNHURRIED = 600_000
 A_MOMENT = timedelta(microseconds=1)
+LONGEST_PAUSE_SECONDS = 2
 
 HANDLERS: Mapping[str, Callable[[QueueMessage], None]] = {
     CUSTOMERS_TO_DELETE: cancel_orders.cancel_orders,
@@ -242,7 +243,7 @@ def unhurried(settings: Settings, **changes: Any) -> Services:
     settings = replace(settings, checks=checks)
     tokens = TokenSource(settings.partner_center)
     base_url = settings.partner_center.endpoints.base_url
-    connection = Connection(base_url, tokens, RateLimiter(UNHURRIED), sleep=_awake)
+    connection = Connection(base_url, tokens, RateLimiter(UNHURRIED), sleep=_nap)
     return replace(build(settings), connection=connection, **changes)
 
 
@@ -259,6 +260,6 @@ def delivered(message: StoredMessage) -> QueueMessage:
     )
 
 
-def _awake(seconds: float) -> None:
-    message = f"A handler would sleep for {seconds} s"
-    raise AssertionError(message)
+def _nap(seconds: float) -> None:
+    """Pass over the pause before a repeat; a longer one would hold a thread of the worker."""
+    assert seconds <= LONGEST_PAUSE_SECONDS, f"A handler would sleep for {seconds} s"

@@ -164,7 +164,7 @@ def _retry_after(error: TipsweepError | AzureError) -> int | None:
         return SWITCH_RETRY_SECONDS
     if not isinstance(error, (AzureError, RecordChanged, SettingsError, *TEMPORARY)):
         return None
-    asked_for = error.response.retry_after if isinstance(error, ErrorStatus) else None
+    asked_for = error.retry_after if isinstance(error, PartnerCenterError) else None
     return max(1, round(asked_for)) if asked_for else RETRY_SECONDS
 
 

@@ -14,7 +14,7 @@ from shared.services import StorageServices
 from shared.settings import CheckSettings
 from shared.storage.outages import is_outage
 from shared.storage.queues import Queues
-from shared.storage.records import DeletionRecord, Records, State
+from shared.storage.records import DeletionRecord, RecordChanged, Records, State
 
 _JITTER: Final = 0.25
 _GROWTH: Final = 1.5
@@ -75,15 +75,27 @@ class Deletion:
         self.record = replace(self.record, looked_at=now)
         return now >= self.record.deadline and bool(looked_at and looked_at >= self.record.deadline)
 
-    def may_write(self) -> bool:
-        """Whether nobody has aborted the deletion or tripped the switch.
+    def require_writable(self) -> None:
+        """Nobody has aborted the deletion or tripped the switch: the gate of every cancellation.
 
-        Either may happen between two calls, and a cancellation cannot be undone, so this is asked
-        before every single write.
+        Either may happen while a call waits, and a cancellation cannot be undone. Raises
+        RecordChanged or SwitchTripped.
         """
         stored = self.records.get(self.record.tenant)
-        overtaken = stored is None or stored.etag != self.record.etag
-        return not overtaken and not self.switch.read().tripped
+        if stored is None or stored.etag != self.record.etag:
+            message = f"The deletion of customer {self.record.tenant} was aborted or overtaken"
+            raise RecordChanged(message)
+        self.switch.require_untripped()
+
+    def require_deletable(self) -> None:
+        """Record that a DELETE may reach Partner Center: the gate of the DELETE.
+
+        The write fails after an abort, and makes a later one too late. Raises RecordChanged or
+        SwitchTripped.
+        """
+        if self.record.state is not State.DELETING:
+            self.save(replace(self.record, state=State.DELETING))
+        self.require_writable()
 
     def save(self, changed: DeletionRecord) -> None:
         """Write the record as it was changed."""

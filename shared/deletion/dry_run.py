@@ -29,7 +29,8 @@ def dry_run(services: Services, tenant: TenantId) -> DryRun:
     """
     with services.conversation() as client:
         customer = services.safety.require_customer(client, tenant)
-        snapshot = take_snapshot(client, tenant, _NOTHING_REMEMBERED)
+        with services.safety.confirming_gone(client, tenant):
+            snapshot = take_snapshot(client, tenant, _NOTHING_REMEMBERED)
         services.safety.require_sandbox_purchases(snapshot.subscriptions or ())
     return DryRun(customer, make_plan(merge_snapshot(snapshot), services.now()))
 

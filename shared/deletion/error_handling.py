@@ -11,17 +11,16 @@ from shared.deletion.held_up import cause_of, described, log_held_up
 from shared.deletion.reasons import LATE_REMEDY
 from shared.events import Event, emit
 from shared.partner_center.client import PartnerCenter
+from shared.partner_center.connection import Gate
 from shared.partner_center.errors import (
     TEMPORARY,
-    ErrorStatus,
     HeldBack,
-    NoRelationship,
-    NotFound,
+    PartnerCenterError,
     SignInFailed,
     Throttled,
     Unauthorized,
 )
-from shared.safety.rules import ForeignCustomer, Refused, Safety, customer_by_id
+from shared.safety.rules import ForeignCustomer, Refused
 from shared.safety.switch import SwitchTripped
 from shared.services import Services
 from shared.storage.outages import is_outage
@@ -30,15 +29,16 @@ from shared.storage.records import RecordChanged, State
 
 @contextmanager
 def error_handling(
-    services: Services, deletion: Deletion, step: str, queue: str
+    services: Services, deletion: Deletion, step: str, queue: str, gate: Gate
 ) -> Iterator[PartnerCenter]:
     """Give a step its client, and decide what becomes of the deletion if the step raises.
 
-    Every exit leaves one of three things behind: the next message and a higher generation; a
-    terminal record; or the message itself, which the host delivers again. That is so after an
-    unexpected error, which is noted in the record, and while the queues are away.
+    The client's writes ask the gate. Every exit leaves one of three things behind: the next message
+    and a higher generation; a terminal record; or the message itself, which the host delivers
+    again. That is so after an unexpected error, which is noted in the record, and while the queues
+    are away.
     """
-    client = services.client(deletion.record.correlation_id)
+    client = services.client(deletion.record.correlation_id, gate)
     deletion.unpark()
     try:
         # From the inside out: a 404 is confirmed, a production account trips the switch, and the
@@ -46,7 +46,7 @@ def error_handling(
         with (
             _handled(deletion, queue, client),
             services.conversation(client),
-            _confirmed_gone(services.safety, deletion, client),
+            services.safety.confirming_gone(client, deletion.record.tenant),
         ):
             yield client
     except RecordChanged:
@@ -79,33 +79,17 @@ def _handled(deletion: Deletion, queue: str, client: PartnerCenter) -> Iterator[
         _refuse(deletion, refusal)
 
 
-@contextmanager
-def _confirmed_gone(safety: Safety, deletion: Deletion, client: PartnerCenter) -> Iterator[None]:
-    """Turn a 404 into ForeignCustomer if a new listing and the customer's own URL lack it too.
-
-    Raises the error itself otherwise: an outage of one route also looks like a 404, and must not
-    record a customer as deleted that still exists.
-    """
-    try:
-        yield
-    except (NotFound, NoRelationship):
-        tenant = deletion.record.tenant
-        if tenant not in safety.customers.refresh(client):
-            customer_by_id(client, tenant)
-        raise
-
-
 def _postpone(deletion: Deletion, queue: str, error: Exception, *, looked: bool) -> None:
     """Put the deletion back on its queue, with a delay that grows while the trouble lasts.
 
-    `looked` says whether Partner Center was called. The state must stay as it is: after a DELETE
-    without a clear response it is `deleting`, which keeps an abort too late.
+    `looked` says whether Partner Center was called. The state stays as it is: `deleting` while a
+    DELETE may have been carried out, which keeps an abort too late.
     """
     parked = not looked or _says_nothing_about_the_customer(error)
     if not parked and deletion.ends_late():
         deletion.finish(State.STUCK, str(error), LATE_REMEDY)
         return
-    delay = deletion.delay(error.response.retry_after if isinstance(error, ErrorStatus) else None)
+    delay = deletion.delay(_retry_after(error))
     _log_postponed(deletion, error, round(delay.total_seconds(), 1))
     # Our own limit says nothing about the customer, so it does not make checks rarer.
     attempt = deletion.record.attempt + (not isinstance(error, HeldBack))
@@ -115,16 +99,20 @@ def _postpone(deletion: Deletion, queue: str, error: Exception, *, looked: bool)
 
 def _says_nothing_about_the_customer(error: Exception) -> bool:
     """Whether the deadline moves: nobody refused the customer, somebody asked to wait."""
-    if isinstance(error, ErrorStatus):
-        return isinstance(error, Throttled) or error.response.retry_after is not None
-    return isinstance(error, SignInFailed | AzureError)
+    if isinstance(error, SignInFailed | AzureError | Throttled):
+        return True
+    return _retry_after(error) is not None
+
+
+def _retry_after(error: Exception) -> float | None:
+    return error.retry_after if isinstance(error, PartnerCenterError) else None
 
 
 def _log_postponed(deletion: Deletion, error: Exception, delay_seconds: float) -> None:
     if cause_of(error):
         log_held_up(error, delay_seconds=delay_seconds, **deletion.ids)
         return
-    event = Event.THROTTLED if isinstance(error, Throttled) else Event.STEP_FAILED
+    event = Event.THROTTLED if isinstance(error, Throttled | HeldBack) else Event.STEP_FAILED
     emit(event, **deletion.ids, delay_seconds=delay_seconds, reason=str(error))
 
 

@@ -3,6 +3,8 @@
 from dataclasses import replace
 from datetime import timedelta
 
+from azure.core.exceptions import AzureError
+
 from shared.deletion.claims import Delivery, claim_request, claim_step
 from shared.deletion.deletion import Deletion, is_at_longest_delay
 from shared.deletion.dry_run import log_dry_run
@@ -15,15 +17,19 @@ from shared.deletion.reasons import (
     unfinished_reason,
     unfinished_remedy,
 )
+from shared.errors import TipsweepError
 from shared.events import Event, emit
+from shared.partner_center.client import PartnerCenter
 from shared.partner_center.errors import (
-    TEMPORARY,
     Busy,
     ErrorStatus,
     NoRelationship,
     NotASandbox,
     NotFound,
+    PartnerCenterError,
+    Throttled,
     Unauthorized,
+    Unavailable,
 )
 from shared.purchases.cancellation import Sender, carry_out
 from shared.purchases.plan import Plan, make_plan
@@ -58,17 +64,14 @@ def delete_customer(services: Services, message: StepMessage, delivery: Delivery
     if record is None:
         return
     deletion = Deletion.of(services, record)
-    with error_handling(services, deletion, "delete_customer", CUSTOMERS_READY) as client:
+    gate = deletion.require_deletable
+    with error_handling(services, deletion, "delete_customer", CUSTOMERS_READY, gate) as client:
         services.safety.require_writable()
         customer = services.safety.require_customer(client, record.tenant)
         deletion.record = replace(deletion.record, seen=True, domain=customer.domain)
-        # The rules may have waited for a listing, and somebody may have tripped the switch.
-        services.safety.require_writable()
-        # Written before the call: once the DELETE may arrive, an abort must be too late.
-        deletion.save(replace(deletion.record, state=State.DELETING))
         try:
-            client.delete_customer(record.tenant)
-        except (*TEMPORARY, NotFound, NoRelationship, NotASandbox, Unauthorized):
+            _send_delete(deletion, client)
+        except (NotFound, NoRelationship, NotASandbox, Unauthorized, Throttled, Unavailable):
             # Not a verdict on the customer's purchases, so error_handling decides.
             raise
         except ErrorStatus as error:
@@ -77,9 +80,24 @@ def delete_customer(services: Services, message: StepMessage, delivery: Delivery
             deletion.finish(State.DELETED)
 
 
+def _send_delete(deletion: Deletion, client: PartnerCenter) -> None:
+    """Send the DELETE; an error that says it was not carried out leaves the state as it was.
+
+    A DELETE of an earlier step may still have been carried out: then the state was `deleting`.
+    """
+    before = deletion.record.state
+    try:
+        client.delete_customer(deletion.record.tenant)
+    except (TipsweepError, AzureError) as error:
+        if not (isinstance(error, PartnerCenterError) and error.may_be_done):
+            deletion.record = replace(deletion.record, state=before)
+        raise
+
+
 def _cancel(services: Services, deletion: Deletion, step: str) -> None:
     """Cancel what is open, and decide on the next message from the outcome."""
-    with error_handling(services, deletion, step, ORDERS_TO_CHECK) as client:
+    gate = deletion.require_writable
+    with error_handling(services, deletion, step, ORDERS_TO_CHECK, gate) as client:
         services.safety.require_writable()
         customer = services.safety.require_customer(client, deletion.record.tenant)
         deletion.record = replace(deletion.record, seen=True, domain=customer.domain)
@@ -95,7 +113,7 @@ def _cancel(services: Services, deletion: Deletion, step: str) -> None:
             purchases = forget_sent(purchases)
 
         sender = Sender(client, customer.id, snapshot.subscriptions_by_id())
-        found = carry_out(sender, purchases, now, deletion.may_write)
+        found = carry_out(sender, purchases, now)
         progress = len(found.plan.unfinished) < len(remembered.unfinished)
         attempt = 0 if progress else deletion.record.attempt
         deletion.record = replace(deletion.record, purchases=found.purchases, attempt=attempt)
@@ -145,4 +163,4 @@ def _after_rejected_delete(deletion: Deletion, error: ErrorStatus) -> None:
         return
     # With nothing remembered, the next step reads everything again and finds what was missed.
     forgetful = replace(deletion.record, reason=reason, purchases=())
-    _check_after(deletion, deletion.delay(), forgetful)
+    _check_after(deletion, deletion.delay(error.retry_after), forgetful)

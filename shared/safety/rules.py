@@ -129,6 +129,20 @@ class Safety:
         require_deletable(customer, self._settings)
         return customer
 
+    @contextmanager
+    def confirming_gone(self, client: PartnerCenter, tenant: TenantId) -> Iterator[None]:
+        """Turn a 404 into ForeignCustomer if a new listing and the customer's own URL lack it too.
+
+        Raises the error itself otherwise: an outage of one route also looks like a 404, and must
+        not be taken for a customer that is gone.
+        """
+        try:
+            yield
+        except (NotFound, NoRelationship):
+            if tenant not in self.customers.refresh(client):
+                customer_by_id(client, tenant)
+            raise
+
     def require_sandbox_purchases(self, subscriptions: Collection[Subscription]) -> None:
         """Rule 2 for the customer, once its purchases are read; raises Refused."""
         require_sandbox_limits(subscriptions)

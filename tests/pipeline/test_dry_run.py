@@ -5,6 +5,8 @@ import json
 import pytest
 
 from local.simulator import Customer, Fault, ProductKind, Simulator
+from shared.deletion.dry_run import dry_run
+from shared.partner_center.errors import NotFound
 from shared.tenants import TenantId
 from tests.bench import Bench
 
@@ -73,3 +75,27 @@ def test_it_trips_the_switch_where_the_account_is_no_sandbox(
 
     assert bench.services.switch.read().tripped
     assert not bench.errors
+
+
+def test_a_customer_that_is_gone_but_still_listed_is_refused(
+    bench: Bench, simulator: Simulator, customer: Customer, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level("INFO", logger="tipsweep")
+    other = simulator.sandbox.add_customer("other.onmicrosoft.com")
+    bench.run(other.tenant_id)
+    customer.deleted = True
+    bench.drop(json.dumps({"tenantId": customer.tenant_id, "dryRun": True}))
+
+    bench.pump()
+
+    assert "outcome=refused" in caplog.text
+    assert not bench.errors
+
+
+def test_an_outage_of_a_route_is_not_taken_for_a_customer_that_is_gone(
+    bench: Bench, simulator: Simulator, customer: Customer
+) -> None:
+    simulator.add_fault(Fault(path="*/orders", status=404))
+
+    with pytest.raises(NotFound):
+        dry_run(bench.services, TenantId(customer.tenant_id))

@@ -324,12 +324,13 @@ def test_a_switch_tripped_while_the_rules_are_checked_holds_the_delete_back(
 
 
 def during(patch: pytest.MonkeyPatch, method: str, event: Callable[[], object]) -> None:
-    """Make something happen elsewhere while a call of the client is under way."""
+    """Make something happen elsewhere while the response to a call of the client is under way."""
     original = getattr(PartnerCenter, method)
 
     def call(*arguments: object) -> object:
+        response = original(*arguments)
         event()
-        return original(*arguments)
+        return response
 
     patch.setattr(PartnerCenter, method, call)
 
