@@ -18,6 +18,7 @@ from shared.safety.switch import Switch
 from shared.settings import PartnerCenterSettings, Settings, settings
 from shared.storage.clients import queue_service, table_service
 from shared.storage.names import DELETIONS_TABLE, SANDBOX_TABLE
+from shared.storage.plans import Plans
 from shared.storage.queues import Queues
 from shared.storage.records import Records
 from shared.storage.rejected import RejectedMessages
@@ -43,6 +44,7 @@ class Services:
     queues: Queues
     records: Records
     rejected: RejectedMessages
+    plans: Plans
     sightings: Sightings
     reports: Reports
     retention: Retention
@@ -79,6 +81,7 @@ def build(read: Settings) -> Services:
         queues=Queues(queue_service(read.storage)),
         records=records,
         rejected=RejectedMessages(sandbox, partner),
+        plans=Plans(sandbox, partner),
         sightings=Sightings(sandbox, partner),
         reports=Reports(sandbox, partner),
         retention=Retention(records, sandbox, partner),

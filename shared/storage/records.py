@@ -41,6 +41,8 @@ class State(StrEnum):
 
 
 TERMINAL: Final = frozenset({State.DELETED, State.STUCK, State.REFUSED, State.ABORTED})
+# The ends that a person has to look at, until somebody dismisses the record.
+NEED_ATTENTION: Final = frozenset({State.STUCK, State.REFUSED})
 
 
 class RecordChanged(TipsweepError):
@@ -54,7 +56,9 @@ class DeletionRecord:
     `generation` grows with every message sent for it; a message of a lower one is dropped.
     `claimed_by` is the ID of the queue message that works on this generation. `seen` says that
     Partner Center has shown the customer to us, so that "not found" later means "gone".
-    `attempt` counts the checks since the last progress.
+    `attempt` counts the checks since the last progress. `ended_at` is when the row of an ended
+    deletion was written, by the clock of the storage account; a record that has only just ended has
+    none until it is read again. `dismissed_at` is set once a person has dealt with the end.
     """
 
     tenant: TenantId
@@ -74,12 +78,20 @@ class DeletionRecord:
     remedy: str = ""
     last_error: str = ""
     purchases: tuple[Purchase, ...] = ()
+    dismissed_at: datetime | None = None
+    dismissed_by: str = ""
+    ended_at: datetime | None = field(default=None, compare=False)
     etag: str = field(default="", compare=False)
 
     @property
     def live(self) -> bool:
         """Whether the deletion has not ended."""
         return self.state not in TERMINAL
+
+    @property
+    def needs_attention(self) -> bool:
+        """Whether the deletion ended in a way that nobody has dealt with yet."""
+        return self.state in NEED_ATTENTION and self.dismissed_at is None
 
 
 Change = Callable[[DeletionRecord | None], DeletionRecord | None]
@@ -207,6 +219,9 @@ class Records:
     def _entity(self, record: DeletionRecord) -> dict[str, Any]:
         timestamps = {
             "deadline": record.deadline,
+            "dismissedAt": record.dismissed_at,
+            # Carried along, because writing the row again sets its own timestamp again.
+            "endedAt": None if record.live else record.ended_at,
             "finishedAt": record.finished_at,
             "nextCheckAt": record.next_check_at,
             "requestedAt": record.requested_at,
@@ -217,6 +232,7 @@ class Records:
             "attempt": record.attempt,
             "claimedBy": record.claimed_by,
             "correlationId": record.correlation_id,
+            "dismissedBy": record.dismissed_by,
             "domain": record.domain,
             "generation": record.generation,
             "lastError": record.last_error[:_TEXT_CHARACTERS],
@@ -237,9 +253,10 @@ def _changed(record: DeletionRecord) -> RecordChanged:
 
 
 def _record(entity: TableEntity) -> DeletionRecord:
+    state = State(entity["state"])
     return DeletionRecord(
         tenant=TenantId(entity["RowKey"]),
-        state=State(entity["state"]),
+        state=state,
         generation=entity["generation"],
         correlation_id=entity["correlationId"],
         requested_at=datetime.fromisoformat(entity["requestedAt"]),
@@ -255,8 +272,15 @@ def _record(entity: TableEntity) -> DeletionRecord:
         remedy=entity["remedy"],
         last_error=entity["lastError"],
         purchases=tuple(_purchase(row) for row in json.loads(entity["purchases"])),
+        dismissed_at=_timestamp(entity.get("dismissedAt")),
+        dismissed_by=entity.get("dismissedBy", ""),
+        ended_at=_ended_at(entity) if state in TERMINAL else None,
         etag=entity.metadata["etag"] or "",
     )
+
+
+def _ended_at(entity: TableEntity) -> datetime | None:
+    return _timestamp(entity.get("endedAt")) or entity.metadata["timestamp"]
 
 
 def _timestamp(text: str | None) -> datetime | None:
