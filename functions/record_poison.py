@@ -29,6 +29,7 @@ blueprint = func.Blueprint()
     arg_name="message",
     queue_name=CUSTOMERS_TO_DELETE + POISON_SUFFIX,
     connection="AzureWebJobsStorage",
+    data_type=func.DataType.BINARY,
 )
 def record_poison_requests(message: func.QueueMessage) -> None:
     """Record a dropped message that could not be handled."""

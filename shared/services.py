@@ -28,6 +28,7 @@ from shared.settings import (
 )
 from shared.storage.clients import queue_service, table_service
 from shared.storage.names import DELETIONS_TABLE, SANDBOX_TABLE
+from shared.storage.plans import Plans
 from shared.storage.queues import Queues
 from shared.storage.records import Records
 from shared.storage.rejected import RejectedMessages
@@ -53,6 +54,7 @@ class StorageServices:
     queues: Queues
     records: Records
     rejected: RejectedMessages
+    plans: Plans
     sightings: Sightings
     reports: Reports
     retention: Retention
@@ -109,6 +111,7 @@ def build_storage(read: BasicSettings, partner: TenantId) -> StorageServices:
         queues=Queues(queue_service(read.storage)),
         records=records,
         rejected=RejectedMessages(sandbox, partner),
+        plans=Plans(sandbox, partner),
         sightings=Sightings(sandbox, partner),
         reports=Reports(sandbox, partner),
         retention=Retention(records, sandbox, partner),

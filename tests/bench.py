@@ -146,6 +146,12 @@ class Bench:
         assert record is not None, f"no record of {tenant}"
         return record
 
+    def ended_at(self, tenant: str) -> datetime:
+        """Return when a deletion ended, by the clock of the storage account."""
+        ended_at = self.record(tenant).ended_at
+        assert ended_at is not None, f"the deletion of {tenant} has not ended"
+        return ended_at
+
     def move_clock_to(self, timestamp: datetime) -> None:
         """Set the app's clock to this time."""
         self.put(replace(self.services, now=lambda: timestamp))
@@ -159,13 +165,6 @@ class Bench:
         """Remove the switch's row, as if it had never been written."""
         partner = self.services.settings.partner_center.tenant_id
         self.sandbox.delete_entity(partner, SWITCH_ROW)
-
-    def pause(self) -> None:
-        """Make every later drop later than all that has ended."""
-        for record in self.services.records.all():
-            if record.finished_at:
-                earlier = record.finished_at - timedelta(hours=1)
-                self.services.records.replace(replace(record, finished_at=earlier))
 
     def give_checks_no_patience(self) -> None:
         """Make every check count as one at the longest delay."""

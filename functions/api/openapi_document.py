@@ -23,6 +23,13 @@ _TENANT_PARAMETER: Final[Schema] = {
     "description": "Tenant ID of the customer",
     "schema": TENANT_ID,
 }
+_REQUEST_PARAMETER: Final[Schema] = {
+    "name": "requestId",
+    "in": "path",
+    "required": True,
+    "description": "ID of a rejected request",
+    "schema": {"type": "string", "minLength": 1},
+}
 _RUNNING: Final = "The deletion is in progress: poll Location after Retry-After seconds."
 
 
@@ -173,6 +180,52 @@ _PATHS: Final[dict[str, Schema]] = {
             },
             _TENANT_PARAMETER,
             _query("requestedBy", "Who aborts it", LINE),
+        ),
+    },
+    "/api/deletions/{tenantId}/dismiss": {
+        "post": _operation(
+            "dismissDeletion",
+            "Take a stuck or refused deletion off what needs attention",
+            {
+                200: _json("The deletion is dismissed", "Deletion"),
+                400: _BAD,
+                404: _UNKNOWN,
+                409: _problem("The deletion is neither stuck nor refused"),
+            },
+            _TENANT_PARAMETER,
+            _query("requestedBy", "Who has dealt with it", LINE),
+        ),
+    },
+    "/api/deletions/{tenantId}/plan": {
+        "get": _operation(
+            "getPlan",
+            "Show the result of the last dry run over the queue",
+            {
+                200: _json("What a deletion would start with", "Plan"),
+                400: _BAD,
+                404: _problem("The customer has no plan"),
+            },
+            _TENANT_PARAMETER,
+        ),
+    },
+    "/api/requests/rejected": {
+        "get": _operation(
+            "listRejectedRequests",
+            "List messages that were not handled, the latest first",
+            {200: _json("The latest messages", "RejectedRequests")},
+        ),
+    },
+    "/api/requests/rejected/{requestId}": {
+        "delete": _operation(
+            "dismissRejectedRequest",
+            "Remove a message from that list",
+            {
+                200: _json("The message that was removed", "RejectedRequest"),
+                400: _BAD,
+                404: _problem("No rejected request has this ID"),
+            },
+            _REQUEST_PARAMETER,
+            _query("requestedBy", "Who has dealt with it", LINE),
         ),
     },
     "/api/sandbox": {

@@ -6,13 +6,16 @@ from typing import Any, Final
 from functions.api.parameters import LINE_CHARACTERS
 from functions.api.problems import PROBLEM_TYPES
 from functions.api.sandbox import MODES
+from shared.deletion.dry_run_result import Outcome
 from shared.deletion.messages import REQUESTED_BY_CHARACTERS
 from shared.limits import SANDBOX_CUSTOMERS
 from shared.purchases.plan import Standing
 from shared.purchases.products import Action, Product
 from shared.purchases.purchase import PurchaseKind
 from shared.settings import SweepMode
+from shared.storage.names import QUEUES
 from shared.storage.records import State
+from shared.storage.rejected import BODY_CHARACTERS
 from shared.sweep.decision import SweepVerdict
 
 Schema = dict[str, Any]
@@ -84,6 +87,8 @@ _RECORD: Final = _object(
     nextCheckAt=NULLABLE_TIMESTAMP,
     finishedAt=NULLABLE_TIMESTAMP,
     retryAt=NULLABLE_TIMESTAMP,
+    dismissedBy=TEXT,
+    dismissedAt=NULLABLE_TIMESTAMP,
     correlationId=TEXT,
     purchases=_list_of("Purchase"),
 )
@@ -139,6 +144,27 @@ SCHEMAS: Final[Schema] = {
         next={"type": "string", "enum": ["cancel", "delete"]},
         purchases=_list_of("Purchase"),
     ),
+    "Plan": _object(
+        tenantId=TENANT_ID,
+        domain=TEXT,
+        companyName=TEXT,
+        outcome=one_of(Outcome),
+        madeAt=TIMESTAMP,
+        requestedBy=TEXT,
+        reason=TEXT,
+        remedy=TEXT,
+        purchases=_list_of("Purchase"),
+    ),
+    "RejectedRequest": _object(
+        id=TEXT,
+        queue={"type": "string", "enum": list(QUEUES)},
+        tenantId={**TENANT_ID, "nullable": True},
+        reason=TEXT,
+        expected=TEXT,
+        body={"type": "string", "maxLength": BODY_CHARACTERS},
+        at=TIMESTAMP,
+    ),
+    "RejectedRequests": _object(items=_list_of("RejectedRequest"), total=COUNT),
     "Candidate": _object(
         tenantId=TENANT_ID,
         domain=TEXT,

@@ -10,7 +10,7 @@ from azure.core.exceptions import AzureError, HttpResponseError
 
 from functions.api.representations import switch_members
 from shared.deletion.messages import BadMessage
-from shared.deletion.submission import NoDeletion, NotAbortable
+from shared.deletion.submission import NoDeletion, NotAbortable, NotDismissable
 from shared.environment import SettingsError
 from shared.errors import TipsweepError
 from shared.partner_center.errors import (
@@ -29,6 +29,14 @@ SWITCH_RETRY_SECONDS: Final = 300
 
 class BadRequest(TipsweepError):
     """The request is not one that tipsweep understands."""
+
+
+class NoPlan(TipsweepError):
+    """No dry run over the queue has left a result for the customer."""
+
+
+class NoRejectedRequest(TipsweepError):
+    """No rejected request has this ID."""
 
 
 class NoPrincipal(TipsweepError):
@@ -78,8 +86,15 @@ NO_PRINCIPAL: Final = ProblemType(
 NO_DELETION: Final = ProblemType(
     "no-deletion", HTTPStatus.NOT_FOUND, "The customer has no deletion"
 )
+NO_PLAN: Final = ProblemType("no-plan", HTTPStatus.NOT_FOUND, "The customer has no plan")
+NO_REJECTED_REQUEST: Final = ProblemType(
+    "no-rejected-request", HTTPStatus.NOT_FOUND, "There is no such rejected request"
+)
 NOT_ABORTABLE: Final = ProblemType(
     "not-abortable", HTTPStatus.CONFLICT, "It is too late to stop the deletion"
+)
+NOT_DISMISSABLE: Final = ProblemType(
+    "not-dismissable", HTTPStatus.CONFLICT, "The deletion needs no attention"
 )
 STUCK: Final = ProblemType("stuck", HTTPStatus.CONFLICT, "The customer could not be deleted")
 ABORTED: Final = ProblemType("aborted", HTTPStatus.CONFLICT, "The deletion was stopped")
@@ -109,7 +124,10 @@ PROBLEM_TYPES: Final = (
     BAD_REQUEST,
     NO_PRINCIPAL,
     NO_DELETION,
+    NO_PLAN,
+    NO_REJECTED_REQUEST,
     NOT_ABORTABLE,
+    NOT_DISMISSABLE,
     STUCK,
     ABORTED,
     SWITCH_CHANGED,
@@ -128,8 +146,11 @@ _MEANINGS: Final[tuple[tuple[type[Exception], ProblemType], ...]] = (
     (NotATenantId, BAD_REQUEST),
     (NoPrincipal, NO_PRINCIPAL),
     (NoDeletion, NO_DELETION),
+    (NoPlan, NO_PLAN),
+    (NoRejectedRequest, NO_REJECTED_REQUEST),
     (NotAbortable, NOT_ABORTABLE),
     (SwitchChanged, SWITCH_CHANGED),
+    (NotDismissable, NOT_DISMISSABLE),
     (Refused, REFUSED),
     (SwitchTripped, SWITCH_TRIPPED),
     (SettingsError, SETTINGS),

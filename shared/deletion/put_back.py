@@ -14,9 +14,9 @@ from shared.deletion.deletion import Deletion
 from shared.deletion.held_up import described
 from shared.deletion.messages import (
     BadMessage,
-    DeletionRequest,
+    Drop,
     StepMessage,
-    parse_request,
+    parse_drop,
     parse_step,
 )
 from shared.environment import SettingsError
@@ -26,6 +26,7 @@ from shared.services import StorageServices
 from shared.storage.names import CUSTOMERS_TO_DELETE, ORDERS_TO_CHECK
 from shared.storage.queues import Queues
 from shared.storage.records import DeletionRecord, RecordChanged, State
+from shared.tenants import TenantId
 
 # As many as `maxDequeueCount` in host.json.
 TRIES: Final = 5
@@ -104,13 +105,21 @@ def put_back_if_unharmed(services: StorageServices, queue: str, parcel: Parcel) 
     """
     try:
         if queue == CUSTOMERS_TO_DELETE:
-            return _request_put_back(services, parse_request(parcel.body), parcel)
+            return _drop_put_back(services, parse_drop(parcel.body), parcel)
         return _step_put_back(services, queue, parse_step(parcel.body))
     except BadMessage:
         return False
 
 
-def _request_put_back(services: StorageServices, request: DeletionRequest, parcel: Parcel) -> bool:
+def _drop_put_back(services: StorageServices, drop: Drop, parcel: Parcel) -> bool:
+    """Put a drop back, or continue the only deletion that it asks for.
+
+    Several requests are only split into messages, which has no record. A dry run has none either:
+    it says in its own result why it failed.
+    """
+    if len(drop) > 1:
+        return _is_young(services, parcel) and _put_back_drop(services, parcel)
+    (request,) = drop
     if request.dry_run:
         return False
     record = services.records.get(request.tenant)
@@ -121,9 +130,22 @@ def _request_put_back(services: StorageServices, request: DeletionRequest, parce
         return True
     if not _may_start(services, record, parcel):
         return False
+    return _put_back_drop(services, parcel, request.tenant)
+
+
+def _put_back_drop(
+    services: StorageServices, parcel: Parcel, tenant: TenantId | None = None
+) -> bool:
     put_back_as_it_is(services.queues, CUSTOMERS_TO_DELETE, parcel)
-    emit(Event.MESSAGE_PUT_BACK, queue=CUSTOMERS_TO_DELETE, tenant=request.tenant)
+    emit(Event.MESSAGE_PUT_BACK, queue=CUSTOMERS_TO_DELETE, tenant=tenant)
     return True
+
+
+def _is_young(services: StorageServices, parcel: Parcel) -> bool:
+    """Whether a drop is not as old yet as a deletion may become."""
+    if parcel.inserted_at is None:
+        return False
+    return services.now() < parcel.inserted_at + services.settings.checks.deadline
 
 
 def _may_start(services: StorageServices, record: DeletionRecord | None, parcel: Parcel) -> bool:
@@ -131,9 +153,7 @@ def _may_start(services: StorageServices, record: DeletionRecord | None, parcel:
 
     An abort wins: the host does not say when a message that it moved was dropped.
     """
-    if parcel.inserted_at is None:
-        return False
-    if services.now() >= parcel.inserted_at + services.settings.checks.deadline:
+    if not _is_young(services, parcel):
         return False
     if record is not None and record.state is State.ABORTED:
         return False

@@ -7,7 +7,7 @@ from azure.core.exceptions import AzureError
 
 from shared.deletion.claims import Delivery, claim_request, claim_step
 from shared.deletion.deletion import Deletion, is_at_longest_delay
-from shared.deletion.dry_run import log_dry_run
+from shared.deletion.dry_run import run_dry
 from shared.deletion.error_handling import error_handling
 from shared.deletion.messages import DeletionRequest, StepMessage
 from shared.deletion.reasons import (
@@ -43,7 +43,7 @@ from shared.storage.records import DeletionRecord, State
 def cancel_orders(services: Services, request: DeletionRequest, delivery: Delivery) -> None:
     """Start the deletion that a dropped message asks for, and take its first step."""
     if request.dry_run:
-        log_dry_run(services, request.tenant)
+        run_dry(services, request, delivery)
         return
     deadline = services.settings.checks.deadline
     record = claim_request(services.records, request, delivery, services.now(), deadline)

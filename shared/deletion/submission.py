@@ -1,21 +1,26 @@
-"""Requests over HTTP and by sweeps: submit a deletion, or abort one."""
+"""Requests over HTTP and by sweeps: submit a deletion, abort one, or dismiss how one ended."""
 
 from collections.abc import Callable
 from dataclasses import replace
 from datetime import datetime
 
 from shared.deletion.claims import started
-from shared.deletion.deletion import ended, first_message, log_end
+from shared.deletion.deletion import ended, first_message, ids, log_end
 from shared.deletion.messages import DeletionRequest
 from shared.errors import TipsweepError
+from shared.events import Event, emit
 from shared.services import Services
 from shared.storage.names import ORDERS_TO_CHECK
-from shared.storage.records import DeletionRecord, Records, State
+from shared.storage.records import NEED_ATTENTION, DeletionRecord, Records, State
 from shared.tenants import TenantId
 
 
 class NotAbortable(TipsweepError):
     """The deletion has ended, or its DELETE may have been sent."""
+
+
+class NotDismissable(TipsweepError):
+    """The deletion needs no person's attention."""
 
 
 class NoDeletion(TipsweepError):
@@ -53,16 +58,20 @@ def submit(services: Services, request: DeletionRequest) -> DeletionRecord:
 def abort(
     records: Records, tenant: TenantId, requested_by: str, now: Callable[[], datetime]
 ) -> DeletionRecord:
-    """Stop a deletion that has not sent its DELETE; aborting it again changes nothing.
+    """Stop a deletion that has not sent its DELETE.
 
-    Raises NoDeletion, NotAbortable or RecordChanged.
+    Aborting it again also stops what was dropped since. Raises NoDeletion, NotAbortable or
+    RecordChanged.
     """
+    again = False
 
     def change(current: DeletionRecord | None) -> DeletionRecord:
-        if current is None:
-            raise NoDeletion(tenant)
-        if current.state is State.ABORTED:
-            return current
+        nonlocal again
+        current = _known(current, tenant)
+        again = current.state is State.ABORTED
+        if again:
+            # Written again, so that the row's timestamp is later than every drop so far.
+            return replace(current, ended_at=None)
         # While deleting, the DELETE may have arrived, so "aborted" might not be true.
         if not current.live or current.state is State.DELETING:
             message = f"The deletion of customer {tenant} is {current.state}: too late to abort"
@@ -70,7 +79,37 @@ def abort(
         reason = f"aborted by {requested_by}"
         return ended(current, State.ABORTED, reason, "Request it again to start over.", now())
 
+    record = records.update(tenant, change).record
+    if not again:
+        log_end(record)
+    return record
+
+
+def dismiss(
+    records: Records, tenant: TenantId, requested_by: str, now: Callable[[], datetime]
+) -> DeletionRecord:
+    """Note that a person has dealt with a stuck or refused deletion; once is enough.
+
+    Raises NoDeletion or NotDismissable.
+    """
+
+    def change(current: DeletionRecord | None) -> DeletionRecord:
+        current = _known(current, tenant)
+        if current.state not in NEED_ATTENTION:
+            expected = " or ".join(sorted(NEED_ATTENTION))
+            message = f"The deletion of customer {tenant} is {current.state}, not {expected}"
+            raise NotDismissable(message)
+        if current.dismissed_at is not None:
+            return current
+        return replace(current, dismissed_at=now(), dismissed_by=requested_by)
+
     update = records.update(tenant, change)
     if update.written:
-        log_end(update.record)
+        emit(Event.DELETION_DISMISSED, **ids(update.record), requested_by=requested_by)
     return update.record
+
+
+def _known(record: DeletionRecord | None, tenant: TenantId) -> DeletionRecord:
+    if record is None:
+        raise NoDeletion(tenant)
+    return record

@@ -41,6 +41,8 @@ class State(StrEnum):
 
 
 TERMINAL: Final = frozenset({State.DELETED, State.STUCK, State.REFUSED, State.ABORTED})
+# The ends that a person has to look at, until somebody dismisses the record.
+NEED_ATTENTION: Final = frozenset({State.STUCK, State.REFUSED})
 
 
 class RecordChanged(TipsweepError):
@@ -58,7 +60,9 @@ class DeletionRecord:
     that worked which failed because of the message or a bug. `parked_since` is set while the
     deletion waits for something that says nothing about it; `parked` is the time it waited like
     this before, by which `deadline` has moved. `looked_at` is when a step last found it unfinished.
-    `retry_at` is when what is stuck can be cancelled again.
+    `retry_at` is when what is stuck can be cancelled again. `ended_at` is when the row of an ended
+    deletion was written, by the clock of the storage account; a record that has only just ended has
+    none until it is read again. `dismissed_at` is set once a person has dealt with the end.
     """
 
     tenant: TenantId
@@ -83,12 +87,20 @@ class DeletionRecord:
     remedy: str = ""
     last_error: str = ""
     purchases: tuple[Purchase, ...] = ()
+    dismissed_at: datetime | None = None
+    dismissed_by: str = ""
+    ended_at: datetime | None = field(default=None, compare=False)
     etag: str = field(default="", compare=False)
 
     @property
     def live(self) -> bool:
         """Whether the deletion has not ended."""
         return self.state not in TERMINAL
+
+    @property
+    def needs_attention(self) -> bool:
+        """Whether the deletion ended in a way that nobody has dealt with yet."""
+        return self.state in NEED_ATTENTION and self.dismissed_at is None
 
 
 Changed = TypeVar("Changed", DeletionRecord, DeletionRecord | None)
@@ -219,6 +231,9 @@ class Records:
     def _entity(self, record: DeletionRecord) -> dict[str, Any]:
         timestamps = {
             "deadline": record.deadline,
+            "dismissedAt": record.dismissed_at,
+            # Carried along, because writing the row again sets its own timestamp again.
+            "endedAt": None if record.live else record.ended_at,
             "finishedAt": record.finished_at,
             "lookedAt": record.looked_at,
             "nextCheckAt": record.next_check_at,
@@ -232,6 +247,7 @@ class Records:
             "attempt": record.attempt,
             "claimedBy": record.claimed_by,
             "correlationId": record.correlation_id,
+            "dismissedBy": record.dismissed_by,
             "domain": record.domain,
             "failures": record.failures,
             "generation": record.generation,
@@ -254,9 +270,10 @@ def _changed(record: DeletionRecord) -> RecordChanged:
 
 
 def _record(entity: TableEntity) -> DeletionRecord:
+    state = State(entity["state"])
     return DeletionRecord(
         tenant=TenantId(entity["RowKey"]),
-        state=State(entity["state"]),
+        state=state,
         generation=entity["generation"],
         correlation_id=entity["correlationId"],
         requested_at=datetime.fromisoformat(entity["requestedAt"]),
@@ -278,8 +295,15 @@ def _record(entity: TableEntity) -> DeletionRecord:
         remedy=entity["remedy"],
         last_error=entity["lastError"],
         purchases=tuple(_purchase(row) for row in json.loads(entity["purchases"])),
+        dismissed_at=_timestamp(entity.get("dismissedAt")),
+        dismissed_by=entity.get("dismissedBy", ""),
+        ended_at=_ended_at(entity) if state in TERMINAL else None,
         etag=entity.metadata["etag"] or "",
     )
+
+
+def _ended_at(entity: TableEntity) -> datetime | None:
+    return _timestamp(entity.get("endedAt")) or entity.metadata["timestamp"]
 
 
 def _timestamp(text: str | None) -> datetime | None:
