@@ -12,6 +12,7 @@ from enum import StrEnum
 from typing import Any
 
 from shared.errors import shown
+from shared.limits import FIRST_YEAR
 from shared.partner_center.errors import UnexpectedResponse
 from shared.tenants import NotATenantId, TenantId, tenant_id
 
@@ -197,4 +198,9 @@ def _timestamp(value: object) -> datetime | None:
         timestamp = datetime.fromisoformat(value)
     except ValueError:
         return None
-    return timestamp if timestamp.tzinfo else timestamp.replace(tzinfo=UTC)
+    return known_date(timestamp if timestamp.tzinfo else timestamp.replace(tzinfo=UTC))
+
+
+def known_date(timestamp: datetime) -> datetime | None:
+    """Return a date, None if it is too early to be one: an unknown date must not count as old."""
+    return timestamp if timestamp.year >= FIRST_YEAR else None
