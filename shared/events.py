@@ -42,6 +42,7 @@ class Event(StrEnum):
     SWEEP_REFUSED = "sweep_refused"
     REDRIVE_FINISHED = "redrive_finished"
     REQUEST_FAILED = "request_failed"
+    SETTINGS_UNKNOWN = "settings_unknown"
 
 
 _LEVELS: Final = {
@@ -58,6 +59,7 @@ _LEVELS: Final = {
     Event.THROTTLED: logging.WARNING,
     Event.SWITCH_RESET: logging.WARNING,
     Event.DELETION_REDRIVEN: logging.WARNING,
+    Event.SETTINGS_UNKNOWN: logging.WARNING,
 }
 
 

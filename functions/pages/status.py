@@ -1,6 +1,6 @@
 """`/api/status`: the page for people."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 
 import azure.functions as func
 
@@ -11,6 +11,7 @@ from shared.partner_center.errors import PartnerCenterError
 from shared.partner_center.resources import Customer
 from shared.safety.rules import Refused
 from shared.services import Services, current_services
+from shared.settings import Settings
 from shared.storage.records import DeletionRecord, State
 
 blueprint = func.Blueprint()
@@ -30,12 +31,18 @@ def show_status(req: func.HttpRequest) -> func.HttpResponse:  # noqa: ARG001 - t
         records=records,
         customers=customers,
         trouble=trouble,
+        warnings=tuple(_warnings(services.settings)),
     )
     return func.HttpResponse(
         page(status),
         headers={**COMMON_HEADERS, "Content-Security-Policy": CONTENT_SECURITY_POLICY},
         mimetype="text/html",
     )
+
+
+def _warnings(settings: Settings) -> Iterator[str]:
+    for name in settings.unknown:
+        yield f"the setting {name}, which this version does not know"
 
 
 def _customers(
