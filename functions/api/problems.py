@@ -19,7 +19,7 @@ from shared.partner_center.errors import (
 )
 from shared.safety.rules import Refused
 from shared.safety.switch import SwitchTripped
-from shared.storage.records import State
+from shared.storage.records import State, UnreadableRecord
 from shared.tenants import NotATenantId
 
 RETRY_SECONDS: Final = 30
@@ -129,6 +129,7 @@ _MEANINGS: Final[tuple[tuple[type[Exception], ProblemType], ...]] = (
     (SettingsError, SETTINGS),
     *((kind, PARTNER_CENTER_BUSY) for kind in TEMPORARY),
     (PartnerCenterError, PARTNER_CENTER),
+    (UnreadableRecord, STORAGE),
     (AzureError, STORAGE),
 )
 
@@ -155,7 +156,7 @@ def _detail(error: TipsweepError | AzureError) -> str:
 def _retry_after(error: TipsweepError | AzureError) -> int | None:
     if isinstance(error, SwitchTripped):
         return SWITCH_RETRY_SECONDS
-    if not isinstance(error, (AzureError, SettingsError, *TEMPORARY)):
+    if not isinstance(error, (AzureError, UnreadableRecord, SettingsError, *TEMPORARY)):
         return None
     asked_for = error.response.retry_after if isinstance(error, ErrorStatus) else None
     return max(1, round(asked_for)) if asked_for else RETRY_SECONDS

@@ -72,8 +72,7 @@ class Deletion:
         Either may happen between two calls, and a cancellation cannot be undone, so this is asked
         before every single write.
         """
-        stored = self.records.get(self.record.tenant)
-        overtaken = stored is None or stored.etag != self.record.etag
+        overtaken = self.records.etag(self.record.tenant) != self.record.etag
         return not overtaken and not self.switch.read().tripped
 
     def save(self) -> None:

@@ -1,6 +1,7 @@
 """Messages that could not be handled: set aside at once, and recorded with the reason."""
 
 import base64
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import Final
 
@@ -11,7 +12,7 @@ from shared.events import Event, emit
 from shared.services import Services
 from shared.storage.names import CUSTOMERS_TO_DELETE, POISON_SUFFIX
 from shared.storage.queues import Queues
-from shared.storage.records import DeletionRecord, Records, State
+from shared.storage.records import DeletionRecord, Records, State, UnreadableRecord
 from shared.storage.rejected import RejectedMessage
 from shared.tenants import TenantId
 
@@ -62,7 +63,9 @@ def record_poisoned(services: Services, poisoned: Poisoned) -> None:
         )
     )
     if subject.tenant is not None:
-        _end(services, subject.tenant, subject, reason)
+        # A record that cannot be read is left to the version that wrote it.
+        with suppress(UnreadableRecord):
+            _end(services, subject.tenant, subject, reason)
     emit(
         Event.MESSAGE_POISONED,
         queue=poisoned.queue,
@@ -83,7 +86,10 @@ def _subject(poisoned: Poisoned) -> Subject:
 
 
 def _last_error(records: Records, subject: Subject) -> str:
-    record = records.get(subject.tenant) if subject.tenant else None
+    try:
+        record = records.get(subject.tenant) if subject.tenant else None
+    except UnreadableRecord as error:
+        return str(error)
     return record.last_error if record else ""
 
 

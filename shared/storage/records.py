@@ -1,12 +1,11 @@
 """The deletion records: one current record for each customer, guarded by its ETag."""
 
-import json
 import uuid
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from datetime import datetime
 from enum import StrEnum
-from typing import Any, Final
+from typing import Any, Final, TypeVar
 
 from azure.core import MatchConditions
 from azure.core.exceptions import (
@@ -17,13 +16,14 @@ from azure.core.exceptions import (
 from azure.data.tables import TableClient, TableEntity, UpdateMode
 
 from shared.errors import TipsweepError
-from shared.purchases.products import Action, Product
-from shared.purchases.purchase import ENDED, Purchase, PurchaseKind
-from shared.storage.names import PROPERTY_CHARACTERS
+from shared.events import Event, emit
+from shared.purchases.purchase import Purchase
+from shared.storage.memory import pack, unpack
 from shared.tenants import TenantId
 
+Value = TypeVar("Value")
+
 _TEXT_CHARACTERS: Final = 4_000
-_NAME_CHARACTERS: Final = 100
 _TRIES: Final = 20
 
 
@@ -45,6 +45,18 @@ TERMINAL: Final = frozenset({State.DELETED, State.STUCK, State.REFUSED, State.AB
 
 class RecordChanged(TipsweepError):
     """Somebody else has changed or removed the record since it was read."""
+
+
+class UnreadableRecord(TipsweepError):
+    """A record is not as this version writes it; a later one may have written it."""
+
+
+@dataclass(frozen=True, slots=True)
+class UnreadableRow:
+    """The row of a record that cannot be read, and why."""
+
+    tenant: TenantId
+    reason: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -101,11 +113,20 @@ class Records:
         self._partner = partner
 
     def get(self, tenant: TenantId) -> DeletionRecord | None:
-        """Return the customer's record, or None."""
+        """Return the customer's record, or None; raises UnreadableRecord."""
         try:
-            return _record(self._table.get_entity(self._partner, tenant))
+            entity = self._table.get_entity(self._partner, tenant)
         except ResourceNotFoundError:
             return None
+        return _record(entity)
+
+    def etag(self, tenant: TenantId) -> str:
+        """Return the ETag of the customer's record without reading it, "" if there is none."""
+        try:
+            entity = self._table.get_entity(self._partner, tenant, select=["RowKey"])
+        except ResourceNotFoundError:
+            return ""
+        return entity.metadata["etag"] or ""
 
     def update(self, tenant: TenantId, change: Change) -> Update:
         """Change the customer's record, starting over if somebody else was faster.
@@ -185,24 +206,27 @@ class Records:
             raise _changed(record) from error
 
     def all(self) -> Iterator[DeletionRecord]:
-        """Yield every record of the partner account."""
-        for entity in self._table.query_entities(
-            "PartitionKey eq @partner", parameters={"partner": self._partner}
-        ):
-            yield _record(entity)
+        """Yield every record of the partner account that can be read."""
+        return (row for row in self.rows() if isinstance(row, DeletionRecord))
 
-    def after(self, tenant: str, state: State | None) -> Iterator[DeletionRecord]:
-        """Yield the records after this tenant ID, in the order of IDs; all of them after "".
+    def rows(
+        self, after: str = "", state: State | None = None
+    ) -> Iterator[DeletionRecord | UnreadableRow]:
+        """Yield the records after this tenant ID, in the order of IDs; with a state, those in it.
 
-        With a state, only the records in it.
+        One row that cannot be read must not hide the others.
         """
-        query = "PartitionKey eq @partner and RowKey gt @tenant"
-        parameters = {"partner": self._partner, "tenant": tenant}
+        query = "PartitionKey eq @partner and RowKey gt @after"
+        parameters = {"partner": self._partner, "after": after}
         if state is not None:
             query += " and state eq @state"
             parameters["state"] = state.value
         for entity in self._table.query_entities(query, parameters=parameters):
-            yield _record(entity)
+            try:
+                yield _record(entity)
+            except UnreadableRecord as error:
+                emit(Event.ROW_UNREADABLE, key=entity["RowKey"], reason=str(error))
+                yield UnreadableRow(TenantId(entity["RowKey"]), str(error))
 
     def _entity(self, record: DeletionRecord) -> dict[str, Any]:
         timestamps = {
@@ -211,6 +235,7 @@ class Records:
             "nextCheckAt": record.next_check_at,
             "requestedAt": record.requested_at,
         }
+        purchases, left_out = pack(record.purchases)
         return {
             "PartitionKey": self._partner,
             "RowKey": record.tenant,
@@ -219,14 +244,14 @@ class Records:
             "correlationId": record.correlation_id,
             "domain": record.domain,
             "generation": record.generation,
-            "lastError": record.last_error[:_TEXT_CHARACTERS],
-            "purchases": _remembered(record.purchases),
+            "lastError": (record.last_error or left_out)[:_TEXT_CHARACTERS],
             "reason": record.reason[:_TEXT_CHARACTERS],
             "remedy": record.remedy[:_TEXT_CHARACTERS],
             "requestedBy": record.requested_by,
             "seen": record.seen,
             "state": record.state.value,
             "writeId": str(uuid.uuid4()),
+            **purchases,
             **{name: timestamp.isoformat() for name, timestamp in timestamps.items() if timestamp},
         }
 
@@ -237,74 +262,51 @@ def _changed(record: DeletionRecord) -> RecordChanged:
 
 
 def _record(entity: TableEntity) -> DeletionRecord:
+    try:
+        return _read(entity)
+    except (KeyError, ValueError, TypeError) as error:
+        message = (
+            f"The deletion record of customer {entity['RowKey']} cannot be read "
+            f"({type(error).__name__}: {error}). Deploy the version that wrote it, or remove the "
+            "row"
+        )
+        raise UnreadableRecord(message) from error
+
+
+def _read(entity: TableEntity) -> DeletionRecord:
     return DeletionRecord(
         tenant=TenantId(entity["RowKey"]),
         state=State(entity["state"]),
-        generation=entity["generation"],
-        correlation_id=entity["correlationId"],
-        requested_at=datetime.fromisoformat(entity["requestedAt"]),
-        deadline=datetime.fromisoformat(entity["deadline"]),
-        requested_by=entity["requestedBy"],
-        claimed_by=entity["claimedBy"],
-        domain=entity["domain"],
-        seen=entity["seen"],
-        attempt=entity["attempt"],
-        next_check_at=_timestamp(entity.get("nextCheckAt")),
-        finished_at=_timestamp(entity.get("finishedAt")),
-        reason=entity["reason"],
-        remedy=entity["remedy"],
-        last_error=entity["lastError"],
-        purchases=tuple(_purchase(row) for row in json.loads(entity["purchases"])),
+        generation=_value(entity, "generation", int),
+        correlation_id=_value(entity, "correlationId", str),
+        requested_at=_timestamp(entity, "requestedAt"),
+        deadline=_timestamp(entity, "deadline"),
+        requested_by=_value(entity, "requestedBy", str),
+        claimed_by=_value(entity, "claimedBy", str),
+        domain=_value(entity, "domain", str),
+        seen=_value(entity, "seen", bool),
+        attempt=_value(entity, "attempt", int),
+        next_check_at=_timestamp(entity, "nextCheckAt") if "nextCheckAt" in entity else None,
+        finished_at=_timestamp(entity, "finishedAt") if "finishedAt" in entity else None,
+        reason=_value(entity, "reason", str),
+        remedy=_value(entity, "remedy", str),
+        last_error=_value(entity, "lastError", str),
+        purchases=unpack(entity),
         etag=entity.metadata["etag"] or "",
     )
 
 
-def _timestamp(text: str | None) -> datetime | None:
-    return datetime.fromisoformat(text) if text else None
+def _value(entity: TableEntity, name: str, kind: type[Value]) -> Value:
+    value = entity[name]
+    if not isinstance(value, kind):
+        message = f"{name} is a {type(value).__name__}: expected {kind.__name__}"
+        raise TypeError(message)
+    return value
 
 
-def _remembered(purchases: Iterable[Purchase]) -> str:
-    """Return the purchases as JSON; only the unfinished ones, or none, if that is too long.
-
-    A deletion that remembers nothing reads everything again.
-    """
-    everything = list(purchases)
-    unfinished = [each for each in everything if each.status not in ENDED]
-    for kept in (everything, unfinished):
-        text = json.dumps([_row(each) for each in kept], separators=(",", ":"))
-        if len(text) <= PROPERTY_CHARACTERS:
-            return text
-    return "[]"
-
-
-def _row(purchase: Purchase) -> dict[str, Any]:
-    row = {
-        "kind": purchase.kind.value,
-        "id": purchase.id,
-        "status": purchase.status,
-        "parent": purchase.parent,
-        "product": purchase.product.name if purchase.product else "",
-        "created": purchase.created.isoformat() if purchase.created else "",
-        "name": purchase.name[:_NAME_CHARACTERS],
-        "sent": sorted(purchase.sent),
-        "rejected": sorted(purchase.rejected),
-        "reason": purchase.reason,
-        "needsActivation": purchase.needs_activation,
-    }
-    return {name: value for name, value in row.items() if value}
-
-
-def _purchase(row: Mapping[str, Any]) -> Purchase:
-    return Purchase(
-        kind=PurchaseKind(row["kind"]),
-        id=row["id"],
-        status=row["status"],
-        parent=row.get("parent", ""),
-        product=Product[row["product"]] if "product" in row else None,
-        created=_timestamp(row.get("created")),
-        name=row.get("name", ""),
-        sent=frozenset(Action(action) for action in row.get("sent", ())),
-        rejected=frozenset(Action(action) for action in row.get("rejected", ())),
-        reason=row.get("reason", ""),
-        needs_activation=row.get("needsActivation", False),
-    )
+def _timestamp(entity: TableEntity, name: str) -> datetime:
+    timestamp = datetime.fromisoformat(_value(entity, name, str))
+    if timestamp.tzinfo is None:
+        message = f"{name} is {timestamp}: expected a time zone"
+        raise ValueError(message)
+    return timestamp

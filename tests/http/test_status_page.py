@@ -169,6 +169,19 @@ def test_a_setting_that_is_not_known_is_shown(api: App, bench: Bench) -> None:
     assert "the setting SWEEP_COLOUR, which this version does not know" in text
 
 
+def test_a_row_that_cannot_be_read_is_shown_and_hides_no_other(
+    api: App, bench: Bench, customer: Customer, stuck_customer: Customer
+) -> None:
+    for each in (customer, stuck_customer):
+        api.post("/api/deletions", {"tenantId": each.tenant_id})
+    bench.make_unreadable(customer.tenant_id)
+
+    text = text_of(api.get("/api/status").text)
+
+    assert f"record of customer {customer.tenant_id} cannot be read" in text
+    assert "1 requested" in text
+
+
 @pytest.mark.usefixtures("customer")
 def test_the_policy_allows_this_style_and_nothing_else(api: App) -> None:
     shown = api.get("/api/status")
