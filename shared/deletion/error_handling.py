@@ -5,7 +5,7 @@ from contextlib import contextmanager
 from dataclasses import replace
 
 from shared.deletion.deletion import Deletion
-from shared.deletion.reasons import LATE_REMEDY
+from shared.deletion.reasons import LATE_REMEDY, TOO_MANY_REMEDY
 from shared.events import Event, emit
 from shared.partner_center.client import PartnerCenter
 from shared.partner_center.errors import (
@@ -21,7 +21,9 @@ from shared.partner_center.errors import (
 from shared.safety.rules import ForeignCustomer, Refused, Safety, customer_by_id
 from shared.safety.switch import SwitchTripped
 from shared.services import Services
+from shared.storage.memory import TooManyPurchases
 from shared.storage.records import RecordChanged, State
+from shared.tenants import TenantId
 
 
 @contextmanager
@@ -68,6 +70,8 @@ def _handled(deletion: Deletion, queue: str) -> Iterator[None]:
         _without_customer(deletion, refusal)
     except Refused as refusal:
         _refuse(deletion, refusal)
+    except TooManyPurchases as error:
+        deletion.finish(State.STUCK, str(error), TOO_MANY_REMEDY)
 
 
 @contextmanager
@@ -80,10 +84,14 @@ def _confirmed_gone(safety: Safety, deletion: Deletion, client: PartnerCenter) -
     try:
         yield
     except (NotFound, NoRelationship):
-        tenant = deletion.record.tenant
-        if tenant not in safety.customers.refresh(client):
-            customer_by_id(client, tenant)
+        require_present(safety, client, deletion.record.tenant)
         raise
+
+
+def require_present(safety: Safety, client: PartnerCenter, tenant: TenantId) -> None:
+    """Raise ForeignCustomer if a new listing and the customer's own URL lack the customer."""
+    if tenant not in safety.customers.refresh(client):
+        customer_by_id(client, tenant)
 
 
 def _postpone(deletion: Deletion, queue: str, error: PartnerCenterError) -> None:

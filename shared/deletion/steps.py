@@ -6,7 +6,7 @@ from datetime import timedelta
 from shared.deletion.claims import Delivery, claim_request, claim_step
 from shared.deletion.deletion import Deletion, is_at_longest_delay
 from shared.deletion.dry_run import log_dry_run
-from shared.deletion.error_handling import error_handling
+from shared.deletion.error_handling import error_handling, require_present
 from shared.deletion.messages import DeletionRequest, StepMessage
 from shared.deletion.reasons import (
     rejected_delete_reason,
@@ -30,6 +30,7 @@ from shared.purchases.plan import Plan, make_plan
 from shared.purchases.purchase import forget_sent
 from shared.purchases.snapshot import merge_snapshot, take_snapshot
 from shared.services import Services
+from shared.storage.memory import require_room
 from shared.storage.names import CUSTOMERS_READY, ORDERS_TO_CHECK
 from shared.storage.records import State
 
@@ -91,6 +92,8 @@ def _cancel(services: Services, deletion: Deletion, step: str) -> None:
         # Only the purchases show this part of rule 2, so it stands between reading and writing.
         services.safety.require_sandbox_purchases(snapshot.subscriptions or ())
         purchases = merge_snapshot(snapshot, deletion.record.purchases)
+        # A call must not be sent that the record could not remember.
+        require_room(purchases)
         if is_at_longest_delay(deletion.checks, deletion.record.attempt):
             # An accepted call may have had no effect; at this rate, repeating it costs little.
             purchases = forget_sent(purchases)
@@ -103,6 +106,9 @@ def _cancel(services: Services, deletion: Deletion, step: str) -> None:
         # Raised last, so that postponing the deletion keeps what this step has learned.
         if found.interruption is not None:
             raise found.interruption
+        if found.missing is not None:
+            # One odd order must not end the deletion, but a customer that is gone must.
+            require_present(services.safety, client, customer.id)
         _decide(deletion, found.plan)
 
 
@@ -144,6 +150,8 @@ def _after_rejected_delete(deletion: Deletion, error: ErrorStatus) -> None:
     if deletion.overdue or (plan.never and not isinstance(error, Busy)):
         deletion.finish(State.STUCK, reason, rejected_delete_remedy(plan))
         return
-    # With nothing remembered, the next step reads everything again and finds what was missed.
-    deletion.record = replace(deletion.record, reason=reason, purchases=())
+    # The plan is clear, so the next step reads everything again and finds what was missed. What
+    # was rejected for good need not be tried again only because the customer is busy.
+    kept = deletion.record.purchases if plan.never else ()
+    deletion.record = replace(deletion.record, reason=reason, purchases=kept)
     _check_after(deletion, deletion.delay())

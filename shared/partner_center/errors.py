@@ -150,6 +150,9 @@ class Rejected(ErrorStatus):
 # Trouble that passes: the same call may succeed later.
 TEMPORARY: Final = (Throttled, Unavailable, NoResponse)
 
+# Trouble with the account or the whole customer, not with the purchase that a call names.
+MORE_THAN_ONE_PURCHASE: Final = (NotASandbox, Unauthorized, NoRelationship, Throttled)
+
 _BY_CODE: Final[dict[str, type[ErrorStatus]]] = {
     **dict.fromkeys(("800019", "6002"), NotASandbox),
     **dict.fromkeys(("800061", "800063", "800077"), OrderRouteClosed),

@@ -5,9 +5,11 @@ from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Final
 
+from shared.errors import TipsweepError
 from shared.events import Event, emit
 from shared.partner_center.client import PartnerCenter
 from shared.partner_center.errors import (
+    MORE_THAN_ONE_PURCHASE,
     AlreadyDeleted,
     AzureSubscriptionsActive,
     Busy,
@@ -15,16 +17,24 @@ from shared.partner_center.errors import (
     Forbidden,
     NotActivated,
     NotCancellable,
+    NotFound,
     OrderRouteClosed,
     PartnerCenterError,
     PurchaseGone,
     Rejected,
     Unavailable,
+    UnexpectedResponse,
 )
 from shared.partner_center.resources import AzureSubscription, Status, Subscription
 from shared.purchases.plan import Entry, Plan, make_plan
 from shared.purchases.products import Action
-from shared.purchases.purchase import UNLISTED, Purchase, PurchaseKind, follow_orders
+from shared.purchases.purchase import (
+    TROUBLE_CHARACTERS,
+    UNLISTED,
+    Purchase,
+    PurchaseKind,
+    follow_orders,
+)
 from shared.tenants import TenantId
 
 _REASON_CHARACTERS: Final = 200
@@ -32,13 +42,21 @@ _REASON_CHARACTERS: Final = 200
 _Key = tuple[PurchaseKind, str]
 
 
+class UnreadPurchase(TipsweepError):
+    """A purchase could not be read, so that nothing was sent for it."""
+
+
 @dataclass(frozen=True, slots=True)
 class CancellationResult:
-    """What is known after the actions; `interruption` says why some were not sent."""
+    """What is known after the actions; `interruption` says why some were not sent.
+
+    `missing` is a response that a purchase, or perhaps the whole customer, was not found.
+    """
 
     purchases: tuple[Purchase, ...]
     plan: Plan
     interruption: PartnerCenterError | None = None
+    missing: NotFound | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,12 +71,20 @@ class Sender:
     read: Mapping[str, Subscription]
 
     def send(self, purchase: Purchase, action: Action) -> Purchase:
-        """Send one action and return the purchase as it stands after the response."""
-        status = self._calls()[action](purchase)
+        """Send one action and return the purchase as it stands after the response.
+
+        A success that cannot be read counts as accepted: the next snapshot shows its effect.
+        """
+        status, trouble = None, ""
+        try:
+            status = self._calls()[action](purchase)
+        except UnexpectedResponse as error:
+            trouble = f"{action} got an unclear response: {error}"[:TROUBLE_CHARACTERS]
         return replace(
             purchase,
             sent=purchase.sent | {action},
             status=_status_after(purchase, status),
+            trouble=trouble,
             needs_activation=False,
         )
 
@@ -76,10 +102,18 @@ class Sender:
         return order.status if order else None
 
     def _change(self, purchase: Purchase, status: Status) -> str | None:
-        known = self.read.get(purchase.id)
-        subscription = known or self.client.subscription(self.customer, purchase.id)
+        subscription = self.read.get(purchase.id) or self._read(purchase)
         changed = self.client.change_subscription(self.customer, subscription, status)
         return changed.status if changed else None
+
+    def _read(self, purchase: Purchase) -> Subscription:
+        try:
+            return self.client.subscription(self.customer, purchase.id)
+        except (PurchaseGone, Unavailable, *MORE_THAN_ONE_PURCHASE):
+            raise
+        except (ErrorStatus, UnexpectedResponse) as error:
+            # Only the read was rejected, not the action that it was for.
+            raise UnreadPurchase(str(error)) from error
 
     def _activate(self, purchase: Purchase) -> None:
         self.client.activate_subscription(self.customer, purchase.id)
@@ -105,18 +139,19 @@ def carry_out(
     """Send open actions until this step has tried all of them.
 
     Stops early on any error that concerns more than one purchase, and as soon as `may_write` says
-    no; the result holds what is known by then. A service failure on one purchase does not keep the
-    others from being tried.
+    no; the result holds what is known by then. A service failure or an odd response on one
+    purchase does not keep the others from being tried.
     """
     known = {purchase.key: purchase for purchase in purchases}
     tried: set[tuple[Purchase, Action]] = set()
     interruption: PartnerCenterError | None = None
+    missing: NotFound | None = None
     while True:
         # Each response may open or close another purchase, so the plan is made again every time.
         plan = make_plan(tuple(known.values()), now)
         entry = _untried(plan, tried)
         if entry is None or entry.action is None or not may_write():
-            return CancellationResult(tuple(known.values()), plan, interruption)
+            return CancellationResult(tuple(known.values()), plan, interruption, missing)
         # With the purchase as it is now, so an action is tried again once a response changed it.
         tried.add((entry.purchase, entry.action))
         try:
@@ -124,9 +159,15 @@ def carry_out(
         except Unavailable as error:
             interruption = interruption or error
             continue
+        except NotFound as error:
+            missing = error
+            changed = _troubled(sender, entry.purchase, entry.action, str(error))
         except PartnerCenterError as error:
             return CancellationResult(tuple(known.values()), plan, error)
         known = _with(known, changed)
+        if changed.trouble:
+            # The text may differ each time, so that the purchase would look changed for ever.
+            tried.add((changed, entry.action))
 
 
 def _with(known: Mapping[_Key, Purchase], changed: Purchase) -> dict[_Key, Purchase]:
@@ -157,6 +198,8 @@ def _attempt(sender: Sender, purchase: Purchase, action: Action) -> Purchase:
             code=error.response.code,
             reason=error.response.description,
         )
+    except UnreadPurchase as error:
+        changed = _troubled(sender, purchase, action, str(error))
     else:
         emit(
             Event.CANCELLATION_SENT,
@@ -166,8 +209,23 @@ def _attempt(sender: Sender, purchase: Purchase, action: Action) -> Purchase:
             id=purchase.id,
             action=action,
             status=changed.status,
+            trouble=changed.trouble or None,
         )
     return changed
+
+
+def _troubled(sender: Sender, purchase: Purchase, action: Action, reason: str) -> Purchase:
+    """Return a purchase that is tried again later, with the reason."""
+    emit(
+        Event.CANCELLATION_UNCLEAR,
+        tenant=sender.customer,
+        correlation=sender.client.correlation_id,
+        kind=purchase.kind,
+        id=purchase.id,
+        action=action,
+        reason=reason,
+    )
+    return replace(purchase, trouble=f"{action} is tried again: {reason}"[:TROUBLE_CHARACTERS])
 
 
 def after_error(purchase: Purchase, action: Action, error: ErrorStatus) -> Purchase:
@@ -207,4 +265,4 @@ def _rejected(purchase: Purchase, action: Action, error: ErrorStatus) -> Purchas
     code = f"/{response.code}" if response.code else ""
     description = response.description[:_REASON_CHARACTERS]
     reason = f"{action} failed with status {response.status}{code}: {description}"
-    return replace(purchase, rejected=purchase.rejected | {action}, reason=reason)
+    return replace(purchase, rejected=purchase.rejected | {action}, reason=reason, trouble="")

@@ -27,7 +27,7 @@ from shared.limits import (
 from shared.partner_center.client import PartnerCenter
 from shared.partner_center.customer_list import CustomerList
 from shared.partner_center.errors import Forbidden, NoRelationship, NotASandbox, NotFound
-from shared.partner_center.resources import Customer, Status, Subscription
+from shared.partner_center.resources import UNREADABLE, Customer, Status, Subscription
 from shared.safety.switch import Switch
 from shared.settings import NO_PROTECTION, ProtectionSettings, Settings
 from shared.tenants import TenantId
@@ -36,7 +36,7 @@ BY_ITSELF: Final = "tipsweep"
 # Usage-based products have quantities too, which are not licences.
 _LICENCES: Final = frozenset({"license", "licenses"})
 # Deleted subscriptions stay in the listing and must not count.
-_RUNNING: Final = frozenset({Status.ACTIVE, Status.PENDING})
+_RUNNING: Final = frozenset({Status.ACTIVE, Status.PENDING, UNREADABLE})
 
 
 class Rule(StrEnum):
