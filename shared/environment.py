@@ -2,13 +2,15 @@
 
 from collections.abc import Mapping
 from enum import StrEnum
-from typing import TypeVar
+from typing import Final, TypeVar
 from urllib.parse import urlsplit
 
 from shared.errors import TipsweepError, shown
 from shared.tenants import NotATenantId, TenantId, tenant_id
 
 Choice = TypeVar("Choice", bound=StrEnum)
+
+_EDITS: Final = 2
 
 
 class SettingsError(TipsweepError):
@@ -20,11 +22,12 @@ class SettingsError(TipsweepError):
 
 
 class Reader:
-    """Reads typed values and collects what is wrong with them."""
+    """Reads typed values, collects what is wrong with them, and knows every name asked for."""
 
     def __init__(self, environment: Mapping[str, str]) -> None:
         self._environment = environment
         self._problems: list[str] = []
+        self._asked: set[str] = set()
 
     def problem(self, text: str) -> None:
         """Note one problem; the text starts with the name of the setting."""
@@ -46,10 +49,36 @@ class Reader:
 
     def text(self, name: str) -> str | None:
         """Return a setting as text, None if it is empty or missing."""
+        self._asked.add(name)
         value = self._environment.get(name, "").strip()
         if value.startswith("@Microsoft.KeyVault("):
             self.problem(f"{name} holds a Key Vault reference that Azure did not resolve")
         return value or None
+
+    def unknown(self, prefixes: tuple[str, ...]) -> tuple[str, ...]:
+        """Return the names with one of the prefixes that nothing has asked for.
+
+        A name that looks like a misspelt one of those asked for is noted as a problem instead.
+        Call this after everything is read.
+        """
+        given = set(self._environment)
+        unknown = []
+        for name in sorted(given - self._asked):
+            meant = self._meant(name)
+            if meant is None:
+                unknown += [name] if name.upper().startswith(prefixes) else []
+            # Windows lists every name in capitals, and finds it in any form.
+            elif meant in given or meant not in self._environment:
+                self.problem(f"{name} is not a setting: did you mean {meant}?")
+        return tuple(unknown)
+
+    def _meant(self, name: str) -> str | None:
+        """Return the name asked for that is nearest to this one, None if none is near."""
+        for edits in range(_EDITS + 1):
+            for asked in sorted(self._asked):
+                if _near(name.upper(), asked.upper(), edits):
+                    return asked
+        return None
 
     def text_for(self, auth: str, name: str, *, needed: bool) -> str | None:
         """Return a setting that only some ways to sign in need."""
@@ -114,3 +143,15 @@ class Reader:
         if parts.scheme != "https" or not parts.netloc or parts.path not in {"", "/"}:
             self.problem(f"{name} is {shown(value)}: expected https://host without a path")
         return value.rstrip("/")
+
+
+def _near(one: str, other: str, edits: int) -> bool:
+    """Whether at most this many letters must be added, left out or replaced to make them equal."""
+    if abs(len(one) - len(other)) > edits:
+        return False
+    if not one or not other:
+        return True
+    if one[0] == other[0]:
+        return _near(one[1:], other[1:], edits)
+    changes = ((one[1:], other), (one, other[1:]), (one[1:], other[1:]))
+    return edits > 0 and any(_near(*changed, edits - 1) for changed in changes)

@@ -33,6 +33,7 @@ class Event(StrEnum):
     DELETE_REJECTED = "delete_rejected"
     CANCELLATION_SENT = "cancellation_sent"
     CANCELLATION_REJECTED = "cancellation_rejected"
+    CANCELLATION_UNCLEAR = "cancellation_unclear"
     DRY_RUN_ACTION = "dry_run_action"
     DRY_RUN_FINISHED = "dry_run_finished"
     DRY_RUN_WAITING = "dry_run_waiting"
@@ -48,6 +49,8 @@ class Event(StrEnum):
     SWEEP_REFUSED = "sweep_refused"
     REDRIVE_FINISHED = "redrive_finished"
     REQUEST_FAILED = "request_failed"
+    SETTINGS_UNKNOWN = "settings_unknown"
+    ROW_UNREADABLE = "row_unreadable"
 
 
 _LEVELS: Final = {
@@ -62,10 +65,13 @@ _LEVELS: Final = {
     Event.DELETION_REFUSED: logging.WARNING,
     Event.DELETE_REJECTED: logging.WARNING,
     Event.CANCELLATION_REJECTED: logging.WARNING,
+    Event.CANCELLATION_UNCLEAR: logging.WARNING,
     Event.STEP_FAILED: logging.WARNING,
     Event.THROTTLED: logging.WARNING,
     Event.SWITCH_RESET: logging.WARNING,
     Event.DELETION_REDRIVEN: logging.WARNING,
+    Event.SETTINGS_UNKNOWN: logging.WARNING,
+    Event.ROW_UNREADABLE: logging.WARNING,
 }
 
 

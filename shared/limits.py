@@ -13,3 +13,6 @@ ORDER_CANCELLATION_WINDOW: Final = timedelta(days=60)
 
 # Page "API throttling guidance for partners": calls of a partner tenant per minute.
 MICROSOFT_CALLS_PER_MINUTE: Final = 500
+
+# No purchase of Partner Center is older. .NET writes year 1 for a date that is not set.
+FIRST_YEAR: Final = 2010

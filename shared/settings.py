@@ -2,20 +2,31 @@
 
 import os
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import timedelta
 from enum import StrEnum
 from functools import cache
 from typing import Final
 
 from shared.environment import Reader
+from shared.events import Event, emit
 from shared.limits import MICROSOFT_CALLS_PER_MINUTE, SANDBOX_CUSTOMERS
 from shared.tenants import TenantId
 
+SWEEP_SCHEDULE: Final = "SWEEP_SCHEDULE"
 DEFAULT_SWEEP_SCHEDULE: Final = "0 0 3 * * *"
 
 NO_PROTECTION: Final = "none"
 _WEEK_SECONDS: Final = 604_800
+# A name that begins like ours but is unknown may be one of a later version.
+OUR_PREFIXES: Final = (
+    "PARTNER_CENTER_",
+    "SWEEP_",
+    "CHECK_",
+    "PROTECTED_",
+    "DELETION_",
+    "SANDBOX_",
+)
 
 
 class Cloud(StrEnum):
@@ -153,24 +164,28 @@ class BasicSettings:
 
 @dataclass(frozen=True, slots=True)
 class Settings(BasicSettings):
-    """Every setting of tipsweep."""
+    """Every setting of tipsweep; `unknown` names those that look like ours and are not."""
 
     partner_center: PartnerCenterSettings
     sandbox_tenant_confirmation: TenantId
     protection: ProtectionSettings
     sweep: SweepSettings
     http: HttpSettings
+    unknown: tuple[str, ...] = ()
 
 
 @cache
 def settings() -> Settings:
     """Return the settings of this process; raises SettingsError on first use."""
-    return read_settings(os.environ)
+    read = read_settings(os.environ)
+    if read.unknown:
+        emit(Event.SETTINGS_UNKNOWN, names=", ".join(read.unknown))
+    return read
 
 
 def sweep_schedule() -> str:
     """Return the NCRONTAB expression of the sweep, which the host needs at load time."""
-    return os.environ.get("SWEEP_SCHEDULE") or DEFAULT_SWEEP_SCHEDULE
+    return os.environ.get(SWEEP_SCHEDULE) or DEFAULT_SWEEP_SCHEDULE
 
 
 def easy_auth_guards_http() -> bool:
@@ -185,6 +200,8 @@ def easy_auth_guards_http() -> bool:
 def read_settings(environment: Mapping[str, str]) -> Settings:
     """Read every setting; raises one SettingsError that names everything missing or wrong."""
     reader = Reader(environment)
+    # Only the host uses it, but the reader must know the name.
+    reader.text(SWEEP_SCHEDULE)
     protection = _protection(reader)
     result = Settings(
         partner_center=_partner_center(reader),
@@ -199,8 +216,9 @@ def read_settings(environment: Mapping[str, str]) -> Settings:
             easy_auth=reader.flag("WEBSITE_AUTH_ENABLED"),
         ),
     )
+    unknown = reader.unknown(OUR_PREFIXES)
     reader.raise_problems()
-    return result
+    return replace(result, unknown=unknown)
 
 
 def read_basic_settings(environment: Mapping[str, str]) -> BasicSettings:

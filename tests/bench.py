@@ -161,6 +161,12 @@ class Bench:
         partner = self.services.settings.partner_center.tenant_id
         self.tables.get_table_client(DELETIONS_TABLE).delete_entity(partner, tenant)
 
+    def make_unreadable(self, tenant: str) -> None:
+        """Give a customer's record a state of a later version."""
+        table = self.tables.get_table_client(DELETIONS_TABLE)
+        row = table.get_entity(self.services.settings.partner_center.tenant_id, tenant)
+        table.update_entity({**row, "state": "paused"})
+
     def remove_switch(self) -> None:
         """Remove the switch's row, as if it had never been written."""
         partner = self.services.settings.partner_center.tenant_id

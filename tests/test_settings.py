@@ -1,18 +1,23 @@
 """Settings: one error names everything that is missing or contradicts."""
 
+import logging
+from collections.abc import Iterator
 from datetime import timedelta
 
 import pytest
 
+from shared import settings as module
 from shared.environment import SettingsError
 from shared.settings import (
     ENDPOINTS,
+    OUR_PREFIXES,
     Auth,
     Cloud,
     SweepMode,
     read_settings,
     sweep_schedule,
 )
+from tests.infra.test_settings import DEDICATED, PLATFORM, Recorder
 
 PARTNER = "8e1f2c3d-0000-4000-8000-000000000001"
 CLIENT = "8e1f2c3d-0000-4000-8000-000000000002"
@@ -148,3 +153,122 @@ def test_the_schedule_has_a_default_for_the_host(monkeypatch: pytest.MonkeyPatch
     assert sweep_schedule() == "0 0 3 * * *"
     monkeypatch.setenv("SWEEP_SCHEDULE", "0 0 4 * * 1")
     assert sweep_schedule() == "0 0 4 * * 1"
+
+
+@pytest.mark.parametrize(
+    ("given", "meant"),
+    [
+        ("PROTECTED_DOMAIN", "PROTECTED_DOMAINS"),
+        ("PROTECTED_TENNANT", "PROTECTED_TENANTS"),
+        ("SWEEP_MOED", "SWEEP_MODE"),
+        ("SANDBOX_TENANT_CONFIRMATIONS", "SANDBOX_TENANT_CONFIRMATION"),
+        ("Protected_Domain", "PROTECTED_DOMAINS"),
+        ("protected_domains", "PROTECTED_DOMAINS"),
+        ("AzureWebJobsStorage__queueServiceURI", "AzureWebJobsStorage__queueServiceUri"),
+        ("SWEEP_SCHEDULES", "SWEEP_SCHEDULE"),
+    ],
+)
+def test_a_name_within_two_letters_of_a_setting_is_an_error(given: str, meant: str) -> None:
+    assert problems(**{given: "x"}).endswith(f"{given} is not a setting: did you mean {meant}?")
+
+
+def test_a_setting_given_twice_in_different_case_is_an_error() -> None:
+    text = problems(PROTECTED_DOMAINS="keep-*", Protected_Domains="other-*")
+
+    assert "Protected_Domains is not a setting: did you mean PROTECTED_DOMAINS?" in text
+
+
+def test_the_problem_of_a_misspelt_setting_names_it() -> None:
+    with pytest.raises(SettingsError) as caught:
+        read_settings({**REQUIRED, "PROTECTED_DOMAIN": "keep-*"})
+
+    assert caught.value.names == ("PROTECTED_DOMAIN",)
+
+
+def test_an_unknown_name_that_begins_like_ours_is_told_and_others_are_not() -> None:
+    foreign = {"PATH": "/bin", "AZURE_TENANT_ID": PARTNER, "MY_SWEEP_MODE_OF_LIFE": "x"}
+
+    read = read_settings({**REQUIRED, "SWEEP_COLOUR": "red", "Check_Twice": "yes", **foreign})
+
+    assert read.unknown == ("Check_Twice", "SWEEP_COLOUR")
+
+
+def test_no_setting_is_unknown_and_each_prefix_is_one_of_ours() -> None:
+    names = Recorder(REQUIRED)
+    read_settings(names)
+
+    assert all(any(name.startswith(prefix) for name in names.asked) for prefix in OUR_PREFIXES)
+    everything = dict.fromkeys(names.asked, "") | REQUIRED
+    assert read_settings(everything) == read_settings(REQUIRED)
+
+
+AZURE = (
+    *PLATFORM,
+    *DEDICATED,
+    *(f"APPSETTING_{name}" for name in REQUIRED),
+    "AzureWebJobsFeatureFlags",
+    "AzureWebJobsScriptRoot",
+    "AzureWebJobsSecretStorageType",
+    "AzureWebJobsStorage__accountName",
+    "AzureWebJobsStorage__tableServiceUri",
+    "AzureWebJobs.sweep_sandbox.Disabled",
+    "AZURE_AUTHORITY_HOST",
+    "AZURE_CLIENT_SECRET",
+    "AZURE_FUNCTIONS_ENVIRONMENT",
+    "AZURE_TENANT_ID",
+    "AZURE_TOKEN_CREDENTIALS",
+    "FUNCTIONS_WORKER_RUNTIME_VERSION",
+    "IDENTITY_HEADER",
+    "MSI_ENDPOINT",
+    "MSI_SECRET",
+    "REQUESTS_CA_BUNDLE",
+    "WEBSITE_AUTH_AUTO_AAD",
+    "WEBSITE_AUTH_CLIENT_ID",
+    "WEBSITE_AUTH_ENCRYPTION_KEY",
+    "WEBSITE_AUTH_LOGOUT_PATH",
+    "WEBSITE_AUTH_OPENID_ISSUER",
+    "WEBSITE_AUTH_SIGNING_KEY",
+    "WEBSITE_AUTH_V2_CONFIG_JSON",
+    "WEBSITE_HOSTNAME",
+    "WEBSITE_SITE_NAME",
+)
+
+
+def test_the_settings_of_azure_are_not_ours() -> None:
+    identity = {
+        "AzureWebJobsStorage": "",
+        "AzureWebJobsStorage__queueServiceUri": "https://q.example",
+        "AzureWebJobsStorage__tableServiceUri": "https://t.example",
+    }
+
+    read = read_settings({**dict.fromkeys(AZURE, "x"), **REQUIRED, **identity})
+
+    assert read.unknown == ()
+
+
+class CapitalNames(Recorder):
+    """The environment of Windows: every name is listed in capitals and found in any form."""
+
+    def __getitem__(self, name: str) -> str:
+        return {key.upper(): value for key, value in self.values_given.items()}[name.upper()]
+
+    def __iter__(self) -> Iterator[str]:
+        return (name.upper() for name in self.values_given)
+
+
+def test_an_environment_that_lists_all_names_in_capitals_is_no_error() -> None:
+    assert read_settings(CapitalNames(REQUIRED)) == read_settings(REQUIRED)
+
+
+def test_unknown_settings_are_one_warning_for_each_process(
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    monkeypatch.setattr("os.environ", {**REQUIRED, "SWEEP_COLOUR": "red"})
+    module.settings.cache_clear()
+
+    with caplog.at_level(logging.WARNING, logger="tipsweep"):
+        module.settings()
+        module.settings()
+
+    module.settings.cache_clear()
+    assert caplog.messages == ["settings_unknown names=SWEEP_COLOUR"]

@@ -26,7 +26,7 @@ from shared.deletion.submission import NoDeletion, abort, dismiss, submit
 from shared.errors import shown
 from shared.services import Services, current_services
 from shared.settings import CheckSettings
-from shared.storage.records import DeletionRecord, State
+from shared.storage.records import DeletionRecord, State, UnreadableRow
 from shared.tenants import tenant_id
 
 PAGE_RECORDS: Final = 50
@@ -63,20 +63,27 @@ def show_deletion(req: func.HttpRequest) -> func.HttpResponse:
 @blueprint.route(route="deletions", methods=["GET"])
 @guarded
 def list_deletions(req: func.HttpRequest) -> func.HttpResponse:
-    """Return a page of records, ordered by tenant ID."""
+    """Return a page of records, ordered by tenant ID; those that cannot be read come apart."""
     services = current_services()
     state, token = _state(req), _token(req)
-    found = list(islice(services.records.after(token, state), PAGE_RECORDS + 1))
-    items, more = found[:PAGE_RECORDS], len(found) > PAGE_RECORDS
+    found = list(islice(services.records.rows(token, state), PAGE_RECORDS + 1))
+    rows, more = found[:PAGE_RECORDS], len(found) > PAGE_RECORDS
     server = server_address(req, services.settings.http)
     following = (
-        page_address(server, state=state or "", continuationToken=items[-1].tenant)
-        if more
-        else None
+        page_address(server, state=state or "", continuationToken=rows[-1].tenant) if more else None
     )
     now = services.now()
-    members = [record_members(record, now) for record in items]
-    return json_response({"items": members, "links": {"next": following}})
+    return json_response(
+        {
+            "items": [record_members(row, now) for row in rows if isinstance(row, DeletionRecord)],
+            "unreadable": [
+                {"tenantId": row.tenant, "reason": row.reason}
+                for row in rows
+                if isinstance(row, UnreadableRow)
+            ],
+            "links": {"next": following},
+        }
+    )
 
 
 @blueprint.route(route="deletions/{tenantId}", methods=["DELETE"])

@@ -134,6 +134,7 @@ SCHEMAS: Final[Schema] = {
     "Deletion": _RECORD,
     "Deletions": _object(
         items=_list_of("Deletion"),
+        unreadable={"type": "array", "items": _object(tenantId=TEXT, reason=TEXT)},
         links=_object(next={"type": "string", "format": "uri", "nullable": True}),
     ),
     "DryRun": _object(

@@ -20,7 +20,7 @@ from shared.partner_center.errors import (
 )
 from shared.safety.rules import Refused
 from shared.safety.switch import SwitchChanged, SwitchTripped
-from shared.storage.records import RecordChanged, State
+from shared.storage.records import RecordChanged, State, UnreadableRecord
 from shared.tenants import NotATenantId
 
 RETRY_SECONDS: Final = 30
@@ -157,6 +157,7 @@ _MEANINGS: Final[tuple[tuple[type[Exception], ProblemType], ...]] = (
     *((kind, PARTNER_CENTER_BUSY) for kind in TEMPORARY),
     (PartnerCenterError, PARTNER_CENTER),
     (RecordChanged, STORAGE),
+    (UnreadableRecord, STORAGE),
     (AzureError, STORAGE),
 )
 
@@ -183,7 +184,8 @@ def _detail(error: TipsweepError | AzureError) -> str:
 def _retry_after(error: TipsweepError | AzureError) -> int | None:
     if isinstance(error, SwitchTripped):
         return SWITCH_RETRY_SECONDS
-    if not isinstance(error, (AzureError, RecordChanged, SettingsError, *TEMPORARY)):
+    storage = (AzureError, RecordChanged, UnreadableRecord)
+    if not isinstance(error, (*storage, SettingsError, *TEMPORARY)):
         return None
     asked_for = error.retry_after if isinstance(error, PartnerCenterError) else None
     return max(1, round(asked_for)) if asked_for else RETRY_SECONDS

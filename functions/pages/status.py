@@ -1,6 +1,6 @@
 """`/api/status`: the page for people."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 
 import azure.functions as func
 
@@ -11,7 +11,8 @@ from shared.partner_center.errors import PartnerCenterError
 from shared.partner_center.resources import Customer
 from shared.safety.rules import Refused
 from shared.services import Services, current_services
-from shared.storage.records import DeletionRecord, State
+from shared.settings import Settings
+from shared.storage.records import DeletionRecord, State, UnreadableRow
 
 blueprint = func.Blueprint()
 
@@ -21,7 +22,8 @@ blueprint = func.Blueprint()
 def show_status(req: func.HttpRequest) -> func.HttpResponse:  # noqa: ARG001 - the trigger's name
     """Show slots, deletions and what needs attention."""
     services = current_services()
-    records = tuple(services.records.all())
+    rows = tuple(services.records.rows())
+    records = tuple(row for row in rows if isinstance(row, DeletionRecord))
     customers, trouble = _customers(services, records)
     status = Status(
         partner=services.settings.partner_center.tenant_id,
@@ -31,12 +33,21 @@ def show_status(req: func.HttpRequest) -> func.HttpResponse:  # noqa: ARG001 - t
         customers=customers,
         trouble=trouble,
         rejected=tuple(services.rejected.all()),
+        warnings=tuple(_warnings(services.settings, rows)),
     )
     return func.HttpResponse(
         page(status),
         headers={**COMMON_HEADERS, "Content-Security-Policy": CONTENT_SECURITY_POLICY},
         mimetype="text/html",
     )
+
+
+def _warnings(settings: Settings, rows: Iterable[DeletionRecord | UnreadableRow]) -> Iterator[str]:
+    for name in settings.unknown:
+        yield f"the setting {name}, which this version does not know"
+    for row in rows:
+        if isinstance(row, UnreadableRow):
+            yield f"a row of the table of deletions. {row.reason}"
 
 
 def _customers(

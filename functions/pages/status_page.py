@@ -32,7 +32,10 @@ CONTENT_SECURITY_POLICY: Final = (
 
 @dataclass(frozen=True, slots=True)
 class Status:
-    """What the page shows; `trouble` says why the customers could not be listed, if so."""
+    """What the page shows; `trouble` says why the customers could not be listed, if so.
+
+    `warnings` are sentences about what tipsweep ignores.
+    """
 
     partner: TenantId
     now: datetime
@@ -41,6 +44,7 @@ class Status:
     customers: Mapping[str, Customer]
     trouble: str = ""
     rejected: tuple[RejectedMessage, ...] = ()
+    warnings: tuple[str, ...] = ()
 
 
 def page(status: Status) -> str:
@@ -57,6 +61,7 @@ def page(status: Status) -> str:
         "main",
         _header(status),
         _switch(status.switch),
+        _warnings(status.warnings),
         _slots(status),
         _states(status.records),
         _rejected(status.rejected),
@@ -97,6 +102,15 @@ def _switch(switch: SwitchState) -> Markup:
         element("p", switch.reason),
         element("p", f"by {switch.requested_by}, {short_timestamp(switch.at)}", class_="quiet"),
         class_="panel alarm",
+    )
+
+
+def _warnings(warnings: Iterable[str]) -> Markup:
+    items = [element("li", each) for each in warnings]
+    if not items:
+        return Markup()
+    return element(
+        "section", element("h3", "tipsweep ignores"), element("ul", *items), class_="panel alarm"
     )
 
 

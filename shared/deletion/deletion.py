@@ -81,8 +81,7 @@ class Deletion:
         Either may happen while a call waits, and a cancellation cannot be undone. Raises
         RecordChanged or SwitchTripped.
         """
-        stored = self.records.get(self.record.tenant)
-        if stored is None or stored.etag != self.record.etag:
+        if self.records.etag(self.record.tenant) != self.record.etag:
             message = f"The deletion of customer {self.record.tenant} was aborted or overtaken"
             raise RecordChanged(message)
         self.switch.require_untripped()

@@ -8,7 +8,7 @@ from azure.core.exceptions import AzureError
 
 from shared.deletion.deletion import Deletion
 from shared.deletion.held_up import cause_of, described, log_held_up
-from shared.deletion.reasons import LATE_REMEDY
+from shared.deletion.reasons import LATE_REMEDY, TOO_MANY_REMEDY
 from shared.events import Event, emit
 from shared.partner_center.client import PartnerCenter
 from shared.partner_center.connection import Gate
@@ -23,6 +23,7 @@ from shared.partner_center.errors import (
 from shared.safety.rules import ForeignCustomer, Refused
 from shared.safety.switch import SwitchTripped
 from shared.services import Services
+from shared.storage.memory import TooManyPurchases
 from shared.storage.outages import is_outage
 from shared.storage.records import RecordChanged, State
 
@@ -77,6 +78,8 @@ def _handled(deletion: Deletion, queue: str, client: PartnerCenter) -> Iterator[
         _without_customer(deletion, refusal)
     except Refused as refusal:
         _refuse(deletion, refusal)
+    except TooManyPurchases as error:
+        deletion.finish(State.STUCK, str(error), TOO_MANY_REMEDY)
 
 
 def _postpone(deletion: Deletion, queue: str, error: Exception, *, looked: bool) -> None:

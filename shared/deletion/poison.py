@@ -1,6 +1,7 @@
 """Messages that could not be handled: set aside at once, and recorded with the reason."""
 
 import base64
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import Final
 
@@ -18,7 +19,7 @@ from shared.events import Event, emit
 from shared.services import StorageServices
 from shared.storage.names import CUSTOMERS_TO_DELETE, POISON_SUFFIX
 from shared.storage.queues import Queues
-from shared.storage.records import DeletionRecord, State
+from shared.storage.records import DeletionRecord, State, UnreadableRecord
 from shared.storage.rejected import RejectedMessage
 from shared.tenants import TenantId
 
@@ -86,7 +87,9 @@ def record_poisoned(services: StorageServices, poisoned: Poisoned) -> None:
         )
     )
     for tenant in subject.tenants:
-        _end(services, tenant, subject, reason)
+        # A record that cannot be read is left to the version that wrote it.
+        with suppress(UnreadableRecord):
+            _end(services, tenant, subject, reason)
     for request in subject.dry_runs:
         note_failure(services, request, reason)
     emit(
@@ -125,7 +128,10 @@ def _last_error(services: StorageServices, subject: Subject) -> str:
         return ""
     if subject.dry_runs:
         return noted_failure(services, subject.tenant)
-    record = services.records.get(subject.tenant)
+    try:
+        record = services.records.get(subject.tenant)
+    except UnreadableRecord as error:
+        return str(error)
     return record.last_error if record else ""
 
 

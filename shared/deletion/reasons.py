@@ -11,6 +11,10 @@ LATE_REMEDY: Final = (
     "Partner Center did not respond in time. Check the customer in Partner Center, then request "
     "the deletion again."
 )
+TOO_MANY_REMEDY: Final = (
+    "Cancel what is left in Partner Center and delete the customer there, or ask Partner Center "
+    "support to remove it."
+)
 _NEVER_REMEDY: Final = (
     "No API call cancels these. Cancel them in Partner Center or the Azure portal if you can, "
     "or ask Partner Center support to remove the customer; then request the deletion again."

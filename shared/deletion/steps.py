@@ -36,6 +36,7 @@ from shared.purchases.plan import Plan, make_plan
 from shared.purchases.purchase import forget_sent
 from shared.purchases.snapshot import merge_snapshot, take_snapshot
 from shared.services import Services
+from shared.storage.memory import require_room
 from shared.storage.names import CUSTOMERS_READY, ORDERS_TO_CHECK
 from shared.storage.records import DeletionRecord, State
 
@@ -108,6 +109,8 @@ def _cancel(services: Services, deletion: Deletion, step: str) -> None:
         # Only the purchases show this part of rule 2, so it stands between reading and writing.
         services.safety.require_sandbox_purchases(snapshot.subscriptions or ())
         purchases = merge_snapshot(snapshot, deletion.record.purchases)
+        # A call must not be sent that the record could not remember.
+        require_room(purchases)
         if is_at_longest_delay(deletion.checks, deletion.record.attempt):
             # An accepted call may have had no effect; at this rate, repeating it costs little.
             purchases = forget_sent(purchases)
@@ -120,6 +123,9 @@ def _cancel(services: Services, deletion: Deletion, step: str) -> None:
         # Raised last, so that postponing the deletion keeps what this step has learned.
         if found.interruption is not None:
             raise found.interruption
+        if found.missing is not None:
+            # One odd order must not end the deletion, but a customer that is gone must.
+            services.safety.require_present(client, customer.id)
         _decide(deletion, found.plan)
 
 
@@ -161,6 +167,8 @@ def _after_rejected_delete(deletion: Deletion, error: ErrorStatus) -> None:
         later = retry_at(plan, deletion.now())
         deletion.finish(State.STUCK, reason, rejected_delete_remedy(plan, later), later)
         return
-    # With nothing remembered, the next step reads everything again and finds what was missed.
-    forgetful = replace(deletion.record, reason=reason, purchases=())
-    _check_after(deletion, deletion.delay(error.retry_after), forgetful)
+    # The plan is clear, so the next step reads everything again and finds what was missed. What
+    # was rejected for good need not be tried again only because the customer is busy.
+    kept = deletion.record.purchases if plan.never else ()
+    changed = replace(deletion.record, reason=reason, purchases=kept)
+    _check_after(deletion, deletion.delay(error.retry_after), changed)

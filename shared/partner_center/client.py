@@ -91,12 +91,13 @@ class PartnerCenter:
 
     def orders(self, customer_id: str) -> list[Order]:
         """Return all orders; a new one may be missing for up to 15 minutes."""
-        return [resources.order(item) for item in self._pages(f"{_customer(customer_id)}/orders")]
+        items = self._pages(f"{_customer(customer_id)}/orders")
+        return [resources.order(resources.listed(item)) for item in items]
 
     def subscriptions(self, customer_id: str) -> list[Subscription]:
         """Return all subscriptions, deleted ones too."""
         path = f"{_customer(customer_id)}/subscriptions"
-        return [resources.subscription(item) for item in self._pages(path)]
+        return [resources.subscription(resources.listed(item)) for item in self._pages(path)]
 
     def entitlements(self, customer_id: str) -> list[Entitlement]:
         """Return all entitlements, included ones too; none if the credential may not read them.
@@ -120,7 +121,8 @@ class PartnerCenter:
     def azure_subscriptions(self, customer_id: str, plan_id: str) -> list[AzureSubscription]:
         """Return the Azure subscriptions of an Azure plan."""
         path = f"{_subscription(customer_id, plan_id)}/azureEntitlements"
-        return [resources.azure_subscription(item, plan_id) for item in self._pages(path)]
+        items = self._pages(path)
+        return [resources.azure_subscription(resources.listed(item), plan_id) for item in items]
 
     def cancel_order(self, customer_id: str, order_id: str) -> Order | None:
         """Cancel an order; None while the cancellation is in progress.

@@ -185,6 +185,9 @@ _UNDER_REVIEW: Final = ("800073", "800074", "800075")
 # 900278: "pending operation, try after 24 hours".
 _DOCUMENTED_WAITS: Final = {"900278": 86_400.0}
 
+# Trouble with the account or the whole customer, not with the purchase that a call names.
+MORE_THAN_ONE_PURCHASE: Final = (NotASandbox, Unauthorized, NoRelationship, Throttled)
+
 _BY_CODE: Final[dict[str, type[ErrorStatus]]] = {
     **dict.fromkeys(("800019", "6002"), NotASandbox),
     **dict.fromkeys(("800061", "800063", "800077"), OrderRouteClosed),

@@ -9,9 +9,11 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from enum import StrEnum
-from typing import Any
+from math import isfinite
+from typing import Any, Final
 
 from shared.errors import shown
+from shared.limits import FIRST_YEAR
 from shared.partner_center.errors import UnexpectedResponse
 from shared.tenants import NotATenantId, TenantId, tenant_id
 
@@ -31,6 +33,10 @@ class Status(StrEnum):
     DELETED = "deleted"
     EXPIRED = "expired"
     DISABLED = "disabled"
+
+
+# The status of a listed resource that shows none; nothing may be concluded from it.
+UNREADABLE: Final = "unreadable"
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,9 +97,15 @@ class AzureSubscription:
     name: str = ""
 
 
+def listed(body: Json) -> Json:
+    """Return a resource of a listing, `UNREADABLE` where it shows no status."""
+    status = body.get("status")
+    return body if isinstance(status, str) and status else {**body, "status": UNREADABLE}
+
+
 def customer(body: Json) -> Customer:
     """Read one customer."""
-    profile = body.get("companyProfile") or {}
+    profile = _object(body.get("companyProfile"))
     return Customer(
         id=_tenant(body),
         domain=_text(profile, "domain").lower(),
@@ -103,13 +115,13 @@ def customer(body: Json) -> Customer:
 
 def order(body: Json) -> Order:
     """Read one order."""
-    lines = body.get("lineItems") or [{}]
+    lines = body.get("lineItems")
     return Order(
         id=_identifier(body, "order"),
         status=_status(body, "order"),
         alternate_id=_text(body, "alternateId"),
         created=_timestamp(body.get("creationDate")),
-        name=_text(lines[0], "friendlyName"),
+        name=_text(_object(lines[0]), "friendlyName") if isinstance(lines, list) and lines else "",
     )
 
 
@@ -119,7 +131,7 @@ def subscription(body: Json) -> Subscription:
         id=_identifier(body, "subscription"),
         order_id=_text(body, "orderId"),
         status=_status(body, "subscription"),
-        product_type=_text(body.get("productType") or {}, "id"),
+        product_type=_text(_object(body.get("productType")), "id"),
         name=_text(body, "friendlyName") or _text(body, "offerName"),
         quantity=_whole(body, "quantity"),
         billing_type=_text(body, "billingType").lower(),
@@ -127,21 +139,22 @@ def subscription(body: Json) -> Subscription:
         microsoft_product=body.get("isMicrosoftProduct") is not False,
         created=_timestamp(body.get("creationDate")),
         term_end=_timestamp(body.get("commitmentEndDate")),
-        etag=_text(body.get("attributes") or {}, "etag") or None,
+        etag=_text(_object(body.get("attributes")), "etag") or None,
         body=body,
     )
 
 
 def entitlements(body: Json) -> Iterator[Entitlement]:
     """Read one entitlement and those that it includes."""
-    reference = body.get("referenceOrder") or {}
+    reference = _object(body.get("referenceOrder"))
     yield Entitlement(
         order_id=_text(reference, "id"),
         entitlement_type=_text(body, "entitlementType").lower(),
         quantity=_whole(body, "quantity"),
     )
-    for included in body.get("includedEntitlements") or ():
-        yield from entitlements(included)
+    included = body.get("includedEntitlements")
+    for each in included if isinstance(included, list) else ():
+        yield from entitlements(_object(each))
 
 
 def azure_subscription(body: Json, plan_id: str) -> AzureSubscription:
@@ -182,6 +195,10 @@ def _status(body: Json, kind: str) -> str:
     return value.lower()
 
 
+def _object(value: object) -> Json:
+    return value if isinstance(value, Mapping) else {}
+
+
 def _text(body: Json, member: str) -> str:
     value = body.get(member)
     return value if isinstance(value, str) else ""
@@ -189,7 +206,7 @@ def _text(body: Json, member: str) -> str:
 
 def _whole(body: Json, member: str) -> int:
     value = body.get(member)
-    return int(value) if isinstance(value, int | float) else 0
+    return int(value) if isinstance(value, int | float) and isfinite(value) else 0
 
 
 def _timestamp(value: object) -> datetime | None:
@@ -199,4 +216,9 @@ def _timestamp(value: object) -> datetime | None:
         timestamp = datetime.fromisoformat(value)
     except ValueError:
         return None
-    return timestamp if timestamp.tzinfo else timestamp.replace(tzinfo=UTC)
+    return known_date(timestamp if timestamp.tzinfo else timestamp.replace(tzinfo=UTC))
+
+
+def known_date(timestamp: datetime) -> datetime | None:
+    """Return a date, None if it is too early to be one: an unknown date must not count as old."""
+    return timestamp if timestamp.year >= FIRST_YEAR else None

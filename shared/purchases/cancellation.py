@@ -11,6 +11,7 @@ from shared.errors import TipsweepError
 from shared.events import Event, emit
 from shared.partner_center.client import PartnerCenter
 from shared.partner_center.errors import (
+    MORE_THAN_ONE_PURCHASE,
     AlreadyDeleted,
     AzureSubscriptionsActive,
     Busy,
@@ -18,16 +19,24 @@ from shared.partner_center.errors import (
     Forbidden,
     NotActivated,
     NotCancellable,
+    NotFound,
     OrderRouteClosed,
     PartnerCenterError,
     PurchaseGone,
     Rejected,
     Unavailable,
+    UnexpectedResponse,
 )
 from shared.partner_center.resources import AzureSubscription, Status, Subscription
 from shared.purchases.plan import Entry, Plan, make_plan
 from shared.purchases.products import Action
-from shared.purchases.purchase import UNLISTED, Purchase, PurchaseKind, follow_orders
+from shared.purchases.purchase import (
+    TROUBLE_CHARACTERS,
+    UNLISTED,
+    Purchase,
+    PurchaseKind,
+    follow_orders,
+)
 from shared.tenants import TenantId
 
 _REASON_CHARACTERS: Final = 200
@@ -35,13 +44,21 @@ _REASON_CHARACTERS: Final = 200
 _Key = tuple[PurchaseKind, str]
 
 
+class UnreadPurchase(TipsweepError):
+    """A purchase could not be read, so that nothing was sent for it."""
+
+
 @dataclass(frozen=True, slots=True)
 class CancellationResult:
-    """What is known after the actions; `interruption` says why some were not sent."""
+    """What is known after the actions; `interruption` says why some were not sent.
+
+    `missing` is a response that a purchase, or perhaps the whole customer, was not found.
+    """
 
     purchases: tuple[Purchase, ...]
     plan: Plan
     interruption: TipsweepError | AzureError | None = None
+    missing: NotFound | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,12 +73,20 @@ class Sender:
     read: Mapping[str, Subscription]
 
     def send(self, purchase: Purchase, action: Action) -> Purchase:
-        """Send one action and return the purchase as it stands after the response."""
-        status = self._calls()[action](purchase)
+        """Send one action and return the purchase as it stands after the response.
+
+        A success that cannot be read counts as accepted: the next snapshot shows its effect.
+        """
+        status, trouble = None, ""
+        try:
+            status = self._calls()[action](purchase)
+        except UnexpectedResponse as error:
+            trouble = f"{action} got an unclear response: {error}"[:TROUBLE_CHARACTERS]
         return replace(
             purchase,
             sent=purchase.sent | {action},
             status=_status_after(purchase, status),
+            trouble=trouble,
             needs_activation=False,
         )
 
@@ -79,10 +104,18 @@ class Sender:
         return order.status if order else None
 
     def _change(self, purchase: Purchase, status: Status) -> str | None:
-        known = self.read.get(purchase.id)
-        subscription = known or self.client.subscription(self.customer, purchase.id)
+        subscription = self.read.get(purchase.id) or self._read(purchase)
         changed = self.client.change_subscription(self.customer, subscription, status)
         return changed.status if changed else None
+
+    def _read(self, purchase: Purchase) -> Subscription:
+        try:
+            return self.client.subscription(self.customer, purchase.id)
+        except (PurchaseGone, Unavailable, *MORE_THAN_ONE_PURCHASE):
+            raise
+        except (ErrorStatus, UnexpectedResponse) as error:
+            # Only the read was rejected, not the action that it was for.
+            raise UnreadPurchase(str(error)) from error
 
     def _activate(self, purchase: Purchase) -> None:
         self.client.activate_subscription(self.customer, purchase.id)
@@ -104,18 +137,19 @@ def carry_out(sender: Sender, purchases: Collection[Purchase], now: datetime) ->
 
     Stops early on any error that concerns more than one purchase, at the second failure of the
     service, and as soon as the client's gate lets no write leave; the result holds what is known by
-    then. One service failure, or a purchase that asks for a wait, does not keep the others from
-    being tried.
+    then. One service failure, an odd response, or a purchase that asks for a wait does not keep the
+    others from being tried.
     """
     known = {purchase.key: purchase for purchase in purchases}
     tried: set[tuple[Purchase, Action]] = set()
     interruption: PartnerCenterError | None = None
+    missing: NotFound | None = None
     while True:
         # Each response may open or close another purchase, so the plan is made again every time.
         plan = make_plan(tuple(known.values()), now)
         entry = _untried(plan, tried)
         if entry is None or entry.action is None:
-            return CancellationResult(tuple(known.values()), plan, interruption)
+            return CancellationResult(tuple(known.values()), plan, interruption, missing)
         # With the purchase as it is now, so an action is tried again once a response changed it.
         tried.add((entry.purchase, entry.action))
         try:
@@ -128,9 +162,15 @@ def carry_out(sender: Sender, purchases: Collection[Purchase], now: datetime) ->
         except Busy as error:
             interruption = interruption or error
             continue
+        except NotFound as error:
+            missing = error
+            changed = _troubled(sender, entry.purchase, entry.action, str(error))
         except (TipsweepError, AzureError) as error:
             return CancellationResult(tuple(known.values()), plan, error)
         known = _with(known, changed)
+        if changed.trouble:
+            # The text may differ each time, so that the purchase would look changed for ever.
+            tried.add((changed, entry.action))
 
 
 def _with(known: Mapping[_Key, Purchase], changed: Purchase) -> dict[_Key, Purchase]:
@@ -161,6 +201,8 @@ def _attempt(sender: Sender, purchase: Purchase, action: Action) -> Purchase:
             code=error.response.code,
             reason=error.response.description,
         )
+    except UnreadPurchase as error:
+        changed = _troubled(sender, purchase, action, str(error))
     else:
         emit(
             Event.CANCELLATION_SENT,
@@ -170,8 +212,23 @@ def _attempt(sender: Sender, purchase: Purchase, action: Action) -> Purchase:
             id=purchase.id,
             action=action,
             status=changed.status,
+            trouble=changed.trouble or None,
         )
     return changed
+
+
+def _troubled(sender: Sender, purchase: Purchase, action: Action, reason: str) -> Purchase:
+    """Return a purchase that is tried again later, with the reason."""
+    emit(
+        Event.CANCELLATION_UNCLEAR,
+        tenant=sender.customer,
+        correlation=sender.client.correlation_id,
+        kind=purchase.kind,
+        id=purchase.id,
+        action=action,
+        reason=reason,
+    )
+    return replace(purchase, trouble=f"{action} is tried again: {reason}"[:TROUBLE_CHARACTERS])
 
 
 def after_error(purchase: Purchase, action: Action, error: ErrorStatus) -> Purchase:
@@ -213,4 +270,4 @@ def _rejected(purchase: Purchase, action: Action, error: ErrorStatus) -> Purchas
     code = f"/{response.code}" if response.code else ""
     description = response.description[:_REASON_CHARACTERS]
     reason = f"{action} failed with status {response.status}{code}: {description}"
-    return replace(purchase, rejected=purchase.rejected | {action}, reason=reason)
+    return replace(purchase, rejected=purchase.rejected | {action}, reason=reason, trouble="")

@@ -12,7 +12,7 @@ from functools import cached_property
 from typing import Final
 
 from shared.limits import ORDER_CANCELLATION_WINDOW
-from shared.partner_center.resources import Status
+from shared.partner_center.resources import UNREADABLE, Status
 from shared.purchases.products import Action, row_of
 from shared.purchases.purchase import ENDED, Purchase, PurchaseKind
 
@@ -29,7 +29,10 @@ class Standing(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Entry:
-    """A purchase and where it stands; `action` is the call to send while it is open."""
+    """A purchase and where it stands; `action` is the call to send while it is open.
+
+    `reason` says why it can never be cancelled, or what keeps it from being clear.
+    """
 
     purchase: Purchase
     standing: Standing
@@ -177,6 +180,8 @@ def _next_subscription_action(subscription: Purchase) -> Entry:
 
 
 def _azure_subscription(azure: Purchase, _family: _Family, _now: datetime) -> Entry:
+    if azure.status == UNREADABLE:
+        return Entry(azure, Standing.WAITING, reason=azure.trouble)
     if azure.status != Status.ACTIVE:
         return Entry(azure, Standing.CLOSED)
     if Action.CANCEL_AZURE_SUBSCRIPTION in azure.rejected:
@@ -186,5 +191,5 @@ def _azure_subscription(azure: Purchase, _family: _Family, _now: datetime) -> En
 
 def _try(purchase: Purchase, action: Action) -> Entry:
     if action in purchase.sent:
-        return Entry(purchase, Standing.WAITING)
-    return Entry(purchase, Standing.OPEN, action=action)
+        return Entry(purchase, Standing.WAITING, reason=purchase.trouble)
+    return Entry(purchase, Standing.OPEN, action=action, reason=purchase.trouble)

@@ -11,6 +11,7 @@ from shared.purchases.products import Action, Product
 
 # An order that only the entitlements name: the list of orders may lag by 15 minutes.
 UNLISTED: Final = "unlisted"
+TROUBLE_CHARACTERS: Final = 300
 # Whether expired and disabled subscriptions block a DELETE is unknown; no call changes them.
 ENDED: Final = frozenset({Status.DELETED, Status.EXPIRED, Status.DISABLED, Status.CANCELLED})
 
@@ -29,7 +30,9 @@ class Purchase:
 
     `parent` is the order of a subscription or the plan of an Azure subscription. `sent` holds
     the actions that Partner Center accepted, `rejected` those that it never will; `reason` is its
-    description of the last rejection. `term_end` is the end of a subscription's commitment.
+    description of the last rejection. `trouble` says what came instead of a clear response to the
+    last call, or to the read of what it holds; it may be clear the next time. `term_end` is the end
+    of a subscription's commitment.
     """
 
     kind: PurchaseKind
@@ -43,6 +46,7 @@ class Purchase:
     sent: frozenset[Action] = frozenset()
     rejected: frozenset[Action] = frozenset()
     reason: str = ""
+    trouble: str = ""
     needs_activation: bool = False
 
     @property

@@ -5,7 +5,13 @@ from dataclasses import dataclass, field, replace
 from typing import Final
 
 from shared.partner_center.client import PartnerCenter
+from shared.partner_center.errors import (
+    MORE_THAN_ONE_PURCHASE,
+    ErrorStatus,
+    UnexpectedResponse,
+)
 from shared.partner_center.resources import (
+    UNREADABLE,
     AzureSubscription,
     Entitlement,
     Order,
@@ -14,7 +20,14 @@ from shared.partner_center.resources import (
 )
 from shared.purchases.plan import Plan
 from shared.purchases.products import Product, product_of
-from shared.purchases.purchase import ENDED, UNLISTED, Purchase, PurchaseKind, follow_orders
+from shared.purchases.purchase import (
+    ENDED,
+    TROUBLE_CHARACTERS,
+    UNLISTED,
+    Purchase,
+    PurchaseKind,
+    follow_orders,
+)
 from shared.tenants import TenantId
 
 # A cancelled plan is read all the same: no page says what becomes of its Azure subscriptions.
@@ -27,7 +40,8 @@ Products = Mapping[str, Product]
 class Snapshot:
     """What was read of a customer at one time; None for a collection that was not read.
 
-    `products` maps the ID of each subscription to its product kind.
+    `products` maps the ID of each subscription to its product kind. `unread` says, by the ID of an
+    Azure plan, why its Azure subscriptions could not be read.
     """
 
     orders: Collection[Order] | None = None
@@ -35,6 +49,7 @@ class Snapshot:
     entitlements: Collection[Entitlement] = ()
     azure_subscriptions: Collection[AzureSubscription] | None = None
     products: Products = field(default_factory=dict)
+    unread: Mapping[str, str] = field(default_factory=dict)
 
     def subscriptions_by_id(self) -> dict[str, Subscription]:
         """Return the subscriptions that were read."""
@@ -44,10 +59,11 @@ class Snapshot:
 def take_snapshot(client: PartnerCenter, tenant: TenantId, remembered: Plan) -> Snapshot:
     """Read what the remembered plan says is unfinished, or everything.
 
-    Everything is read if the plan is clear, because it may also be empty, and if a new order shows
-    up, because its subscriptions decide how it is cancelled.
+    Everything is read if the plan is clear, because it may also be empty; if a new order shows up,
+    because its subscriptions decide how it is cancelled; and if an Azure plan could not be read,
+    because it may be gone.
     """
-    if remembered.clear:
+    if remembered.clear or _has_unreadable(remembered):
         return _full_snapshot(client, tenant)
     snapshot = _partial_snapshot(client, tenant, remembered)
     new_order = _has_new_order(snapshot, remembered)
@@ -63,12 +79,14 @@ def _full_snapshot(client: PartnerCenter, tenant: TenantId) -> Snapshot:
         for each in subscriptions
         if each.status not in _EMPTY_PLAN and products[each.id] is Product.AZURE_PLAN
     ]
+    azure, unread = _azure_subscriptions(client, tenant, plans)
     return Snapshot(
         orders=orders,
         subscriptions=subscriptions,
         entitlements=client.entitlements(tenant),
-        azure_subscriptions=_azure_subscriptions(client, tenant, plans),
+        azure_subscriptions=azure,
         products=products,
+        unread=unread,
     )
 
 
@@ -82,11 +100,13 @@ def _partial_snapshot(client: PartnerCenter, tenant: TenantId, remembered: Plan)
     plans = _azure_plans(remembered)
     orders = client.orders(tenant) if PurchaseKind.ORDER in kinds else None
     subscriptions = client.subscriptions(tenant) if PurchaseKind.SUBSCRIPTION in kinds else None
+    azure, unread = _azure_subscriptions(client, tenant, plans)
     return Snapshot(
         orders=orders,
         subscriptions=subscriptions,
-        azure_subscriptions=_azure_subscriptions(client, tenant, plans) if plans else None,
+        azure_subscriptions=azure if plans else None,
         products=products_of(subscriptions or ()),
+        unread=unread,
     )
 
 
@@ -107,8 +127,26 @@ def _azure_plans(remembered: Plan) -> list[str]:
 
 def _azure_subscriptions(
     client: PartnerCenter, tenant: TenantId, plans: Iterable[str]
-) -> list[AzureSubscription]:
-    return [azure for plan in plans for azure in client.azure_subscriptions(tenant, plan)]
+) -> tuple[list[AzureSubscription], dict[str, str]]:
+    """Return the Azure subscriptions of the plans, and why those of a plan could not be read."""
+    found: list[AzureSubscription] = []
+    unread: dict[str, str] = {}
+    for plan in plans:
+        try:
+            found += client.azure_subscriptions(tenant, plan)
+        except MORE_THAN_ONE_PURCHASE:
+            raise
+        except (ErrorStatus, UnexpectedResponse) as error:
+            unread[plan] = str(error)
+    return found, unread
+
+
+def _has_unreadable(remembered: Plan) -> bool:
+    return any(
+        entry.purchase.kind is PurchaseKind.AZURE_SUBSCRIPTION
+        and entry.purchase.status == UNREADABLE
+        for entry in remembered.entries
+    )
 
 
 def _has_new_order(snapshot: Snapshot, remembered: Plan) -> bool:
@@ -130,7 +168,9 @@ def merge_snapshot(snapshot: Snapshot, memory: Collection[Purchase] = ()) -> tup
     kept = {
         key: purchase
         for key, purchase in known.items()
-        if purchase.kind not in read or purchase.status == UNLISTED
+        if purchase.kind not in read
+        or purchase.status == UNLISTED
+        or (purchase.kind is PurchaseKind.AZURE_SUBSCRIPTION and purchase.parent in snapshot.unread)
     }
     merged = kept | {
         key: _carried_on(found, known[key], snapshot) if key in known else found
@@ -158,6 +198,8 @@ def _purchases(snapshot: Snapshot) -> Iterator[Purchase]:
         yield _subscription(subscription, parent, snapshot.products[subscription.id])
     for azure in snapshot.azure_subscriptions or ():
         yield _azure_subscription(azure)
+    for plan, error in snapshot.unread.items():
+        yield _unread_azure_subscriptions(plan, error)
 
 
 def _unlisted_order(order_id: str, entitlement: Entitlement) -> Purchase:
@@ -194,6 +236,12 @@ def _azure_subscription(azure: AzureSubscription) -> Purchase:
     )
 
 
+def _unread_azure_subscriptions(plan: str, error: str) -> Purchase:
+    """Stand in for whatever the plan holds, so that the plan is not taken for empty."""
+    kind = PurchaseKind.AZURE_SUBSCRIPTION
+    return Purchase(kind, plan, UNREADABLE, parent=plan, trouble=error[:TROUBLE_CHARACTERS])
+
+
 def _kinds_read(snapshot: Snapshot) -> set[PurchaseKind]:
     collections = {
         PurchaseKind.ORDER: snapshot.orders,
@@ -211,6 +259,7 @@ def _carried_on(fresh: Purchase, remembered: Purchase, snapshot: Snapshot) -> Pu
         sent=remembered.sent,
         rejected=remembered.rejected,
         reason=remembered.reason,
+        trouble=fresh.trouble or remembered.trouble,
         needs_activation=remembered.needs_activation,
     )
 

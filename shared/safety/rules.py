@@ -28,7 +28,7 @@ from shared.limits import (
 from shared.partner_center.client import PartnerCenter
 from shared.partner_center.customer_list import CustomerList
 from shared.partner_center.errors import Forbidden, NoRelationship, NotASandbox, NotFound
-from shared.partner_center.resources import Customer, Status, Subscription
+from shared.partner_center.resources import UNREADABLE, Customer, Status, Subscription
 from shared.safety.switch import Switch
 from shared.settings import NO_PROTECTION, ProtectionSettings, Settings
 from shared.tenants import TenantId
@@ -37,7 +37,7 @@ BY_ITSELF: Final = "tipsweep"
 # Usage-based products have quantities too, which are not licences.
 _LICENCES: Final = frozenset({"license", "licenses"})
 # Deleted subscriptions stay in the listing and must not count.
-_RUNNING: Final = frozenset({Status.ACTIVE, Status.PENDING})
+_RUNNING: Final = frozenset({Status.ACTIVE, Status.PENDING, UNREADABLE})
 
 
 class Rule(StrEnum):
@@ -139,9 +139,13 @@ class Safety:
         try:
             yield
         except (NotFound, NoRelationship):
-            if tenant not in self.customers.refresh(client):
-                customer_by_id(client, tenant)
+            self.require_present(client, tenant)
             raise
+
+    def require_present(self, client: PartnerCenter, tenant: TenantId) -> None:
+        """Raise ForeignCustomer if a new listing and the customer's own URL lack the customer."""
+        if tenant not in self.customers.refresh(client):
+            customer_by_id(client, tenant)
 
     def require_sandbox_purchases(self, subscriptions: Collection[Subscription]) -> None:
         """Rule 2 for the customer, once its purchases are read; raises Refused."""

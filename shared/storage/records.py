@@ -1,8 +1,7 @@
 """The deletion records: one current record for each customer, guarded by its ETag."""
 
-import json
 import uuid
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from enum import StrEnum
@@ -17,13 +16,14 @@ from azure.core.exceptions import (
 from azure.data.tables import TableClient, TableEntity, UpdateMode
 
 from shared.errors import TipsweepError
-from shared.purchases.products import Action, Product
-from shared.purchases.purchase import ENDED, Purchase, PurchaseKind
-from shared.storage.names import PROPERTY_CHARACTERS
+from shared.events import Event, emit
+from shared.purchases.purchase import Purchase
+from shared.storage.memory import pack, unpack
 from shared.tenants import TenantId
 
+Value = TypeVar("Value")
+
 _TEXT_CHARACTERS: Final = 4_000
-_NAME_CHARACTERS: Final = 100
 _TRIES: Final = 20
 
 
@@ -47,6 +47,18 @@ NEED_ATTENTION: Final = frozenset({State.STUCK, State.REFUSED})
 
 class RecordChanged(TipsweepError):
     """Somebody else has changed or removed the record since it was read."""
+
+
+class UnreadableRecord(TipsweepError):
+    """A record is not as this version writes it; a later one may have written it."""
+
+
+@dataclass(frozen=True, slots=True)
+class UnreadableRow:
+    """The row of a record that cannot be read, and why."""
+
+    tenant: TenantId
+    reason: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -122,11 +134,20 @@ class Records:
         self._partner = partner
 
     def get(self, tenant: TenantId) -> DeletionRecord | None:
-        """Return the customer's record, or None."""
+        """Return the customer's record, or None; raises UnreadableRecord."""
         try:
-            return _record(self._table.get_entity(self._partner, tenant))
+            entity = self._table.get_entity(self._partner, tenant)
         except ResourceNotFoundError:
             return None
+        return _record(entity)
+
+    def etag(self, tenant: TenantId) -> str:
+        """Return the ETag of the customer's record without reading it, "" if there is none."""
+        try:
+            entity = self._table.get_entity(self._partner, tenant, select=["RowKey"])
+        except ResourceNotFoundError:
+            return ""
+        return entity.metadata["etag"] or ""
 
     def update(
         self, tenant: TenantId, change: Callable[[DeletionRecord | None], Changed]
@@ -209,24 +230,27 @@ class Records:
             raise _changed(record) from error
 
     def all(self) -> Iterator[DeletionRecord]:
-        """Yield every record of the partner account."""
-        for entity in self._table.query_entities(
-            "PartitionKey eq @partner", parameters={"partner": self._partner}
-        ):
-            yield _record(entity)
+        """Yield every record of the partner account that can be read."""
+        return (row for row in self.rows() if isinstance(row, DeletionRecord))
 
-    def after(self, tenant: str, state: State | None) -> Iterator[DeletionRecord]:
-        """Yield the records after this tenant ID, in the order of IDs; all of them after "".
+    def rows(
+        self, after: str = "", state: State | None = None
+    ) -> Iterator[DeletionRecord | UnreadableRow]:
+        """Yield the records after this tenant ID, in the order of IDs; with a state, those in it.
 
-        With a state, only the records in it.
+        One row that cannot be read must not hide the others.
         """
-        query = "PartitionKey eq @partner and RowKey gt @tenant"
-        parameters = {"partner": self._partner, "tenant": tenant}
+        query = "PartitionKey eq @partner and RowKey gt @after"
+        parameters = {"partner": self._partner, "after": after}
         if state is not None:
             query += " and state eq @state"
             parameters["state"] = state.value
         for entity in self._table.query_entities(query, parameters=parameters):
-            yield _record(entity)
+            try:
+                yield _record(entity)
+            except UnreadableRecord as error:
+                emit(Event.ROW_UNREADABLE, key=entity["RowKey"], reason=str(error))
+                yield UnreadableRow(TenantId(entity["RowKey"]), str(error))
 
     def _entity(self, record: DeletionRecord) -> dict[str, Any]:
         timestamps = {
@@ -241,6 +265,7 @@ class Records:
             "requestedAt": record.requested_at,
             "retryAt": record.retry_at,
         }
+        purchases, left_out = pack(record.purchases)
         return {
             "PartitionKey": self._partner,
             "RowKey": record.tenant,
@@ -251,15 +276,15 @@ class Records:
             "domain": record.domain,
             "failures": record.failures,
             "generation": record.generation,
-            "lastError": record.last_error[:_TEXT_CHARACTERS],
+            "lastError": (record.last_error or left_out)[:_TEXT_CHARACTERS],
             "parkedSeconds": record.parked.total_seconds(),
-            "purchases": _remembered(record.purchases),
             "reason": record.reason[:_TEXT_CHARACTERS],
             "remedy": record.remedy[:_TEXT_CHARACTERS],
             "requestedBy": record.requested_by,
             "seen": record.seen,
             "state": record.state.value,
             "writeId": str(uuid.uuid4()),
+            **purchases,
             **{name: timestamp.isoformat() for name, timestamp in timestamps.items() if timestamp},
         }
 
@@ -270,90 +295,69 @@ def _changed(record: DeletionRecord) -> RecordChanged:
 
 
 def _record(entity: TableEntity) -> DeletionRecord:
+    try:
+        return _read(entity)
+    except (KeyError, ValueError, TypeError) as error:
+        message = (
+            f"The deletion record of customer {entity['RowKey']} cannot be read "
+            f"({type(error).__name__}: {error}). Deploy the version that wrote it, or remove the "
+            "row"
+        )
+        raise UnreadableRecord(message) from error
+
+
+def _read(entity: TableEntity) -> DeletionRecord:
     state = State(entity["state"])
     return DeletionRecord(
         tenant=TenantId(entity["RowKey"]),
         state=state,
-        generation=entity["generation"],
-        correlation_id=entity["correlationId"],
-        requested_at=datetime.fromisoformat(entity["requestedAt"]),
-        deadline=datetime.fromisoformat(entity["deadline"]),
-        requested_by=entity["requestedBy"],
-        claimed_by=entity["claimedBy"],
-        domain=entity["domain"],
-        seen=entity["seen"],
-        attempt=entity["attempt"],
-        # Rows of earlier versions lack the next four and retryAt.
-        failures=entity.get("failures", 0),
-        looked_at=_timestamp(entity.get("lookedAt")),
-        parked_since=_timestamp(entity.get("parkedSince")),
-        parked=timedelta(seconds=entity.get("parkedSeconds", 0.0)),
-        next_check_at=_timestamp(entity.get("nextCheckAt")),
-        finished_at=_timestamp(entity.get("finishedAt")),
-        retry_at=_timestamp(entity.get("retryAt")),
-        reason=entity["reason"],
-        remedy=entity["remedy"],
-        last_error=entity["lastError"],
-        purchases=tuple(_purchase(row) for row in json.loads(entity["purchases"])),
-        dismissed_at=_timestamp(entity.get("dismissedAt")),
-        dismissed_by=entity.get("dismissedBy", ""),
+        generation=_value(entity, "generation", int),
+        correlation_id=_value(entity, "correlationId", str),
+        requested_at=_timestamp(entity, "requestedAt"),
+        deadline=_timestamp(entity, "deadline"),
+        requested_by=_value(entity, "requestedBy", str),
+        claimed_by=_value(entity, "claimedBy", str),
+        domain=_value(entity, "domain", str),
+        seen=_value(entity, "seen", bool),
+        attempt=_value(entity, "attempt", int),
+        # Rows of earlier versions lack these three.
+        failures=_value(entity, "failures", int) if "failures" in entity else 0,
+        parked=timedelta(seconds=float(entity.get("parkedSeconds", 0.0))),
+        dismissed_by=_value(entity, "dismissedBy", str) if "dismissedBy" in entity else "",
+        looked_at=_optional(entity, "lookedAt"),
+        parked_since=_optional(entity, "parkedSince"),
+        next_check_at=_optional(entity, "nextCheckAt"),
+        finished_at=_optional(entity, "finishedAt"),
+        retry_at=_optional(entity, "retryAt"),
+        dismissed_at=_optional(entity, "dismissedAt"),
         ended_at=_ended_at(entity) if state in TERMINAL else None,
+        reason=_value(entity, "reason", str),
+        remedy=_value(entity, "remedy", str),
+        last_error=_value(entity, "lastError", str),
+        purchases=unpack(entity),
         etag=entity.metadata["etag"] or "",
     )
 
 
 def _ended_at(entity: TableEntity) -> datetime | None:
-    return _timestamp(entity.get("endedAt")) or entity.metadata["timestamp"]
+    return _optional(entity, "endedAt") or entity.metadata["timestamp"]
 
 
-def _timestamp(text: str | None) -> datetime | None:
-    return datetime.fromisoformat(text) if text else None
+def _optional(entity: TableEntity, name: str) -> datetime | None:
+    return _timestamp(entity, name) if name in entity else None
 
 
-def _remembered(purchases: Iterable[Purchase]) -> str:
-    """Return the purchases as JSON; only the unfinished ones, or none, if that is too long.
-
-    A deletion that remembers nothing reads everything again.
-    """
-    everything = list(purchases)
-    unfinished = [each for each in everything if each.status not in ENDED]
-    for kept in (everything, unfinished):
-        text = json.dumps([_row(each) for each in kept], separators=(",", ":"))
-        if len(text) <= PROPERTY_CHARACTERS:
-            return text
-    return "[]"
+def _value(entity: TableEntity, name: str, kind: type[Value]) -> Value:
+    value = entity[name]
+    if not isinstance(value, kind):
+        message = f"{name} is a {type(value).__name__}: expected {kind.__name__}"
+        raise TypeError(message)
+    return value
 
 
-def _row(purchase: Purchase) -> dict[str, Any]:
-    row = {
-        "kind": purchase.kind.value,
-        "id": purchase.id,
-        "status": purchase.status,
-        "parent": purchase.parent,
-        "product": purchase.product.name if purchase.product else "",
-        "created": purchase.created.isoformat() if purchase.created else "",
-        "termEnd": purchase.term_end.isoformat() if purchase.term_end else "",
-        "name": purchase.name[:_NAME_CHARACTERS],
-        "sent": sorted(purchase.sent),
-        "rejected": sorted(purchase.rejected),
-        "reason": purchase.reason,
-        "needsActivation": purchase.needs_activation,
-    }
-    return {name: value for name, value in row.items() if value}
-
-
-def _purchase(row: Mapping[str, Any]) -> Purchase:
-    return Purchase(
-        kind=PurchaseKind(row["kind"]),
-        id=row["id"],
-        status=row["status"],
-        parent=row.get("parent", ""),
-        product=Product[row["product"]] if "product" in row else None,
-        created=_timestamp(row.get("created")),
-        term_end=_timestamp(row.get("termEnd")),
-        name=row.get("name", ""),
-        sent=frozenset(Action(action) for action in row.get("sent", ())),
-        rejected=frozenset(Action(action) for action in row.get("rejected", ())),
-        reason=row.get("reason", ""),
-        needs_activation=row.get("needsActivation", False),
-    )
+def _timestamp(entity: TableEntity, name: str) -> datetime:
+    timestamp = datetime.fromisoformat(_value(entity, name, str))
+    if timestamp.tzinfo is None:
+        message = f"{name} is {timestamp}: expected a time zone"
+        raise ValueError(message)
+    return timestamp

@@ -7,6 +7,7 @@ from typing import Any
 
 from azure.data.tables import TableClient, TableEntity, UpdateMode
 
+from shared.partner_center.resources import known_date
 from shared.storage.names import SEEN_ROW_PREFIX
 from shared.tenants import TenantId
 
@@ -79,5 +80,6 @@ class Sightings:
 
 def _sighting(row: TableEntity) -> Sighting:
     since = row.get("ageSince")
-    age = Age(row["ageBasis"], datetime.fromisoformat(since)) if since else None
+    known = known_date(datetime.fromisoformat(since)) if since else None
+    age = Age(row["ageBasis"], known) if known else None
     return Sighting(datetime.fromisoformat(row["firstSeen"]), age)

@@ -11,7 +11,7 @@ from shared.limits import SANDBOX_CUSTOMERS
 from shared.partner_center.resources import Customer
 from shared.safety.rules import Refused, require_deletable
 from shared.settings import Settings, SweepSettings
-from shared.storage.records import DeletionRecord, State
+from shared.storage.records import DeletionRecord, State, UnreadableRow
 from shared.storage.sightings import Age
 from shared.tenants import TenantId
 
@@ -35,6 +35,7 @@ class SweepVerdict(StrEnum):
     ABORTED = "aborted"
     DELETED = "deleted"
     PROTECTED = "protected"
+    UNREADABLE = "unreadable"
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,7 +55,7 @@ class Sandbox:
     """What a sweep decides on: the customers, their deletion records, their ages."""
 
     customers: Mapping[TenantId, Customer]
-    records: Mapping[TenantId, DeletionRecord]
+    records: Mapping[TenantId, DeletionRecord | UnreadableRow]
     ages: Mapping[TenantId, Age]
     at: datetime
 
@@ -106,7 +107,10 @@ def decide(sandbox: Sandbox, settings: Settings) -> tuple[Candidate, ...]:
 
 
 def exclude(
-    customer: Customer, record: DeletionRecord | None, settings: Settings, at: datetime
+    customer: Customer,
+    record: DeletionRecord | UnreadableRow | None,
+    settings: Settings,
+    at: datetime,
 ) -> Finding | None:
     """Return a reason not to delete, apart from age and limits; None if there is none."""
     return (
@@ -148,13 +152,16 @@ def _protected(customer: Customer, settings: Settings) -> Finding | None:
     return None
 
 
-def remembered(record: DeletionRecord | None, at: datetime) -> Finding | None:
+def remembered(record: DeletionRecord | UnreadableRow | None, at: datetime) -> Finding | None:
     """Leave alone what is in progress, what a person aborted and, for a time, what has ended.
 
-    That time is a week, or lasts until what was stuck can be cancelled again.
+    That time is a week, or lasts until what was stuck can be cancelled again. What the record of a
+    customer says is unknown if it cannot be read: perhaps "aborted".
     """
     if record is None:
         return None
+    if isinstance(record, UnreadableRow):
+        return Finding(SweepVerdict.UNREADABLE, record.reason)
     if record.live:
         reason = f"its deletion is {record.state}, requested {record.requested_at:%Y-%m-%d %H:%M}"
         return Finding(SweepVerdict.IN_PROGRESS, reason)
@@ -198,10 +205,11 @@ def _needed(sweep: SweepSettings, becoming_free: int) -> _Limit | None:
 
 
 def _own_in_progress(judged: list[Candidate], sandbox: Sandbox) -> int:
+    records = (
+        sandbox.records[each.tenant] for each in judged if each.verdict is SweepVerdict.IN_PROGRESS
+    )
     return sum(
-        each.verdict is SweepVerdict.IN_PROGRESS
-        and sandbox.records[each.tenant].requested_by == REQUESTED_BY
-        for each in judged
+        isinstance(each, DeletionRecord) and each.requested_by == REQUESTED_BY for each in records
     )
 
 

@@ -8,7 +8,8 @@ from shared.deletion.submission import submit
 from shared.events import Event, emit
 from shared.services import Services
 from shared.settings import Settings, SweepMode
-from shared.storage.records import DeletionRecord, Records
+from shared.storage.names import SWEEP_REPORT_ROW
+from shared.storage.records import DeletionRecord, Records, UnreadableRow
 from shared.storage.reports import Reports
 from shared.storage.sightings import Age
 from shared.sweep.ages import read_ages
@@ -55,9 +56,13 @@ def run_sweep(services: Services, mode: SweepMode) -> SweepReport:
 
 
 def last_report(reports: Reports) -> SweepReport | None:
-    """Return the report of the last sweep."""
+    """Return the report of the last sweep; None if there is none that this version can read."""
     text = reports.last()
-    return None if text is None else SweepReport.from_json(text)
+    try:
+        return None if text is None else SweepReport.from_json(text)
+    except (KeyError, ValueError, TypeError) as error:
+        emit(Event.ROW_UNREADABLE, key=SWEEP_REPORT_ROW, reason=f"{type(error).__name__}: {error}")
+        return None
 
 
 def _read_sandbox(services: Services) -> Sandbox:
@@ -79,8 +84,8 @@ def _read_sandbox(services: Services) -> Sandbox:
     return Sandbox(customers, records, {**known_ages(sightings), **read}, at)
 
 
-def _by_tenant(records: Records) -> dict[TenantId, DeletionRecord]:
-    return {record.tenant: record for record in records.all()}
+def _by_tenant(records: Records) -> dict[TenantId, DeletionRecord | UnreadableRow]:
+    return {row.tenant: row for row in records.rows()}
 
 
 def _report(settings: Settings, mode: SweepMode, sandbox: Sandbox) -> SweepReport:

@@ -303,6 +303,23 @@ def test_records_are_listed_page_by_page(api: App, bench: Bench) -> None:
     assert [tenant for page in pages for tenant in page] == tenants
 
 
+def test_a_row_that_cannot_be_read_is_listed_apart_with_its_reason(
+    api: App, bench: Bench, customer: Customer, stuck_customer: Customer
+) -> None:
+    for each in (customer, stuck_customer):
+        api.post("/api/deletions", {"tenantId": each.tenant_id})
+    bench.make_unreadable(customer.tenant_id)
+
+    listed = api.get("/api/deletions").json
+    shown = api.get(f"/api/deletions/{customer.tenant_id}")
+
+    assert [each["tenantId"] for each in listed["items"]] == [stuck_customer.tenant_id]
+    assert [each["tenantId"] for each in listed["unreadable"]] == [customer.tenant_id]
+    assert "'paused' is not a valid State" in listed["unreadable"][0]["reason"]
+    assert shown.status == 503
+    assert "cannot be read" in shown.json["detail"]
+
+
 def test_records_are_listed_by_state_on_every_page(api: App, bench: Bench) -> None:
     states = (State.STUCK, State.DELETED)
     for number in range(120):

@@ -86,7 +86,7 @@ def test_foreign_text_never_becomes_markup(text: str) -> None:
 @given(FOREIGN_TEXT)
 def test_foreign_trouble_never_becomes_markup(text: str) -> None:
     def shown(trouble: str) -> Counter[tuple[str, ...]]:
-        status = replace(status_of("harmless"), customers={}, trouble=trouble)
+        status = replace(status_of("harmless"), customers={}, trouble=trouble, warnings=(trouble,))
         return Tags(page(status)).counts
 
     assert shown(text) == shown("harmless")
@@ -159,6 +159,27 @@ def test_a_tripped_switch_is_shown(api: App) -> None:
 
     assert "The safety switch is tripped" in text
     assert "Wrong account" in text
+
+
+def test_a_setting_that_is_not_known_is_shown(api: App, bench: Bench) -> None:
+    bench.use(SWEEP_COLOUR="red")
+
+    text = text_of(api.get("/api/status").text)
+
+    assert "the setting SWEEP_COLOUR, which this version does not know" in text
+
+
+def test_a_row_that_cannot_be_read_is_shown_and_hides_no_other(
+    api: App, bench: Bench, customer: Customer, stuck_customer: Customer
+) -> None:
+    for each in (customer, stuck_customer):
+        api.post("/api/deletions", {"tenantId": each.tenant_id})
+    bench.make_unreadable(customer.tenant_id)
+
+    text = text_of(api.get("/api/status").text)
+
+    assert f"record of customer {customer.tenant_id} cannot be read" in text
+    assert "1 requested" in text
 
 
 @pytest.mark.usefixtures("customer")

@@ -71,10 +71,10 @@ class Recorder(Mapping[str, str]):
         return self.values_given[name]
 
     def __iter__(self) -> Iterator[str]:
-        raise AssertionError("the code reads settings by name")
+        return iter(self.values_given)
 
     def __len__(self) -> int:
-        raise AssertionError("the code reads settings by name")
+        return len(self.values_given)
 
 
 @pytest.fixture

@@ -1,17 +1,22 @@
 """The client against the simulator: shapes, paging, bodies and meanings."""
 
+from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import replace
 from typing import Any
 from urllib.parse import unquote
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from local.simulator import Behaviour, Fault, ProductKind, Simulator
 from local.simulator.state.behaviour import CodeType, ErrorBody
-from shared.partner_center import errors
+from shared.partner_center import errors, resources
 from shared.partner_center.client import PartnerCenter
 from shared.partner_center.connection import Connection
 from shared.partner_center.deadline import Deadline
+from shared.partner_center.resources import UNREADABLE
 from tests.partner_center.conftest import Connect
 
 
@@ -103,11 +108,60 @@ def test_a_success_of_another_shape_is_an_error_and_not_an_empty_listing(
         client.orders("c")
 
 
-def test_an_order_without_status_is_an_error(client: PartnerCenter, simulator: Simulator) -> None:
-    simulator.add_fault(Fault(path="*/orders", status=200, body={"items": [{"id": "o"}]}))
+def test_a_listed_resource_without_a_status_is_unreadable(
+    client: PartnerCenter, simulator: Simulator
+) -> None:
+    body = {"items": [{"id": "o"}, {"id": "p", "status": 7}]}
+    simulator.add_fault(Fault(path="/v1/customers/*", status=200, body=body, times=3))
+
+    for read in (client.orders, client.subscriptions, lambda c: client.azure_subscriptions(c, "s")):
+        assert [each.status for each in read("c")] == [UNREADABLE] * 2
+
+
+def test_a_cancelled_order_without_a_status_is_an_error(
+    client: PartnerCenter, simulator: Simulator
+) -> None:
+    simulator.add_fault(Fault(method="PATCH", status=200, body={"id": "o"}))
 
     with pytest.raises(errors.UnexpectedResponse, match="order o without a status"):
-        client.orders("c")
+        client.cancel_order("c", "o")
+
+
+MEMBERS = st.sampled_from(
+    [
+        "id",
+        "status",
+        "lineItems",
+        "attributes",
+        "productType",
+        "quantity",
+        "creationDate",
+        "referenceOrder",
+        "includedEntitlements",
+        "companyProfile",
+        "friendlyName",
+    ]
+)
+JSON = st.recursive(
+    st.none() | st.booleans() | st.floats() | st.text(max_size=5),
+    lambda inner: st.lists(inner, max_size=2) | st.dictionaries(MEMBERS, inner, max_size=4),
+    max_leaves=8,
+)
+
+
+@given(st.dictionaries(MEMBERS, JSON))
+def test_no_resource_is_too_odd_to_be_read_or_rejected(body: dict[str, Any]) -> None:
+    readers: list[Callable[[dict[str, Any]], object]] = [
+        resources.customer,
+        resources.order,
+        resources.subscription,
+        lambda each: list(resources.entitlements(each)),
+        lambda each: resources.azure_subscription(each, "plan"),
+    ]
+    for read in readers:
+        for each in (body, resources.listed(body)):
+            with suppress(errors.UnexpectedResponse):
+                read(dict(each))
 
 
 def test_endless_pages_are_an_error(client: PartnerCenter, simulator: Simulator) -> None:

@@ -4,7 +4,7 @@ from dataclasses import replace
 
 import pytest
 
-from local.simulator import Behaviour, Customer, ProductKind, Simulator
+from local.simulator import Behaviour, Customer, Fault, ProductKind, Simulator
 from shared.storage.records import State
 from tests.bench import Bench
 
@@ -285,3 +285,16 @@ def test_the_subscription_of_a_cancelled_order_is_not_cancelled_again(
 
     assert not bench.calls("PATCH", "/subscriptions/")
     assert len(bench.calls("PATCH", "/orders/")) == 1
+
+
+def test_an_order_with_an_unset_date_is_not_too_old_to_cancel(
+    bench: Bench, customer: Customer
+) -> None:
+    order = customer.add_order(ProductKind.PERPETUAL_SOFTWARE)
+    listed = {"id": order.id, "status": "completed", "creationDate": "0001-01-01T00:00:00Z"}
+    bench.simulator.add_fault(Fault(path="*/orders", status=200, body={"items": [listed]}))
+
+    bench.run(customer.tenant_id)
+
+    assert order.status == "cancelled"
+    assert customer.deleted

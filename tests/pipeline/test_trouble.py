@@ -215,8 +215,9 @@ def test_a_404_on_an_order_is_not_taken_for_a_deleted_customer(
 
     record = bench.run(customer.tenant_id)
 
-    assert record.state is State.STUCK
-    assert not customer.deleted
+    assert record.live
+    assert not bench.errors
+    assert not bench.calls("DELETE")
 
 
 def test_a_wrong_base_url_is_not_taken_for_a_deleted_customer(
@@ -247,10 +248,13 @@ def test_a_customer_that_may_no_longer_be_read_is_not_taken_for_deleted(
     denied = {"code": 2032, "description": "Access denied."}
     path = f"/v1/customers/{customer.tenant_id}"
     simulator.add_fault(Fault(method="GET", path=path, status=403, body=denied, times=None))
+    bench.run(simulator.sandbox.add_customer("other.onmicrosoft.com").tenant_id)
+    simulator.add_fault(Fault(path="/v1/customers", status=200, body={"items": []}))
 
     record = bench.run(customer.tenant_id)
 
-    assert record.state is State.STUCK
+    assert record.state is State.REFUSED
+    assert "Partner Center does not show tenant" in record.reason
     assert not customer.deleted
 
 

@@ -1,8 +1,10 @@
 """Records in real table storage: nothing is lost, and nobody overwrites an unseen change."""
 
+import uuid
 from collections.abc import Iterator
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
+from random import Random
 from typing import Any
 
 import pytest
@@ -14,13 +16,23 @@ from hypothesis import strategies as st
 
 from shared.purchases.products import Action, Product
 from shared.purchases.purchase import Purchase, PurchaseKind
+from shared.storage import memory
+from shared.storage.memory import STORED_BYTES
 from shared.storage.names import DELETIONS_TABLE
-from shared.storage.records import DeletionRecord, RecordChanged, Records, State
+from shared.storage.records import (
+    DeletionRecord,
+    RecordChanged,
+    Records,
+    State,
+    UnreadableRecord,
+)
 from shared.tenants import TenantId
 from tests.bench import Bench
 
 NOW = datetime(2026, 11, 21, 1, 2, 3, 456789, tzinfo=UTC)
 TENANT = TenantId("5e2c1a70-0d3b-4c55-9a41-7f6b2d9e8c10")
+OTHER = TenantId("6e2c1a70-0d3b-4c55-9a41-7f6b2d9e8c10")
+CHANCE = Random(12)  # noqa: S311 - IDs, not secrets
 RECORD = DeletionRecord(
     tenant=TENANT,
     state=State.REQUESTED,
@@ -41,6 +53,7 @@ purchases = st.builds(
     term_end=st.none() | st.just(NOW),
     name=texts,
     sent=st.frozensets(st.sampled_from(Action)),
+    trouble=texts,
     rejected=st.frozensets(st.sampled_from(Action)),
     reason=texts,
     needs_activation=st.booleans(),
@@ -65,6 +78,16 @@ records = st.builds(
     remedy=texts,
     purchases=st.lists(purchases, max_size=5).map(tuple),
 )
+
+
+def row_of(bench: Bench) -> dict[str, Any]:
+    partner = bench.services.settings.partner_center.tenant_id
+    return dict(bench.tables.get_table_client(DELETIONS_TABLE).get_entity(partner, TENANT))
+
+
+def write_row(bench: Bench, changes: dict[str, Any]) -> None:
+    table = bench.tables.get_table_client(DELETIONS_TABLE)
+    table.update_entity({**row_of(bench), **changes})
 
 
 @pytest.fixture
@@ -105,29 +128,125 @@ def test_a_write_over_a_removed_record_fails(table: Records, bench: Bench) -> No
         table.replace(first)
 
 
-def test_a_long_memory_keeps_what_is_unfinished(table: Records) -> None:
-    done = tuple(
-        Purchase(PurchaseKind.ORDER, f"order-{number:028}", "cancelled", reason="x" * 40)
-        for number in range(300)
+@pytest.mark.slow
+def test_2000_orders_and_2000_subscriptions_are_all_remembered(
+    table: Records, bench: Bench
+) -> None:
+    many = tuple(
+        Purchase(
+            kind,
+            str(uuid.UUID(int=CHANCE.getrandbits(128))),
+            "active",
+            parent=str(uuid.UUID(int=CHANCE.getrandbits(128))),
+            product=Product.NCE,
+            created=NOW - timedelta(seconds=CHANCE.randrange(10**7)),
+            name="Microsoft 365 Business Basic",
+            rejected=frozenset({Action.DELETE_SUBSCRIPTION}),
+            reason=f"failed with status 400/800061: Order {CHANCE.getrandbits(64)} cannot be "
+            "canceled." + "x" * 150,
+        )
+        for kind in (PurchaseKind.ORDER, PurchaseKind.SUBSCRIPTION)
+        for _ in range(2_000)
     )
-    still = Purchase(PurchaseKind.ORDER, "still", "pending", sent=frozenset({Action.CANCEL_ORDER}))
-    table.insert(replace(RECORD, purchases=(*done, still)))
+    table.insert(replace(RECORD, purchases=many))
 
     stored = table.get(TENANT)
     assert stored is not None
-    assert stored.purchases == (still,)
+    assert stored.purchases == many
+    assert stored.last_error == ""
+    row = row_of(bench)
+    pieces = [value for value in row.values() if isinstance(value, bytes)]
+    assert max(len(piece) for piece in pieces) <= 65_536
+    assert sum(len(piece) for piece in pieces) < STORED_BYTES * 3 // 4
 
 
-def test_a_memory_that_cannot_be_stored_is_dropped(table: Records) -> None:
+def test_a_memory_that_shrinks_leaves_no_piece_behind(table: Records, bench: Bench) -> None:
     many = tuple(
-        Purchase(PurchaseKind.ORDER, f"order-{number}", "pending", reason="x" * 200)
+        Purchase(PurchaseKind.ORDER, str(CHANCE.getrandbits(128)), "pending") for _ in range(1_000)
+    )
+    first = table.insert(replace(RECORD, purchases=many))
+    assert any(isinstance(value, bytes) for value in row_of(bench).values())
+
+    table.replace(replace(first, purchases=many[:1]))
+
+    stored = table.get(TENANT)
+    assert stored is not None
+    assert stored.purchases == many[:1]
+    assert not any(isinstance(value, bytes) for value in row_of(bench).values())
+
+
+def test_what_had_to_be_left_out_is_said_in_the_record(
+    table: Records, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(memory, "STORED_BYTES", 15_000)
+    many = tuple(
+        Purchase(
+            PurchaseKind.ORDER,
+            f"order-{number}",
+            "completed",
+            name="Reserved VM Instance",
+            rejected=frozenset({Action.CANCEL_ORDER}),
+            reason=str(CHANCE.getrandbits(600)),
+        )
         for number in range(300)
     )
     table.insert(replace(RECORD, purchases=many))
 
     stored = table.get(TENANT)
     assert stored is not None
-    assert stored.purchases == ()
+    assert stored.purchases == tuple(replace(each, name="", reason="") for each in many)
+    assert stored.last_error.startswith("The 300 orders and subscriptions are too many to store")
+
+
+@pytest.mark.parametrize(
+    "damage",
+    [
+        {"purchases": "["},
+        {"purchases": '[{"kind": "gift", "id": "x", "status": "active"}]'},
+        {"purchases": "[1]"},
+        {"purchases0": b"not compressed"},
+    ],
+)
+def test_a_memory_that_cannot_be_read_is_empty_and_logged(
+    table: Records, bench: Bench, damage: dict[str, Any], caplog: pytest.LogCaptureFixture
+) -> None:
+    table.insert(RECORD)
+    write_row(bench, damage)
+
+    assert table.get(TENANT) == RECORD
+    assert f"row_unreadable key={TENANT}" in caplog.text
+
+
+DAMAGE: list[dict[str, Any]] = [
+    {"state": "paused"},
+    {"generation": "two"},
+    {"requestedAt": "yesterday"},
+    {"deadline": "2026-11-21T00:00:00"},
+    {"seen": "yes"},
+]
+
+
+@pytest.mark.parametrize("damage", DAMAGE)
+def test_a_row_that_cannot_be_read_is_skipped_and_logged(
+    table: Records, bench: Bench, damage: dict[str, Any], caplog: pytest.LogCaptureFixture
+) -> None:
+    table.insert(RECORD)
+    other = table.insert(replace(RECORD, tenant=OTHER))
+    write_row(bench, damage)
+
+    assert list(table.all()) == [other]
+    assert [row.tenant for row in table.rows()] == [TENANT, OTHER]
+    assert f"row_unreadable key={TENANT}" in caplog.text
+    with pytest.raises(UnreadableRecord, match=f"customer {TENANT} cannot be read"):
+        table.get(TENANT)
+
+
+def test_the_etag_is_read_without_the_record(table: Records, bench: Bench) -> None:
+    known = table.insert(RECORD)
+    write_row(bench, {"state": "paused"})
+
+    assert table.etag(TENANT) not in {"", known.etag}
+    assert table.etag(OTHER) == ""
 
 
 def test_an_update_starts_over_where_somebody_else_was_faster(table: Records) -> None:

@@ -2,15 +2,18 @@
 
 from datetime import timedelta
 
-from local.simulator import ProductKind, Simulator
+import pytest
+
+from local.simulator import Fault, ProductKind, Simulator
 from shared.deletion.messages import DeletionRequest
 from shared.deletion.submission import submit
 from shared.settings import SweepMode
+from shared.storage.names import SEEN_ROW_PREFIX
 from shared.sweep.decision import SweepVerdict
 from shared.sweep.run import last_report, preview_sweep, run_sweep
 from shared.tenants import TenantId
 from tests.bench import Bench
-from tests.sweep.customers import PROTECTED, add, found, ids, later, orders_read, verdicts
+from tests.sweep.customers import PROTECTED, add, found, ids, later, orders_read, started, verdicts
 
 
 def test_only_customers_that_could_qualify_cost_a_call(bench: Bench, simulator: Simulator) -> None:
@@ -35,6 +38,33 @@ def test_the_age_is_that_of_the_earliest_order(bench: Bench, simulator: Simulato
 
     assert candidate.age_days == 30
     assert candidate.reason == "30.0 days old by its earliest order"
+
+
+@pytest.mark.parametrize("date", ["0001-01-01T00:00:00Z", "2009-12-31T23:59:59.0000000"])
+def test_a_date_before_2010_is_unknown_and_makes_no_customer_old(
+    bench: Bench, simulator: Simulator, date: str
+) -> None:
+    (customer,) = add(simulator, 1)
+    order = {"id": customer.orders[0].id, "status": "completed", "creationDate": date}
+    simulator.add_fault(Fault(path="*/orders", status=200, body={"items": [order]}, times=None))
+
+    candidate = found(run_sweep(bench.services, SweepMode.DELETE), customer)
+
+    assert candidate.verdict is SweepVerdict.TOO_YOUNG
+    assert candidate.reason == "its age is unknown: none of its orders has a date"
+    assert not started(bench)
+
+
+def test_an_age_before_2010_that_an_earlier_sweep_stored_is_unknown(
+    bench: Bench, simulator: Simulator
+) -> None:
+    (customer,) = add(simulator, 1)
+    run_sweep(bench.services, SweepMode.REPORT)
+    partner = bench.services.settings.partner_center.tenant_id
+    row = bench.sandbox.get_entity(partner, SEEN_ROW_PREFIX + customer.tenant_id)
+    bench.sandbox.update_entity({**row, "ageSince": "0001-01-01T00:00:00+00:00"})
+
+    assert found(preview_sweep(bench.services), customer).verdict is SweepVerdict.TOO_YOUNG
 
 
 def test_without_orders_the_first_sweep_counts(bench: Bench, simulator: Simulator) -> None:

@@ -18,7 +18,7 @@ from shared.safety.rules import (
     require_unprotected,
 )
 from shared.settings import Settings, read_settings
-from shared.storage.records import TERMINAL, DeletionRecord, State
+from shared.storage.records import TERMINAL, DeletionRecord, State, UnreadableRow
 from shared.storage.sightings import Age
 from shared.sweep.decision import (
     REQUESTED_BY,
@@ -160,6 +160,7 @@ def may_go(account: Sandbox, who: TenantId, chosen: Settings) -> bool:
     except Refused:
         return False
     known, since = account.records.get(who), account.ages[who].since
+    assert not isinstance(known, UnreadableRow)
     if known is not None and (known.finished_at is None or NOW - known.finished_at < REST):
         return False
     if known is not None and known.state is State.ABORTED:
