@@ -3,8 +3,8 @@
 import azure.functions as func
 
 from functions.delivery import deliver
-from shared.deletion.drops import take_drop
 from shared.deletion.messages import parse_drop
+from shared.deletion.steps import take_drop
 from shared.storage.names import CUSTOMERS_TO_DELETE
 
 blueprint = func.Blueprint()

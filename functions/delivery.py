@@ -9,9 +9,9 @@ from azure.core.exceptions import AzureError
 
 from shared.deletion.claims import Delivery
 from shared.deletion.held_up import log_held_up
-from shared.deletion.messages import BadMessage, StepMessage
+from shared.deletion.messages import BadMessage, Parcel, StepMessage, opened
 from shared.deletion.poison import reject
-from shared.deletion.put_back import Parcel, opened, put_back_as_it_is, put_back_step
+from shared.deletion.put_back import put_back_as_it_is, put_back_step
 from shared.environment import SettingsError
 from shared.services import Services, current_queues, current_services, current_storage
 

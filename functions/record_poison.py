@@ -8,8 +8,9 @@ from azure.core.exceptions import AzureError
 
 from functions.delivery import message_id, parcel_of
 from shared.deletion.held_up import cause_of, log_held_up
+from shared.deletion.messages import Parcel
 from shared.deletion.poison import Poisoned, record_poisoned
-from shared.deletion.put_back import Parcel, put_back_if_unharmed
+from shared.deletion.put_back import put_back_if_unharmed
 from shared.environment import SettingsError
 from shared.services import current_queues, current_storage
 from shared.storage.names import (

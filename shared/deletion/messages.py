@@ -14,6 +14,8 @@ from shared.inputs import NotJson, is_line, parse_json
 from shared.limits import SANDBOX_CUSTOMERS
 from shared.tenants import NotATenantId, TenantId, tenant_id
 
+_BODY: Final = "putBack"
+_INSERTED_AT: Final = "firstInsertedAt"
 _VERSION: Final = 1
 _SEPARATORS: Final = re.compile(r"[,\r\n]+")
 REQUESTED_BY_CHARACTERS: Final = 200
@@ -82,6 +84,40 @@ class StepMessage:
 
 
 Drop = tuple[DeletionRequest, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Parcel:
+    """What a message holds, and when it was first put on a queue; None if nobody knows.
+
+    A message that is put back is newer than it was: a drop from before an abort must not count as
+    one after it.
+    """
+
+    body: bytes
+    inserted_at: datetime | None
+
+    def sealed(self) -> str:
+        """Return the text of a message that holds this one."""
+        inserted_at = self.inserted_at.isoformat() if self.inserted_at else ""
+        # A lone surrogate stands for a byte that is not UTF-8; JSON escapes it.
+        body = self.body.decode(errors="surrogateescape")
+        return json.dumps({_BODY: body, _INSERTED_AT: inserted_at})
+
+
+def opened(body: bytes, inserted_at: datetime | None) -> Parcel:
+    """Return what a message holds: itself, unless it was put back.
+
+    Nobody gains by writing a parcel by hand: it can only count as older than it is.
+    """
+    members = _members(body)
+    try:
+        first = datetime.fromisoformat(members[_INSERTED_AT]) if members[_INSERTED_AT] else None
+        inner = members[_BODY].encode(errors="surrogateescape")
+        known = [each for each in (first, inserted_at) if each is not None]
+        return Parcel(inner, min(known, default=None))
+    except (AttributeError, KeyError, TypeError, ValueError):
+        return Parcel(body, inserted_at)
 
 
 def parse_drop(body: bytes) -> Drop:
@@ -295,3 +331,14 @@ def _dry_run(value: Mapping[str, Any], tenant: TenantId) -> bool:
 
 def _kind(value: object) -> str:
     return "nothing" if value is None else f"a {type(value).__name__}"
+
+
+def _members(body: bytes) -> dict[str, Any]:
+    """Return the members of a JSON object that looks like a parcel; nothing otherwise."""
+    if not body.startswith(b'{"putBack":'):
+        return {}
+    try:
+        value = parse_json(body.decode())
+    except (NotJson, UnicodeDecodeError):
+        return {}
+    return value if isinstance(value, dict) and value.keys() == {_BODY, _INSERTED_AT} else {}

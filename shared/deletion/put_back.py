@@ -1,13 +1,11 @@
 """Puts back messages that nothing is wrong with: their tries failed for a reason around them.
 
-A message that is put back as it is becomes a newer one on its queue. So it goes in a parcel that
-says when it was first put on a queue: a drop from before an abort must not count as one after it.
+A message that is put back as it is becomes a newer one on its queue, so it goes in a parcel.
 """
 
-import json
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
-from typing import Any, Final
+from typing import Final
 
 from shared.deletion.claims import Claim, Delivery, claim_step, request_claim
 from shared.deletion.deletion import Deletion
@@ -15,17 +13,17 @@ from shared.deletion.held_up import described
 from shared.deletion.messages import (
     BadMessage,
     Drop,
+    Parcel,
     StepMessage,
     parse_drop,
     parse_step,
 )
 from shared.environment import SettingsError
 from shared.events import Event, emit
-from shared.inputs import NotJson, parse_json
 from shared.services import StorageServices
 from shared.storage.names import CUSTOMERS_TO_DELETE, ORDERS_TO_CHECK
 from shared.storage.queues import Queues
-from shared.storage.records import DeletionRecord, RecordChanged, State
+from shared.storage.records import DeletionRecord, RecordChanged, State, UnreadableRecord
 from shared.tenants import TenantId
 
 # As many as `maxDequeueCount` in host.json.
@@ -33,40 +31,8 @@ TRIES: Final = 5
 # The settings that say how long to wait may be the ones that are wrong.
 _SHORTEST: Final = timedelta(seconds=5)
 _LONGEST: Final = timedelta(minutes=5)
-_BODY: Final = "putBack"
-_INSERTED_AT: Final = "firstInsertedAt"
 _NO_ERROR: Final = "the host stopped before a step ended"
 _UNCLAIMED: Final = frozenset({State.REQUESTED, State.CANCELLING})
-
-
-@dataclass(frozen=True, slots=True)
-class Parcel:
-    """What a message holds, and when it was first put on a queue; None if nobody knows."""
-
-    body: bytes
-    inserted_at: datetime | None
-
-    def sealed(self) -> str:
-        """Return the text of a message that holds this one."""
-        inserted_at = self.inserted_at.isoformat() if self.inserted_at else ""
-        # A lone surrogate stands for a byte that is not UTF-8; JSON escapes it.
-        body = self.body.decode(errors="surrogateescape")
-        return json.dumps({_BODY: body, _INSERTED_AT: inserted_at})
-
-
-def opened(body: bytes, inserted_at: datetime | None) -> Parcel:
-    """Return what a message holds: itself, unless it was put back.
-
-    Nobody gains by writing a parcel by hand: it can only count as older than it is.
-    """
-    members = _members(body)
-    try:
-        first = datetime.fromisoformat(members[_INSERTED_AT]) if members[_INSERTED_AT] else None
-        inner = members[_BODY].encode(errors="surrogateescape")
-        known = [each for each in (first, inserted_at) if each is not None]
-        return Parcel(inner, min(known, default=None))
-    except (AttributeError, KeyError, TypeError, ValueError):
-        return Parcel(body, inserted_at)
 
 
 def put_back_as_it_is(queues: Queues, queue: str, parcel: Parcel) -> None:
@@ -107,7 +73,7 @@ def put_back_if_unharmed(services: StorageServices, queue: str, parcel: Parcel) 
         if queue == CUSTOMERS_TO_DELETE:
             return _drop_put_back(services, parse_drop(parcel.body), parcel)
         return _step_put_back(services, queue, parse_step(parcel.body))
-    except BadMessage:
+    except (BadMessage, UnreadableRecord):
         return False
 
 
@@ -192,14 +158,3 @@ def _continued(services: StorageServices, queue: str, record: DeletionRecord) ->
 
 def _log_overtaken(record: DeletionRecord) -> None:
     emit(Event.DELETION_DUPLICATE, tenant=record.tenant, reason="overtaken")
-
-
-def _members(body: bytes) -> dict[str, Any]:
-    """Return the members of a JSON object that looks like a parcel; nothing otherwise."""
-    if not body.startswith(b'{"putBack":'):
-        return {}
-    try:
-        value = parse_json(body.decode())
-    except (NotJson, UnicodeDecodeError):
-        return {}
-    return value if isinstance(value, dict) and value.keys() == {_BODY, _INSERTED_AT} else {}

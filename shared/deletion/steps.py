@@ -9,7 +9,7 @@ from shared.deletion.claims import Delivery, claim_request, claim_step
 from shared.deletion.deletion import Deletion, is_at_longest_delay
 from shared.deletion.dry_run import run_dry
 from shared.deletion.error_handling import error_handling
-from shared.deletion.messages import DeletionRequest, StepMessage
+from shared.deletion.messages import DeletionRequest, Drop, StepMessage
 from shared.deletion.reasons import (
     rejected_delete_reason,
     rejected_delete_remedy,
@@ -37,8 +37,29 @@ from shared.purchases.purchase import forget_sent
 from shared.purchases.snapshot import merge_snapshot, take_snapshot
 from shared.services import Services
 from shared.storage.memory import require_room
-from shared.storage.names import CUSTOMERS_READY, ORDERS_TO_CHECK
+from shared.storage.names import CUSTOMERS_READY, CUSTOMERS_TO_DELETE, ORDERS_TO_CHECK
+from shared.storage.queues import Queues
 from shared.storage.records import DeletionRecord, State
+
+
+def take_drop(services: Services, drop: Drop, delivery: Delivery) -> None:
+    """Handle the only request of a drop, or put each of several back on the queue."""
+    if len(drop) == 1:
+        cancel_orders(services, drop[0], delivery)
+    else:
+        _split(services.queues, drop, delivery)
+
+
+def _split(queues: Queues, drop: Drop, delivery: Delivery) -> None:
+    """Send a message for each request.
+
+    A drop that is delivered again is split again. Each message carries when the drop was inserted,
+    so that the later ones count as dropped before the end, or the abort, of what the first started.
+    """
+    for request in drop:
+        forwarded = replace(request, dropped_at=delivery.inserted_at)
+        queues.send(CUSTOMERS_TO_DELETE, forwarded.to_json())
+    emit(Event.REQUESTS_SPLIT, message=delivery.message_id, requests=len(drop))
 
 
 def cancel_orders(services: Services, request: DeletionRequest, delivery: Delivery) -> None:

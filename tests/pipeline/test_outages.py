@@ -13,8 +13,8 @@ from azure.functions.queue import QueueMessage
 from functions.cancel_orders import cancel_orders
 from local.simulator import Customer, Fault, ProductKind, Simulator
 from shared.deletion import put_back, steps
-from shared.deletion.messages import DeletionRequest, StepMessage
-from shared.deletion.put_back import TRIES, opened
+from shared.deletion.messages import DeletionRequest, StepMessage, opened
+from shared.deletion.put_back import TRIES
 from shared.deletion.submission import abort, submit
 from shared.settings import settings
 from shared.storage.names import (
@@ -478,7 +478,7 @@ def test_a_poisoned_message_is_kept_while_its_account_is_unknown(
     repair(bench)
     bench.pump()
     (row,) = bench.poisoned()
-    assert row["body"] == b"contoso.onmicrosoft.com"
+    assert row["body"] == "contoso.onmicrosoft.com"
     assert not bench.errors
 
 
