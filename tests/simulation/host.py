@@ -139,10 +139,16 @@ class Process:
             for queue, function in copy.queues.items()
         }
         self._life = 0
+        self._threads: list[Actor] = []
         self.name = name
         self.settings = dict(settings)
         self.skew = skew
         self.alive = False
+
+    def adopt(self, thread: Actor) -> None:
+        """Take note of a thread, which ends with the process."""
+        self._threads = [each for each in self._threads if not each.ended]
+        self._threads.append(thread)
 
     def enter(self) -> None:
         """Show an actor the clock and the environment of this process."""
@@ -182,8 +188,9 @@ class Process:
         around.log.note(
             around.scheduler.clock.now, why, self.name, runs=", ".join(sorted(runs)) or "none"
         )
-        for run in runs.values():
-            run.actor.kill()
+        threads, self._threads = self._threads, []
+        for actor in (*(run.actor for run in runs.values()), *threads):
+            actor.kill()
 
     def visible(self, queue: str, at: float) -> None:
         """Learn that a message of a queue is visible from a moment on."""

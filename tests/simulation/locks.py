@@ -1,9 +1,9 @@
-"""Locks, queues and executors that hand over to another actor instead of blocking the thread."""
+"""Locks, threads, queues and executors that hand over to another actor instead of blocking."""
 
 import queue
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from concurrent import futures
 from random import Random
 from types import TracebackType
@@ -141,6 +141,39 @@ class Executor(futures.Executor):
         return self
 
 
+class Thread:
+    """Like `threading.Thread`, as an actor of the process that starts it.
+
+    Its calls belong to the run that started it. Outside of a run it works at once.
+    """
+
+    def __init__(
+        self,
+        *,
+        target: Callable[..., object],
+        args: Sequence[Any] = (),
+        name: str = "",
+        daemon: bool = False,
+    ) -> None:
+        self._target = target
+        self._args = args
+        self.name = name
+        self.daemon = daemon
+
+    def start(self) -> None:
+        """Start, which never blocks."""
+        scheduler = LOCKS.scheduler
+        if scheduler is None or scheduler.actor is None:
+            self._work()
+            return
+        starter = scheduler.actor
+        thread = scheduler.start(self._work, starter.name, starter.process)
+        starter.process.adopt(thread)
+
+    def _work(self) -> None:
+        self._target(*self._args)
+
+
 def sleep(seconds: float) -> None:
     """Sleep as an actor; others go on meanwhile."""
     if LOCKS.scheduler is None:
@@ -152,7 +185,12 @@ def install(monotonic: Callable[[], float]) -> None:
     """Replace the locks and sleeps of this process for good, for all that is made from now on."""
     time.sleep = sleep  # type: ignore[assignment]
     time.monotonic = monotonic
-    names: dict[str, Any] = {"Lock": Lock, "RLock": RLock, "_allocate_lock": Lock}
+    names: dict[str, Any] = {
+        "Lock": Lock,
+        "RLock": RLock,
+        "Thread": Thread,
+        "_allocate_lock": Lock,
+    }
     for name, replacement in names.items():
         setattr(threading, name, replacement)
     queue.SimpleQueue = queue._PySimpleQueue  # type: ignore[misc, attr-defined]

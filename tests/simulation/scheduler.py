@@ -17,6 +17,9 @@ class Process(Protocol):
 
     name: str
 
+    def adopt(self, thread: "Actor") -> None:
+        """Take note of a thread that an actor of this process has started."""
+
     def enter(self) -> None:
         """Show the actor the clock and the environment of the process."""
 
