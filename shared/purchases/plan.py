@@ -138,6 +138,9 @@ def _order_route_open(order: Purchase, family: _Family, now: datetime) -> bool:
 
 
 def _too_old(order: Purchase, now: datetime) -> bool:
+    # A cancellation that was accepted in time is waited for, however long it takes.
+    if Action.CANCEL_ORDER in order.sent:
+        return False
     return order.created is not None and now - order.created > ORDER_CANCELLATION_WINDOW
 
 

@@ -225,3 +225,16 @@ def test_a_suspended_licence_that_may_still_be_deleted_is_deleted() -> None:
     assert [entry.action for entry in make_plan([licence], NOW).open] == [
         Action.DELETE_SUBSCRIPTION
     ]
+
+
+def test_an_order_that_becomes_too_old_while_it_is_cancelled_is_waited_for() -> None:
+    created = NOW - timedelta(days=61)
+    sent = frozenset({Action.CANCEL_ORDER})
+    order = Purchase(ORDER, "o", "pending", created=created, sent=sent)
+    subscription = Purchase(SUBSCRIPTION, "s", "active", parent="o", product=Product.SOFTWARE)
+
+    plan = make_plan([order, subscription], NOW)
+
+    assert [entry.purchase.id for entry in plan.waiting] == ["o"]
+    assert not plan.open
+    assert not plan.clear
