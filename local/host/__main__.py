@@ -10,30 +10,21 @@ import threading
 from pathlib import Path
 from typing import Final
 
-from azure.core.exceptions import ServiceRequestError
-
 from local.host.app_settings import connection_string, read_settings
-from local.host.configuration import read_configuration
+from local.host.configuration import LEASE_SECONDS, read_configuration
 from local.host.errors import StartupError
-from local.host.host import LEASE_SECONDS, Host
-from local.host.loading import find_app
-from local.provision import STORAGE_SETTING, provision
+from local.host.logs import log_to_stderr
+from local.host.supervisor import Supervisor
 
 DEFAULT_PORT: Final = 7071
 SETTINGS_FILE: Final = Path("local.settings.json")
-NOISY_LOGGERS: Final = ("azure", "urllib3", "uvicorn")
+STORAGE_SETTING: Final = "AzureWebJobsStorage"
 
 
 def main() -> int:
     """Run the host until it is interrupted or terminated."""
     arguments = _arguments()
-    logging.basicConfig(
-        stream=sys.stderr,
-        level=logging.INFO,
-        format="%(asctime)s %(levelname)s %(name)s %(message)s",
-    )
-    for name in NOISY_LOGGERS:
-        logging.getLogger(name).setLevel(logging.WARNING)
+    log_to_stderr()
     try:
         _run(arguments)
     except StartupError as error:
@@ -47,22 +38,27 @@ def _run(arguments: argparse.Namespace) -> None:
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, lambda *_: stopped.set())
     _add_settings(arguments)
-    root = Path.cwd()
-    configuration = read_configuration(root, os.environ)
-    _provision(connection_string(STORAGE_SETTING, os.environ, where="the host"))
-    with Host.start(
-        find_app(root),
-        os.environ,
-        configuration=configuration,
-        port=arguments.port,
-        lease_seconds=arguments.lease_seconds,
-    ) as host:
-        line = {"url": host.url, "functions": host.functions, "queues": host.queues}
-        print(json.dumps(line), flush=True)
-        stopped.wait()
+    configuration = read_configuration(Path.cwd(), os.environ)
+    storage = connection_string(STORAGE_SETTING, os.environ, where="the host")
+    with Supervisor.start(configuration.function_timeout, give_up=stopped.set) as worker:
+        # These imports take as long as the app does to load in the worker process.
+        from local.host.host import Host
+
+        _provision(storage)
+        worker.load()
+        with Host.start(
+            worker, configuration, port=arguments.port, lease_seconds=arguments.lease_seconds
+        ) as host:
+            line = {"url": host.url, "functions": host.functions, "queues": host.queues}
+            print(json.dumps(line), flush=True)
+            stopped.wait()
 
 
 def _provision(storage: str) -> None:
+    from azure.core.exceptions import ServiceRequestError
+
+    from local.provision import provision
+
     try:
         provision(storage)
     except ServiceRequestError as error:

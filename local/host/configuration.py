@@ -1,4 +1,4 @@
-"""host.json: the limits of queue triggers and the route prefix.
+"""host.json: the limits of queue triggers, the route prefix and the time limit of functions.
 
 https://learn.microsoft.com/azure/azure-functions/functions-host-json
 """
@@ -13,6 +13,9 @@ from pathlib import Path
 from typing import Final, Literal
 
 from local.host.errors import StartupError
+
+# Short, so that the messages of a killed host are soon visible again; the real host takes 10 min.
+LEASE_SECONDS: Final = 30
 
 FILE: Final = "host.json"
 SECTIONS: Final = frozenset(
@@ -45,6 +48,9 @@ SHORTEST_POLLING_INTERVAL: Final = timedelta(milliseconds=100)
 # The default of the real host on a developer's machine; longer settings are capped to it here.
 LOCAL_POLLING_INTERVAL: Final = timedelta(seconds=2)
 
+DEFAULT_FUNCTION_TIMEOUT: Final = timedelta(minutes=30)
+UNLIMITED: Final = "-1"
+
 TIMESPAN: Final = re.compile(r"(?:(\d+)\.)?([01]?\d|2[0-3]):([0-5]?\d):([0-5]?\d(?:\.\d{1,7})?)")
 
 
@@ -67,10 +73,11 @@ class QueueLimits:
 
 @dataclass(frozen=True)
 class HostConfiguration:
-    """The settings of a host.json that this host follows."""
+    """The settings of a host.json that this host follows; no function_timeout means no limit."""
 
     queues: QueueLimits
     route_prefix: str
+    function_timeout: timedelta | None
 
 
 def read_configuration(root: Path, settings: Mapping[str, str]) -> HostConfiguration:
@@ -98,6 +105,7 @@ def parse_configuration(content: object, settings: Mapping[str, str]) -> HostCon
     return HostConfiguration(
         _queue_limits(_section(extensions, "queues", QUEUE_SETTINGS, settings)),
         _route_prefix(_section(extensions, "http", HTTP_SETTINGS, settings)),
+        _function_timeout(content, settings),
     )
 
 
@@ -193,6 +201,20 @@ def _route_prefix(section: Mapping[str, object]) -> str:
     if not isinstance(prefix, str):
         raise _invalid("routePrefix", section, "a string")
     return prefix.strip("/")
+
+
+def _function_timeout(
+    content: Mapping[str, object], settings: Mapping[str, str]
+) -> timedelta | None:
+    key = "functionTimeout"
+    override = settings.get(f"AzureFunctionsJobHost__{key}")
+    section = {**content, key: override} if override else content
+    if section.get(key) == UNLIMITED:
+        return None
+    timeout = _timespan(section, key, DEFAULT_FUNCTION_TIMEOUT)
+    if not timeout:
+        raise _invalid(key, section, f"more than 0 s, or {UNLIMITED} for no limit")
+    return timeout
 
 
 def _invalid(key: str, section: Mapping[str, object], expected: str) -> StartupError:

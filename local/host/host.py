@@ -1,31 +1,26 @@
-"""The host: loads an app, runs its trigger listeners and stops them in order."""
+"""The host: listens to the triggers of an app, and stops listening in order."""
 
 import contextlib
 import math
 import socket
 import threading
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from pathlib import Path
 from time import monotonic
 from typing import Final, Protocol, Self
 
-import azure.functions as func
 import uvicorn
 from starlette.applications import Starlette
 
-from local.host.configuration import HostConfiguration, read_configuration
+from local.host.calls import Worker
+from local.host.configuration import LEASE_SECONDS, HostConfiguration
 from local.host.errors import StartupError
-from local.host.loading import Function, OnMessage, OnSchedule, load
 from local.host.queue_listener import QueueListener
 from local.host.timer_listener import TimerListener
+from local.host.triggers import OnMessage, OnSchedule
 from local.host.web import web_app
-from local.host.worker import Worker
 
-ROOT: Final = Path(__file__).parents[2]
 ADDRESS: Final = "127.0.0.1"
-# Short, so that the messages of a killed host are soon visible again; the real host takes 10 min.
-LEASE_SECONDS: Final = 30
 LEASES: Final = range(1, 7 * 24 * 60 * 60 + 1)
 GRACE_SECONDS: Final = 10.0
 
@@ -55,61 +50,50 @@ class Host:
     @contextlib.contextmanager
     def start(
         cls,
-        app: func.FunctionRegister,
-        settings: Mapping[str, str],
+        worker: Worker,
+        configuration: HostConfiguration,
         *,
-        configuration: HostConfiguration | None = None,
         port: int = 0,
         lease_seconds: int = LEASE_SECONDS,
         grace_seconds: float = GRACE_SECONDS,
     ) -> Iterator[Self]:
-        """Run an app until the block ends; an app object can be loaded only once.
+        """Let a worker run its functions until the block ends.
 
-        `settings` are the app settings that the host reads: the storage connection and those that
-        triggers name between percent signs. The app itself reads the environment. A queue that
-        does not exist yet is polled until it does. The default configuration is the project's
-        host.json. On exit no new work is accepted, and functions have `grace_seconds` to finish.
-        Raises StartupError if the real host would not run the app.
+        A queue that does not exist yet is polled until it does. On exit no new work is accepted,
+        and functions have `grace_seconds` to finish; the worker stays open.
         """
         if lease_seconds not in LEASES:
             raise StartupError(
                 f"a lease must last {LEASES[0]} to {LEASES[-1]} s, not {lease_seconds} s"
             )
-        configuration = configuration or read_configuration(ROOT, settings)
-        functions = load(app, settings)
-        worker = Worker.from_settings(settings)
         # The port comes first: if it is taken, no message may have been leased yet.
         with _listening(port) as server:
-            listeners = _listeners(functions, configuration, lease_seconds, worker)
-            web = web_app(functions, route_prefix=configuration.route_prefix, worker=worker)
+            listeners = _listeners(worker, configuration, lease_seconds)
+            web = web_app(worker, route_prefix=configuration.route_prefix)
             listeners.append(WebListener(web, server, grace_seconds))
             for listener in listeners:
                 listener.start()
             try:
                 yield cls(
                     f"http://{ADDRESS}:{server.getsockname()[1]}",
-                    tuple(function.name for function in functions),
+                    tuple(worker.triggers),
                     tuple(
-                        function.trigger.queue
-                        for function in functions
-                        if isinstance(function.trigger, OnMessage)
+                        trigger.queue
+                        for trigger in worker.triggers.values()
+                        if isinstance(trigger, OnMessage)
                     ),
                 )
             finally:
                 _stop(listeners, grace_seconds)
-                worker.close()
 
 
 def _listeners(
-    functions: Sequence[Function],
-    configuration: HostConfiguration,
-    lease_seconds: int,
-    worker: Worker,
+    worker: Worker, configuration: HostConfiguration, lease_seconds: int
 ) -> list[Listener]:
     listeners: list[Listener] = []
-    for function in functions:
-        match function.trigger:
-            case OnMessage() as trigger:
+    for function, trigger in worker.triggers.items():
+        match trigger:
+            case OnMessage():
                 listeners.append(
                     QueueListener(
                         function,
@@ -119,7 +103,7 @@ def _listeners(
                         worker=worker,
                     )
                 )
-            case OnSchedule() as trigger:
+            case OnSchedule():
                 listeners.append(TimerListener(function, trigger, worker=worker))
     return listeners
 

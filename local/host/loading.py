@@ -10,7 +10,7 @@ from types import ModuleType
 from typing import Final
 
 import azure.functions as func
-from azure.functions.decorators.core import Trigger
+from azure.functions.decorators.core import Trigger as Declared
 from azure.functions.decorators.http import HttpTrigger
 from azure.functions.decorators.queue import QueueTrigger
 from azure.functions.decorators.timer import TimerTrigger
@@ -20,43 +20,13 @@ from local.host.errors import StartupError
 from local.host.route import Route
 from local.host.schedule import Schedule
 from local.host.signatures import RETURN, check_signature
+from local.host.triggers import POISON_SUFFIX, OnMessage, OnRequest, OnSchedule, Trigger
 
 MODULE: Final = "function_app"
 FUNCTION_NAME: Final = re.compile("[a-z][a-z0-9_-]{0,127}", re.IGNORECASE)
 RESERVED_NAME: Final = "host"
 QUEUE_NAME: Final = re.compile("(?!.*--)[a-z0-9][a-z0-9-]{1,61}[a-z0-9]")
 LONGEST_QUEUE_NAME: Final = 63
-# The name of the poison queue is set by the real host, so it is not imported from the app.
-POISON_SUFFIX: Final = "-poison"
-
-
-@dataclass(frozen=True)
-class OnMessage:
-    """Triggered by a message on a queue."""
-
-    queue: str
-    connection_string: str
-
-    @property
-    def poison_queue(self) -> str | None:
-        """Where failed messages go; None for a poison queue."""
-        return None if self.queue.endswith(POISON_SUFFIX) else self.queue + POISON_SUFFIX
-
-
-@dataclass(frozen=True)
-class OnSchedule:
-    """Triggered by a schedule."""
-
-    schedule: Schedule
-    run_on_startup: bool
-
-
-@dataclass(frozen=True)
-class OnRequest:
-    """Triggered by an HTTP request; no methods means all of them."""
-
-    route: Route
-    methods: frozenset[str]
 
 
 @dataclass(frozen=True)
@@ -67,7 +37,7 @@ class Function:
     call: Callable[..., object]
     parameter: str
     takes_context: bool
-    trigger: OnMessage | OnSchedule | OnRequest
+    trigger: Trigger
 
 
 def find_app(root: Path) -> func.FunctionRegister:
@@ -141,9 +111,7 @@ def _load_one(function: func.Function, settings: Mapping[str, str]) -> Function:
     return Function(name, call, trigger.name, takes_context, _trigger(name, trigger, settings))
 
 
-def _trigger(
-    name: str, trigger: Trigger, settings: Mapping[str, str]
-) -> OnMessage | OnSchedule | OnRequest:
+def _trigger(name: str, trigger: Declared, settings: Mapping[str, str]) -> Trigger:
     match trigger:
         case QueueTrigger():
             queue = expand(trigger.queue_name, settings, where=name)

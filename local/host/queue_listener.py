@@ -12,13 +12,12 @@ from time import monotonic
 from typing import Final
 
 from azure.core.exceptions import AzureError, HttpResponseError, ResourceNotFoundError
-from azure.functions.queue import QueueMessage
 from azure.storage.queue import QueueClient, StorageErrorCode
 from azure.storage.queue import QueueMessage as StoredMessage
 
+from local.host.calls import Message, Result, Worker
 from local.host.configuration import LOCAL_POLLING_INTERVAL, QueueLimits
-from local.host.loading import Function, OnMessage
-from local.host.worker import Worker
+from local.host.triggers import OnMessage
 
 SHORTEST_POLL_SECONDS: Final = 0.05
 # The function, or another host after a lost lease, has already dealt with the message.
@@ -38,7 +37,7 @@ class QueueListener:
 
     def __init__(
         self,
-        function: Function,
+        function: str,
         trigger: OnMessage,
         *,
         limits: QueueLimits,
@@ -59,9 +58,7 @@ class QueueListener:
         self._changed = threading.Condition()
         self._stopping = threading.Event()
         self._abandoned = threading.Event()
-        self._poller = threading.Thread(
-            target=self._poll, name=f"{function.name} poller", daemon=True
-        )
+        self._poller = threading.Thread(target=self._poll, name=f"{function} poller", daemon=True)
 
     def start(self) -> None:
         """Start to poll the queue."""
@@ -112,15 +109,15 @@ class QueueListener:
         try:
             return list(next(pages, ()))
         except ResourceNotFoundError:
-            log.debug("%s: its queue does not exist yet", self._function.name)
+            log.debug("%s: its queue does not exist yet", self._function)
         except AzureError as error:
-            log.warning("%s: cannot read its queue: %s", self._function.name, error)
+            log.warning("%s: cannot read its queue: %s", self._function, error)
         return []
 
     def _start(self, message: StoredMessage) -> None:
         with self._changed:
             self._running += 1
-        name = f"{self._function.name} {message.id}"
+        name = f"{self._function} {message.id}"
         threading.Thread(target=self._handle, args=(message,), name=name, daemon=True).start()
 
     def _handle(self, message: StoredMessage) -> None:
@@ -129,7 +126,7 @@ class QueueListener:
         except AzureError as error:
             log.warning(
                 "%s: message %s could not be completed and becomes visible after its lease: %s",
-                self._function.name,
+                self._function,
                 message.id,
                 error,
             )
@@ -145,7 +142,7 @@ class QueueListener:
         if body is None or tries > self._limits.max_dequeue_count:
             self._fail(message, last_try=True)
             return
-        call = self._worker.submit(self._function, message_object(message, body))
+        call = self._worker.submit(self._function, _event(message, body))
         if not self._keep_lease_until_done(message, call):
             return
         if call.exception() is None:
@@ -160,10 +157,10 @@ class QueueListener:
         try:
             return b64decode(message.content, validate=True)
         except ValueError:
-            log.warning("%s: message %s is not valid base64", self._function.name, message.id)
+            log.warning("%s: message %s is not valid base64", self._function, message.id)
             return None
 
-    def _keep_lease_until_done(self, message: StoredMessage, call: Future[object]) -> bool:
+    def _keep_lease_until_done(self, message: StoredMessage, call: Future[Result]) -> bool:
         """Renew the lease while the function runs; return False if the message was abandoned."""
         while True:
             # Half of the lease leaves time for a slow renewal.
@@ -177,7 +174,7 @@ class QueueListener:
             except AzureError as error:
                 log.warning(
                     "%s: could not renew the lease of message %s: %s",
-                    self._function.name,
+                    self._function,
                     message.id,
                     error,
                 )
@@ -188,7 +185,7 @@ class QueueListener:
             log.warning(
                 "%s: message %s is already on a poison queue and stays invisible until its "
                 "lease ends",
-                self._function.name,
+                self._function,
                 message.id,
             )
         elif last_try:
@@ -205,7 +202,7 @@ class QueueListener:
             poison_queue.send_message(message.content)
         log.warning(
             "%s: message %s moved to %s after %d tries",
-            self._function.name,
+            self._function,
             message.id,
             poison_queue.queue_name,
             message.dequeue_count,
@@ -235,13 +232,12 @@ class QueueListener:
         if code not in GONE:
             raise error
         log.debug(
-            "%s: message %s was changed in the meantime: %s", self._function.name, message.id, code
+            "%s: message %s was changed in the meantime: %s", self._function, message.id, code
         )
 
 
-def message_object(message: StoredMessage, body: bytes) -> QueueMessage:
-    """Return a stored message in the form that functions receive."""
-    return QueueMessage(
+def _event(message: StoredMessage, body: bytes) -> Message:
+    return Message(
         id=message.id,
         body=body,
         dequeue_count=message.dequeue_count,

@@ -9,10 +9,8 @@ from datetime import UTC, datetime, timedelta
 from time import monotonic
 from typing import Final
 
-from azure.functions.timer import TimerRequest
-
-from local.host.loading import Function, OnSchedule
-from local.host.worker import Worker
+from local.host.calls import Tick, Worker
+from local.host.triggers import OnSchedule
 
 LATE: Final = timedelta(seconds=1)
 
@@ -31,7 +29,7 @@ class TimerListener:
 
     def __init__(
         self,
-        function: Function,
+        function: str,
         trigger: OnSchedule,
         *,
         worker: Worker,
@@ -43,7 +41,7 @@ class TimerListener:
         self._now = now
         self._stopping = threading.Event()
         self._thread = threading.Thread(
-            target=self._run_when_due, name=f"{function.name} timer", daemon=True
+            target=self._run_when_due, name=f"{function} timer", daemon=True
         )
 
     def start(self) -> None:
@@ -69,6 +67,6 @@ class TimerListener:
             occurrence = self._trigger.schedule.after(max(began, occurrence))
 
     def _run(self, *, past_due: bool) -> None:
-        call = self._worker.submit(self._function, TimerRequest(past_due=past_due))
+        call = self._worker.submit(self._function, Tick(past_due))
         with suppress(CancelledError):
             call.exception()  # already logged by the worker; the next occurrence is the retry

@@ -4,41 +4,36 @@ No keys are required, as with Core Tools on a developer's machine.
 """
 
 import asyncio
-import logging
 import uuid
-from collections.abc import Awaitable, Callable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Mapping
 from datetime import UTC, datetime, timedelta
-from http import HTTPStatus
-from http.cookies import SimpleCookie
+from http import HTTPMethod, HTTPStatus
 from typing import Final
 
-from azure.functions import HttpMethod
-from azure.functions.http import HttpRequest, HttpResponseConverter
-from azure.functions.queue import QueueMessage
-from azure.functions.timer import TimerRequest
 from starlette.applications import Starlette
 from starlette.exceptions import HTTPException
 from starlette.requests import Request
-from starlette.responses import JSONResponse, PlainTextResponse, Response
+from starlette.responses import JSONResponse, Response
 from starlette.routing import Route as WebRoute
 
-from local.host.loading import Function, OnMessage, OnRequest, OnSchedule
-from local.host.worker import Worker
+from local.host import calls
+from local.host.calls import Worker
+from local.host.triggers import OnMessage, OnRequest, OnSchedule, Trigger
 
 # The default limit of the real host (FUNCTIONS_REQUEST_BODY_SIZE_LIMIT).
 MAX_BODY_BYTES: Final = 100 * 1024 * 1024
 TIME_TO_LIVE: Final = timedelta(days=7)
+# Those that the real host serves where a trigger names none.
+METHODS: Final[frozenset[str]] = frozenset(HTTPMethod) - {HTTPMethod.CONNECT, HTTPMethod.TRACE}
 
-log = logging.getLogger(__name__)
 
-
-def web_app(functions: Sequence[Function], *, route_prefix: str, worker: Worker) -> Starlette:
+def web_app(worker: Worker, *, route_prefix: str) -> Starlette:
     """Serve the HTTP functions below the prefix and the admin endpoints below /admin."""
-    admin = Admin(functions, worker)
+    admin = Admin(worker)
     triggered = [
-        (function, function.trigger)
-        for function in functions
-        if isinstance(function.trigger, OnRequest)
+        (function, trigger)
+        for function, trigger in worker.triggers.items()
+        if isinstance(trigger, OnRequest)
     ]
     # Starlette takes the first route that matches; the real host prefers words to parameters.
     triggered.sort(key=lambda pair: pair[1].route.precedence)
@@ -50,8 +45,8 @@ def web_app(functions: Sequence[Function], *, route_prefix: str, worker: Worker)
     return Starlette(routes=routes, exception_handlers={HTTPException: _without_body})
 
 
-def _route(function: Function, trigger: OnRequest, route_prefix: str, worker: Worker) -> WebRoute:
-    methods = trigger.methods or {str(method) for method in HttpMethod}
+def _route(function: str, trigger: OnRequest, route_prefix: str, worker: Worker) -> WebRoute:
+    methods = trigger.methods or METHODS
     route = WebRoute(
         trigger.route.path(route_prefix),
         _endpoint(function, worker),
@@ -62,25 +57,23 @@ def _route(function: Function, trigger: OnRequest, route_prefix: str, worker: Wo
     return route
 
 
-def _endpoint(function: Function, worker: Worker) -> Callable[[Request], Awaitable[Response]]:
+def _endpoint(function: str, worker: Worker) -> Callable[[Request], Awaitable[Response]]:
     async def respond(request: Request) -> Response:
-        call = worker.submit(function, await _as_seen_by_function(request))
+        call = worker.submit(function, await _event(request))
         try:
             result = await asyncio.wrap_future(call)
         except Exception:  # noqa: BLE001 - already logged by the worker
+            result = None
+        if result is None:
             return Response(status_code=HTTPStatus.INTERNAL_SERVER_ERROR)
-        try:
-            return _as_sent(result)
-        except NotImplementedError:
-            log.error("%s returned %r; expected HttpResponse or str", function.name, result)  # noqa: TRY400 - a traceback would add nothing
-            return Response(status_code=HTTPStatus.INTERNAL_SERVER_ERROR)
+        return _as_sent(result)
 
     return respond
 
 
-async def _as_seen_by_function(request: Request) -> HttpRequest:
+async def _event(request: Request) -> calls.Request:
     # Repeated headers and parameters are joined by commas, as in the real host.
-    return HttpRequest(
+    return calls.Request(
         request.method,
         str(request.url),
         headers={name: ",".join(request.headers.getlist(name)) for name in request.headers},
@@ -88,24 +81,14 @@ async def _as_seen_by_function(request: Request) -> HttpRequest:
             name: ",".join(request.query_params.getlist(name)) for name in request.query_params
         },
         route_params={name: str(value) for name, value in request.path_params.items()},
-        body_type="bytes",
         body=await request.body(),
     )
 
 
-def _as_sent(result: object) -> Response:
-    """Convert what a function returned; raises NotImplementedError for a wrong type."""
-    datum = HttpResponseConverter.encode(result, expected_type=None)
-    if isinstance(datum.value, str):
-        return PlainTextResponse(datum.value)
-    response = Response(
-        datum.value["body"].value,
-        int(datum.value["status_code"].value),
-        {name: header.value for name, header in datum.value["headers"].items()},
-    )
-    cookies: list[SimpleCookie] = datum.value["cookies"] or []
-    for morsel in (morsel for cookie in cookies for morsel in cookie.values()):
-        response.headers.append("Set-Cookie", morsel.OutputString())
+def _as_sent(result: calls.Response) -> Response:
+    response = Response(result.body, result.status, result.headers)
+    for cookie in result.cookies:
+        response.headers.append("Set-Cookie", cookie)
     return response
 
 
@@ -123,25 +106,25 @@ class Admin:
     https://learn.microsoft.com/azure/azure-functions/functions-manually-run-non-http
     """
 
-    def __init__(self, functions: Sequence[Function], worker: Worker) -> None:
-        self._functions = {function.name: function for function in functions}
+    def __init__(self, worker: Worker) -> None:
+        self._triggers = worker.triggers
         self._worker = worker
 
     async def show(self, _: Request) -> Response:
         """Handle `GET /admin/functions`."""
-        return JSONResponse([_description(function) for function in self._functions.values()])
+        return JSONResponse([_description(*each) for each in self._triggers.items()])
 
     async def run(self, request: Request) -> Response:
         """Handle `POST /admin/functions/<name>` with a body `{"input": "…"}`; do not wait."""
-        function = self._functions.get(request.path_params["name"])
-        if function is None:
+        name = request.path_params["name"]
+        if name not in self._triggers:
             return Response(status_code=HTTPStatus.NOT_FOUND)
         text = await _input(request)
-        match function.trigger:
+        match self._triggers[name]:
             case OnMessage():
-                self._worker.submit(function, _message(text))
+                self._worker.submit(name, _message(text))
             case OnSchedule():
-                self._worker.submit(function, TimerRequest())
+                self._worker.submit(name, calls.Tick())
             case OnRequest(route):
                 raise HTTPException(HTTPStatus.BAD_REQUEST, f"call {route.template} instead")
         return Response(status_code=HTTPStatus.ACCEPTED)
@@ -157,11 +140,11 @@ async def _input(request: Request) -> str:
     return text
 
 
-def _message(text: str) -> QueueMessage:
+def _message(text: str) -> calls.Message:
     now = datetime.now(UTC)
-    return QueueMessage(
+    return calls.Message(
         id=str(uuid.uuid4()),
-        body=text,
+        body=text.encode(),
         dequeue_count=1,
         expiration_time=now + TIME_TO_LIVE,
         insertion_time=now,
@@ -170,16 +153,15 @@ def _message(text: str) -> QueueMessage:
     )
 
 
-def _description(function: Function) -> Mapping[str, object]:
-    match function.trigger:
+def _description(name: str, trigger: Trigger) -> Mapping[str, object]:
+    match trigger:
         case OnMessage(queue):
-            return {"name": function.name, "trigger": "queueTrigger", "queue": queue}
+            return {"name": name, "trigger": "queueTrigger", "queue": queue}
         case OnSchedule(schedule):
-            expression = schedule.expression
-            return {"name": function.name, "trigger": "timerTrigger", "schedule": expression}
+            return {"name": name, "trigger": "timerTrigger", "schedule": schedule.expression}
         case OnRequest(route, methods):
             return {
-                "name": function.name,
+                "name": name,
                 "trigger": "httpTrigger",
                 "route": route.template,
                 "methods": sorted(methods),

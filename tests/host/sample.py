@@ -7,8 +7,9 @@ from time import monotonic, sleep
 import azure.functions as func
 from azure.storage.queue import QueueClient
 
-from local.host import Host
 from local.host.configuration import parse_configuration
+from local.host.host import Host
+from tests.in_process import run_in_process
 
 STORAGE = "AzureWebJobsStorage"
 
@@ -25,7 +26,7 @@ def run(
     """Run an app on a storage account, with short polling and the given `extensions.queues`."""
     limits = {"maxPollingInterval": "00:00:00.1", "messageEncoding": "none", **queues}
     content = {"version": "2.0", "extensions": {"queues": limits}}
-    return Host.start(
+    return run_in_process(
         app,
         {STORAGE: storage, **(settings or {})},
         configuration=parse_configuration(content, {}),

@@ -1,12 +1,9 @@
 """`python -m local.host`, `python -m local.provision` and the lifetime of the host process."""
 
 import json
-import os
 import signal
-import subprocess
-import sys
-from collections.abc import Callable, Iterator, Mapping
-from contextlib import AbstractContextManager, contextmanager
+from collections.abc import Callable
+from contextlib import AbstractContextManager
 from pathlib import Path
 
 import pytest
@@ -16,10 +13,8 @@ from azure.storage.queue import QueueServiceClient
 
 from local.provision import provision
 from shared.storage.names import POISON_QUEUES, QUEUES, TABLES
+from tests.host.command import ROOT, SECONDS, Command, failed, started
 from tests.host.sample import STORAGE, count, eventually, new_queue
-
-ROOT = Path(__file__).parents[2]
-SECONDS = 20
 
 APP = """
 import os
@@ -44,17 +39,6 @@ def colour(req: func.HttpRequest) -> func.HttpResponse:
 """
 
 
-class Command:
-    """A host in its own process, and the line that it printed."""
-
-    def __init__(self, process: subprocess.Popen[str]) -> None:
-        self.process = process
-        assert process.stdout is not None
-        self.line = json.loads(process.stdout.readline())
-        self.url: str = self.line["url"]
-        self.queues: list[str] = self.line["queues"]
-
-
 Start = Callable[..., AbstractContextManager[Command]]
 
 
@@ -65,54 +49,20 @@ def folder(tmp_path: Path) -> Path:
     return tmp_path
 
 
-def environment(storage: str, extra: Mapping[str, str]) -> dict[str, str]:
-    return {
-        "PATH": os.environ["PATH"],
-        "PYTHONPATH": str(ROOT),
-        "PYTHONDONTWRITEBYTECODE": "1",
-        STORAGE: storage,
-        **extra,
-    }
-
-
-def command(*arguments: str) -> list[str]:
-    return [sys.executable, "-m", "local.host", "--port", "0", "--lease-seconds", "2", *arguments]
-
-
 @pytest.fixture
 def start(folder: Path, storage: str) -> Start:
-    @contextmanager
-    def started(*arguments: str, folder: Path = folder, **extra: str) -> Iterator[Command]:
-        with subprocess.Popen(  # noqa: S603 - our own command
-            command(*arguments),
-            cwd=folder,
-            env=environment(storage, extra),
-            stdout=subprocess.PIPE,
-            stderr=subprocess.PIPE,
-            text=True,
-        ) as process:
-            try:
-                yield Command(process)
-            finally:
-                process.kill()
+    def start(
+        *arguments: str, folder: Path = folder, **extra: str
+    ) -> AbstractContextManager[Command]:
+        return started(folder, storage, *arguments, **extra)
 
-    return started
+    return start
 
 
 def startup_error(folder: Path, storage: str, *arguments: str, **extra: str) -> str:
     """Run a host that must fail to start, and return its error."""
-    ended = subprocess.run(  # noqa: S603 - our own command
-        command(*arguments),
-        cwd=folder,
-        env=environment(storage, extra),
-        capture_output=True,
-        text=True,
-        timeout=SECONDS,
-        check=False,
-    )
-    assert (ended.returncode, ended.stdout) == (1, "")
-    assert len(ended.stderr.splitlines()) == 1
-    return ended.stderr
+    (line,) = failed(folder, storage, *arguments, **extra)
+    return line
 
 
 def test_one_line_says_where_it_listens_and_what_it_runs(start: Start) -> None:
@@ -177,6 +127,17 @@ def test_what_cannot_run_is_rejected_in_one_line(
     folder: Path, storage: str, arguments: list[str], extra: dict[str, str], rule: str
 ) -> None:
     assert rule in startup_error(folder, storage, *arguments, **extra)
+
+
+def test_an_app_that_cannot_be_imported_is_rejected_with_the_reason(
+    folder: Path, storage: str
+) -> None:
+    (folder / "function_app.py").write_text("raise RuntimeError('fails on purpose')")
+
+    *_, reason, line = failed(folder, storage)
+
+    assert reason == "RuntimeError: fails on purpose"
+    assert line == "the worker process ended before the app was loaded; its log says why"
 
 
 def test_a_port_that_is_taken_is_rejected(start: Start, folder: Path, storage: str) -> None:

@@ -7,9 +7,9 @@ from pathlib import Path
 
 import pytest
 
-from local.host import StartupError
 from local.host.app_settings import read_settings
 from local.host.configuration import parse_configuration, read_configuration
+from local.host.errors import StartupError
 
 ROOT = Path(__file__).parents[2]
 
@@ -41,10 +41,18 @@ def test_the_limits_of_queues_are_read() -> None:
     assert limits.message_encoding == "none"
 
 
+@pytest.mark.parametrize(("text", "timeout"), [("00:05:00", timedelta(minutes=5)), ("-1", None)])
+def test_the_time_limit_of_functions_is_read(text: str, timeout: timedelta | None) -> None:
+    configuration = parse_configuration({"version": "2.0", "functionTimeout": text}, {})
+
+    assert configuration.function_timeout == timeout
+
+
 def test_what_is_not_set_has_the_default_of_the_real_host() -> None:
     configuration = parse_configuration({"version": "2.0"}, {})
 
     assert configuration.route_prefix == "api"
+    assert configuration.function_timeout == timedelta(minutes=30)
     assert configuration.queues.batch_size == 16
     assert configuration.queues.max_dequeue_count == 5
     assert configuration.queues.visibility_timeout == timedelta()
@@ -56,6 +64,7 @@ def test_an_app_setting_replaces_a_value() -> None:
         "AzureFunctionsJobHost__extensions__queues__batchSize": "2",
         "AzureFunctionsJobHost__extensions__queues__visibilityTimeout": "00:00:01",
         "AzureFunctionsJobHost__extensions__http__routePrefix": "",
+        "AzureFunctionsJobHost__functionTimeout": "00:00:02",
     }
 
     configuration = parse_configuration(host_json({"batchSize": 8}), settings)
@@ -63,6 +72,7 @@ def test_an_app_setting_replaces_a_value() -> None:
     assert configuration.queues.batch_size == 2
     assert configuration.queues.visibility_timeout == timedelta(seconds=1)
     assert configuration.route_prefix == ""
+    assert configuration.function_timeout == timedelta(seconds=2)
 
 
 @pytest.mark.parametrize(
@@ -97,6 +107,8 @@ def test_a_value_out_of_range_is_rejected(queues: dict[str, object]) -> None:
         ({"version": "2.0", "queues": {}}, "queues is not supported"),
         ({"version": "2.0", "extensions": {"queue": {}}}, "extensions: queue is not supported"),
         ({"version": "2.0", "extensions": []}, "extensions must be an object"),
+        ({"version": "2.0", "functionTimeout": "00:00:00"}, "functionTimeout must be"),
+        ({"version": "2.0", "functionTimeout": 300}, "functionTimeout must be"),
         (host_json({"batchsize": 1}), "extensions.queues: batchsize is not supported"),
         ({"version": "2.0", "extensions": {"http": {"routePrefix": 1}}}, "routePrefix must be"),
     ],

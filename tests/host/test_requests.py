@@ -11,7 +11,7 @@ import azure.functions as func
 import pytest
 import requests
 
-from local.host import Host
+from local.host.host import Host
 from tests.host.sample import STORAGE, eventually, new_queue, run
 
 SECONDS = 10

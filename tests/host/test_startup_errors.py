@@ -12,7 +12,7 @@ from pathlib import Path
 import azure.functions as func
 import pytest
 
-from local.host import StartupError
+from local.host.errors import StartupError
 from local.host.loading import find_app, load
 from tests.host.sample import STORAGE
 

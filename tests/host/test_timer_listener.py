@@ -8,11 +8,11 @@ from time import monotonic
 import azure.functions as func
 import pytest
 
-from local.host import StartupError
+from local.host.errors import StartupError
 from local.host.loading import load
 from local.host.schedule import Schedule
 from local.host.timer_listener import TimerListener
-from local.host.worker import Worker
+from local.host.worker import ThreadPoolWorker
 from tests.host.sample import eventually, run
 
 SATURDAY = datetime(2026, 11, 21, 12, 30, 15, tzinfo=UTC)
@@ -107,9 +107,9 @@ def test_an_occurrence_missed_during_a_run_is_run_after_it() -> None:
             clock[0] = SATURDAY
             second_began.set()
 
-    (function,) = load(timer_app(tick, schedule="15 * * * * *"), {})
-    worker = Worker(threads=2)
-    listener = TimerListener(function, function.trigger, worker=worker, now=lambda: clock[0])  # type: ignore[arg-type] # a timer's
+    worker = ThreadPoolWorker(load(timer_app(tick, schedule="15 * * * * *"), {}))
+    ((name, trigger),) = worker.triggers.items()
+    listener = TimerListener(name, trigger, worker=worker, now=lambda: clock[0])  # type: ignore[arg-type] # a timer's
     listener.start()
     eventually(lambda: len(past_due) == 1)
     clock[0] += timedelta(hours=1)

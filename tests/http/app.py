@@ -11,7 +11,8 @@ from urllib.parse import parse_qsl, urlsplit
 import azure.functions as func
 from azure.functions.http import HttpRequest
 
-from local.host.loading import Function, OnRequest, load
+from local.host.loading import Function, load
+from local.host.triggers import OnRequest
 
 ROOT = Path(__file__).parents[2]
 ADDRESS = "https://tipsweep.example"

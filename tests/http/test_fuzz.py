@@ -22,7 +22,7 @@ from starlette.applications import Starlette
 
 from local.host.loading import load
 from local.host.web import web_app
-from local.host.worker import Worker
+from local.host.worker import ThreadPoolWorker
 from local.simulator import Customer, Simulator
 from tests.bench import Bench
 from tests.http.app import NO_STORAGE, App, fresh_app
@@ -124,8 +124,8 @@ def test_raw_requests_get_the_described_responses(fuzzed: App) -> None:
 
 @pytest.fixture
 def web(fuzzed: App) -> Iterator[Starlette]:  # noqa: ARG001 - the functions work on its services
-    worker = Worker()
-    yield web_app(load(fresh_app(), NO_STORAGE), route_prefix="api", worker=worker)
+    worker = ThreadPoolWorker(load(fresh_app(), NO_STORAGE))
+    yield web_app(worker, route_prefix="api")
     worker.close()
 
 

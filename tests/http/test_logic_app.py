@@ -8,13 +8,14 @@ import pytest
 import requests
 from requests.adapters import HTTPAdapter
 
-from local.host import Host
 from local.host.configuration import parse_configuration
+from local.host.host import Host
 from local.simulator import Customer, Fault, ProductKind, Simulator
 from shared.tenants import TenantId
 from tests.bench import Bench
 from tests.http.app import fresh_app
 from tests.http.logic_app import LogicApp
+from tests.in_process import run_in_process
 
 STRANGER = "5e2c1a70-0d3b-4c55-9a41-7f6b2d9e8c10"
 QUEUES = {"maxPollingInterval": "00:00:00.1", "messageEncoding": "none"}
@@ -25,7 +26,7 @@ SECONDS = 30
 def host(bench: Bench, storage: str) -> Iterator[Host]:  # noqa: ARG001 - the functions' services
     configuration = parse_configuration({"version": "2.0", "extensions": {"queues": QUEUES}}, {})
     settings = {"AzureWebJobsStorage": storage}
-    with Host.start(fresh_app(), settings, configuration=configuration) as host:
+    with run_in_process(fresh_app(), settings, configuration=configuration) as host:
         yield host
 
 

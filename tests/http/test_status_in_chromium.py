@@ -10,13 +10,14 @@ import pytest
 
 from functions.pages import status
 from functions.pages.status_page import CONTENT_SECURITY_POLICY
-from local.host import Host
+from local.host.host import Host
 from local.simulator import Simulator
 from shared.storage.records import State
 from shared.tenants import TenantId
 from tests.bench import Bench
 from tests.http.app import NO_STORAGE, App
 from tests.http.chromium import Chromium, text_of
+from tests.in_process import run_in_process
 
 SCRIPT = "<script>document.documentElement.className = 'executed'</script>"
 HOSTILE = f"{SCRIPT}<img src=x onerror=\"document.title='executed'\"><b>bold</b>"
@@ -29,7 +30,7 @@ def chromium(tmp_path_factory: pytest.TempPathFactory) -> Chromium:
 
 
 def serve(app: func.FunctionApp) -> AbstractContextManager[Host]:
-    return Host.start(app, NO_STORAGE)
+    return run_in_process(app, NO_STORAGE)
 
 
 @contextmanager

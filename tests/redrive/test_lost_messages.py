@@ -9,7 +9,8 @@ import pytest
 from azure.functions.timer import TimerRequest
 
 from functions.redrive import blueprint, redrive
-from local.host.loading import OnSchedule, load
+from local.host.loading import load
+from local.host.triggers import OnSchedule
 from local.simulator import Customer, ProductKind, Simulator
 from shared.deletion.claims import Delivery, claim_request, claim_step
 from shared.deletion.messages import DeletionRequest, StepMessage

@@ -8,7 +8,8 @@ import pytest
 from azure.functions.timer import TimerRequest
 
 from functions.sweep_sandbox import blueprint, sweep_sandbox
-from local.host.loading import OnSchedule, load
+from local.host.loading import load
+from local.host.triggers import OnSchedule
 from local.simulator import Simulator
 from shared.partner_center.errors import SignInFailed
 from shared.settings import SweepMode, sweep_schedule
