@@ -41,6 +41,7 @@ class Event(StrEnum):
     SWEEP_FINISHED = "sweep_finished"
     SWEEP_REFUSED = "sweep_refused"
     REDRIVE_FINISHED = "redrive_finished"
+    HISTORY_LOST = "history_lost"
     REQUEST_FAILED = "request_failed"
 
 
@@ -51,6 +52,7 @@ _LEVELS: Final = {
     Event.SIGN_IN_FAILED: logging.ERROR,
     Event.SWITCH_TRIPPED: logging.ERROR,
     Event.SWEEP_REFUSED: logging.ERROR,
+    Event.HISTORY_LOST: logging.ERROR,
     Event.DELETION_REFUSED: logging.WARNING,
     Event.DELETE_REJECTED: logging.WARNING,
     Event.CANCELLATION_REJECTED: logging.WARNING,

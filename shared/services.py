@@ -8,7 +8,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
 
-from shared.partner_center.client import PartnerCenter
+from shared.partner_center.client import PartnerCenter, Recorder
 from shared.partner_center.connection import Connection
 from shared.partner_center.credentials import TokenSource
 from shared.partner_center.customer_list import CustomerList
@@ -17,7 +17,8 @@ from shared.safety.rules import Safety
 from shared.safety.switch import Switch
 from shared.settings import PartnerCenterSettings, Settings, settings
 from shared.storage.clients import queue_service, table_service
-from shared.storage.names import DELETIONS_TABLE, SANDBOX_TABLE
+from shared.storage.history import History
+from shared.storage.names import DELETIONS_TABLE, HISTORY_TABLE, SANDBOX_TABLE
 from shared.storage.queues import Queues
 from shared.storage.records import Records
 from shared.storage.rejected import RejectedMessages
@@ -45,6 +46,7 @@ class Services:
     rejected: RejectedMessages
     sightings: Sightings
     reports: Reports
+    history: History
     retention: Retention
     switch: Switch
     safety: Safety
@@ -61,9 +63,14 @@ class Services:
         with self.safety.tripping_switch():
             yield client or self.client(str(uuid.uuid4()))
 
-    def client(self, correlation_id: str) -> PartnerCenter:
-        """Return a client for a conversation; its calls carry the correlation ID."""
-        return PartnerCenter(self.connection, correlation_id)
+    def client(self, correlation_id: str, recorder: Recorder | None = None) -> PartnerCenter:
+        """Return a client for a conversation; its calls carry the correlation ID.
+
+        Whoever writes gives a recorder for the history.
+        """
+        if recorder is None:
+            return PartnerCenter(self.connection, correlation_id)
+        return PartnerCenter(self.connection, correlation_id, recorder)
 
 
 def build(read: Settings) -> Services:
@@ -72,7 +79,8 @@ def build(read: Settings) -> Services:
     partner = read.partner_center.tenant_id
     sandbox = tables.get_table_client(SANDBOX_TABLE)
     records = Records(tables.get_table_client(DELETIONS_TABLE), partner)
-    switch = Switch(SwitchRow(sandbox, partner), _now)
+    history = History(tables.get_table_client(HISTORY_TABLE), partner, read.history_kept)
+    switch = Switch(SwitchRow(sandbox, partner), _now, history.switch_moved)
     return Services(
         settings=read,
         connection=connect(read.partner_center),
@@ -81,7 +89,8 @@ def build(read: Settings) -> Services:
         rejected=RejectedMessages(sandbox, partner),
         sightings=Sightings(sandbox, partner),
         reports=Reports(sandbox, partner),
-        retention=Retention(records, sandbox, partner),
+        history=history,
+        retention=Retention(records, sandbox, history, partner),
         switch=switch,
         safety=Safety(read, switch, CustomerList()),
     )

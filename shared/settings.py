@@ -154,6 +154,7 @@ class Settings:
     checks: CheckSettings
     sweep: SweepSettings
     http: HttpSettings
+    history_kept: timedelta
 
 
 @cache
@@ -192,6 +193,7 @@ def read_settings(environment: Mapping[str, str]) -> Settings:
             require_client_principal=reader.flag("REQUIRE_CLIENT_PRINCIPAL"),
             easy_auth=reader.flag("WEBSITE_AUTH_ENABLED"),
         ),
+        history_kept=timedelta(days=reader.whole("HISTORY_DAYS", 400, 1, 3650)),
     )
     reader.raise_problems()
     return result

@@ -47,6 +47,7 @@ def test_the_defaults_are_those_of_the_documents() -> None:
     assert read.sweep.max_deletions == 25
     assert read.sweep.keep_free_slots is None
     assert not read.http.require_client_principal
+    assert read.history_kept == timedelta(days=400)
 
 
 def test_one_error_names_all_that_is_missing_and_where_it_goes() -> None:

@@ -1,6 +1,8 @@
 """The calls to Partner Center that the deletion of a sandbox customer needs."""
 
-from collections.abc import Iterator
+import uuid
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, replace
 from http import HTTPStatus
 from typing import Any, Final
 from urllib.parse import quote
@@ -9,7 +11,10 @@ from shared.events import Event, emit
 from shared.partner_center import resources
 from shared.partner_center.connection import Connection, Response
 from shared.partner_center.errors import (
+    ErrorStatus,
     Forbidden,
+    HeldBack,
+    NoResponse,
     NotASandbox,
     NotFound,
     NotSupportedHere,
@@ -34,18 +39,47 @@ _PAGE_LIMIT: Final = 100
 _DELETED: Final = frozenset({HTTPStatus.OK, HTTPStatus.NO_CONTENT})
 
 
+@dataclass(frozen=True, slots=True)
+class SentWrite:
+    """A write that was sent, and how Partner Center responded; `status` is None if it did not.
+
+    `asked` is the status that the body asks for, "" if it asks for none.
+    """
+
+    method: str
+    path: str
+    asked: str
+    request_id: str
+    status: int | None = None
+    code: str = ""
+
+
+Recorder = Callable[[SentWrite, str], None]
+
+
+def _unrecorded(_write: SentWrite, _detail: str) -> None:
+    """Record nothing."""
+
+
 class PartnerCenter:
     """Partner Center as one deletion sees it: all calls carry its correlation ID.
 
     Every method raises the errors of `shared.partner_center.errors`. `calls` and `throttled`
-    count the calls that this object sent and those that got a 429.
+    count the calls that this object sent and those that got a 429. `recorder` is told of each
+    write after it was sent, with what Partner Center said about it.
     """
 
-    def __init__(self, connection: Connection, correlation_id: str) -> None:
+    def __init__(
+        self,
+        connection: Connection,
+        correlation_id: str,
+        recorder: Recorder = _unrecorded,
+    ) -> None:
         self.calls = 0
         self.throttled = 0
         self.correlation_id = correlation_id
         self._connection = connection
+        self._recorder = recorder
 
     def token_tenant(self) -> str:
         """Return the tenant of the access token, in lower case."""
@@ -181,12 +215,51 @@ class PartnerCenter:
         self._connection.wait_for_turn(method, path)
         self.calls += 1
         try:
-            return self._connection.call(
-                method, path, correlation_id=self.correlation_id, body=body, headers=headers
-            )
+            if method == "GET":
+                return self._send(method, path, str(uuid.uuid4()), body, headers)
+            return self._recorded(method, path, body, headers)
         except Throttled:
             self.throttled += 1
             raise
+
+    def _recorded(
+        self, method: str, path: str, body: Json | None, headers: Mapping[str, str] | None
+    ) -> Response:
+        """Send a write and tell the recorder what became of it, if it left at all."""
+        # First, because a write whose sign-in fails was not sent.
+        self._connection.tokens.token()
+        asked = str((body or {}).get("status", ""))
+        write = SentWrite(method, f"/v1/{path}", asked, str(uuid.uuid4()))
+        try:
+            response = self._send(method, path, write.request_id, body, headers)
+        except HeldBack:
+            raise
+        except ErrorStatus as error:
+            status, code = error.response.status, error.response.code
+            self._recorder(replace(write, status=status, code=code), error.response.description)
+            raise
+        except (NoResponse, UnexpectedResponse) as error:
+            self._recorder(write, str(error))
+            raise
+        self._recorder(replace(write, status=response.status), _status_member(response))
+        return response
+
+    def _send(
+        self,
+        method: str,
+        path: str,
+        request_id: str,
+        body: Json | None,
+        headers: Mapping[str, str] | None,
+    ) -> Response:
+        return self._connection.call(
+            method,
+            path,
+            correlation_id=self.correlation_id,
+            request_id=request_id,
+            body=body,
+            headers=headers,
+        )
 
 
 def _customer(customer_id: str) -> str:
@@ -207,6 +280,11 @@ def _quoted_etag(etag: str) -> str:
 
 def _in_progress(response: Response) -> bool:
     return response.status == HTTPStatus.ACCEPTED
+
+
+def _status_member(response: Response) -> str:
+    """Return the status of the resource in the response, "" if it has none."""
+    return str(response.body.get("status", "")) if isinstance(response.body, dict) else ""
 
 
 def _object(response: Response) -> Any:  # noqa: ANN401 - a JSON object

@@ -121,16 +121,18 @@ class Connection:
         path: str,
         *,
         correlation_id: str,
+        request_id: str = "",
         body: Mapping[str, Any] | None = None,
         headers: Mapping[str, str] | None = None,
     ) -> Response:
         """Send one call and return its response.
 
-        `path` is relative to /v1/, or a link from a response. Raises ForeignLink, NoResponse,
-        SignInFailed, UnexpectedResponse for a redirection, or an ErrorStatus.
+        `path` is relative to /v1/, or a link from a response; without a `request_id` the call gets
+        one of its own. Raises ForeignLink, NoResponse, SignInFailed, UnexpectedResponse for a
+        redirection, or an ErrorStatus.
         """
         url = self._resolve(path)
-        request_id = str(uuid.uuid4())
+        request_id = request_id or str(uuid.uuid4())
         all_headers = {
             "MS-RequestId": request_id,
             "MS-CorrelationId": correlation_id,

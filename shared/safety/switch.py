@@ -35,11 +35,17 @@ class SwitchStore(Protocol):
 
 
 class Switch:
-    """The switch of one partner account."""
+    """The switch of one partner account; `moved` is told of each trip and reset."""
 
-    def __init__(self, store: SwitchStore, now: Callable[[], datetime]) -> None:
+    def __init__(
+        self,
+        store: SwitchStore,
+        now: Callable[[], datetime],
+        moved: Callable[[SwitchState], None] = lambda _: None,
+    ) -> None:
         self._store = store
         self._now = now
+        self._moved = moved
         self._lock = threading.Lock()
         self._own_trip: SwitchState | None = None
 
@@ -69,6 +75,7 @@ class Switch:
         self._remember(state)
         self._store.write(state)
         emit(event, requested_by=state.requested_by, reason=state.reason)
+        self._moved(state)
         return state
 
     def _remember(self, state: SwitchState) -> SwitchState:
