@@ -87,7 +87,7 @@ def abort_deletion(req: func.HttpRequest) -> func.HttpResponse:
     tenant = tenant_of_path(req)
     default = principal_name(req) or UNNAMED
     requested_by = line_of(req.params.get("requestedBy"), "requestedBy", default=default)
-    record = abort(services.records, tenant, requested_by, services.now)
+    record = abort(services, tenant, requested_by)
     return json_response(record_members(record, services.now()))
 
 

@@ -5,11 +5,13 @@ from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from typing import Final, Self
 
+from shared.deletion.journal import Journal
 from shared.deletion.messages import StepMessage
 from shared.events import Event, emit
 from shared.safety.switch import Switch
 from shared.services import Services
 from shared.settings import CheckSettings
+from shared.storage.history import EntryKind
 from shared.storage.queues import Queues
 from shared.storage.records import DeletionRecord, Records, State
 
@@ -39,6 +41,7 @@ class Deletion:
     records: Records
     queues: Queues
     switch: Switch
+    journal: Journal
     checks: CheckSettings
     now: Callable[[], datetime]
     jitter: Callable[[], float]
@@ -51,6 +54,7 @@ class Deletion:
             services.records,
             services.queues,
             services.switch,
+            Journal(services.history, record, services.now),
             services.settings.checks,
             services.now,
             services.jitter,
@@ -104,6 +108,7 @@ class Deletion:
         """End the deletion in a terminal state."""
         self.record = ended(self.record, state, reason, remedy, self.now())
         self.save()
+        self.journal.note(EntryKind(state), reason)
         log_end(self.record)
 
 

@@ -21,6 +21,7 @@ from shared.partner_center.errors import (
 from shared.safety.rules import ForeignCustomer, Refused, Safety, customer_by_id
 from shared.safety.switch import SwitchTripped
 from shared.services import Services
+from shared.storage.history import EntryKind
 from shared.storage.records import RecordChanged, State
 
 
@@ -34,7 +35,7 @@ def error_handling(
     terminal record; or, after an unexpected error, the message itself, which the host delivers
     again, with the error noted in the record.
     """
-    client = services.client(deletion.record.correlation_id)
+    client = services.client(deletion.record.correlation_id, deletion.journal.sent)
     try:
         # From the inside out: a 404 is confirmed, a production account trips the switch, and the
         # errors that remain decide about the deletion.
@@ -47,11 +48,13 @@ def error_handling(
     except RecordChanged:
         # Another message or an abort was faster and owns the deletion: write nothing over it.
         emit(Event.DELETION_DUPLICATE, **deletion.ids, reason="overtaken")
+        deletion.journal.note(EntryKind.OVERTAKEN)
     except Exception as error:
         _note_failure(deletion, step, error)
         raise
     finally:
         _log_step(deletion, step, client)
+        deletion.journal.write()
 
 
 @contextmanager
@@ -61,6 +64,7 @@ def _handled(deletion: Deletion, queue: str) -> Iterator[None]:
     except SwitchTripped as error:
         # Parked: the message comes back until a person has reset the switch.
         deletion.record = replace(deletion.record, reason=str(error))
+        deletion.journal.note(EntryKind.WAITING, str(error))
         deletion.send_on(queue, deletion.checks.max_delay)
     except TEMPORARY as error:
         _postpone(deletion, queue, error)
@@ -102,6 +106,7 @@ def _postpone(deletion: Deletion, queue: str, error: PartnerCenterError) -> None
         delay_seconds=round(delay.total_seconds(), 1),
         reason=str(error),
     )
+    deletion.journal.note(EntryKind.WAITING, str(error))
     # Our own limit says nothing about the customer, so it does not make checks rarer.
     attempt = deletion.record.attempt + (not isinstance(error, HeldBack))
     deletion.record = replace(deletion.record, attempt=attempt, last_error=str(error))
@@ -125,6 +130,7 @@ def _note_failure(deletion: Deletion, step: str, error: Exception) -> None:
     # A failed sign-in is logged where it happens, for every caller.
     if not isinstance(error, SignInFailed):
         emit(Event.STEP_FAILED, step=step, **deletion.ids, reason=reason)
+    deletion.journal.note(EntryKind.FAILED, reason)
     deletion.record = replace(deletion.record, last_error=reason)
     try:
         deletion.save()

@@ -6,9 +6,11 @@ from typing import Final
 
 from shared.deletion.claims import started
 from shared.deletion.deletion import ended, log_end
+from shared.deletion.journal import Journal
 from shared.deletion.messages import BadMessage, DeletionRequest, parse_request, parse_step
 from shared.events import Event, emit
 from shared.services import Services
+from shared.storage.history import EntryKind
 from shared.storage.names import CUSTOMERS_TO_DELETE, POISON_SUFFIX
 from shared.storage.queues import Queues
 from shared.storage.records import DeletionRecord, Records, State
@@ -103,6 +105,9 @@ def _end(services: Services, tenant: TenantId, subject: Subject, reason: str) ->
     update = services.records.update(tenant, change)
     if update.written and update.record is not None:
         log_end(update.record)
+        journal = Journal(services.history, update.record, services.now)
+        journal.note(EntryKind(state), reason)
+        journal.write()
 
 
 def _belongs(record: DeletionRecord, subject: Subject) -> bool:

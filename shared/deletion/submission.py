@@ -1,16 +1,17 @@
 """Requests over HTTP and by sweeps: submit a deletion, or abort one."""
 
-from collections.abc import Callable
 from dataclasses import replace
-from datetime import datetime
 
 from shared.deletion.claims import started
 from shared.deletion.deletion import ended, first_message, log_end
+from shared.deletion.journal import Journal
 from shared.deletion.messages import DeletionRequest
 from shared.errors import TipsweepError
+from shared.safety.rules import Refused
 from shared.services import Services
+from shared.storage.history import EntryKind, HistoryEntry
 from shared.storage.names import ORDERS_TO_CHECK
-from shared.storage.records import DeletionRecord, Records, State
+from shared.storage.records import DeletionRecord, State
 from shared.tenants import TenantId
 
 
@@ -33,7 +34,7 @@ def submit(services: Services, request: DeletionRequest) -> DeletionRecord:
     Raises Refused or SwitchTripped. The record comes first: after a crash in between its check is
     overdue and redrive finds it, while a message without a record would be dropped.
     """
-    services.safety.require_acceptable(request.tenant)
+    _require_acceptable(services, request)
     services.safety.require_writable()
     now, deadline = services.now(), services.settings.checks.deadline
 
@@ -48,13 +49,25 @@ def submit(services: Services, request: DeletionRequest) -> DeletionRecord:
     if record is None:
         raise NoDeletion(request.tenant)
     if update.written:
+        journal = Journal(services.history, record, services.now)
+        journal.requested()
+        journal.write()
         services.queues.send(ORDERS_TO_CHECK, first_message(record).to_json())
     return record
 
 
-def abort(
-    records: Records, tenant: TenantId, requested_by: str, now: Callable[[], datetime]
-) -> DeletionRecord:
+def _require_acceptable(services: Services, request: DeletionRequest) -> None:
+    try:
+        services.safety.require_acceptable(request.tenant)
+    except Refused as refusal:
+        entry = HistoryEntry(
+            EntryKind.REFUSED, services.now(), request.requested_by, detail=str(refusal)
+        )
+        services.history.add(request.tenant, [entry])
+        raise
+
+
+def abort(services: Services, tenant: TenantId, requested_by: str) -> DeletionRecord:
     """Stop a deletion that has not sent its DELETE; aborting it again changes nothing.
 
     Raises NoDeletion or NotAbortable.
@@ -70,11 +83,16 @@ def abort(
             message = f"The deletion of customer {tenant} is {current.state}: too late to abort"
             raise NotAbortable(message)
         reason = f"aborted by {requested_by}"
-        return ended(current, State.ABORTED, reason, "Request it again to start over.", now())
+        remedy = "Request it again to start over."
+        return ended(current, State.ABORTED, reason, remedy, services.now())
 
-    update = records.update(tenant, change)
+    update = services.records.update(tenant, change)
     if update.record is None:
         raise NoDeletion(tenant)
     if update.written:
         log_end(update.record)
+        aborted = HistoryEntry(
+            EntryKind.ABORTED, services.now(), requested_by, update.record.correlation_id
+        )
+        services.history.add(tenant, [aborted])
     return update.record

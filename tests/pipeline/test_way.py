@@ -9,7 +9,7 @@ from shared.storage.names import CUSTOMERS_TO_DELETE
 from tests.bench import Bench
 
 ROOT = Path(__file__).parents[2]
-MOST_MODULES = 25
+MOST_MODULES = 27
 
 
 def test_the_first_message_enters_few_modules(bench: Bench, simulator: Simulator) -> None:
