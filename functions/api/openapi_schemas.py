@@ -12,6 +12,7 @@ from shared.purchases.plan import Standing
 from shared.purchases.products import Action, Product
 from shared.purchases.purchase import PurchaseKind
 from shared.settings import SweepMode
+from shared.storage.history import EntryKind
 from shared.storage.records import State
 from shared.sweep.decision import SweepVerdict
 
@@ -96,6 +97,14 @@ _REPORT: Final = _object(
     ),
     customers=_list_of("Candidate"),
 )
+_CALL: Final = _object(
+    method=TEXT,
+    path=TEXT,
+    asked=TEXT,
+    status={"type": "integer", "nullable": True},
+    code=TEXT,
+    requestId=TEXT,
+)
 _PROBLEM: Final[Schema] = {
     "type": "object",
     "description": "RFC 9457. Further members depend on the type.",
@@ -150,6 +159,19 @@ SCHEMAS: Final[Schema] = {
     ),
     "Switch": _object(
         tripped={"type": "boolean"}, requestedBy=TEXT, reason=TEXT, at=NULLABLE_TIMESTAMP
+    ),
+    "SentCall": _CALL,
+    "HistoryEntry": _object(
+        kind=one_of(EntryKind),
+        at=TIMESTAMP,
+        requestedBy=TEXT,
+        correlationId=TEXT,
+        detail=TEXT,
+        call={"allOf": [reference("SentCall")], "nullable": True},
+    ),
+    "History": _object(
+        items=_list_of("HistoryEntry"),
+        links=_object(next={"type": "string", "format": "uri", "nullable": True}),
     ),
     "Health": _object(status={"type": "string", "enum": ["ok"]}),
     "Problem": _PROBLEM,

@@ -6,6 +6,7 @@ from typing import Any
 from shared.deletion.dry_run import DryRun
 from shared.limits import SANDBOX_CUSTOMERS
 from shared.purchases.plan import Entry, make_plan
+from shared.storage.history import HistoryEntry
 from shared.storage.records import DeletionRecord
 from shared.sweep.decision import Candidate
 from shared.sweep.report import SweepReport
@@ -54,6 +55,27 @@ def report_members(report: SweepReport) -> dict[str, Any]:
             "free": report.free_slots,
         },
         "customers": [_candidate_members(candidate) for candidate in report.candidates],
+    }
+
+
+def history_members(entry: HistoryEntry) -> dict[str, Any]:
+    """Return an entry of the history, to the millisecond: a step does much within a second."""
+    write = entry.write
+    return {
+        "kind": entry.kind,
+        "at": entry.at.isoformat(timespec="milliseconds"),
+        "requestedBy": entry.requested_by,
+        "correlationId": entry.correlation_id,
+        "detail": entry.detail,
+        "call": write
+        and {
+            "method": write.method,
+            "path": write.path,
+            "asked": write.asked,
+            "status": write.status,
+            "code": write.code,
+            "requestId": write.request_id,
+        },
     }
 
 
