@@ -4,9 +4,11 @@ BIN := $(VENV)/bin
 CHECKOV := .venv-checkov
 WORKERS ?= auto
 PYTEST := $(BIN)/python -m pytest -n $(WORKERS) --maxprocesses 4 --dist worksteal
+SEEDS ?= 1000
+FIRST ?= 0
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test test-all lint infra clean
+.PHONY: help setup demo test test-all simulate lint infra clean
 
 help: ## Show the targets.
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/'
@@ -38,6 +40,11 @@ test: setup lint $(CHECKOV)/.ready ## Check types and style, then run every test
 test-all: setup lint $(CHECKOV)/.ready ## Fuzz ten times as long, and test on each Python found.
 	$(PYTEST) --hypothesis-profile=thorough --timeout=1800
 	.ci/other-pythons
+
+# One seed with its story: SEED=4711. Mistakes that it must see: PLANTED=all. Less: FAULTS_OFF=death.
+simulate: $(VENV)/.ready ## Run SEEDS seeds of the simulation.
+	$(BIN)/python -m tests.simulation --seeds $(SEEDS) --first $(FIRST) $(if $(SEED),--seed $(SEED)) \
+		$(if $(PLANTED),--planted $(PLANTED)) $(if $(FAULTS_OFF),--without $(FAULTS_OFF))
 
 lint: setup ## Check style and types.
 	$(BIN)/ruff check .

@@ -12,7 +12,7 @@ from functions import (
     redrive,
     sweep_sandbox,
 )
-from functions.api import deletions, health, history, openapi, sandbox, switch
+from functions.api import deletions, health, history, openapi, requests, sandbox, switch
 from functions.api.principal import http_auth_level
 from functions.pages import status
 
@@ -29,6 +29,7 @@ app.register_functions(redrive.blueprint)
 app.register_functions(sweep_sandbox.blueprint)
 app.register_functions(deletions.blueprint)
 app.register_functions(history.blueprint)
+app.register_functions(requests.blueprint)
 app.register_functions(sandbox.blueprint)
 app.register_functions(switch.blueprint)
 app.register_functions(status.blueprint)

@@ -14,7 +14,8 @@ from typing import Any
 
 from local.azurite import Azurite
 from local.simulator import Customer, ProductKind, Simulator
-from shared.partner_center.connection import Connection
+from shared.partner_center.connection import Connection, Response
+from shared.partner_center.deadline import Deadline
 from shared.services import connect
 from shared.settings import PartnerCenterSettings, read_settings
 from tests.bench import Bench
@@ -70,13 +71,13 @@ def _loop(simulator: Simulator, orders: int, rounds: int) -> int:
     for order_id in pending:
         order = _get(connection, f"{base}/orders/{order_id}")
         body = {**order, "status": "cancelled"}
-        connection.call("PATCH", f"{base}/orders/{order_id}", correlation_id="", body=body)
+        _call(connection, "PATCH", f"{base}/orders/{order_id}", body)
     for _ in range(MAX_ROUNDS):
         simulator.advance(SECONDS_PER_ROUND)
         states = [_get(connection, f"{base}/orders/{order_id}")["status"] for order_id in pending]
         if all(state == "cancelled" for state in states):
             break
-    connection.call("DELETE", base, correlation_id="")
+    _call(connection, "DELETE", base)
     return len([call for call in simulator.calls if call.path.startswith("/v1/")])
 
 
@@ -89,8 +90,16 @@ def _settings(simulator: Simulator) -> PartnerCenterSettings:
 
 
 def _get(connection: Connection, path: str) -> dict[str, Any]:
-    body: dict[str, Any] = connection.call("GET", path, correlation_id="").body
+    body: dict[str, Any] = _call(connection, "GET", path).body
     return body
+
+
+def _call(
+    connection: Connection, method: str, path: str, body: dict[str, Any] | None = None
+) -> Response:
+    return connection.call(
+        method, path, correlation_id="", deadline=Deadline.after(), gate=lambda: None, body=body
+    )
 
 
 if __name__ == "__main__":

@@ -5,11 +5,15 @@ from datetime import UTC, datetime
 from typing import TypeVar
 
 import azure.functions as func
+from azure.core.exceptions import AzureError
 
 from shared.deletion.claims import Delivery
-from shared.deletion.messages import BadMessage
+from shared.deletion.held_up import log_held_up
+from shared.deletion.messages import BadMessage, StepMessage
 from shared.deletion.poison import reject
-from shared.services import Services, current_services
+from shared.deletion.put_back import Parcel, opened, put_back_as_it_is, put_back_step
+from shared.environment import SettingsError
+from shared.services import Services, current_queues, current_services, current_storage
 
 Parsed = TypeVar("Parsed")
 
@@ -20,16 +24,63 @@ def deliver(
     parse: Callable[[bytes], Parsed],
     step: Callable[[Services, Parsed, Delivery], None],
 ) -> None:
-    """Run a step with the message; move one that cannot be parsed to the poison queue."""
-    services = current_services()
-    body = message.get_body()
+    """Run a step with the message; move one that cannot be parsed to the poison queue.
+
+    While settings are wrong, the message is put back with a delay.
+    """
+    parcel = parcel_of(message)
     try:
-        parsed = parse(body)
+        parsed = parse(parcel.body)
     except BadMessage as error:
         # Raising instead would have the host try a hopeless message five times.
-        reject(services.queues, queue, body, error)
+        reject(current_queues(), queue, parcel.body, error)
+        return
+    delivery = Delivery(message_id(message), parcel.inserted_at)
+    try:
+        _run(queue, parcel, parsed, delivery, step)
+    except AzureError as error:
+        # No queue and no table may be left to put it back with: the host tries again.
+        log_held_up(error, queue=queue)
+        raise
+
+
+def _run(
+    queue: str,
+    parcel: Parcel,
+    parsed: Parsed,
+    delivery: Delivery,
+    step: Callable[[Services, Parsed, Delivery], None],
+) -> None:
+    try:
+        services = current_services()
+    except SettingsError as error:
+        _wait_for_settings(queue, parcel, parsed, delivery, error)
     else:
-        step(services, parsed, Delivery(message_id(message), _inserted_at(message)))
+        step(services, parsed, delivery)
+
+
+def _wait_for_settings(
+    queue: str, parcel: Parcel, parsed: object, delivery: Delivery, error: SettingsError
+) -> None:
+    """Put the message back, and note why in the record if it continues one.
+
+    Raises SettingsError if the settings of the storage account are wrong too.
+    """
+    log_held_up(error, queue=queue)
+    try:
+        services = current_storage()
+    except SettingsError:
+        put_back_as_it_is(current_queues(), queue, parcel)
+        return
+    if isinstance(parsed, StepMessage):
+        put_back_step(services, queue, parsed, delivery, error)
+    else:
+        put_back_as_it_is(services.queues, queue, parcel)
+
+
+def parcel_of(message: func.QueueMessage) -> Parcel:
+    """Return what the message holds, and when it was first put on a queue."""
+    return opened(message.get_body(), _inserted_at(message))
 
 
 def message_id(message: func.QueueMessage) -> str:

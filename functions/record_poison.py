@@ -1,16 +1,26 @@
 """Records messages that could not be handled; one function for each poison queue."""
 
-import azure.functions as func
+from datetime import timedelta
+from typing import Final
 
-from functions.delivery import message_id
+import azure.functions as func
+from azure.core.exceptions import AzureError
+
+from functions.delivery import message_id, parcel_of
+from shared.deletion.held_up import cause_of, log_held_up
 from shared.deletion.poison import Poisoned, record_poisoned
-from shared.services import current_services
+from shared.deletion.put_back import Parcel, put_back_if_unharmed
+from shared.environment import SettingsError
+from shared.services import current_queues, current_storage
 from shared.storage.names import (
     CUSTOMERS_READY,
     CUSTOMERS_TO_DELETE,
     ORDERS_TO_CHECK,
     POISON_SUFFIX,
 )
+
+# A poison queue has no poison queue of its own, and the host gives a failed try 10 minutes too.
+_POISON_DELAY: Final = timedelta(minutes=10)
 
 blueprint = func.Blueprint()
 
@@ -19,6 +29,7 @@ blueprint = func.Blueprint()
     arg_name="message",
     queue_name=CUSTOMERS_TO_DELETE + POISON_SUFFIX,
     connection="AzureWebJobsStorage",
+    data_type=func.DataType.BINARY,
 )
 def record_poison_requests(message: func.QueueMessage) -> None:
     """Record a dropped message that could not be handled."""
@@ -46,5 +57,22 @@ def record_poison_deletes(message: func.QueueMessage) -> None:
 
 
 def _record(queue: str, message: func.QueueMessage) -> None:
-    # A poison queue has no poison queue of its own: what fails here comes back every 10 minutes.
-    record_poisoned(current_services(), Poisoned(queue, message_id(message), message.get_body()))
+    parcel = parcel_of(message)
+    poisoned = Poisoned(queue, message_id(message), parcel.body)
+    try:
+        services = current_storage()
+        if not put_back_if_unharmed(services, queue, parcel):
+            record_poisoned(services, poisoned)
+    except (SettingsError, AzureError) as error:
+        _keep(queue, parcel, error)
+
+
+def _keep(queue: str, parcel: Parcel, error: SettingsError | AzureError) -> None:
+    """Put the message back on its poison queue, because the host would let it expire in a week.
+
+    Raises the error if it is a mistake of ours, or another if the queue cannot be used either.
+    """
+    if cause_of(error) is None:
+        raise error
+    log_held_up(error, queue=queue)
+    current_queues().send(queue + POISON_SUFFIX, parcel.sealed(), _POISON_DELAY)

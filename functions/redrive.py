@@ -1,18 +1,22 @@
 """Resends lost messages, removes old rows and measures the backlog, every five minutes."""
 
+from datetime import datetime
+
 import azure.functions as func
 
 from shared.deletion.backlog import log_backlog, token_age_days
+from shared.deletion.held_up import log_held_up
 from shared.deletion.redrive import redrive_overdue
-from shared.services import current_services
+from shared.environment import SettingsError
+from shared.services import Services, StorageServices, current_services, current_storage
 
 blueprint = func.Blueprint()
 
 
 @blueprint.timer_trigger(arg_name="timer", schedule="0 */5 * * * *")
 def redrive(timer: func.TimerRequest) -> None:  # noqa: ARG001 - the binding names it
-    """Send overdue deletions a message."""
-    services = current_services()
+    """Send overdue deletions a message; needs queues and tables only."""
+    services = _services()
     records, now = list(services.records.all()), services.now()
     log_backlog(
         records,
@@ -20,5 +24,21 @@ def redrive(timer: func.TimerRequest) -> None:  # noqa: ARG001 - the binding nam
         now,
         redriven=redrive_overdue(services, records),
         removed=services.retention.clear(records, now),
-        refresh_token_age_days=token_age_days(services.settings.partner_center, now),
+        refresh_token_age_days=_token_age_days(services, now),
     )
+
+
+def _services() -> StorageServices:
+    """Return what is there; wrong settings are logged here too, where no message has to arrive."""
+    try:
+        return current_services()
+    except SettingsError as error:
+        log_held_up(error)
+        return current_storage()
+
+
+def _token_age_days(services: StorageServices, now: datetime) -> float | None:
+    """Return the age of the refresh token; None also while settings are wrong."""
+    if not isinstance(services, Services):
+        return None
+    return token_age_days(services.settings.partner_center, now)

@@ -221,8 +221,8 @@ param checkFirstDelaySeconds int = 5
 @description('Longest time between two checks, in seconds.')
 param checkMaxDelaySeconds int = 300
 
-@description('Hours after which a deletion ends as stuck.')
-param deletionDeadlineHours int = 24
+@description('Hours after which a deletion ends as stuck, without the time that it was parked.')
+param deletionDeadlineHours int = 48
 
 @description('Days that the history of everything done is kept.')
 param historyDays int = 400

@@ -16,7 +16,10 @@ class Event(StrEnum):
 
     MESSAGE_REJECTED = "message_rejected"
     MESSAGE_POISONED = "message_poisoned"
+    MESSAGE_PUT_BACK = "message_put_back"
     MESSAGE_STALE = "message_stale"
+    REQUEST_DISMISSED = "request_dismissed"
+    REQUESTS_SPLIT = "requests_split"
     DELETION_STARTED = "deletion_started"
     DELETION_DUPLICATE = "deletion_duplicate"
     DELETION_WAITING = "deletion_waiting"
@@ -25,15 +28,18 @@ class Event(StrEnum):
     DELETION_STUCK = "deletion_stuck"
     DELETION_REFUSED = "deletion_refused"
     DELETION_ABORTED = "deletion_aborted"
+    DELETION_DISMISSED = "deletion_dismissed"
     DELETION_REDRIVEN = "deletion_redriven"
     DELETE_REJECTED = "delete_rejected"
     CANCELLATION_SENT = "cancellation_sent"
     CANCELLATION_REJECTED = "cancellation_rejected"
     DRY_RUN_ACTION = "dry_run_action"
     DRY_RUN_FINISHED = "dry_run_finished"
+    DRY_RUN_WAITING = "dry_run_waiting"
     STEP_FAILED = "step_failed"
     STEP_FINISHED = "step_finished"
     THROTTLED = "throttled"
+    WORK_HELD_UP = "work_held_up"
     ENTITLEMENTS_FORBIDDEN = "entitlements_forbidden"
     SIGN_IN_FAILED = "sign_in_failed"
     SWITCH_TRIPPED = "switch_tripped"
@@ -48,11 +54,13 @@ class Event(StrEnum):
 _LEVELS: Final = {
     Event.MESSAGE_REJECTED: logging.ERROR,
     Event.MESSAGE_POISONED: logging.ERROR,
+    Event.WORK_HELD_UP: logging.ERROR,
     Event.DELETION_STUCK: logging.ERROR,
     Event.SIGN_IN_FAILED: logging.ERROR,
     Event.SWITCH_TRIPPED: logging.ERROR,
     Event.SWEEP_REFUSED: logging.ERROR,
     Event.HISTORY_LOST: logging.ERROR,
+    Event.MESSAGE_PUT_BACK: logging.WARNING,
     Event.DELETION_REFUSED: logging.WARNING,
     Event.DELETE_REJECTED: logging.WARNING,
     Event.CANCELLATION_REJECTED: logging.WARNING,

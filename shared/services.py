@@ -1,24 +1,35 @@
 """What a step works with, built once per process on first use."""
 
+import os
 import random
 import threading
 import uuid
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from datetime import UTC, datetime
 
-from shared.partner_center.client import PartnerCenter, Recorder
-from shared.partner_center.connection import Connection
+from shared.environment import SettingsError
+from shared.partner_center.client import PartnerCenter, Recorder, reads_only, unrecorded
+from shared.partner_center.connection import Connection, Gate
 from shared.partner_center.credentials import TokenSource
 from shared.partner_center.customer_list import CustomerList
+from shared.partner_center.deadline import Deadline
 from shared.partner_center.rate_limit import RateLimiter
 from shared.safety.rules import Safety
 from shared.safety.switch import Switch
-from shared.settings import PartnerCenterSettings, Settings, settings
+from shared.settings import (
+    BasicSettings,
+    PartnerCenterSettings,
+    Settings,
+    read_basic_settings,
+    read_partner,
+    settings,
+)
 from shared.storage.clients import queue_service, table_service
 from shared.storage.history import History
 from shared.storage.names import DELETIONS_TABLE, HISTORY_TABLE, SANDBOX_TABLE
+from shared.storage.plans import Plans
 from shared.storage.queues import Queues
 from shared.storage.records import Records
 from shared.storage.rejected import RejectedMessages
@@ -26,73 +37,95 @@ from shared.storage.reports import Reports
 from shared.storage.retention import Retention
 from shared.storage.sightings import Sightings
 from shared.storage.switch import SwitchRow
+from shared.tenants import TenantId
 
 
 def _now() -> datetime:
     return datetime.now(UTC)
 
 
-@dataclass(frozen=True, slots=True)
-class Services:
-    """The services that a step uses, with its clock and its source of randomness.
+@dataclass(frozen=True, slots=True, kw_only=True)
+class StorageServices:
+    """The services that work on queues and tables, with a clock and a source of randomness.
+
+    They need the settings of the storage account and PARTNER_TENANT_ID, and nothing else.
+    """
+
+    settings: BasicSettings
+    queues: Queues
+    records: Records
+    rejected: RejectedMessages
+    plans: Plans
+    sightings: Sightings
+    reports: Reports
+    history: History
+    retention: Retention
+    switch: Switch
+    now: Callable[[], datetime] = _now
+    jitter: Callable[[], float] = random.random
+    deadline: Callable[[], Deadline] = Deadline.after
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Services(StorageServices):
+    """The services that a step uses.
 
     Only functions that need most of them, such as a step, take the whole object.
     """
 
     settings: Settings
     connection: Connection
-    queues: Queues
-    records: Records
-    rejected: RejectedMessages
-    sightings: Sightings
-    reports: Reports
-    history: History
-    retention: Retention
-    switch: Switch
     safety: Safety
-    now: Callable[[], datetime] = _now
-    jitter: Callable[[], float] = random.random
 
     @contextmanager
     def conversation(self, client: PartnerCenter | None = None) -> Iterator[PartnerCenter]:
         """Give a client of Partner Center; every use of one belongs inside this context.
 
         If Partner Center says that the account is not a sandbox, the switch is tripped and Refused
-        is raised instead of NotASandbox, so that no caller can forget to.
+        is raised instead of NotASandbox. Give `client` to use one that was made before.
         """
         with self.safety.tripping_switch():
             yield client or self.client(str(uuid.uuid4()))
 
-    def client(self, correlation_id: str, recorder: Recorder | None = None) -> PartnerCenter:
-        """Return a client for a conversation; its calls carry the correlation ID.
+    def client(
+        self, correlation_id: str, gate: Gate = reads_only, recorder: Recorder = unrecorded
+    ) -> PartnerCenter:
+        """Return a client for one conversation, whose deadline begins now.
 
-        Whoever writes gives a recorder for the history.
+        Whoever writes gives a gate, and a recorder for the history.
         """
-        if recorder is None:
-            return PartnerCenter(self.connection, correlation_id)
-        return PartnerCenter(self.connection, correlation_id, recorder)
+        deadline = self.deadline()
+        return PartnerCenter(self.connection, correlation_id, deadline, gate, recorder)
 
 
 def build(read: Settings) -> Services:
     """Build the services that the settings describe; makes no call yet."""
+    stored = build_storage(read, read.partner_center.tenant_id)
+    return Services(
+        **{each.name: getattr(stored, each.name) for each in fields(stored)},
+        connection=connect(read.partner_center),
+        safety=Safety(read, stored.switch, CustomerList()),
+    )
+
+
+def build_storage(read: BasicSettings, partner: TenantId) -> StorageServices:
+    """Build the services that work on the partner account's rows; makes no call yet."""
     tables = table_service(read.storage)
-    partner = read.partner_center.tenant_id
     sandbox = tables.get_table_client(SANDBOX_TABLE)
     records = Records(tables.get_table_client(DELETIONS_TABLE), partner)
     history = History(tables.get_table_client(HISTORY_TABLE), partner, read.history_kept)
     switch = Switch(SwitchRow(sandbox, partner), _now, history.switch_moved)
-    return Services(
+    return StorageServices(
         settings=read,
-        connection=connect(read.partner_center),
         queues=Queues(queue_service(read.storage)),
         records=records,
         rejected=RejectedMessages(sandbox, partner),
+        plans=Plans(sandbox, partner),
         sightings=Sightings(sandbox, partner),
         reports=Reports(sandbox, partner),
         history=history,
         retention=Retention(records, sandbox, history, partner),
         switch=switch,
-        safety=Safety(read, switch, CustomerList()),
     )
 
 
@@ -112,3 +145,33 @@ def current_services() -> Services:
         if not _built:
             _built.append(build(settings()))
         return _built[0]
+
+
+def current_storage() -> StorageServices:
+    """Return the services of this process, or those for queues and tables if settings are wrong.
+
+    Raises the SettingsError about all of them if the storage account or PARTNER_TENANT_ID is one.
+    """
+    try:
+        return current_services()
+    except SettingsError as error:
+        with _instead_of(error):
+            return build_storage(read_basic_settings(os.environ), read_partner(os.environ))
+
+
+def current_queues() -> Queues:
+    """Return the queues; raises SettingsError if the settings of the storage account are wrong."""
+    try:
+        return current_services().queues
+    except SettingsError as error:
+        with _instead_of(error):
+            return Queues(queue_service(read_basic_settings(os.environ).storage))
+
+
+@contextmanager
+def _instead_of(everything: SettingsError) -> Iterator[None]:
+    """Raise the error that names every setting instead of one about some of them."""
+    try:
+        yield
+    except SettingsError:
+        raise everything from None

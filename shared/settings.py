@@ -8,7 +8,7 @@ from enum import StrEnum
 from functools import cache
 from typing import Final
 
-from shared.environment import Reader
+from shared.environment import Reader, SettingsError
 from shared.limits import MICROSOFT_CALLS_PER_MINUTE, SANDBOX_CUSTOMERS
 from shared.tenants import TenantId
 
@@ -16,6 +16,7 @@ DEFAULT_SWEEP_SCHEDULE: Final = "0 0 3 * * *"
 
 NO_PROTECTION: Final = "none"
 _WEEK_SECONDS: Final = 604_800
+_LONGEST_HISTORY_DAYS: Final = 3_650
 
 
 class Cloud(StrEnum):
@@ -144,17 +145,23 @@ class HttpSettings:
 
 
 @dataclass(frozen=True, slots=True)
-class Settings:
+class BasicSettings:
+    """What queues and records need, so that nothing is lost while other settings are wrong."""
+
+    storage: StorageSettings
+    checks: CheckSettings
+    history_kept: timedelta
+
+
+@dataclass(frozen=True, slots=True)
+class Settings(BasicSettings):
     """Every setting of tipsweep."""
 
     partner_center: PartnerCenterSettings
     sandbox_tenant_confirmation: TenantId
-    storage: StorageSettings
     protection: ProtectionSettings
-    checks: CheckSettings
     sweep: SweepSettings
     http: HttpSettings
-    history_kept: timedelta
 
 
 @cache
@@ -193,10 +200,29 @@ def read_settings(environment: Mapping[str, str]) -> Settings:
             require_client_principal=reader.flag("REQUIRE_CLIENT_PRINCIPAL"),
             easy_auth=reader.flag("WEBSITE_AUTH_ENABLED"),
         ),
-        history_kept=timedelta(days=reader.whole("HISTORY_DAYS", 400, 1, 3650)),
+        history_kept=_history_kept(reader),
     )
     reader.raise_problems()
     return result
+
+
+def read_basic_settings(environment: Mapping[str, str]) -> BasicSettings:
+    """Read what queues need; raises SettingsError about the storage account alone.
+
+    A wrong delay counts as its default here: `read_settings` reports it.
+    """
+    reader = Reader(environment)
+    storage = _storage(reader)
+    reader.raise_problems()
+    return BasicSettings(storage, _checks(Reader(environment)), _longest_if_wrong(environment))
+
+
+def read_partner(environment: Mapping[str, str]) -> TenantId:
+    """Read the account whose records these are; raises SettingsError."""
+    reader = Reader(environment)
+    partner = reader.tenant("PARTNER_TENANT_ID")
+    reader.raise_problems()
+    return partner
 
 
 def _partner_center(reader: Reader) -> PartnerCenterSettings:
@@ -280,8 +306,23 @@ def _checks(reader: Reader) -> CheckSettings:
     return CheckSettings(
         first_delay=timedelta(seconds=first),
         max_delay=timedelta(seconds=longest),
-        deadline=timedelta(hours=reader.whole("DELETION_DEADLINE_HOURS", 24, 1, 24 * 90)),
+        deadline=timedelta(hours=reader.whole("DELETION_DEADLINE_HOURS", 48, 1, 24 * 90)),
     )
+
+
+def _history_kept(reader: Reader) -> timedelta:
+    return timedelta(days=reader.whole("HISTORY_DAYS", 400, 1, _LONGEST_HISTORY_DAYS))
+
+
+def _longest_if_wrong(environment: Mapping[str, str]) -> timedelta:
+    """Return how long the history is kept: no mistake in the setting may remove entries."""
+    reader = Reader(environment)
+    kept = _history_kept(reader)
+    try:
+        reader.raise_problems()
+    except SettingsError:
+        return timedelta(days=_LONGEST_HISTORY_DAYS)
+    return kept
 
 
 def _sweep(reader: Reader, protection: ProtectionSettings) -> SweepSettings:

@@ -29,12 +29,12 @@ PYTHON_NAME = re.compile(r"[A-Za-z_]\w*(?:\.\w+)+|_\w+|[A-Z]\w*[a-z]\w*")
 
 
 def spans(text: str) -> set[str]:
-    """Return what stands in backticks, outside of blocks."""
+    """Return the text in backticks, outside of blocks."""
     return set(re.findall(r"`([^`\n]+)`", BLOCK.sub("", text)))
 
 
 def lines(text: str) -> Iterator[str]:
-    """Yield what stands in backticks, and every line of every block."""
+    """Yield the text in backticks, and every line of every block."""
     yield from spans(text)
     for block in BLOCK.findall(text):
         yield from (line.strip() for line in block.splitlines()[1:-1])
@@ -108,14 +108,14 @@ def wrong_settings(text: str, _folder: Path) -> set[str]:
 
 
 def wrong_events(text: str, _folder: Path) -> set[str]:
-    """Return what begins a log line and is no event, and fields that no event has."""
+    """Return first words of log lines that name no known event, and fields that no event has."""
     logged = {match for line in lines(text) if (match := LOG_LINE.fullmatch(line))}
     fields = {field for line in logged for field in re.findall(r"(\w+)=", line[2])}
     return {line[1] for line in logged} - {str(event) for event in Event} | fields - words()
 
 
 def wrong_words(text: str, _folder: Path) -> set[str]:
-    """Return what is written like an event, a field or a function, and is none."""
+    """Return words that look like an event, a field or a function and do not exist."""
     drawn = re.findall(r"[a-z_]+", " ".join(re.findall(r"(?s)```mermaid\n(.*?)```", text)))
     named = {span for span in spans(text) | set(drawn) if SNAKE_CASE.fullmatch(span)}
     return named - words() - FOREIGN

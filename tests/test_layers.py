@@ -61,7 +61,9 @@ def imports(source: str, known: Mapping[str, object]) -> Iterator[str]:
     for node in ast.walk(ast.parse(source)):
         if isinstance(node, ast.Import):
             yield from (alias.name for alias in node.names if alias.name in known)
-        elif isinstance(node, ast.ImportFrom) and node.module:
+        elif isinstance(node, ast.ImportFrom):
+            if node.level or not node.module:
+                raise SyntaxError(f"line {node.lineno}: relative imports are not used here")
             for alias in node.names:
                 submodule = f"{node.module}.{alias.name}"
                 target = submodule if submodule in known else node.module
@@ -152,6 +154,11 @@ def test_what_people_deploy_knows_nothing_of_one_machine_and_of_tests() -> None:
 )
 def test_an_import_that_runs_up_is_found(module: str, target: str) -> None:
     assert wrong_arrows({module: {target}}) == [f"{module} imports {target}"]
+
+
+def test_a_relative_import_is_not_overlooked() -> None:
+    with pytest.raises(SyntaxError, match="line 1"):
+        list(imports("from ..services import Services", {}))
 
 
 def test_a_circle_is_found() -> None:

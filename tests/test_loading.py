@@ -20,7 +20,7 @@ from pathspec import GitIgnoreSpec
 
 from local.host.configuration import read_configuration
 from local.host.loading import FUNCTION_NAME
-from shared.storage.names import POISON_QUEUES, QUEUES
+from shared.storage.names import CUSTOMERS_TO_DELETE, POISON_QUEUES, POISON_SUFFIX, QUEUES
 
 pytestmark = pytest.mark.slow
 
@@ -168,6 +168,21 @@ def test_each_queue_and_poison_queue_is_read_by_one_function(indexed: Bindings) 
     assert {trigger["connection"] for trigger in triggers} == {"AzureWebJobsStorage"}
 
 
+@pytest.mark.parametrize("queue", [CUSTOMERS_TO_DELETE, CUSTOMERS_TO_DELETE + POISON_SUFFIX])
+def test_members_of_a_drop_are_not_taken_for_properties_of_its_message(
+    indexed: Bindings, queue: str
+) -> None:
+    """The host reads `id` and `InsertionTime` from a body that it takes for text."""
+    (trigger,) = (
+        binding
+        for bindings in indexed.values()
+        for binding in bindings
+        if binding.get("queueName") == queue
+    )
+
+    assert trigger["dataType"] == "BINARY"
+
+
 def test_nothing_is_sent_by_an_output_binding(indexed: Bindings) -> None:
     outputs = {
         (binding["type"], binding["name"])
@@ -260,11 +275,11 @@ app = func.FunctionApp()
 {}
 """
 
-OPTIONAL_ANSWER = "def answer(req: func.HttpRequest) -> func.HttpResponse | None: ..."
-UNBOUND_PARAMETER = "def answer(req: func.HttpRequest, attempt: int = 1) -> str: ..."
+OPTIONAL_ANSWER = "def respond(req: func.HttpRequest) -> func.HttpResponse | None: ..."
+UNBOUND_PARAMETER = "def respond(req: func.HttpRequest, attempt: int = 1) -> str: ..."
 BUILT_IN_LIST = """
 @app.queue_output(arg_name="out", queue_name="work", connection="Storage")
-def answer(req: func.HttpRequest, out: func.Out[list[str]]) -> str: ...
+def respond(req: func.HttpRequest, out: func.Out[list[str]]) -> str: ...
 """
 
 

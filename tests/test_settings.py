@@ -10,6 +10,7 @@ from shared.settings import (
     Auth,
     Cloud,
     SweepMode,
+    read_basic_settings,
     read_settings,
     sweep_schedule,
 )
@@ -40,7 +41,7 @@ def test_the_defaults_are_those_of_the_documents() -> None:
     assert read.partner_center.rate_limit_per_minute == 475
     assert read.checks.first_delay == timedelta(seconds=5)
     assert read.checks.max_delay == timedelta(seconds=300)
-    assert read.checks.deadline == timedelta(hours=24)
+    assert read.checks.deadline == timedelta(hours=48)
     assert read.sweep.mode is SweepMode.REPORT
     assert read.sweep.include_domains == ("*",)
     assert read.sweep.min_age == timedelta(days=7)
@@ -149,3 +150,10 @@ def test_the_schedule_has_a_default_for_the_host(monkeypatch: pytest.MonkeyPatch
     assert sweep_schedule() == "0 0 3 * * *"
     monkeypatch.setenv("SWEEP_SCHEDULE", "0 0 4 * * 1")
     assert sweep_schedule() == "0 0 4 * * 1"
+
+
+@pytest.mark.parametrize(("days", "kept"), [("", 400), ("30", 30), ("36500", 3650), ("x", 3650)])
+def test_no_mistake_in_history_days_shortens_the_history(days: str, kept: int) -> None:
+    read = read_basic_settings({**REQUIRED, "HISTORY_DAYS": days})
+
+    assert read.history_kept == timedelta(days=kept)

@@ -1,4 +1,4 @@
-"""`/api/deletions`: request a deletion, show one, list them, abort one."""
+"""`/api/deletions`: request a deletion, show one, list them, abort one, dismiss one."""
 
 import math
 from datetime import datetime
@@ -22,7 +22,7 @@ from functions.api.responses import (
 )
 from shared.deletion.dry_run import dry_run
 from shared.deletion.messages import request_from_json
-from shared.deletion.submission import NoDeletion, abort, submit
+from shared.deletion.submission import NoDeletion, abort, dismiss, submit
 from shared.errors import shown
 from shared.services import Services, current_services
 from shared.settings import CheckSettings
@@ -85,10 +85,24 @@ def abort_deletion(req: func.HttpRequest) -> func.HttpResponse:
     """Stop a deletion that has not sent its DELETE."""
     services = current_services()
     tenant = tenant_of_path(req)
-    default = principal_name(req) or UNNAMED
-    requested_by = line_of(req.params.get("requestedBy"), "requestedBy", default=default)
-    record = abort(services, tenant, requested_by)
+    record = abort(services, tenant, caller_of(req))
     return json_response(record_members(record, services.now()))
+
+
+@blueprint.route(route="deletions/{tenantId}/dismiss", methods=["POST"])
+@guarded
+def dismiss_deletion(req: func.HttpRequest) -> func.HttpResponse:
+    """Note that a person has dealt with a stuck or refused deletion."""
+    services = current_services()
+    tenant = tenant_of_path(req)
+    record = dismiss(services, tenant, caller_of(req))
+    return json_response(record_members(record, services.now()))
+
+
+def caller_of(req: func.HttpRequest) -> str:
+    """Return who asks: `requestedBy` in the query, else the signed-in caller; raises BadRequest."""
+    default = principal_name(req) or UNNAMED
+    return line_of(req.params.get("requestedBy"), "requestedBy", default=default)
 
 
 def _record_response(

@@ -9,6 +9,7 @@ from functions.api.openapi_schemas import (
     LINE,
     SCHEMAS,
     TENANT_ID,
+    TEXT,
     Schema,
     one_of,
     reference,
@@ -22,6 +23,13 @@ _TENANT_PARAMETER: Final[Schema] = {
     "required": True,
     "description": "Tenant ID of the customer",
     "schema": TENANT_ID,
+}
+_REQUEST_PARAMETER: Final[Schema] = {
+    "name": "requestId",
+    "in": "path",
+    "required": True,
+    "description": "ID of a rejected request",
+    "schema": {"type": "string", "minLength": 1},
 }
 _RUNNING: Final = "The deletion is in progress: poll Location after Retry-After seconds."
 
@@ -82,6 +90,21 @@ def _query(name: str, description: str, schema: Schema, *, required: bool = Fals
         "description": description,
         "schema": schema,
     }
+
+
+def _if_match() -> Schema:
+    return {
+        "name": "If-Match",
+        "in": "header",
+        "required": False,
+        "description": "The ETag of the switch as the caller has seen it",
+        "schema": TEXT,
+    }
+
+
+def _switch() -> Schema:
+    header = {"required": True, "description": "For If-Match", "schema": TEXT}
+    return {**_json("The switch", "Switch"), "headers": {"ETag": header}}
 
 
 def _json(description: str, schema: str | Schema) -> Schema:
@@ -181,6 +204,52 @@ _PATHS: Final[dict[str, Schema]] = {
             _AFTER,
         ),
     },
+    "/api/deletions/{tenantId}/dismiss": {
+        "post": _operation(
+            "dismissDeletion",
+            "Take a stuck or refused deletion off what needs attention",
+            {
+                200: _json("The deletion is dismissed", "Deletion"),
+                400: _BAD,
+                404: _UNKNOWN,
+                409: _problem("The deletion is neither stuck nor refused"),
+            },
+            _TENANT_PARAMETER,
+            _query("requestedBy", "Who has dealt with it", LINE),
+        ),
+    },
+    "/api/deletions/{tenantId}/plan": {
+        "get": _operation(
+            "getPlan",
+            "Show the result of the last dry run over the queue",
+            {
+                200: _json("What a deletion would start with", "Plan"),
+                400: _BAD,
+                404: _problem("The customer has no plan"),
+            },
+            _TENANT_PARAMETER,
+        ),
+    },
+    "/api/requests/rejected": {
+        "get": _operation(
+            "listRejectedRequests",
+            "List messages that were not handled, the latest first",
+            {200: _json("The latest messages", "RejectedRequests")},
+        ),
+    },
+    "/api/requests/rejected/{requestId}": {
+        "delete": _operation(
+            "dismissRejectedRequest",
+            "Remove a message from that list",
+            {
+                200: _json("The message that was removed", "RejectedRequest"),
+                400: _BAD,
+                404: _problem("No rejected request has this ID"),
+            },
+            _REQUEST_PARAMETER,
+            _query("requestedBy", "Who has dealt with it", LINE),
+        ),
+    },
     "/api/sandbox": {
         "get": _operation(
             "getSandbox",
@@ -205,18 +274,23 @@ _PATHS: Final[dict[str, Schema]] = {
         "get": _operation(
             "getSwitch",
             "Show the safety switch",
-            {200: _json("The switch", "Switch")},
+            {200: _switch()},
         ),
         "put": _operation(
             "tripSwitch",
             "Stop all cancelling and deleting",
-            {200: _json("The switch", "Switch"), 400: _BAD},
+            {200: _switch(), 400: _BAD},
             body="SwitchRequest",
         ),
         "delete": _operation(
             "resetSwitch",
             "Let cancelling and deleting resume",
-            {200: _json("The switch", "Switch"), 400: _BAD},
+            {
+                200: _switch(),
+                400: _BAD,
+                412: _problem("The switch has changed since it was read", "ChangedSwitch"),
+            },
+            _if_match(),
             _query("requestedBy", "Who resets it; the signed-in caller by default", LINE),
             _query("reason", "Why", LINE, required=True),
         ),

@@ -6,6 +6,7 @@ from typing import Any, Final
 from functions.api.parameters import LINE_CHARACTERS
 from functions.api.problems import PROBLEM_TYPES
 from functions.api.sandbox import MODES
+from shared.deletion.dry_run_result import Outcome
 from shared.deletion.messages import REQUESTED_BY_CHARACTERS
 from shared.limits import SANDBOX_CUSTOMERS
 from shared.purchases.plan import Standing
@@ -13,7 +14,9 @@ from shared.purchases.products import Action, Product
 from shared.purchases.purchase import PurchaseKind
 from shared.settings import SweepMode
 from shared.storage.history import EntryKind
+from shared.storage.names import QUEUES
 from shared.storage.records import State
+from shared.storage.rejected import BODY_CHARACTERS
 from shared.sweep.decision import SweepVerdict
 
 Schema = dict[str, Any]
@@ -84,6 +87,9 @@ _RECORD: Final = _object(
     deadline=TIMESTAMP,
     nextCheckAt=NULLABLE_TIMESTAMP,
     finishedAt=NULLABLE_TIMESTAMP,
+    retryAt=NULLABLE_TIMESTAMP,
+    dismissedBy=TEXT,
+    dismissedAt=NULLABLE_TIMESTAMP,
     correlationId=TEXT,
     purchases=_list_of("Purchase"),
 )
@@ -104,6 +110,9 @@ _CALL: Final = _object(
     status={"type": "integer", "nullable": True},
     code=TEXT,
     requestId=TEXT,
+)
+_SWITCH: Final = _object(
+    tripped={"type": "boolean"}, requestedBy=TEXT, reason=TEXT, at=NULLABLE_TIMESTAMP
 )
 _PROBLEM: Final[Schema] = {
     "type": "object",
@@ -144,6 +153,27 @@ SCHEMAS: Final[Schema] = {
         next={"type": "string", "enum": ["cancel", "delete"]},
         purchases=_list_of("Purchase"),
     ),
+    "Plan": _object(
+        tenantId=TENANT_ID,
+        domain=TEXT,
+        companyName=TEXT,
+        outcome=one_of(Outcome),
+        madeAt=TIMESTAMP,
+        requestedBy=TEXT,
+        reason=TEXT,
+        remedy=TEXT,
+        purchases=_list_of("Purchase"),
+    ),
+    "RejectedRequest": _object(
+        id=TEXT,
+        queue={"type": "string", "enum": list(QUEUES)},
+        tenantId={**TENANT_ID, "nullable": True},
+        reason=TEXT,
+        expected=TEXT,
+        body={"type": "string", "maxLength": BODY_CHARACTERS},
+        at=TIMESTAMP,
+    ),
+    "RejectedRequests": _object(items=_list_of("RejectedRequest"), total=COUNT),
     "Candidate": _object(
         tenantId=TENANT_ID,
         domain=TEXT,
@@ -157,9 +187,7 @@ SCHEMAS: Final[Schema] = {
         **_REPORT["properties"],
         lastSweep={"allOf": [reference("SweepReport")], "nullable": True},
     ),
-    "Switch": _object(
-        tripped={"type": "boolean"}, requestedBy=TEXT, reason=TEXT, at=NULLABLE_TIMESTAMP
-    ),
+    "Switch": _SWITCH,
     "SentCall": _CALL,
     "HistoryEntry": _object(
         kind=one_of(EntryKind),
@@ -180,6 +208,13 @@ SCHEMAS: Final[Schema] = {
         "allOf": [
             reference("Problem"),
             {**_RECORD, "additionalProperties": True},
+        ],
+    },
+    "ChangedSwitch": {
+        "description": "A problem document that also holds the members of the switch.",
+        "allOf": [
+            reference("Problem"),
+            {**_SWITCH, "additionalProperties": True},
         ],
     },
 }

@@ -9,6 +9,7 @@ import azure.functions as func
 
 from functions.api.problems import NoPrincipal
 from shared.deletion.messages import REQUESTED_BY_CHARACTERS
+from shared.inputs import is_line
 from shared.settings import HttpSettings, easy_auth_guards_http
 
 PRINCIPAL_ID: Final = "X-MS-CLIENT-PRINCIPAL-ID"
@@ -40,4 +41,5 @@ def require_principal(request: func.HttpRequest, settings: HttpSettings) -> None
 def principal_name(request: func.HttpRequest) -> str:
     """Return the caller's name as one line; empty if nobody is signed in."""
     name = request.headers.get(PRINCIPAL_NAME, "").strip()
-    return name[:REQUESTED_BY_CHARACTERS] if name.isprintable() else ""
+    name = name[:REQUESTED_BY_CHARACTERS]
+    return name if is_line(name, REQUESTED_BY_CHARACTERS) else ""

@@ -8,8 +8,9 @@ from typing import Any, Final
 
 from azure.core.exceptions import AzureError, HttpResponseError
 
+from functions.api.representations import switch_members
 from shared.deletion.messages import BadMessage
-from shared.deletion.submission import NoDeletion, NotAbortable
+from shared.deletion.submission import NoDeletion, NotAbortable, NotDismissable
 from shared.environment import SettingsError
 from shared.errors import TipsweepError
 from shared.partner_center.errors import (
@@ -18,8 +19,8 @@ from shared.partner_center.errors import (
     PartnerCenterError,
 )
 from shared.safety.rules import Refused
-from shared.safety.switch import SwitchTripped
-from shared.storage.records import State
+from shared.safety.switch import SwitchChanged, SwitchTripped
+from shared.storage.records import RecordChanged, State
 from shared.tenants import NotATenantId
 
 RETRY_SECONDS: Final = 30
@@ -28,6 +29,14 @@ SWITCH_RETRY_SECONDS: Final = 300
 
 class BadRequest(TipsweepError):
     """The request is not one that tipsweep understands."""
+
+
+class NoPlan(TipsweepError):
+    """No dry run over the queue has left a result for the customer."""
+
+
+class NoRejectedRequest(TipsweepError):
+    """No rejected request has this ID."""
 
 
 class NoPrincipal(TipsweepError):
@@ -77,11 +86,21 @@ NO_PRINCIPAL: Final = ProblemType(
 NO_DELETION: Final = ProblemType(
     "no-deletion", HTTPStatus.NOT_FOUND, "The customer has no deletion"
 )
+NO_PLAN: Final = ProblemType("no-plan", HTTPStatus.NOT_FOUND, "The customer has no plan")
+NO_REJECTED_REQUEST: Final = ProblemType(
+    "no-rejected-request", HTTPStatus.NOT_FOUND, "There is no such rejected request"
+)
 NOT_ABORTABLE: Final = ProblemType(
     "not-abortable", HTTPStatus.CONFLICT, "It is too late to stop the deletion"
 )
+NOT_DISMISSABLE: Final = ProblemType(
+    "not-dismissable", HTTPStatus.CONFLICT, "The deletion needs no attention"
+)
 STUCK: Final = ProblemType("stuck", HTTPStatus.CONFLICT, "The customer could not be deleted")
 ABORTED: Final = ProblemType("aborted", HTTPStatus.CONFLICT, "The deletion was stopped")
+SWITCH_CHANGED: Final = ProblemType(
+    "switch-changed", HTTPStatus.PRECONDITION_FAILED, "The safety switch has changed"
+)
 REFUSED: Final = ProblemType(
     "refused", HTTPStatus.UNPROCESSABLE_ENTITY, "A safety rule forbids the deletion"
 )
@@ -105,9 +124,13 @@ PROBLEM_TYPES: Final = (
     BAD_REQUEST,
     NO_PRINCIPAL,
     NO_DELETION,
+    NO_PLAN,
+    NO_REJECTED_REQUEST,
     NOT_ABORTABLE,
+    NOT_DISMISSABLE,
     STUCK,
     ABORTED,
+    SWITCH_CHANGED,
     REFUSED,
     PARTNER_CENTER,
     PARTNER_CENTER_BUSY,
@@ -123,12 +146,17 @@ _MEANINGS: Final[tuple[tuple[type[Exception], ProblemType], ...]] = (
     (NotATenantId, BAD_REQUEST),
     (NoPrincipal, NO_PRINCIPAL),
     (NoDeletion, NO_DELETION),
+    (NoPlan, NO_PLAN),
+    (NoRejectedRequest, NO_REJECTED_REQUEST),
     (NotAbortable, NOT_ABORTABLE),
+    (SwitchChanged, SWITCH_CHANGED),
+    (NotDismissable, NOT_DISMISSABLE),
     (Refused, REFUSED),
     (SwitchTripped, SWITCH_TRIPPED),
     (SettingsError, SETTINGS),
     *((kind, PARTNER_CENTER_BUSY) for kind in TEMPORARY),
     (PartnerCenterError, PARTNER_CENTER),
+    (RecordChanged, STORAGE),
     (AzureError, STORAGE),
 )
 
@@ -155,17 +183,19 @@ def _detail(error: TipsweepError | AzureError) -> str:
 def _retry_after(error: TipsweepError | AzureError) -> int | None:
     if isinstance(error, SwitchTripped):
         return SWITCH_RETRY_SECONDS
-    if not isinstance(error, (AzureError, SettingsError, *TEMPORARY)):
+    if not isinstance(error, (AzureError, RecordChanged, SettingsError, *TEMPORARY)):
         return None
-    asked_for = error.response.retry_after if isinstance(error, ErrorStatus) else None
+    asked_for = error.retry_after if isinstance(error, PartnerCenterError) else None
     return max(1, round(asked_for)) if asked_for else RETRY_SECONDS
 
 
 def _members(error: TipsweepError | AzureError) -> dict[str, Any]:
-    """Return the members that a refused record has too, so that callers handle one shape."""
+    """Return what else the caller gets; a refusal has the members that a refused record has."""
     if isinstance(error, Refused):
         reason = f"rule {error.rule}: {error.finding}"
         return {"state": State.REFUSED, "reason": reason, "remedy": error.remedy}
+    if isinstance(error, SwitchChanged):
+        return switch_members(error.state)
     if isinstance(error, ErrorStatus):
         return {"partnerCenterRequestId": error.response.request_id}
     return {}

@@ -3,11 +3,15 @@
 from datetime import datetime
 from typing import Any
 
+from shared.deletion.deletion import unparked
 from shared.deletion.dry_run import DryRun
+from shared.deletion.dry_run_result import DryRunResult
 from shared.limits import SANDBOX_CUSTOMERS
 from shared.purchases.plan import Entry, make_plan
+from shared.safety.switch import SwitchState
 from shared.storage.history import HistoryEntry
 from shared.storage.records import DeletionRecord
+from shared.storage.rejected import BODY_CHARACTERS, RejectedMessage
 from shared.sweep.decision import Candidate
 from shared.sweep.report import SweepReport
 
@@ -24,12 +28,20 @@ def record_members(record: DeletionRecord, now: datetime) -> dict[str, Any]:
         "lastError": record.last_error,
         "requestedBy": record.requested_by,
         "requestedAt": timestamp(record.requested_at),
-        "deadline": timestamp(record.deadline),
+        "deadline": timestamp(_deadline(record, now)),
         "nextCheckAt": timestamp(record.next_check_at),
         "finishedAt": timestamp(record.finished_at),
+        "retryAt": timestamp(record.retry_at),
+        "dismissedBy": record.dismissed_by,
+        "dismissedAt": timestamp(record.dismissed_at),
         "correlationId": record.correlation_id,
         "purchases": [_entry_members(entry) for entry in plan.entries],
     }
+
+
+def _deadline(record: DeletionRecord, now: datetime) -> datetime:
+    """Return the deadline as it would be if the time that the deletion is parked ended now."""
+    return unparked(record, now).deadline if record.live else record.deadline
 
 
 def dry_run_members(found: DryRun) -> dict[str, Any]:
@@ -44,6 +56,34 @@ def dry_run_members(found: DryRun) -> dict[str, Any]:
     }
 
 
+def plan_members(result: DryRunResult) -> dict[str, Any]:
+    """Return the result of a dry run over the queue, as it was when it was made."""
+    return {
+        "tenantId": result.tenant,
+        "domain": result.domain,
+        "companyName": result.company_name,
+        "outcome": result.outcome,
+        "madeAt": timestamp(result.made_at),
+        "requestedBy": result.requested_by,
+        "reason": result.reason,
+        "remedy": result.remedy,
+        "purchases": [_entry_members(entry) for entry in result.entries],
+    }
+
+
+def rejected_members(message: RejectedMessage) -> dict[str, Any]:
+    """Return a message that was not handled, with the beginning of its body."""
+    return {
+        "id": message.message_id,
+        "queue": message.queue,
+        "tenantId": message.tenant,
+        "reason": message.reason,
+        "expected": message.expected,
+        "body": message.body.decode(errors="replace")[:BODY_CHARACTERS],
+        "at": timestamp(message.at),
+    }
+
+
 def report_members(report: SweepReport) -> dict[str, Any]:
     """Return the report of a sweep."""
     return {
@@ -55,6 +95,16 @@ def report_members(report: SweepReport) -> dict[str, Any]:
             "free": report.free_slots,
         },
         "customers": [_candidate_members(candidate) for candidate in report.candidates],
+    }
+
+
+def switch_members(state: SwitchState) -> dict[str, Any]:
+    """Return the state of the safety switch."""
+    return {
+        "tripped": state.tripped,
+        "requestedBy": state.requested_by,
+        "reason": state.reason,
+        "at": timestamp(state.at),
     }
 
 

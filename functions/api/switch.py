@@ -1,5 +1,6 @@
 """`/api/switch`: show, trip and reset the safety switch."""
 
+from collections.abc import Callable
 from typing import Final
 
 import azure.functions as func
@@ -7,12 +8,14 @@ import azure.functions as func
 from functions.api.endpoint import guarded
 from functions.api.parameters import json_object, line_of, require_known
 from functions.api.principal import principal_name
-from functions.api.representations import timestamp
+from functions.api.representations import switch_members
 from functions.api.responses import json_response
 from shared.safety.switch import SwitchState
 from shared.services import current_services
 
 _MEMBERS: Final = frozenset({"requestedBy", "reason"})
+_WEAK: Final = "W/"
+_UNUSED: Final = '"unused"'
 
 blueprint = func.Blueprint()
 
@@ -38,22 +41,33 @@ def trip_switch(req: func.HttpRequest) -> func.HttpResponse:
 @blueprint.route(route="switch", methods=["DELETE"])
 @guarded
 def reset_switch(req: func.HttpRequest) -> func.HttpResponse:
-    """Let everything resume; who and why are in the query, because a DELETE has no body."""
+    """Let everything resume, if the switch is as If-Match says, or as it is read here.
+
+    Who and why are in the query, because a DELETE has no body.
+    """
     requested_by = _requested_by(req.params.get("requestedBy"), req)
     reason = line_of(req.params.get("reason"), "reason")
-    return _response(current_services().switch.reset(requested_by, reason))
+    return _response(current_services().switch.reset(requested_by, reason, _expected(req)))
 
 
 def _requested_by(value: object, req: func.HttpRequest) -> str:
     return line_of(value, "requestedBy", default=principal_name(req))
 
 
+def _expected(req: func.HttpRequest) -> Callable[[SwitchState], bool]:
+    """Return whether a state is one that If-Match names; any state is, without the header."""
+    header = req.headers.get("If-Match")
+    if header is None or header.strip() == "*":
+        return lambda _: True
+    # A proxy that compresses a response marks its ETag as weak, and the state is still the same.
+    named = {tag.strip().removeprefix(_WEAK) for tag in header.split(",")}
+    return lambda state: _entity_tag(state) in named
+
+
+def _entity_tag(state: SwitchState) -> str:
+    """Return the ETag of the row as a strong one, which If-Match requires (RFC 9110, 13.1.1)."""
+    return state.etag.removeprefix(_WEAK) or _UNUSED
+
+
 def _response(state: SwitchState) -> func.HttpResponse:
-    return json_response(
-        {
-            "tripped": state.tripped,
-            "requestedBy": state.requested_by,
-            "reason": state.reason,
-            "at": timestamp(state.at),
-        }
-    )
+    return json_response(switch_members(state), headers={"ETag": _entity_tag(state)})

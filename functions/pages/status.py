@@ -30,6 +30,7 @@ def show_status(req: func.HttpRequest) -> func.HttpResponse:  # noqa: ARG001 - t
         records=records,
         customers=customers,
         trouble=trouble,
+        rejected=tuple(services.rejected.all()),
     )
     return func.HttpResponse(
         page(status),

@@ -63,6 +63,7 @@ def _facts(record: DeletionRecord) -> Iterator[Markup]:
         "History": history_link(record.tenant),
         "Requested": short_timestamp(record.requested_at) + by,
         "Next check": short_timestamp(record.next_check_at),
+        "Can be tried again": short_timestamp(record.retry_at),
         "Ended": short_timestamp(record.finished_at),
     }
     for name, text in facts.items():

@@ -3,7 +3,7 @@
 import base64
 import hashlib
 from collections import Counter
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
@@ -15,10 +15,12 @@ from shared.limits import SANDBOX_CUSTOMERS
 from shared.partner_center.resources import Customer
 from shared.safety.switch import SwitchState
 from shared.storage.records import DeletionRecord, State
+from shared.storage.rejected import RejectedMessage
 from shared.tenants import TenantId
 
 REFRESH_SECONDS: Final = 15
 _ENDED_SHOWN: Final = 25
+_REJECTED_SHOWN: Final = 25
 _STYLE: Final = Path(__file__).with_name("status.css").read_text(encoding="utf-8")
 _STYLE_HASH: Final = base64.b64encode(hashlib.sha256(_STYLE.encode()).digest()).decode()
 
@@ -26,9 +28,6 @@ CONTENT_SECURITY_POLICY: Final = (
     f"default-src 'none'; style-src 'sha256-{_STYLE_HASH}'; "
     "base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
 )
-
-_NEED_ATTENTION: Final = frozenset({State.STUCK, State.REFUSED})
-_ENDED: Final = frozenset({State.DELETED, State.ABORTED})
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,6 +40,7 @@ class Status:
     records: tuple[DeletionRecord, ...]
     customers: Mapping[str, Customer]
     trouble: str = ""
+    rejected: tuple[RejectedMessage, ...] = ()
 
 
 def page(status: Status) -> str:
@@ -59,8 +59,9 @@ def page(status: Status) -> str:
         _switch(status.switch),
         _slots(status),
         _states(status.records),
-        _cards("Needs attention", status, _NEED_ATTENTION),
-        _cards("In progress", status, frozenset(State) - _NEED_ATTENTION - _ENDED),
+        _rejected(status.rejected),
+        _cards("Needs attention", status, _where(status, lambda each: each.needs_attention)),
+        _cards("In progress", status, _where(status, lambda each: each.live)),
         _ended(status),
         _untouched(status),
     )
@@ -122,7 +123,7 @@ def _slots(status: Status) -> Markup:
 def _shares(status: Status) -> dict[str, int]:
     """Return how many slots are stuck, being deleted, and otherwise in use."""
     here = [record for record in status.records if record.tenant in status.customers]
-    stuck = sum(record.state in _NEED_ATTENTION for record in here)
+    stuck = sum(record.needs_attention for record in here)
     running = sum(record.live for record in here)
     return {"stuck": stuck, "running": running, "used": len(status.customers) - stuck - running}
 
@@ -167,8 +168,11 @@ def _states(records: Iterable[DeletionRecord]) -> Markup:
     return joined(element("h2", "Deletions by state"), element("ul", *items, class_="states"))
 
 
-def _cards(title: str, status: Status, states: frozenset[State]) -> Markup:
-    shown = [record for record in status.records if record.state in states]
+def _where(status: Status, matches: Callable[[DeletionRecord], bool]) -> list[DeletionRecord]:
+    return [record for record in status.records if matches(record)]
+
+
+def _cards(title: str, status: Status, shown: list[DeletionRecord]) -> Markup:
     if not shown:
         return Markup()
     shown.sort(key=lambda record: record.requested_at, reverse=True)
@@ -176,14 +180,38 @@ def _cards(title: str, status: Status, states: frozenset[State]) -> Markup:
     return joined(element("h2", title), *cards)
 
 
+def _rejected(messages: tuple[RejectedMessage, ...]) -> Markup:
+    rows = (
+        (
+            short_timestamp(each.at),
+            each.queue,
+            joined(each.reason, element("div", _expected(each), class_="quiet")),
+            element("code", each.body.decode(errors="replace")),
+            element("code", each.message_id),
+        )
+        for each in messages[:_REJECTED_SHOWN]
+    )
+    many = len(messages) > _REJECTED_SHOWN
+    title = f"Not handled (last {_REJECTED_SHOWN} of {len(messages)})" if many else "Not handled"
+    return _table(title, ("When", "Queue", "Reason", "Message", "ID"), rows)
+
+
+def _expected(message: RejectedMessage) -> str:
+    return f"expected {message.expected}" if message.expected else ""
+
+
 def _ended(status: Status) -> Markup:
-    ended = [record for record in status.records if record.state in _ENDED]
+    ended = _where(status, lambda each: not each.live and not each.needs_attention)
     ended.sort(key=lambda record: record.finished_at or record.requested_at, reverse=True)
     rows = (
         (
             element("code", each.tenant),
             each.domain,
-            joined(each.state, f", {each.reason}" if each.reason else ""),
+            joined(
+                each.state,
+                f", {each.reason}" if each.reason else "",
+                f" (dismissed by {each.dismissed_by})" if each.dismissed_at else "",
+            ),
             short_timestamp(each.finished_at),
             history_link(each.tenant),
         )

@@ -92,9 +92,9 @@ def parse_configuration(content: object, settings: Mapping[str, str]) -> HostCon
     """
     if not isinstance(content, dict) or content.get("version") != "2.0":
         raise StartupError(f'{FILE}: an object with "version": "2.0" is expected')
-    _refuse_unknown(FILE, content, SECTIONS)
+    _require_known(FILE, content, SECTIONS)
     extensions = _object(content, "extensions")
-    _refuse_unknown(f"{FILE}: extensions", extensions, ("http", "queues"))
+    _require_known(f"{FILE}: extensions", extensions, ("http", "queues"))
     return HostConfiguration(
         _queue_limits(_section(extensions, "queues", QUEUE_SETTINGS, settings)),
         _route_prefix(_section(extensions, "http", HTTP_SETTINGS, settings)),
@@ -127,7 +127,7 @@ def _section(
     settings: Mapping[str, str],
 ) -> dict[str, object]:
     section = dict(_object(extensions, name))
-    _refuse_unknown(f"{FILE}: extensions.{name}", section, known)
+    _require_known(f"{FILE}: extensions.{name}", section, known)
     for key in known:
         override = settings.get(f"AzureFunctionsJobHost__extensions__{name}__{key}")
         if override is not None:
@@ -142,7 +142,7 @@ def _object(parent: Mapping[str, object], name: str) -> dict[str, object]:
     return value
 
 
-def _refuse_unknown(
+def _require_known(
     where: str, content: Mapping[str, object], known: frozenset[str] | tuple[str, ...]
 ) -> None:
     if unknown := sorted(set(content) - set(known)):

@@ -32,7 +32,7 @@ def log_backlog(
     emit(
         Event.REDRIVE_FINISHED,
         live=len(live),
-        stuck=sum(each.state is State.STUCK for each in records),
+        stuck=sum(each.state is State.STUCK and each.needs_attention for each in records),
         redriven=redriven,
         removed=removed,
         oldest_seconds=max(0, round((now - oldest).total_seconds())),

@@ -1,8 +1,9 @@
 """Decides which message may work on a deletion.
 
 A message may be delivered twice or late, or have a duplicate. Generation and message ID tell these
-apart: one message works on each generation, and only that one may come back. The decisions are
-pure; `claim_request` and `claim_step` write them.
+apart: one message works on each generation, and only that one may come back. Whether a dropped
+message came before the end of a deletion is decided by times of one clock, that of the storage
+account. The decisions are pure; `claim_request` and `claim_step` write them.
 """
 
 import uuid
@@ -18,14 +19,15 @@ from shared.storage.records import DeletionRecord, Records, State
 
 # A crash may leave a message that is one generation above its record, so one more is not enough.
 _ABOVE_ANY_MESSAGE: Final = 2
-_TICK: Final = timedelta(microseconds=1)
+# These may have ended without running, if a message could not be handled.
+_ENDED_FOR_US: Final = frozenset({State.REFUSED, State.STUCK})
 
 
 @dataclass(frozen=True, slots=True)
 class Delivery:
     """How a message arrived; `message_id` stays the same when it is delivered again.
 
-    `inserted_at` is when it was put on the queue, None if the host did not say.
+    `inserted_at` is when the queue took it, to the whole second; None if the host did not say.
     """
 
     message_id: str
@@ -39,6 +41,16 @@ class Claim(StrEnum):
     CONTINUE = "continue"
     DUPLICATE = "duplicate"
     STALE = "stale"
+    ABORTED = "aborted"
+
+
+# What the log says of a message that may do nothing.
+_DROPPED: Final = {
+    Claim.DUPLICATE: "another message works on the deletion, or it ended after this drop",
+    Claim.ABORTED: (
+        "dropped before the deletion was aborted, or in the same second; request it again to start"
+    ),
+}
 
 
 def claim_request(
@@ -48,11 +60,13 @@ def claim_request(
     now: datetime,
     deadline: timedelta,
 ) -> DeletionRecord | None:
-    """Claim the deletion that a dropped message asks for; None if it is already in progress."""
+    """Claim the deletion that a dropped message asks for; None if it may not run."""
+    claim = Claim.DUPLICATE
 
     def change(current: DeletionRecord | None) -> DeletionRecord | None:
-        claim = request_claim(current, delivery)
-        if claim is Claim.DUPLICATE:
+        nonlocal claim
+        claim = request_claim(current, delivery, request.dropped_at)
+        if claim in _DROPPED:
             return None
         known = None if claim is Claim.START else current
         record = known or started(request, current, now=now, deadline=deadline)
@@ -60,7 +74,7 @@ def claim_request(
 
     update = records.update(request.tenant, change)
     if update.record is None or not update.written:
-        emit(Event.DELETION_DUPLICATE, tenant=request.tenant, message=delivery.message_id)
+        _log_dropped(request, delivery, claim)
         return None
     requested_by = update.record.requested_by or None
     emit(Event.DELETION_STARTED, **ids(update.record), requested_by=requested_by)
@@ -88,27 +102,47 @@ def claim_step(
     return None
 
 
-def request_claim(record: DeletionRecord | None, delivery: Delivery) -> Claim:
+def request_claim(
+    record: DeletionRecord | None, delivery: Delivery, dropped_at: datetime | None = None
+) -> Claim:
     """Decide on a dropped message.
 
     A message that waited on the queue while the deletion ran belongs to that deletion.
+    `dropped_at` is when the drop was inserted that the message came from, if that is another one.
     """
     if record is None:
         return Claim.START
-    if record.state is State.REQUESTED or (
-        record.live and record.claimed_by == delivery.message_id
-    ):
+    mine = bool(record.claimed_by) and record.claimed_by == delivery.message_id
+    if record.state is State.REQUESTED or (record.live and mine):
         return Claim.CONTINUE
-    if record.live:
+    if record.live or mine:
         return Claim.DUPLICATE
-    if delivery.inserted_at is None or record.finished_at is None:
-        return Claim.START
-    finished_at = record.finished_at
-    if record.state is not State.ABORTED:
-        # The queue reports whole seconds. Within that second, a repeated deletion does less harm
-        # than a lost request; after an abort it is the other way round.
-        finished_at = finished_at.replace(microsecond=0) - _TICK
-    return Claim.START if delivery.inserted_at > finished_at else Claim.DUPLICATE
+    times = [each for each in (delivery.inserted_at, dropped_at) if each is not None]
+    return _claim_after_end(record, min(times, default=None))
+
+
+def _claim_after_end(record: DeletionRecord, inserted_at: datetime | None) -> Claim:
+    """Decide on a message that another deletion, which has ended, may have answered.
+
+    The queue tells whole seconds. Within the second of the end, a repeated deletion does less harm
+    than a lost request; after an abort it is the other way round.
+    """
+    aborted = record.state is State.ABORTED
+    if record.ended_at is None or inserted_at is None:
+        return Claim.ABORTED if aborted else Claim.START
+    second = record.ended_at.replace(microsecond=0)
+    if aborted:
+        return Claim.START if inserted_at > second else Claim.ABORTED
+    later = inserted_at >= second or _never_ran(record)
+    return Claim.START if later else Claim.DUPLICATE
+
+
+def _never_ran(record: DeletionRecord) -> bool:
+    """Whether the record only says that a message could not be handled.
+
+    No earlier deletion, and so no abort, precedes the first generation.
+    """
+    return record.generation == 1 and not record.claimed_by and record.state in _ENDED_FOR_US
 
 
 def step_claim(record: DeletionRecord | None, message: StepMessage, message_id: str) -> Claim:
@@ -117,6 +151,16 @@ def step_claim(record: DeletionRecord | None, message: StepMessage, message_id: 
         return Claim.STALE
     taken = message.generation == record.generation and record.claimed_by not in {"", message_id}
     return Claim.DUPLICATE if taken else Claim.CONTINUE
+
+
+def _log_dropped(request: DeletionRequest, delivery: Delivery, claim: Claim) -> None:
+    emit(
+        Event.DELETION_DUPLICATE,
+        tenant=request.tenant,
+        message=delivery.message_id,
+        requested_by=request.requested_by or None,
+        reason=_DROPPED.get(claim),
+    )
 
 
 def started(

@@ -5,15 +5,18 @@ from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from typing import Final, Self
 
+from azure.core.exceptions import AzureError
+
 from shared.deletion.journal import Journal
 from shared.deletion.messages import StepMessage
 from shared.events import Event, emit
 from shared.safety.switch import Switch
-from shared.services import Services
+from shared.services import StorageServices
 from shared.settings import CheckSettings
 from shared.storage.history import EntryKind
+from shared.storage.outages import is_outage
 from shared.storage.queues import Queues
-from shared.storage.records import DeletionRecord, Records, State
+from shared.storage.records import DeletionRecord, RecordChanged, Records, State
 
 _JITTER: Final = 0.25
 _GROWTH: Final = 1.5
@@ -32,9 +35,10 @@ _END_EVENTS: Final = {
 class Deletion:
     """A record that a message works on, and the storage that it is written to.
 
-    A step changes `record` in memory and writes it with `save`, `send_on` or `finish`. Each of them
-    writes against the ETag that was read and raises RecordChanged if an abort or another message
-    was faster.
+    `record` is what is stored, apart from what a step has learned about the customer: how the
+    deletion goes on is in it only after `save`, `finish` or one of the methods that send a message
+    has written it. Each of them writes against the ETag that was read and raises RecordChanged if
+    an abort or another message was faster.
     """
 
     record: DeletionRecord
@@ -47,7 +51,7 @@ class Deletion:
     jitter: Callable[[], float]
 
     @classmethod
-    def of(cls, services: Services, record: DeletionRecord) -> Self:
+    def of(cls, services: StorageServices, record: DeletionRecord) -> Self:
         """Return the deletion of a record that is stored."""
         return cls(
             record,
@@ -65,49 +69,105 @@ class Deletion:
         """The fields that every log line of this deletion carries."""
         return ids(self.record)
 
-    @property
-    def overdue(self) -> bool:
-        """Whether the deletion has taken longer than its deadline."""
-        return self.now() >= self.record.deadline
+    def ends_late(self) -> bool:
+        """Note that a step has found the deletion unfinished; whether it ends as too late.
 
-    def may_write(self) -> bool:
-        """Whether nobody has aborted the deletion or tripped the switch.
+        It does if an earlier step has found the same since the deadline: a deletion that nobody
+        looked at, because the app was down or parked it, gets another chance.
+        """
+        now, looked_at = self.now(), self.record.looked_at
+        self.record = replace(self.record, looked_at=now)
+        return now >= self.record.deadline and bool(looked_at and looked_at >= self.record.deadline)
 
-        Either may happen between two calls, and a cancellation cannot be undone, so this is asked
-        before every single write.
+    def require_writable(self) -> None:
+        """Nobody has aborted the deletion or tripped the switch: the gate of every cancellation.
+
+        Either may happen while a call waits, and a cancellation cannot be undone. Raises
+        RecordChanged or SwitchTripped.
         """
         stored = self.records.get(self.record.tenant)
-        overtaken = stored is None or stored.etag != self.record.etag
-        return not overtaken and not self.switch.read().tripped
+        if stored is None or stored.etag != self.record.etag:
+            message = f"The deletion of customer {self.record.tenant} was aborted or overtaken"
+            raise RecordChanged(message)
+        self.switch.require_untripped()
 
-    def save(self) -> None:
-        """Write the record."""
-        self.record = self.records.replace(self.record)
+    def require_deletable(self) -> None:
+        """Record that a DELETE may reach Partner Center: the gate of the DELETE.
 
-    def send_on(self, queue: str, delay: timedelta = timedelta(0)) -> None:
-        """Send the next message, then raise the generation.
+        The write fails after an abort, and makes a later one too late. Raises RecordChanged or
+        SwitchTripped.
+        """
+        if self.record.state is not State.DELETING:
+            self.save(replace(self.record, state=State.DELETING))
+        self.require_writable()
+
+    def save(self, changed: DeletionRecord) -> None:
+        """Write the record as it was changed."""
+        self.record = self.records.replace(changed)
+
+    def send_on(
+        self,
+        queue: str,
+        delay: timedelta = timedelta(0),
+        changed: DeletionRecord | None = None,
+    ) -> None:
+        """Send the next message after a step that worked."""
+        self.send_again(queue, delay, replace(changed or self.record, failures=0))
+
+    def send_again(
+        self,
+        queue: str,
+        delay: timedelta = timedelta(0),
+        changed: DeletionRecord | None = None,
+    ) -> None:
+        """Send the next message, then raise the generation; failed tries still count.
 
         A crash in between leaves two messages for one generation, and the claim lets only one of
         them work. The other order would leave no message at all.
         """
+        self.save(self._sent(queue, delay, changed or self.record))
+
+    def put_back(self, queue: str, delay: timedelta, changed: DeletionRecord) -> None:
+        """Send the next message after trouble; it counts as sent even if the table is away.
+
+        The claim of that message raises the generation then.
+        """
+        raised = self._sent(queue, delay, changed)
+        try:
+            self.save(raised)
+        except AzureError as error:
+            if not is_outage(error):
+                raise
+
+    def park(self, queue: str, delay: timedelta, changed: DeletionRecord) -> None:
+        """Put the deletion back for a reason that says nothing about it: its deadline moves."""
+        self.put_back(queue, delay, replace(changed, parked_since=self.now()))
+
+    def unpark(self) -> None:
+        """Move the deadline by the time that the deletion was parked, at the start of a step."""
+        self.record = unparked(self.record, self.now())
+
+    def _sent(self, queue: str, delay: timedelta, changed: DeletionRecord) -> DeletionRecord:
+        """Send the next message and return the record of its generation, not written yet."""
         message = next_message(self.record)
         self.queues.send(queue, message.to_json(), delay)
-        self.record = replace(
-            self.record,
+        return replace(
+            changed,
             generation=message.generation,
             claimed_by="",
             next_check_at=self.now() + delay,
         )
-        self.save()
 
     def delay(self, retry_after: float | None = None) -> timedelta:
         """Return how long to wait before the next check; `retry_after` is in seconds."""
         return next_delay(self.checks, self.record.attempt, self.jitter(), retry_after)
 
-    def finish(self, state: State, reason: str = "", remedy: str = "") -> None:
+    def finish(
+        self, state: State, reason: str = "", remedy: str = "", retry_at: datetime | None = None
+    ) -> None:
         """End the deletion in a terminal state."""
-        self.record = ended(self.record, state, reason, remedy, self.now())
-        self.save()
+        record = ended(self.record, state, reason, remedy, self.now())
+        self.save(replace(record, retry_at=retry_at))
         self.journal.note(EntryKind(state), reason)
         log_end(self.record)
 
@@ -123,6 +183,19 @@ def ended(
     """Return the record in a terminal state, not written yet."""
     return replace(
         record, state=state, reason=reason, remedy=remedy, finished_at=now, next_check_at=None
+    )
+
+
+def unparked(record: DeletionRecord, now: datetime) -> DeletionRecord:
+    """Return the record with its deadline moved by the time that it has been parked until now."""
+    if record.parked_since is None:
+        return record
+    parked = max(timedelta(0), now - record.parked_since)
+    return replace(
+        record,
+        parked_since=None,
+        parked=record.parked + parked,
+        deadline=record.deadline + parked,
     )
 
 

@@ -1,17 +1,35 @@
-"""Shows what a deletion would do, under the same rules; writes nothing."""
+"""Shows what a deletion would do, under the same rules; writes nothing to Partner Center.
 
-from dataclasses import dataclass
+Over the queue, the result is stored beside the deletion records, and whatever happens to a dry run,
+no deletion record is written.
+"""
+
+from dataclasses import dataclass, replace
 from typing import Final
 
+from shared.deletion.claims import Delivery
+from shared.deletion.deletion import next_delay
+from shared.deletion.dry_run_result import DryRunResult, Outcome
+from shared.deletion.messages import DeletionRequest
 from shared.events import Event, emit
+from shared.partner_center.errors import (
+    TEMPORARY,
+    ErrorStatus,
+    HeldBack,
+    PartnerCenterError,
+    SignInFailed,
+)
 from shared.partner_center.resources import Customer
 from shared.purchases.plan import Plan, make_plan
 from shared.purchases.snapshot import merge_snapshot, take_snapshot
 from shared.safety.rules import Refused
-from shared.services import Services
+from shared.services import Services, StorageServices
+from shared.storage.names import CUSTOMERS_TO_DELETE
+from shared.storage.rejected import RejectedMessage
 from shared.tenants import TenantId
 
 _NOTHING_REMEMBERED: Final = Plan(())
+_FAILED_REMEDY: Final = "Find the cause in the log, then request the dry run again."
 
 
 @dataclass(frozen=True, slots=True)
@@ -23,31 +41,123 @@ class DryRun:
 
 
 def dry_run(services: Services, tenant: TenantId) -> DryRun:
-    """Return what a deletion would start with, and write nothing.
+    """Return what a deletion would start with.
 
     Raises Refused, or the errors of Partner Center.
     """
     with services.conversation() as client:
         customer = services.safety.require_customer(client, tenant)
-        snapshot = take_snapshot(client, tenant, _NOTHING_REMEMBERED)
+        with services.safety.confirming_gone(client, tenant):
+            snapshot = take_snapshot(client, tenant, _NOTHING_REMEMBERED)
         services.safety.require_sandbox_purchases(snapshot.subscriptions or ())
     return DryRun(customer, make_plan(merge_snapshot(snapshot), services.now()))
 
 
-def log_dry_run(services: Services, tenant: TenantId) -> None:
-    """Log what a deletion would do, one line for each purchase."""
+def run_dry(services: Services, request: DeletionRequest, delivery: Delivery) -> None:
+    """Make the dry run that a dropped message asks for, and store and log its result.
+
+    Temporary trouble puts the request back on its queue; any other error is stored and raised.
+    """
     try:
-        found = dry_run(services, tenant)
+        found = dry_run(services, request.tenant)
     except Refused as refusal:
-        emit(Event.DRY_RUN_FINISHED, tenant=tenant, outcome="refused", reason=str(refusal))
-        return
-    _log_plan(tenant, found.plan)
+        reason = f"rule {refusal.rule}: {refusal.finding}"
+        _keep(services, request, Outcome.REFUSED, reason=reason, remedy=refusal.remedy)
+    except (*TEMPORARY, SignInFailed) as error:
+        _put_back(services, request, delivery, error)
+    except PartnerCenterError as error:
+        note_failure(services, request, f"{type(error).__name__}: {error}")
+        raise
+    else:
+        _log_plan(request.tenant, found.plan)
+        _keep(
+            services,
+            request,
+            Outcome.DELETE if found.plan.clear else Outcome.CANCEL,
+            found=found,
+        )
+
+
+def note_failure(services: StorageServices, request: DeletionRequest, reason: str) -> None:
+    """Store and log that a dry run found nothing out."""
+    _keep(services, request, Outcome.FAILED, reason=reason, remedy=_FAILED_REMEDY)
+
+
+def noted_failure(services: StorageServices, tenant: TenantId) -> str:
+    """Return why the customer's last dry run failed, "" if it did not."""
+    text = services.plans.last(tenant)
+    result = DryRunResult.from_json(text) if text else None
+    return result.reason if result and result.outcome is Outcome.FAILED else ""
+
+
+def _keep(
+    services: StorageServices,
+    request: DeletionRequest,
+    outcome: Outcome,
+    *,
+    found: DryRun | None = None,
+    reason: str = "",
+    remedy: str = "",
+) -> None:
+    result = DryRunResult(
+        tenant=request.tenant,
+        outcome=outcome,
+        made_at=services.now(),
+        requested_by=request.requested_by,
+        domain=found.customer.domain if found else "",
+        company_name=found.customer.company_name if found else "",
+        reason=reason,
+        remedy=remedy,
+        entries=found.plan.entries if found else (),
+    )
+    services.plans.keep(result.tenant, result.to_json(), result.made_at)
     emit(
         Event.DRY_RUN_FINISHED,
-        tenant=tenant,
-        domain=found.customer.domain,
-        outcome="delete" if found.plan.clear else "cancel",
-        never=len(found.plan.never),
+        tenant=result.tenant,
+        domain=result.domain or None,
+        outcome=outcome,
+        never=len(found.plan.never) if found else None,
+        reason=reason or None,
+    )
+
+
+def _put_back(
+    services: Services, request: DeletionRequest, delivery: Delivery, error: PartnerCenterError
+) -> None:
+    """Send the same request with a delay, until it is as old as a deletion may become.
+
+    As a message of its own it does not come closer to the poison queue.
+    """
+    checks, now = services.settings.checks, services.now()
+    dropped_at = request.dropped_at or delivery.inserted_at or now
+    if now >= dropped_at + checks.deadline:
+        _give_up(services, request, delivery, str(error))
+        return
+    retry_after = error.response.retry_after if isinstance(error, ErrorStatus) else None
+    delay = next_delay(checks, request.attempt, services.jitter(), retry_after)
+    emit(
+        Event.DRY_RUN_WAITING,
+        tenant=request.tenant,
+        delay_seconds=round(delay.total_seconds(), 1),
+        reason=str(error),
+    )
+    # Our own limit says nothing about Partner Center, so it does not make the tries rarer.
+    attempt = request.attempt + (not isinstance(error, HeldBack))
+    again = replace(request, dropped_at=dropped_at, attempt=attempt)
+    services.queues.send(CUSTOMERS_TO_DELETE, again.to_json(), delay)
+
+
+def _give_up(services: Services, request: DeletionRequest, delivery: Delivery, reason: str) -> None:
+    note_failure(services, request, reason)
+    services.rejected.keep(
+        RejectedMessage(
+            queue=CUSTOMERS_TO_DELETE,
+            message_id=delivery.message_id,
+            body=request.to_json().encode(),
+            tenant=request.tenant,
+            reason=reason,
+            at=services.now(),
+        )
     )
 
 

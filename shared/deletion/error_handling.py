@@ -4,45 +4,50 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import replace
 
+from azure.core.exceptions import AzureError
+
 from shared.deletion.deletion import Deletion
+from shared.deletion.held_up import cause_of, described, log_held_up
 from shared.deletion.reasons import LATE_REMEDY
 from shared.events import Event, emit
 from shared.partner_center.client import PartnerCenter
+from shared.partner_center.connection import Gate
 from shared.partner_center.errors import (
     TEMPORARY,
-    ErrorStatus,
     HeldBack,
-    NoRelationship,
-    NotFound,
     PartnerCenterError,
     SignInFailed,
     Throttled,
+    Unauthorized,
 )
-from shared.safety.rules import ForeignCustomer, Refused, Safety, customer_by_id
+from shared.safety.rules import ForeignCustomer, Refused
 from shared.safety.switch import SwitchTripped
 from shared.services import Services
 from shared.storage.history import EntryKind
+from shared.storage.outages import is_outage
 from shared.storage.records import RecordChanged, State
 
 
 @contextmanager
 def error_handling(
-    services: Services, deletion: Deletion, step: str, queue: str
+    services: Services, deletion: Deletion, step: str, queue: str, gate: Gate
 ) -> Iterator[PartnerCenter]:
     """Give a step its client, and decide what becomes of the deletion if the step raises.
 
-    Every exit leaves one of three things behind: the next message and a higher generation; a
-    terminal record; or, after an unexpected error, the message itself, which the host delivers
-    again, with the error noted in the record.
+    The client's writes ask the gate. Every exit leaves one of three things behind: the next message
+    and a higher generation; a terminal record; or the message itself, which the host delivers
+    again. That is so after an unexpected error, which is noted in the record, and while the queues
+    are away.
     """
-    client = services.client(deletion.record.correlation_id, deletion.journal.sent)
+    client = services.client(deletion.record.correlation_id, gate, deletion.journal.sent)
+    deletion.unpark()
     try:
         # From the inside out: a 404 is confirmed, a production account trips the switch, and the
         # errors that remain decide about the deletion.
         with (
-            _handled(deletion, queue),
+            _handled(deletion, queue, client),
             services.conversation(client),
-            _confirmed_gone(services.safety, deletion, client),
+            services.safety.confirming_gone(client, deletion.record.tenant),
         ):
             yield client
     except RecordChanged:
@@ -58,59 +63,62 @@ def error_handling(
 
 
 @contextmanager
-def _handled(deletion: Deletion, queue: str) -> Iterator[None]:
+def _handled(deletion: Deletion, queue: str, client: PartnerCenter) -> Iterator[None]:
     try:
         yield
     except SwitchTripped as error:
         # Parked: the message comes back until a person has reset the switch.
-        deletion.record = replace(deletion.record, reason=str(error))
+        parked = replace(deletion.record, reason=str(error))
+        deletion.park(queue, deletion.checks.max_delay, parked)
         deletion.journal.note(EntryKind.WAITING, str(error))
-        deletion.send_on(queue, deletion.checks.max_delay)
-    except TEMPORARY as error:
-        _postpone(deletion, queue, error)
+    except (*TEMPORARY, SignInFailed, Unauthorized) as error:
+        _postpone(deletion, queue, error, looked=client.calls > 0)
+    except AzureError as error:
+        if not is_outage(error):
+            raise
+        _postpone(deletion, queue, error, looked=False)
     except ForeignCustomer as refusal:
         _without_customer(deletion, refusal)
     except Refused as refusal:
         _refuse(deletion, refusal)
 
 
-@contextmanager
-def _confirmed_gone(safety: Safety, deletion: Deletion, client: PartnerCenter) -> Iterator[None]:
-    """Turn a 404 into ForeignCustomer if a new listing and the customer's own URL lack it too.
-
-    Raises the error itself otherwise: an outage of one route also looks like a 404, and must not
-    record a customer as deleted that still exists.
-    """
-    try:
-        yield
-    except (NotFound, NoRelationship):
-        tenant = deletion.record.tenant
-        if tenant not in safety.customers.refresh(client):
-            customer_by_id(client, tenant)
-        raise
-
-
-def _postpone(deletion: Deletion, queue: str, error: PartnerCenterError) -> None:
+def _postpone(deletion: Deletion, queue: str, error: Exception, *, looked: bool) -> None:
     """Put the deletion back on its queue, with a delay that grows while the trouble lasts.
 
-    The state must stay as it is: after a DELETE without a clear response it is `deleting`, which
-    keeps an abort too late.
+    `looked` says whether Partner Center was called. The state stays as it is: `deleting` while a
+    DELETE may have been carried out, which keeps an abort too late.
     """
-    if deletion.overdue:
+    parked = not looked or _says_nothing_about_the_customer(error)
+    if not parked and deletion.ends_late():
         deletion.finish(State.STUCK, str(error), LATE_REMEDY)
         return
-    delay = deletion.delay(error.response.retry_after if isinstance(error, ErrorStatus) else None)
-    emit(
-        Event.THROTTLED if isinstance(error, Throttled) else Event.STEP_FAILED,
-        **deletion.ids,
-        delay_seconds=round(delay.total_seconds(), 1),
-        reason=str(error),
-    )
-    deletion.journal.note(EntryKind.WAITING, str(error))
+    delay = deletion.delay(_retry_after(error))
+    _log_postponed(deletion, error, round(delay.total_seconds(), 1))
     # Our own limit says nothing about the customer, so it does not make checks rarer.
     attempt = deletion.record.attempt + (not isinstance(error, HeldBack))
-    deletion.record = replace(deletion.record, attempt=attempt, last_error=str(error))
-    deletion.send_on(queue, delay)
+    postponed = replace(deletion.record, attempt=attempt, last_error=described(error))
+    (deletion.park if parked else deletion.put_back)(queue, delay, postponed)
+    deletion.journal.note(EntryKind.WAITING, described(error))
+
+
+def _says_nothing_about_the_customer(error: Exception) -> bool:
+    """Whether the deadline moves: nobody refused the customer, somebody asked to wait."""
+    if isinstance(error, SignInFailed | AzureError | Throttled):
+        return True
+    return _retry_after(error) is not None
+
+
+def _retry_after(error: Exception) -> float | None:
+    return error.retry_after if isinstance(error, PartnerCenterError) else None
+
+
+def _log_postponed(deletion: Deletion, error: Exception, delay_seconds: float) -> None:
+    if cause_of(error):
+        log_held_up(error, delay_seconds=delay_seconds, **deletion.ids)
+        return
+    event = Event.THROTTLED if isinstance(error, Throttled | HeldBack) else Event.STEP_FAILED
+    emit(event, **deletion.ids, delay_seconds=delay_seconds, reason=str(error))
 
 
 def _refuse(deletion: Deletion, refusal: Refused) -> None:
@@ -126,16 +134,20 @@ def _without_customer(deletion: Deletion, refusal: ForeignCustomer) -> None:
 
 
 def _note_failure(deletion: Deletion, step: str, error: Exception) -> None:
+    """Count a try that failed because of the message or a bug; an outage is neither."""
+    if isinstance(error, AzureError) and is_outage(error):
+        return
     reason = f"{type(error).__name__}: {error}"
-    # A failed sign-in is logged where it happens, for every caller.
-    if not isinstance(error, SignInFailed):
-        emit(Event.STEP_FAILED, step=step, **deletion.ids, reason=reason)
+    emit(Event.STEP_FAILED, step=step, **deletion.ids, reason=reason)
     deletion.journal.note(EntryKind.FAILED, reason)
-    deletion.record = replace(deletion.record, last_error=reason)
+    failures = deletion.record.failures + 1
     try:
-        deletion.save()
+        deletion.save(replace(deletion.record, last_error=reason, failures=failures))
     except RecordChanged:
         emit(Event.DELETION_DUPLICATE, **deletion.ids, reason="overtaken")
+    except AzureError as outage:
+        # The error itself must reach the host; the try is not counted then.
+        log_held_up(outage, **deletion.ids)
 
 
 def _log_step(deletion: Deletion, step: str, client: PartnerCenter) -> None:

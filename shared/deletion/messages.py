@@ -3,17 +3,25 @@
 import base64
 import binascii
 import json
-from collections.abc import Mapping
-from dataclasses import dataclass
+import re
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass, replace
+from datetime import datetime
 from typing import Any, Final
 
 from shared.errors import TipsweepError, shown
 from shared.inputs import NotJson, is_line, parse_json
+from shared.limits import SANDBOX_CUSTOMERS
 from shared.tenants import NotATenantId, TenantId, tenant_id
 
 _VERSION: Final = 1
+_SEPARATORS: Final = re.compile(r"[,\r\n]+")
 REQUESTED_BY_CHARACTERS: Final = 200
 _REQUEST_MEMBERS: Final = frozenset({"tenantId", "requestedBy", "dryRun"})
+# Not `insertionTime` or `id`: the host takes members of these names for the message's own.
+_FORWARDED_MEMBERS: Final = frozenset(
+    {"version", "tenantId", "requestedBy", "dryRun", "droppedAt", "attempt"}
+)
 _STEP_MEMBERS: Final = frozenset({"version", "tenantId", "generation", "correlationId"})
 
 
@@ -27,11 +35,30 @@ class BadMessage(TipsweepError):
 
 @dataclass(frozen=True, slots=True)
 class DeletionRequest:
-    """A request to delete a customer, or to see what that would do."""
+    """A request to delete a customer, or to see what that would do.
+
+    A request that tipsweep itself puts on the queue carries `dropped_at`, when the drop that it
+    came from was inserted, and `attempt`, how often its dry run had to be put back.
+    """
 
     tenant: TenantId
     requested_by: str = ""
     dry_run: bool = False
+    dropped_at: datetime | None = None
+    attempt: int = 0
+
+    def to_json(self) -> str:
+        """Return the text of the queue message that forwards the request."""
+        return json.dumps(
+            {
+                "version": _VERSION,
+                "tenantId": self.tenant,
+                "requestedBy": self.requested_by,
+                "dryRun": self.dry_run,
+                "droppedAt": self.dropped_at.isoformat() if self.dropped_at else None,
+                "attempt": self.attempt,
+            }
+        )
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,20 +81,25 @@ class StepMessage:
         )
 
 
-def parse_request(body: bytes) -> DeletionRequest:
-    """Read a dropped message: plain text, JSON string or object, each also in base64.
+Drop = tuple[DeletionRequest, ...]
 
-    Raises BadMessage.
+
+def parse_drop(body: bytes) -> Drop:
+    """Read a dropped message: one request for each customer, at most as many as a sandbox holds.
+
+    A drop is text with tenant IDs, one a line or between commas; a JSON string or object; or a
+    JSON array of these. Each form may be in base64. Raises BadMessage, which names every entry
+    that is wrong.
     """
     text = _text(body)
     try:
-        return _plain_request(text)
+        return _plain_drop(text)
     except BadMessage as plain_error:
         inner = _decoded(text)
         if inner is None:
             raise
         try:
-            return _plain_request(_text(inner))
+            return _plain_drop(_text(inner))
         except BadMessage as error:
             message = f"The message is base64, and inside it: {error}"
             raise BadMessage(message, error.tenant) from plain_error
@@ -109,12 +141,102 @@ def parse_step(body: bytes) -> StepMessage:
     return StepMessage(tenant, generation, correlation_id)
 
 
-def _plain_request(text: str) -> DeletionRequest:
-    if text.startswith(("{", '"', "[")):
-        # A GUID in braces opens like a JSON object.
-        braced = text.startswith("{") and text.endswith("}") and ":" not in text
-        return DeletionRequest(_tenant(text)) if braced else request_from_json(_json(text))
-    return DeletionRequest(_tenant(text))
+def _plain_drop(text: str) -> Drop:
+    # A GUID in braces opens like a JSON object.
+    braced = text.startswith("{") and text.endswith("}") and ":" not in text
+    if not braced and text.startswith(("{", '"', "[")):
+        return _json_drop(_json(text))
+    entries = [entry for entry in map(str.strip, _SEPARATORS.split(text)) if entry]
+    return _requests(entries or [""], lambda entry: DeletionRequest(_tenant(entry)))
+
+
+def _json_drop(value: object) -> Drop:
+    if isinstance(value, list):
+        if not value:
+            message = "The array is empty: expected tenant IDs"
+            raise BadMessage(message)
+        return _requests(value, request_from_json)
+    if isinstance(value, dict) and "version" in value:
+        return (_forwarded(value),)
+    return (request_from_json(value),)
+
+
+def _requests(entries: Iterable[object], read: Callable[[Any], DeletionRequest]) -> Drop:
+    """Read every entry; raises BadMessage that names each wrong one, so that none is started."""
+    found: dict[TenantId, DeletionRequest] = {}
+    wrong: dict[int, BadMessage] = {}
+    number = 0
+    for number, entry in enumerate(entries, start=1):
+        try:
+            request = read(entry)
+            found[request.tenant] = _folded(found.get(request.tenant), request)
+        except BadMessage as error:
+            wrong[number] = error
+    if wrong:
+        raise _together(wrong, number)
+    if len(found) > SANDBOX_CUSTOMERS:
+        message = f"{len(found)} tenant IDs: a sandbox holds at most {SANDBOX_CUSTOMERS}"
+        raise BadMessage(message)
+    return tuple(found.values())
+
+
+def _folded(known: DeletionRequest | None, request: DeletionRequest) -> DeletionRequest:
+    if known is None:
+        return request
+    if known.dry_run is not request.dry_run:
+        message = f"{request.tenant} is there twice, once as a dry run: expected it once"
+        raise BadMessage(message)
+    return replace(known, requested_by=known.requested_by or request.requested_by)
+
+
+def _together(wrong: Mapping[int, BadMessage], entries: int) -> BadMessage:
+    """Return one error for all; only a drop of a single entry names a tenant."""
+    if entries == 1:
+        return wrong[1]
+    named = [f"entry {number}: {error}" for number, error in wrong.items()][:SANDBOX_CUSTOMERS]
+    more = len(wrong) - len(named)
+    rest = [f"and {more} more"] if more else []
+    return BadMessage(
+        f"{len(wrong)} of {entries} entries are wrong, so none is started: "
+        + "; ".join([*named, *rest])
+    )
+
+
+def _forwarded(value: Mapping[str, Any]) -> DeletionRequest:
+    """Read a request that `to_json` has written."""
+    if set(value) != _FORWARDED_MEMBERS or value["version"] != _VERSION:
+        message = (
+            f"With version, expected {_VERSION} and exactly {', '.join(sorted(_FORWARDED_MEMBERS))}"
+        )
+        raise BadMessage(message)
+    tenant, attempt = _tenant(value["tenantId"]), value["attempt"]
+    if type(attempt) is not int or attempt < 0:
+        message = "Expected a number from 0 in attempt"
+        raise BadMessage(message, tenant)
+    return DeletionRequest(
+        tenant,
+        _requested_by(value, tenant),
+        _dry_run(value, tenant),
+        _dropped_at(value["droppedAt"], tenant),
+        attempt,
+    )
+
+
+def _dropped_at(value: object, tenant: TenantId) -> datetime | None:
+    if value is None:
+        return None
+    timestamp = _timestamp(str(value))
+    if timestamp is None or timestamp.tzinfo is None:
+        message = f"droppedAt is {shown(str(value))}: expected a timestamp with its time zone"
+        raise BadMessage(message, tenant)
+    return timestamp
+
+
+def _timestamp(text: str) -> datetime | None:
+    try:
+        return datetime.fromisoformat(text)
+    except ValueError:
+        return None
 
 
 def _text(body: bytes) -> str:

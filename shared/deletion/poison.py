@@ -6,18 +6,30 @@ from typing import Final
 
 from shared.deletion.claims import started
 from shared.deletion.deletion import ended, log_end
+from shared.deletion.dry_run import note_failure, noted_failure
 from shared.deletion.journal import Journal
-from shared.deletion.messages import BadMessage, DeletionRequest, parse_request, parse_step
+from shared.deletion.messages import (
+    BadMessage,
+    DeletionRequest,
+    Drop,
+    parse_drop,
+    parse_step,
+)
 from shared.events import Event, emit
-from shared.services import Services
+from shared.services import StorageServices
 from shared.storage.history import EntryKind
 from shared.storage.names import CUSTOMERS_TO_DELETE, POISON_SUFFIX
 from shared.storage.queues import Queues
-from shared.storage.records import DeletionRecord, Records, State
+from shared.storage.records import DeletionRecord, State
 from shared.storage.rejected import RejectedMessage
 from shared.tenants import TenantId
 
 _UNKNOWN_REASON: Final = "the message failed every time; the log says why"
+_EXPECTED_DROP: Final = (
+    "a tenant ID, or a JSON object with tenantId and optionally requestedBy and dryRun; several of "
+    "them as lines, between commas or as a JSON array"
+)
+_EXPECTED_STEP: Final = "a message that tipsweep has sent: nothing else belongs on this queue"
 _REMEDY: Final = "Fix the cause, then request the deletion again."
 _UNCLAIMED: Final = frozenset({State.REQUESTED, State.CANCELLING})
 
@@ -35,12 +47,20 @@ class Poisoned:
 class Subject:
     """What a poisoned message was about; `generation` is None for a dropped request.
 
-    `fault` says what is wrong with the message itself, "" if it could be read.
+    `tenants` are the customers that were to be deleted, `dry_runs` the requests that were to show
+    what that would do. `fault` says what is wrong with the message itself, "" if it could be read.
     """
 
-    tenant: TenantId | None
-    generation: int | None
-    fault: str
+    tenants: tuple[TenantId, ...] = ()
+    dry_runs: tuple[DeletionRequest, ...] = ()
+    generation: int | None = None
+    fault: str = ""
+
+    @property
+    def tenant(self) -> TenantId | None:
+        """The only customer that the message names; None if there is none or several."""
+        named = [*self.tenants, *(each.tenant for each in self.dry_runs)]
+        return named[0] if len(named) == 1 else None
 
 
 def reject(queues: Queues, queue: str, body: bytes, error: BadMessage) -> None:
@@ -49,10 +69,13 @@ def reject(queues: Queues, queue: str, body: bytes, error: BadMessage) -> None:
     queues.send(queue + POISON_SUFFIX, _as_text(body))
 
 
-def record_poisoned(services: Services, poisoned: Poisoned) -> None:
-    """Record a message from a poison queue, and end the deletion it belonged to."""
+def record_poisoned(services: StorageServices, poisoned: Poisoned) -> None:
+    """Record a message from a poison queue, and end the deletion it belonged to.
+
+    A dry run belongs to no deletion and leaves every record alone.
+    """
     subject = _subject(poisoned)
-    reason = subject.fault or _last_error(services.records, subject) or _UNKNOWN_REASON
+    reason = subject.fault or _last_error(services, subject) or _UNKNOWN_REASON
     services.rejected.keep(
         RejectedMessage(
             poisoned.queue,
@@ -61,10 +84,13 @@ def record_poisoned(services: Services, poisoned: Poisoned) -> None:
             subject.tenant,
             reason,
             services.now(),
+            _expected(poisoned.queue) if subject.fault else "",
         )
     )
-    if subject.tenant is not None:
-        _end(services, subject.tenant, subject, reason)
+    for tenant in subject.tenants:
+        _end(services, tenant, subject, reason)
+    for request in subject.dry_runs:
+        note_failure(services, request, reason)
     emit(
         Event.MESSAGE_POISONED,
         queue=poisoned.queue,
@@ -77,19 +103,35 @@ def record_poisoned(services: Services, poisoned: Poisoned) -> None:
 def _subject(poisoned: Poisoned) -> Subject:
     try:
         if poisoned.queue == CUSTOMERS_TO_DELETE:
-            return Subject(parse_request(poisoned.body).tenant, None, "")
+            return _subject_of_drop(parse_drop(poisoned.body))
         step = parse_step(poisoned.body)
-        return Subject(step.tenant, step.generation, "")
+        return Subject((step.tenant,), generation=step.generation)
     except BadMessage as error:
-        return Subject(error.tenant, None, str(error))
+        return Subject((error.tenant,) if error.tenant else (), fault=str(error))
 
 
-def _last_error(records: Records, subject: Subject) -> str:
-    record = records.get(subject.tenant) if subject.tenant else None
+def _subject_of_drop(drop: Drop) -> Subject:
+    return Subject(
+        tenants=tuple(each.tenant for each in drop if not each.dry_run),
+        dry_runs=tuple(each for each in drop if each.dry_run),
+    )
+
+
+def _expected(queue: str) -> str:
+    return _EXPECTED_DROP if queue == CUSTOMERS_TO_DELETE else _EXPECTED_STEP
+
+
+def _last_error(services: StorageServices, subject: Subject) -> str:
+    """Return the error of the last try, as the try itself has stored it; "" if it has not."""
+    if subject.tenant is None:
+        return ""
+    if subject.dry_runs:
+        return noted_failure(services, subject.tenant)
+    record = services.records.get(subject.tenant)
     return record.last_error if record else ""
 
 
-def _end(services: Services, tenant: TenantId, subject: Subject, reason: str) -> None:
+def _end(services: StorageServices, tenant: TenantId, subject: Subject, reason: str) -> None:
     """Put the reason in the customer's record, unless a later message continues the deletion."""
     state = State.REFUSED if subject.fault else State.STUCK
     now, deadline = services.now(), services.settings.checks.deadline
@@ -111,7 +153,8 @@ def _end(services: Services, tenant: TenantId, subject: Subject, reason: str) ->
 
 
 def _belongs(record: DeletionRecord, subject: Subject) -> bool:
-    if not record.live or subject.fault:
+    # Of several requests in one drop, any may have its own message by now.
+    if not record.live or subject.fault or subject.tenant is None:
         return False
     if subject.generation is None:
         # A request that kept failing never got further; any later state has a message of its own.

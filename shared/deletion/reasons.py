@@ -1,9 +1,11 @@
 """The reasons and remedies that people read, in plain words."""
 
 from collections.abc import Iterable
+from datetime import datetime
 from typing import Final
 
 from shared.purchases.plan import Entry, Plan
+from shared.purchases.products import Product
 
 LATE_REMEDY: Final = (
     "Partner Center did not respond in time. Check the customer in Partner Center, then request "
@@ -38,9 +40,32 @@ def unfinished_remedy(plan: Plan) -> str:
     return _NEVER_REMEDY if plan.never else LATE_REMEDY
 
 
-def rejected_delete_remedy(plan: Plan) -> str:
-    """Say what a person can do about a rejected DELETE."""
+def rejected_delete_remedy(plan: Plan, later: datetime | None = None) -> str:
+    """Say what a person can do about a rejected DELETE; `later` is what `retry_at` returned."""
+    if later is not None:
+        return (
+            f"The term of these licences ends on {later:%Y-%m-%d}. From that day on a sweep in "
+            "mode delete takes the customer up again; without sweeps, request the deletion again "
+            "then."
+        )
     return _NEVER_REMEDY if plan.never else _REJECTED_REMEDY
+
+
+def retry_at(plan: Plan, now: datetime) -> datetime | None:
+    """Return when all that can never be cancelled now has come to the end of its term.
+
+    New commerce licences can be cancelled once their term has ended, when they go on from month to
+    month (Microsoft's page "Extended service terms"); other purchases have no such date. None if
+    there is one of these, or a date that is unknown or past.
+    """
+    ends = [
+        entry.purchase.term_end if entry.purchase.product is Product.NCE else None
+        for entry in plan.never
+    ]
+    known = [end for end in ends if end is not None]
+    if not known or len(known) < len(ends):
+        return None
+    return max(known) if min(known) > now else None
 
 
 def _listed(entries: Iterable[Entry]) -> str:

@@ -6,7 +6,7 @@ from typing import Final
 
 from shared.deletion.deletion import Deletion
 from shared.events import Event, emit
-from shared.services import Services
+from shared.services import StorageServices
 from shared.storage.names import CUSTOMERS_READY, ORDERS_TO_CHECK
 from shared.storage.records import DeletionRecord, RecordChanged, State
 
@@ -15,7 +15,7 @@ from shared.storage.records import DeletionRecord, RecordChanged, State
 GRACE: Final = timedelta(minutes=15)
 
 
-def redrive_overdue(services: Services, records: Iterable[DeletionRecord]) -> int:
+def redrive_overdue(services: StorageServices, records: Iterable[DeletionRecord]) -> int:
     """Send a message for each record whose check is long overdue; return how many were sent."""
     now = services.now()
     return sum(_redrive(Deletion.of(services, each)) for each in records if _overdue(each, now))
@@ -30,7 +30,7 @@ def _redrive(deletion: Deletion) -> bool:
     """Send a message for a deletion; False if another message continued it first."""
     state = deletion.record.state
     try:
-        deletion.send_on(CUSTOMERS_READY if state is State.DELETING else ORDERS_TO_CHECK)
+        deletion.send_again(CUSTOMERS_READY if state is State.DELETING else ORDERS_TO_CHECK)
     except RecordChanged:
         return False
     if state is State.REQUESTED:

@@ -3,24 +3,30 @@
 from dataclasses import replace
 from datetime import timedelta
 
+from azure.core.exceptions import AzureError
+
 from shared.deletion.claims import Delivery, claim_request, claim_step
 from shared.deletion.deletion import Deletion, is_at_longest_delay
-from shared.deletion.dry_run import log_dry_run
+from shared.deletion.dry_run import run_dry
 from shared.deletion.error_handling import error_handling
 from shared.deletion.messages import DeletionRequest, StepMessage
 from shared.deletion.reasons import (
     rejected_delete_reason,
     rejected_delete_remedy,
+    retry_at,
     unfinished_reason,
     unfinished_remedy,
 )
+from shared.errors import TipsweepError
 from shared.events import Event, emit
+from shared.partner_center.client import PartnerCenter
 from shared.partner_center.errors import (
     Busy,
     ErrorStatus,
     NoRelationship,
     NotASandbox,
     NotFound,
+    PartnerCenterError,
     Throttled,
     Unauthorized,
     Unavailable,
@@ -32,13 +38,13 @@ from shared.purchases.snapshot import merge_snapshot, take_snapshot
 from shared.services import Services
 from shared.storage.history import EntryKind
 from shared.storage.names import CUSTOMERS_READY, ORDERS_TO_CHECK
-from shared.storage.records import State
+from shared.storage.records import DeletionRecord, State
 
 
 def cancel_orders(services: Services, request: DeletionRequest, delivery: Delivery) -> None:
     """Start the deletion that a dropped message asks for, and take its first step."""
     if request.dry_run:
-        log_dry_run(services, request.tenant)
+        run_dry(services, request, delivery)
         return
     deadline = services.settings.checks.deadline
     record = claim_request(services.records, request, delivery, services.now(), deadline)
@@ -61,20 +67,16 @@ def delete_customer(services: Services, message: StepMessage, delivery: Delivery
     if record is None:
         return
     deletion = Deletion.of(services, record)
+    gate = deletion.require_deletable
     if record.state is State.DELETING:
         # The step before may have died between its DELETE and its last write.
         deletion.journal.note(EntryKind.UNCLEAR, "an earlier step may have sent a DELETE")
-    with error_handling(services, deletion, "delete_customer", CUSTOMERS_READY) as client:
+    with error_handling(services, deletion, "delete_customer", CUSTOMERS_READY, gate) as client:
         services.safety.require_writable()
         customer = services.safety.require_customer(client, record.tenant)
         deletion.record = replace(deletion.record, seen=True, domain=customer.domain)
-        # The rules may have waited for a listing, and somebody may have tripped the switch.
-        services.safety.require_writable()
-        # Written before the call: once the DELETE may arrive, an abort must be too late.
-        deletion.record = replace(deletion.record, state=State.DELETING)
-        deletion.save()
         try:
-            client.delete_customer(record.tenant)
+            _send_delete(deletion, client)
         except (NotFound, NoRelationship, NotASandbox, Unauthorized, Throttled, Unavailable):
             # Not a verdict on the customer's purchases, so error_handling decides.
             raise
@@ -84,9 +86,24 @@ def delete_customer(services: Services, message: StepMessage, delivery: Delivery
             deletion.finish(State.DELETED)
 
 
+def _send_delete(deletion: Deletion, client: PartnerCenter) -> None:
+    """Send the DELETE; an error that says it was not carried out leaves the state as it was.
+
+    A DELETE of an earlier step may still have been carried out: then the state was `deleting`.
+    """
+    before = deletion.record.state
+    try:
+        client.delete_customer(deletion.record.tenant)
+    except (TipsweepError, AzureError) as error:
+        if not (isinstance(error, PartnerCenterError) and error.may_be_done):
+            deletion.record = replace(deletion.record, state=before)
+        raise
+
+
 def _cancel(services: Services, deletion: Deletion, step: str) -> None:
     """Cancel what is open, and decide on the next message from the outcome."""
-    with error_handling(services, deletion, step, ORDERS_TO_CHECK) as client:
+    gate = deletion.require_writable
+    with error_handling(services, deletion, step, ORDERS_TO_CHECK, gate) as client:
         services.safety.require_writable()
         customer = services.safety.require_customer(client, deletion.record.tenant)
         deletion.record = replace(deletion.record, seen=True, domain=customer.domain)
@@ -102,7 +119,7 @@ def _cancel(services: Services, deletion: Deletion, step: str) -> None:
             purchases = forget_sent(purchases)
 
         sender = Sender(client, customer.id, snapshot.subscriptions_by_id())
-        found = carry_out(sender, purchases, now, deletion.may_write)
+        found = carry_out(sender, purchases, now)
         progress = len(found.plan.unfinished) < len(remembered.unfinished)
         attempt = 0 if progress else deletion.record.attempt
         deletion.record = replace(deletion.record, purchases=found.purchases, attempt=attempt)
@@ -116,10 +133,10 @@ def _decide(deletion: Deletion, plan: Plan) -> None:
     """Send the message that follows a step, or end a deletion that took too long."""
     if plan.clear:
         emit(Event.DELETION_READY, **deletion.ids, never=len(plan.never))
-        deletion.record = replace(deletion.record, state=State.CHECKING)
-        deletion.send_on(CUSTOMERS_READY)
+        checked = replace(deletion.record, state=State.CHECKING)
+        deletion.send_on(CUSTOMERS_READY, changed=checked)
         deletion.journal.note(EntryKind.READY)
-    elif deletion.overdue:
+    elif deletion.ends_late():
         deletion.finish(State.STUCK, unfinished_reason(plan), unfinished_remedy(plan))
     else:
         _wait(deletion, plan)
@@ -136,13 +153,12 @@ def _wait(deletion: Deletion, plan: Plan) -> None:
         waiting=waiting_count,
         delay_seconds=round(delay.total_seconds(), 1),
     )
-    _check_after(deletion, delay)
+    _check_after(deletion, delay, deletion.record)
 
 
-def _check_after(deletion: Deletion, delay: timedelta) -> None:
-    attempt = deletion.record.attempt + 1
-    deletion.record = replace(deletion.record, state=State.CHECKING, attempt=attempt)
-    deletion.send_on(ORDERS_TO_CHECK, delay)
+def _check_after(deletion: Deletion, delay: timedelta, changed: DeletionRecord) -> None:
+    checking = replace(changed, state=State.CHECKING, attempt=changed.attempt + 1)
+    deletion.send_on(ORDERS_TO_CHECK, delay, checking)
 
 
 def _after_rejected_delete(deletion: Deletion, error: ErrorStatus) -> None:
@@ -150,10 +166,11 @@ def _after_rejected_delete(deletion: Deletion, error: ErrorStatus) -> None:
     plan = make_plan(deletion.record.purchases, deletion.now())
     reason = rejected_delete_reason(str(error), plan)
     emit(Event.DELETE_REJECTED, **deletion.ids, reason=reason)
-    if deletion.overdue or (plan.never and not isinstance(error, Busy)):
-        deletion.finish(State.STUCK, reason, rejected_delete_remedy(plan))
+    if deletion.ends_late() or (plan.never and not isinstance(error, Busy)):
+        later = retry_at(plan, deletion.now())
+        deletion.finish(State.STUCK, reason, rejected_delete_remedy(plan, later), later)
         return
     # With nothing remembered, the next step reads everything again and finds what was missed.
-    deletion.record = replace(deletion.record, reason=reason, purchases=())
+    forgetful = replace(deletion.record, reason=reason, purchases=())
     deletion.journal.note(EntryKind.WAITING, reason)
-    _check_after(deletion, deletion.delay())
+    _check_after(deletion, deletion.delay(error.retry_after), forgetful)

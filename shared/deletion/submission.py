@@ -1,22 +1,27 @@
-"""Requests over HTTP and by sweeps: submit a deletion, or abort one."""
+"""Requests over HTTP and by sweeps: submit a deletion, abort one, or dismiss how one ended."""
 
 from dataclasses import replace
 
 from shared.deletion.claims import started
-from shared.deletion.deletion import ended, first_message, log_end
+from shared.deletion.deletion import ended, first_message, ids, log_end
 from shared.deletion.journal import Journal
 from shared.deletion.messages import DeletionRequest
 from shared.errors import TipsweepError
+from shared.events import Event, emit
 from shared.safety.rules import Refused
 from shared.services import Services
 from shared.storage.history import EntryKind, HistoryEntry
 from shared.storage.names import ORDERS_TO_CHECK
-from shared.storage.records import DeletionRecord, State
+from shared.storage.records import NEED_ATTENTION, DeletionRecord, State
 from shared.tenants import TenantId
 
 
 class NotAbortable(TipsweepError):
     """The deletion has ended, or its DELETE may have been sent."""
+
+
+class NotDismissable(TipsweepError):
+    """The deletion needs no person's attention."""
 
 
 class NoDeletion(TipsweepError):
@@ -31,29 +36,27 @@ class NoDeletion(TipsweepError):
 def submit(services: Services, request: DeletionRequest) -> DeletionRecord:
     """Write the record of a deletion, then queue it; return the one in progress if there is one.
 
-    Raises Refused or SwitchTripped. The record comes first: after a crash in between its check is
-    overdue and redrive finds it, while a message without a record would be dropped.
+    The record comes first: after a crash in between its check is overdue and redrive finds it,
+    while a message without a record would be dropped. Raises Refused, SwitchTripped or
+    RecordChanged.
     """
     _require_acceptable(services, request)
     services.safety.require_writable()
     now, deadline = services.now(), services.settings.checks.deadline
 
-    def change(current: DeletionRecord | None) -> DeletionRecord | None:
+    def change(current: DeletionRecord | None) -> DeletionRecord:
         if current is not None and current.live:
-            return None
+            return current
         record = started(request, current, now=now, deadline=deadline)
         return replace(record, next_check_at=now)
 
     update = services.records.update(request.tenant, change)
-    record = update.record
-    if record is None:
-        raise NoDeletion(request.tenant)
     if update.written:
-        journal = Journal(services.history, record, services.now)
+        journal = Journal(services.history, update.record, services.now)
         journal.requested()
         journal.write()
-        services.queues.send(ORDERS_TO_CHECK, first_message(record).to_json())
-    return record
+        services.queues.send(ORDERS_TO_CHECK, first_message(update.record).to_json())
+    return update.record
 
 
 def _require_acceptable(services: Services, request: DeletionRequest) -> None:
@@ -68,16 +71,20 @@ def _require_acceptable(services: Services, request: DeletionRequest) -> None:
 
 
 def abort(services: Services, tenant: TenantId, requested_by: str) -> DeletionRecord:
-    """Stop a deletion that has not sent its DELETE; aborting it again changes nothing.
+    """Stop a deletion that has not sent its DELETE.
 
-    Raises NoDeletion or NotAbortable.
+    Aborting it again also stops what was dropped since. Raises NoDeletion, NotAbortable or
+    RecordChanged.
     """
+    again = False
 
-    def change(current: DeletionRecord | None) -> DeletionRecord | None:
-        if current is None:
-            raise NoDeletion(tenant)
-        if current.state is State.ABORTED:
-            return None
+    def change(current: DeletionRecord | None) -> DeletionRecord:
+        nonlocal again
+        current = _known(current, tenant)
+        again = current.state is State.ABORTED
+        if again:
+            # Written again, so that the row's timestamp is later than every drop so far.
+            return replace(current, ended_at=None)
         # While deleting, the DELETE may have arrived, so "aborted" might not be true.
         if not current.live or current.state is State.DELETING:
             message = f"The deletion of customer {tenant} is {current.state}: too late to abort"
@@ -86,13 +93,43 @@ def abort(services: Services, tenant: TenantId, requested_by: str) -> DeletionRe
         remedy = "Request it again to start over."
         return ended(current, State.ABORTED, reason, remedy, services.now())
 
+    record = services.records.update(tenant, change).record
+    _tell(services, record, EntryKind.ABORTED, requested_by)
+    if not again:
+        log_end(record)
+    return record
+
+
+def dismiss(services: Services, tenant: TenantId, requested_by: str) -> DeletionRecord:
+    """Note that a person has dealt with a stuck or refused deletion; once is enough.
+
+    Raises NoDeletion or NotDismissable.
+    """
+
+    def change(current: DeletionRecord | None) -> DeletionRecord:
+        current = _known(current, tenant)
+        if current.state not in NEED_ATTENTION:
+            expected = " or ".join(sorted(NEED_ATTENTION))
+            message = f"The deletion of customer {tenant} is {current.state}, not {expected}"
+            raise NotDismissable(message)
+        if current.dismissed_at is not None:
+            return current
+        return replace(current, dismissed_at=services.now(), dismissed_by=requested_by)
+
     update = services.records.update(tenant, change)
-    if update.record is None:
-        raise NoDeletion(tenant)
     if update.written:
-        log_end(update.record)
-        aborted = HistoryEntry(
-            EntryKind.ABORTED, services.now(), requested_by, update.record.correlation_id
-        )
-        services.history.add(tenant, [aborted])
+        _tell(services, update.record, EntryKind.DISMISSED, requested_by)
+        emit(Event.DELETION_DISMISSED, **ids(update.record), requested_by=requested_by)
     return update.record
+
+
+def _tell(services: Services, record: DeletionRecord, kind: EntryKind, requested_by: str) -> None:
+    """Tell the history what a person did, who need not be the one who requested the deletion."""
+    entry = HistoryEntry(kind, services.now(), requested_by, record.correlation_id)
+    services.history.add(record.tenant, [entry])
+
+
+def _known(record: DeletionRecord | None, tenant: TenantId) -> DeletionRecord:
+    if record is None:
+        raise NoDeletion(tenant)
+    return record

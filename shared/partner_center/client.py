@@ -3,23 +3,25 @@
 import uuid
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, replace
+from functools import partial
 from http import HTTPStatus
 from typing import Any, Final
 from urllib.parse import quote
 
 from shared.events import Event, emit
 from shared.partner_center import resources
-from shared.partner_center.connection import Connection, Response
+from shared.partner_center.connection import Connection, Gate, Response
+from shared.partner_center.deadline import Deadline
 from shared.partner_center.errors import (
     ErrorStatus,
     Forbidden,
-    HeldBack,
     NoResponse,
     NotASandbox,
     NotFound,
     NotSupportedHere,
     Throttled,
     Unauthorized,
+    Unavailable,
     UnexpectedResponse,
 )
 from shared.partner_center.resources import (
@@ -37,6 +39,14 @@ _PAGE_SIZE: Final = 100
 _PAGE_LIMIT: Final = 100
 # Microsoft's page on the call says 204, the REST reference 200.
 _DELETED: Final = frozenset({HTTPStatus.OK, HTTPStatus.NO_CONTENT})
+# "Resource does not support app-only authentication": no customer's entitlements can be read.
+_NOT_FOR_THIS_CREDENTIAL: Final = "900329"
+
+
+def reads_only() -> None:
+    """Refuse every write: the gate of a client that was given no other."""
+    message = "A client without a gate sent a write: expected reads only"
+    raise RuntimeError(message)
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,46 +67,51 @@ class SentWrite:
 Recorder = Callable[[SentWrite, str], None]
 
 
-def _unrecorded(_write: SentWrite, _detail: str) -> None:
-    """Record nothing."""
+def unrecorded(_write: SentWrite, _detail: str) -> None:
+    """Tell nobody of a write: the recorder of a client that was given no other."""
 
 
 class PartnerCenter:
-    """Partner Center as one deletion sees it: all calls carry its correlation ID.
+    """Partner Center as one step sees it: all calls carry one correlation ID and share a deadline.
 
-    Every method raises the errors of `shared.partner_center.errors`. `calls` and `throttled`
-    count the calls that this object sent and those that got a 429. `recorder` is told of each
-    write after it was sent, with what Partner Center said about it.
+    Every method raises the errors of `shared.partner_center.errors`. `gate` is asked directly
+    before a write leaves, and again before each repeat; what it raises stops the write. `recorder`
+    is told of each write that left, once, with the last response. `calls` and `throttled` count
+    what this object sent, repeats included, and the calls that got a 429.
     """
 
     def __init__(
         self,
         connection: Connection,
         correlation_id: str,
-        recorder: Recorder = _unrecorded,
+        deadline: Deadline | None = None,
+        gate: Gate = reads_only,
+        recorder: Recorder = unrecorded,
     ) -> None:
         self.calls = 0
         self.throttled = 0
         self.correlation_id = correlation_id
+        self.deadline = deadline or Deadline.after()
         self._connection = connection
+        self._gate = gate
         self._recorder = recorder
 
     def token_tenant(self) -> str:
         """Return the tenant of the access token, in lower case."""
-        return self._connection.tokens.tenant()
+        return self._connection.tokens.tenant(self.deadline)
 
     def customers(self) -> Iterator[Customer]:
         """Yield all customers of the partner, page by page ("Get a list of customers").
 
-        Raises UnexpectedResponse if there is no such listing: that means a wrong base URL, and must
-        not be mistaken for a customer that is gone.
+        Raises Unavailable if there is no such listing: that is an outage or a wrong base URL, and
+        must not be mistaken for a customer that is gone.
         """
         try:
             for item in self._pages(f"customers?size={_PAGE_SIZE}"):
                 yield resources.customer(item)
         except NotFound as error:
-            message = f"No Partner Center at this base URL: {error}"
-            raise UnexpectedResponse(message) from error
+            description = "no list of customers: an outage, or a wrong PARTNER_CENTER_BASE_URL"
+            raise Unavailable(replace(error.response, description=description)) from error
 
     def customer(self, customer_id: str) -> Customer:
         """Return one customer ("Get a customer by ID")."""
@@ -114,8 +129,8 @@ class PartnerCenter:
     def entitlements(self, customer_id: str) -> list[Entitlement]:
         """Return all entitlements, included ones too; none if the credential may not read them.
 
-        Microsoft's page "Get a collection of entitlements" names App+User only. A 403 is
-        remembered for the life of the process.
+        Microsoft's page "Get a collection of entitlements" names App+User only. A 403 that says so
+        is remembered for the life of the process; any other concerns this customer.
         """
         tokens = self._connection.tokens
         if tokens.entitlements_forbidden:
@@ -125,7 +140,7 @@ class PartnerCenter:
         except Unauthorized:
             return []
         except Forbidden as error:
-            tokens.entitlements_forbidden = True
+            tokens.entitlements_forbidden = error.response.code == _NOT_FOR_THIS_CREDENTIAL
             emit(Event.ENTITLEMENTS_FORBIDDEN, reason=str(error))
             return []
         return [found for item in items for found in resources.entitlements(item)]
@@ -212,8 +227,6 @@ class PartnerCenter:
         body: Json | None = None,
         headers: dict[str, str] | None = None,
     ) -> Response:
-        self._connection.wait_for_turn(method, path)
-        self.calls += 1
         try:
             if method == "GET":
                 return self._send(method, path, str(uuid.uuid4()), body, headers)
@@ -226,20 +239,18 @@ class PartnerCenter:
         self, method: str, path: str, body: Json | None, headers: Mapping[str, str] | None
     ) -> Response:
         """Send a write and tell the recorder what became of it, if it left at all."""
-        # First, because a write whose sign-in fails was not sent.
-        self._connection.tokens.token()
         asked = str((body or {}).get("status", ""))
         write = SentWrite(method, f"/v1/{path}", asked, str(uuid.uuid4()))
         try:
             response = self._send(method, path, write.request_id, body, headers)
-        except HeldBack:
-            raise
         except ErrorStatus as error:
             status, code = error.response.status, error.response.code
             self._recorder(replace(write, status=status, code=code), error.response.description)
             raise
         except (NoResponse, UnexpectedResponse) as error:
-            self._recorder(write, str(error))
+            # Without a connection, nothing left.
+            if error.may_be_done:
+                self._recorder(write, str(error))
             raise
         self._recorder(replace(write, status=response.status), _status_member(response))
         return response
@@ -257,9 +268,16 @@ class PartnerCenter:
             path,
             correlation_id=self.correlation_id,
             request_id=request_id,
+            deadline=self.deadline,
+            gate=partial(self._before_attempt, method),
             body=body,
             headers=headers,
         )
+
+    def _before_attempt(self, method: str) -> None:
+        if method != "GET":
+            self._gate()
+        self.calls += 1
 
 
 def _customer(customer_id: str) -> str:

@@ -1,6 +1,7 @@
 """One rate-limited, authenticated HTTPS connection to Partner Center, shared by all threads."""
 
 import json
+import random
 import time
 import uuid
 from collections.abc import Callable, Mapping
@@ -12,27 +13,33 @@ from typing import Any, Final
 from urllib.parse import urljoin, urlsplit
 
 import requests
+from azure.core.exceptions import AzureError
 from requests.adapters import HTTPAdapter
 from requests.auth import AuthBase
-from urllib3.util import Retry
+from urllib3.exceptions import NewConnectionError, ReadTimeoutError
 
+from shared.errors import TipsweepError
 from shared.partner_center.credentials import TokenSource
+from shared.partner_center.deadline import Deadline
 from shared.partner_center.errors import (
     ErrorResponse,
     ErrorStatus,
     ForeignLink,
     HeldBack,
     NoResponse,
+    PartnerCenterError,
     Throttled,
+    TimedOut,
     UnexpectedResponse,
     error_of,
 )
 from shared.partner_center.rate_limit import RateLimited, RateLimiter
 
-# No page gives a timeout, and Microsoft's own SDK waits 3 minutes. Two tries of 60 s still fit in
-# the functionTimeout of 5 minutes; a call that is cut off is repeated by the next step.
+# No page gives a timeout, and Microsoft's own SDK waits 3 minutes. The step's deadline cuts these.
 CONNECT_TIMEOUT_SECONDS: Final = 5.0
 READ_TIMEOUT_SECONDS: Final = 60.0
+# A call that begins with less time is cut off before its response, and nobody knows its outcome.
+LEAST_SECONDS: Final = 5.0
 # For a 429 without the header: Microsoft's example says "Try again in 30 seconds."
 DEFAULT_RETRY_AFTER_SECONDS: Final = 30.0
 # One odd header must not park a deletion for weeks, or the calls of a whole process for hours.
@@ -42,22 +49,15 @@ _REDIRECTION: Final = HTTPStatus.MULTIPLE_CHOICES
 _ERROR: Final = HTTPStatus.BAD_REQUEST
 _DESCRIPTION_CHARACTERS: Final = 1024
 
-# Each try sends the same MS-RequestId, which makes it safe to repeat a PATCH or a DELETE
-# (Microsoft's page "Partner Center REST headers").
-_SHORT_RETRIES: Final = Retry(
-    total=2,
-    connect=2,
-    read=1,
-    status=2,
-    redirect=0,
-    backoff_factor=0.5,
-    backoff_jitter=0.5,
-    status_forcelist=(502, 503, 504),
-    allowed_methods=None,
-    # A thread must not sleep for minutes: the step puts its message back instead.
-    respect_retry_after_header=False,
-    raise_on_status=False,
+# Before each repeat, in seconds; up to twice as long, so that threads that failed together do not
+# come back together. For a longer wait, the step puts its message back.
+_PAUSES: Final = (0.5, 1.0)
+_LONGEST_PAUSE_SECONDS: Final = 2.0
+_REPEATED: Final = frozenset(
+    {HTTPStatus.BAD_GATEWAY, HTTPStatus.SERVICE_UNAVAILABLE, HTTPStatus.GATEWAY_TIMEOUT}
 )
+
+Gate = Callable[[], None]
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,14 +68,28 @@ class Response:
     body: Any
 
 
-class _Bearer(AuthBase):
-    """Adds the token to each request; being an auth object, it also keeps .netrc out."""
+@dataclass(frozen=True, slots=True)
+class _Request:
+    """What is sent, the same in each attempt."""
 
-    def __init__(self, tokens: TokenSource) -> None:
-        self._tokens = tokens
+    method: str
+    url: str
+    headers: Mapping[str, str]
+    body: Mapping[str, Any] | None
+
+    @property
+    def path(self) -> str:
+        return urlsplit(self.url).path
+
+
+@dataclass(frozen=True, slots=True)
+class _Bearer(AuthBase):
+    """Adds the token to the request; being an auth object, it also keeps .netrc out."""
+
+    token: str
 
     def __call__(self, request: requests.PreparedRequest) -> requests.PreparedRequest:
-        request.headers["Authorization"] = f"Bearer {self._tokens.token()}"
+        request.headers["Authorization"] = f"Bearer {self.token}"
         return request
 
 
@@ -89,31 +103,21 @@ class Connection:
         rate_limiter: RateLimiter,
         *,
         sleep: Callable[[float], None] = time.sleep,
+        jitter: Callable[[], float] = random.random,
     ) -> None:
         self.tokens = tokens
         self._base = f"{base_url}/v1/"
-        self._auth = _Bearer(tokens)
         self._rate_limiter = rate_limiter
         self._sleep = sleep
+        self._jitter = jitter
         self._session = requests.Session()
         self._session.headers.update(
             {"Accept": "application/json", "MS-PartnerCenter-Application": "tipsweep"}
         )
-        # One connection for each of the 32 threads that the deployed worker runs.
-        adapter = HTTPAdapter(pool_maxsize=32, max_retries=_SHORT_RETRIES)
+        # One connection for each of the 32 threads that the deployed worker runs. The library
+        # repeats nothing: it would neither take a turn nor ask the gate.
+        adapter = HTTPAdapter(pool_maxsize=32, max_retries=0)
         self._session.mount("https://", adapter)
-
-    def wait_for_turn(self, method: str, path: str) -> None:
-        """Wait until the rate limit allows a call; raises HeldBack if the wait would be long."""
-        try:
-            wait = self._rate_limiter.acquire()
-        except RateLimited as held:
-            description = f"not sent: {held}"
-            raise HeldBack(
-                ErrorResponse(method, path, 429, "", description, held.seconds, "")
-            ) from held
-        if wait:
-            self._sleep(wait)
 
     def call(
         self,
@@ -121,28 +125,78 @@ class Connection:
         path: str,
         *,
         correlation_id: str,
+        deadline: Deadline,
+        gate: Gate,
         request_id: str = "",
         body: Mapping[str, Any] | None = None,
         headers: Mapping[str, str] | None = None,
     ) -> Response:
-        """Send one call and return its response.
+        """Send one call, repeated shortly after a lost connection or a 502, 503 or 504.
 
         `path` is relative to /v1/, or a link from a response; without a `request_id` the call gets
-        one of its own. Raises ForeignLink, NoResponse, SignInFailed, UnexpectedResponse for a
-        redirection, or an ErrorStatus.
+        one of its own. `gate` is asked directly before each attempt leaves, and stops the call by
+        raising. Raises what it raises, ForeignLink, HeldBack, OutOfTime, NoResponse, SignInFailed,
+        UnexpectedResponse for a redirection, or an ErrorStatus; with anything that stops a repeat,
+        the error of the attempt before it.
         """
-        url = self._resolve(path)
-        request_id = request_id or str(uuid.uuid4())
-        all_headers = {
-            "MS-RequestId": request_id,
+        # Each attempt sends the same MS-RequestId, which makes it safe to repeat a PATCH or a
+        # DELETE (Microsoft's page "Partner Center REST headers").
+        ids = {
+            "MS-RequestId": request_id or str(uuid.uuid4()),
             "MS-CorrelationId": correlation_id,
-            **(headers or {}),
         }
-        response = self._send(method, url, body, all_headers)
+        request = _Request(method, self._resolve(path), {**ids, **(headers or {})}, body)
+        auth = self._wait(request, 0, deadline, gate)
+        try:
+            return self._attempt(request, auth, deadline)
+        except PartnerCenterError as error:
+            if not _passes_soon(error):
+                raise
+            return self._repeat(request, deadline, gate, error)
+
+    def _repeat(
+        self, request: _Request, deadline: Deadline, gate: Gate, failed: PartnerCenterError
+    ) -> Response:
+        for pause in _PAUSES:
+            try:
+                auth = self._wait(request, pause * (1 + self._jitter()), deadline, gate)
+            except (TipsweepError, AzureError) as obstacle:
+                raise failed from obstacle
+            try:
+                return self._attempt(request, auth, deadline)
+            except PartnerCenterError as error:
+                error.may_be_done |= failed.may_be_done
+                failed = error
+                if not _passes_soon(error):
+                    break
+        raise failed
+
+    def _wait(self, request: _Request, pause: float, deadline: Deadline, gate: Gate) -> _Bearer:
+        """Wait for all that an attempt needs, then ask the gate; return the token."""
+        self._sleep_for(pause, request, deadline)
+        token = self.tokens.token(deadline)
+        try:
+            turn = self._rate_limiter.acquire()
+        except RateLimited as held:
+            raise HeldBack(request.method, request.path, held.seconds) from held
+        self._sleep_for(turn, request, deadline)
+        gate()
+        deadline.require(LEAST_SECONDS, f"{request.method} {request.path}")
+        return _Bearer(token)
+
+    def _sleep_for(self, seconds: float, request: _Request, deadline: Deadline) -> None:
+        deadline.require(seconds + LEAST_SECONDS, f"{request.method} {request.path}")
+        if seconds:
+            self._sleep(seconds)
+
+    def _attempt(self, request: _Request, auth: _Bearer, deadline: Deadline) -> Response:
+        response = self._send(request, auth, deadline)
         if response.status_code >= _ERROR:
-            raise self._error(method, url, request_id, response)
+            raise self._error(request, response)
         if response.status_code >= _REDIRECTION:
-            message = f"{method} {path} got status {response.status_code}: expected a 2xx"
+            message = (
+                f"{request.method} {request.path} got status {response.status_code}: expected a 2xx"
+            )
             raise UnexpectedResponse(message)
         return Response(response.status_code, _json(response))
 
@@ -158,36 +212,32 @@ class Connection:
         relative = path.removeprefix(f"{base.scheme}://{base.netloc}").lstrip("/")
         return urljoin(self._base, "./" + relative.removeprefix("v1/").lstrip("/"))
 
-    def _send(
-        self, method: str, url: str, body: Mapping[str, Any] | None, headers: Mapping[str, str]
-    ) -> requests.Response:
+    def _send(self, request: _Request, auth: _Bearer, deadline: Deadline) -> requests.Response:
+        left = deadline.left
         try:
             return self._session.request(
-                method,
-                url,
-                json=body,
-                headers=headers,
-                auth=self._auth,
-                timeout=(CONNECT_TIMEOUT_SECONDS, READ_TIMEOUT_SECONDS),
+                request.method,
+                request.url,
+                json=request.body,
+                headers=request.headers,
+                auth=auth,
+                timeout=(min(CONNECT_TIMEOUT_SECONDS, left), min(READ_TIMEOUT_SECONDS, left)),
                 allow_redirects=False,
             )
         except requests.RequestException as error:
-            message = f"{method} {url} got no response: {error}"
-            raise NoResponse(message) from error
+            raise _no_response(request, error) from error
 
-    def _error(
-        self, method: str, url: str, request_id: str, response: requests.Response
-    ) -> ErrorStatus:
+    def _error(self, request: _Request, response: requests.Response) -> ErrorStatus:
         code, description = _service_error(response)
         retry_after = retry_after_seconds(response.headers.get("Retry-After"))
         error_response = ErrorResponse(
-            method=method,
-            path=urlsplit(url).path,
+            method=request.method,
+            path=request.path,
             status=response.status_code,
             code=code,
             description=description,
             retry_after=retry_after,
-            request_id=request_id,
+            request_id=request.headers["MS-RequestId"],
         )
         error = error_of(error_response)
         # A 401 that means "not a sandbox" ends the token too, so the status decides, not the type.
@@ -197,6 +247,27 @@ class Connection:
             hold = DEFAULT_RETRY_AFTER_SECONDS if retry_after is None else retry_after
             self._rate_limiter.pause(min(hold, LONGEST_HOLD_SECONDS))
         return error
+
+
+def _no_response(request: _Request, error: requests.RequestException) -> NoResponse:
+    cause = error.args[0] if error.args else None
+    call = f"{request.method} {request.url}"
+    if isinstance(error, requests.ReadTimeout) or isinstance(cause, ReadTimeoutError):
+        return TimedOut(f"{call} got no response in time: {error}", may_be_done=True)
+    unconnected = isinstance(error, requests.ConnectTimeout) or isinstance(
+        getattr(cause, "reason", None), NewConnectionError
+    )
+    if unconnected:
+        return NoResponse(f"{call} was not sent: {error}", may_be_done=False)
+    return NoResponse(f"{call} got no response: {error}", may_be_done=True)
+
+
+def _passes_soon(error: PartnerCenterError) -> bool:
+    """Whether a repeat within seconds may succeed, and nothing asks for a longer wait."""
+    if isinstance(error, ErrorStatus):
+        soon = (error.retry_after or 0) <= _LONGEST_PAUSE_SECONDS
+        return error.response.status in _REPEATED and soon
+    return isinstance(error, NoResponse) and not isinstance(error, TimedOut)
 
 
 def retry_after_seconds(header: str | None, now: datetime | None = None) -> float | None:

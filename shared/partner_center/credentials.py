@@ -6,7 +6,6 @@ Sources: Microsoft's pages "Partner Center authentication" and "Secure Applicati
 import base64
 import binascii
 import json
-import threading
 import time
 from collections.abc import Callable
 from datetime import datetime, timedelta
@@ -28,7 +27,9 @@ from azure.keyvault.secrets import SecretClient
 from msal.exceptions import MsalError
 
 from shared.events import Event, emit
+from shared.partner_center.deadline import Deadline
 from shared.partner_center.errors import NoResponse, PartnerCenterError, SignInFailed
+from shared.partner_center.shared_call import SharedCall
 from shared.settings import Auth, PartnerCenterSettings
 
 _FEDERATION_AUDIENCES: Final = {
@@ -38,21 +39,24 @@ _FEDERATION_AUDIENCES: Final = {
 }
 _PUBLIC_FEDERATION_AUDIENCE: Final = "api://AzureADTokenExchange"
 _RENEWAL_SECONDS: Final = 300
-_TIMEOUT_SECONDS: Final = 20
+_TIMEOUT_SECONDS: Final = 10
 _ENTRA_CODE: Final = "AADSTS"
 _PKCS12: Final = "application/x-pkcs12"
 
-# The sign-in library would retry for minutes; putting the message back costs nothing.
-_SHORT_RETRIES: Final = {
-    "retry_total": 2,
-    "connection_timeout": _TIMEOUT_SECONDS,
+# The libraries would retry for minutes, a managed identity after a 410 for 70 s; putting the
+# message back costs nothing.
+_SHORT_RETRIES: Final[dict[str, Any]] = {
+    "retry_total": 1,
+    "retry_backoff_max": 2,
+    "connection_timeout": 5,
     "read_timeout": _TIMEOUT_SECONDS,
 }
 
 
 class TokenSource:
-    """Hands out the access token of one credential, which renews it before it expires.
+    """Hands out the access token of one credential, renewed five minutes before it expires.
 
+    Threads that need a token at the same time share one sign-in, and its failure.
     `entitlements_forbidden` is set once Partner Center has said that this credential may not read
     entitlements, and stays set for the life of the process.
     """
@@ -60,31 +64,34 @@ class TokenSource:
     def __init__(self, settings: PartnerCenterSettings) -> None:
         self.entitlements_forbidden = False
         self._settings = settings
-        self._lock = threading.Lock()
+        self._sign_in = SharedCall[AccessToken]("The sign-in")
         self._credential: TokenCredential | None = None
+        self._token: AccessToken | None = None
 
-    def token(self) -> str:
-        """Return a valid access token; raises SignInFailed or NoResponse."""
+    def token(self, deadline: Deadline) -> str:
+        """Return a valid access token; raises SignInFailed, NoResponse or OutOfTime."""
+        kept = self._token
+        if kept is not None and kept.expires_on - _RENEWAL_SECONDS >= time.time():
+            return kept.token
         try:
-            return self._current().get_token(self._settings.endpoints.scope).token
+            return self._sign_in.result(self._signed_in, deadline).token
         except (AzureError, MsalError, requests.RequestException) as error:
             message = f"{self._who()} could not sign in at {self._where()}: {error}"
             raise _failure(message, rejected=_rejected(error)) from error
 
-    def tenant(self) -> str:
+    def tenant(self, deadline: Deadline) -> str:
         """Return the tenant that the access token was issued in, in lower case."""
-        return tenant_of(self.token())
+        return tenant_of(self.token(deadline))
 
     def forget(self) -> None:
         """Drop the cached token, so that the next call fetches another."""
-        with self._lock:
-            self._credential = None
+        self._token = self._credential = None
 
-    def _current(self) -> TokenCredential:
-        with self._lock:
-            if self._credential is None:
-                self._credential = credential(self._settings)
-            return self._credential
+    def _signed_in(self) -> AccessToken:
+        current = self._credential or credential(self._settings)
+        token = current.get_token(self._settings.endpoints.scope)
+        self._credential, self._token = current, token
+        return token
 
     def _who(self) -> str:
         return f"Application {self._settings.client_id} ({self._settings.auth})"
@@ -96,7 +103,7 @@ class TokenSource:
 def _failure(message: str, *, rejected: bool) -> PartnerCenterError:
     """Return the error of a failed sign-in; a rejection is logged, because a person must act."""
     if not rejected:
-        return NoResponse(message)
+        return NoResponse(message, may_be_done=False)
     emit(Event.SIGN_IN_FAILED, reason=message)
     return SignInFailed(message)
 
@@ -127,7 +134,9 @@ def credential(settings: PartnerCenterSettings) -> TokenCredential:
 
 def azure_credential(*, managed: bool, client_id: str | None) -> TokenCredential:
     """Return the app's managed identity in Azure, or the developer's sign-in elsewhere."""
-    return ManagedIdentityCredential(client_id=client_id) if managed else DefaultAzureCredential()
+    if managed:
+        return ManagedIdentityCredential(client_id=client_id, **_SHORT_RETRIES)
+    return DefaultAzureCredential()
 
 
 def refresh_token_age_days(settings: PartnerCenterSettings, now: datetime) -> float | None:
@@ -212,17 +221,9 @@ class RefreshTokenCredential:
             instance_discovery=False,
             timeout=_TIMEOUT_SECONDS,
         )
-        self._lock = threading.Lock()
-        self._token = AccessToken("", 0)
 
     def get_token(self, *scopes: str, **_: object) -> AccessToken:
-        """Return the access token, renewed five minutes before it expires."""
-        with self._lock:
-            if self._token.expires_on - _RENEWAL_SECONDS < time.time():
-                self._token = self._redeem(scopes)
-            return self._token
-
-    def _redeem(self, scopes: tuple[str, ...]) -> AccessToken:
+        """Return a new access token; TokenSource keeps it, and asks in one thread at a time."""
         old = self._vault.get_secret(self._secret_name).value
         result = self._app.acquire_token_by_refresh_token(old, list(scopes))
         if "access_token" not in result:

@@ -3,12 +3,14 @@
 import threading
 import time
 from collections.abc import Callable, Mapping
+from functools import partial
 from itertools import islice
 from typing import Final
 
 from shared.limits import SANDBOX_CUSTOMERS
 from shared.partner_center.client import PartnerCenter
 from shared.partner_center.resources import Customer
+from shared.partner_center.shared_call import SharedCall
 from shared.tenants import TenantId
 
 MAX_AGE_SECONDS: Final = 60.0
@@ -21,27 +23,40 @@ class CustomerList:
 
     def __init__(self, *, monotonic: Callable[[], float] = time.monotonic) -> None:
         self._monotonic = monotonic
+        self._listing = SharedCall[Mapping[TenantId, Customer]]("The listing of the customers")
         self._lock = threading.Lock()
         self._listed_at = float("-inf")
         self._listed: Mapping[TenantId, Customer] = {}
         self._newer: dict[TenantId, Customer] = {}
 
     def current(self, client: PartnerCenter) -> Mapping[TenantId, Customer]:
-        """Return the customers by ID, at most a minute old; 76 of them mean "more than 75"."""
-        # Held during the listing, so that all threads that wait for it share one.
-        with self._lock:
-            if self._monotonic() - self._listed_at > MAX_AGE_SECONDS:
-                listed = islice(client.customers(), _READ)
-                self._listed = {customer.id: customer for customer in listed}
-                self._newer.clear()
-                self._listed_at = self._monotonic()
+        """Return the customers by ID, at most a minute old; 76 of them mean "more than 75".
+
+        Threads that need a listing at the same time share one, and its failure. Raises its error,
+        or OutOfTime if the client's deadline comes first.
+        """
+        if self._fresh():
             return self._listed
+        return self._listing.result(partial(self._list, client), client.deadline)
 
     def refresh(self, client: PartnerCenter) -> Mapping[TenantId, Customer]:
         """List the customers again, and return them as `current` does."""
-        with self._lock:
-            self._listed_at = float("-inf")
+        self._listed_at = float("-inf")
         return self.current(client)
+
+    def _fresh(self) -> bool:
+        return self._monotonic() - self._listed_at <= MAX_AGE_SECONDS
+
+    def _list(self, client: PartnerCenter) -> Mapping[TenantId, Customer]:
+        # The listing before this one may have ended after the caller looked.
+        if self._fresh():
+            return self._listed
+        listed = {each.id: each for each in islice(client.customers(), _READ)}
+        with self._lock:
+            self._newer.clear()
+        self._listed = listed
+        self._listed_at = self._monotonic()
+        return listed
 
     def newer(self, tenant: TenantId) -> Customer | None:
         """Return a customer that was found by ID since the listing."""

@@ -2,7 +2,10 @@
 
 PartnerCenterError
 ├── SignInFailed              no token was issued
-├── NoResponse                connection lost or timed out: the call may have been carried out
+├── NoResponse                connection lost, or none came about
+│   └── TimedOut              no response in time
+├── HeldBack                  not sent: our own limit, or the pause that was asked for
+├── OutOfTime                 the step's time is over
 ├── ForeignLink               a response pointed to another host
 ├── UnexpectedResponse        a success whose body is not as documented
 └── ErrorStatus               Partner Center responded with an error status
@@ -20,14 +23,13 @@ PartnerCenterError
     ├── NotActivated          a marketplace subscription must be activated first
     ├── AzureSubscriptionsActive  an Azure plan outlives its Azure subscriptions
     ├── Throttled             too many calls
-    │   └── HeldBack          not sent: our own limit, or the pause that was asked for
     ├── Unavailable           the service failed
     └── Rejected              anything else
 
 Codes and statuses are those of Microsoft's page "Partner Center error codes".
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from http import HTTPStatus
 from typing import Final
 
@@ -35,7 +37,14 @@ from shared.errors import TipsweepError
 
 
 class PartnerCenterError(TipsweepError):
-    """A call to Partner Center did not succeed."""
+    """A call to Partner Center did not succeed.
+
+    `may_be_done` says whether it, or an earlier attempt at it, may have been carried out all the
+    same. `retry_after` is the wait in seconds that was asked for.
+    """
+
+    may_be_done = False
+    retry_after: float | None = None
 
 
 class SignInFailed(PartnerCenterError):
@@ -43,7 +52,27 @@ class SignInFailed(PartnerCenterError):
 
 
 class NoResponse(PartnerCenterError):
-    """The connection was lost or timed out; whether the call was carried out is unknown."""
+    """The connection was lost, timed out, or did not come about."""
+
+    def __init__(self, message: str, *, may_be_done: bool) -> None:
+        super().__init__(message)
+        self.may_be_done = may_be_done
+
+
+class TimedOut(NoResponse):
+    """No response came in time."""
+
+
+class HeldBack(PartnerCenterError):
+    """The call was not sent, because our own limit or Partner Center asks to wait."""
+
+    def __init__(self, method: str, path: str, seconds: float) -> None:
+        super().__init__(f"{method} {path} was not sent: no call may be sent for {seconds:.0f} s")
+        self.retry_after = seconds
+
+
+class OutOfTime(PartnerCenterError):
+    """The time of the step is over, so the call was not sent or its end not waited for."""
 
 
 class ForeignLink(PartnerCenterError):
@@ -52,6 +81,8 @@ class ForeignLink(PartnerCenterError):
 
 class UnexpectedResponse(PartnerCenterError):
     """Partner Center reported success with a body that is not as documented."""
+
+    may_be_done = True
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,6 +108,7 @@ class ErrorStatus(PartnerCenterError):
             f"{response.description or 'no description'} (MS-RequestId {response.request_id})"
         )
         self.response = response
+        self.retry_after = response.retry_after
 
 
 class NotASandbox(ErrorStatus):
@@ -135,12 +167,10 @@ class Throttled(ErrorStatus):
     """Too many calls were made."""
 
 
-class HeldBack(Throttled):
-    """The call was not sent, because our own limit or Partner Center asks to wait."""
-
-
 class Unavailable(ErrorStatus):
     """The service failed or is overloaded."""
+
+    may_be_done = True
 
 
 class Rejected(ErrorStatus):
@@ -148,13 +178,20 @@ class Rejected(ErrorStatus):
 
 
 # Trouble that passes: the same call may succeed later.
-TEMPORARY: Final = (Throttled, Unavailable, NoResponse)
+TEMPORARY: Final = (Throttled, HeldBack, Unavailable, Busy, NoResponse, OutOfTime)
+
+# The customer is under review or not approved yet.
+_UNDER_REVIEW: Final = ("800073", "800074", "800075")
+# 900278: "pending operation, try after 24 hours".
+_DOCUMENTED_WAITS: Final = {"900278": 86_400.0}
 
 _BY_CODE: Final[dict[str, type[ErrorStatus]]] = {
     **dict.fromkeys(("800019", "6002"), NotASandbox),
     **dict.fromkeys(("800061", "800063", "800077"), OrderRouteClosed),
-    **dict.fromkeys(("800014", "800060", "800082", "900278", "900311", "2055"), Busy),
-    **dict.fromkeys(("900117", "900213", "900277", "900279", "900280"), NotCancellable),
+    **dict.fromkeys(("800014", "800060", "800082", "900278", "900280", "2055"), Busy),
+    **dict.fromkeys(_UNDER_REVIEW, Busy),
+    # 900311 is "updated too many times": each repeat earns more of it.
+    **dict.fromkeys(("900117", "900213", "900277", "900279", "900311"), NotCancellable),
     **dict.fromkeys(("800040", "800091", "800096", "900321", "900322"), NotCancellable),
     **dict.fromkeys(("20002", "900159"), NoRelationship),
     "900127": NotSupportedHere,
@@ -178,7 +215,12 @@ _BY_STATUS: Final[dict[int, type[ErrorStatus]]] = {
 
 
 def error_of(response: ErrorResponse) -> ErrorStatus:
-    """Return the error that a response means: by its code, else by its status."""
+    """Return the error that a response means: by its code, else by its status.
+
+    A wait that the error pages ask for counts like a Retry-After, which wins if there is one.
+    """
+    if response.retry_after is None:
+        response = replace(response, retry_after=_DOCUMENTED_WAITS.get(response.code))
     return _meaning(response.status, response.code)(response)
 
 

@@ -67,6 +67,7 @@ class Subscription:
     unit_type: str = ""
     microsoft_product: bool = True
     created: datetime | None = None
+    term_end: datetime | None = None
     etag: str | None = None
     body: Json = field(default_factory=dict, compare=False, repr=False)
 
@@ -125,6 +126,7 @@ def subscription(body: Json) -> Subscription:
         unit_type=_text(body, "unitType").lower(),
         microsoft_product=body.get("isMicrosoftProduct") is not False,
         created=_timestamp(body.get("creationDate")),
+        term_end=_timestamp(body.get("commitmentEndDate")),
         etag=_text(body.get("attributes") or {}, "etag") or None,
         body=body,
     )

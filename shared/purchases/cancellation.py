@@ -5,6 +5,9 @@ from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Final
 
+from azure.core.exceptions import AzureError
+
+from shared.errors import TipsweepError
 from shared.events import Event, emit
 from shared.partner_center.client import PartnerCenter
 from shared.partner_center.errors import (
@@ -38,7 +41,7 @@ class CancellationResult:
 
     purchases: tuple[Purchase, ...]
     plan: Plan
-    interruption: PartnerCenterError | None = None
+    interruption: TipsweepError | AzureError | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -96,17 +99,13 @@ def _status_after(purchase: Purchase, read: str | None) -> str:
     return read
 
 
-def carry_out(
-    sender: Sender,
-    purchases: Collection[Purchase],
-    now: datetime,
-    may_write: Callable[[], bool],
-) -> CancellationResult:
+def carry_out(sender: Sender, purchases: Collection[Purchase], now: datetime) -> CancellationResult:
     """Send open actions until this step has tried all of them.
 
-    Stops early on any error that concerns more than one purchase, and as soon as `may_write` says
-    no; the result holds what is known by then. A service failure on one purchase does not keep the
-    others from being tried.
+    Stops early on any error that concerns more than one purchase, at the second failure of the
+    service, and as soon as the client's gate lets no write leave; the result holds what is known by
+    then. One service failure, or a purchase that asks for a wait, does not keep the others from
+    being tried.
     """
     known = {purchase.key: purchase for purchase in purchases}
     tried: set[tuple[Purchase, Action]] = set()
@@ -115,16 +114,21 @@ def carry_out(
         # Each response may open or close another purchase, so the plan is made again every time.
         plan = make_plan(tuple(known.values()), now)
         entry = _untried(plan, tried)
-        if entry is None or entry.action is None or not may_write():
+        if entry is None or entry.action is None:
             return CancellationResult(tuple(known.values()), plan, interruption)
         # With the purchase as it is now, so an action is tried again once a response changed it.
         tried.add((entry.purchase, entry.action))
         try:
             changed = _attempt(sender, entry.purchase, entry.action)
         except Unavailable as error:
+            if isinstance(interruption, Unavailable):
+                return CancellationResult(tuple(known.values()), plan, error)
+            interruption = error
+            continue
+        except Busy as error:
             interruption = interruption or error
             continue
-        except PartnerCenterError as error:
+        except (TipsweepError, AzureError) as error:
             return CancellationResult(tuple(known.values()), plan, error)
         known = _with(known, changed)
 
@@ -177,6 +181,8 @@ def after_error(purchase: Purchase, action: Action, error: ErrorStatus) -> Purch
             return replace(purchase, status=Status.DELETED)
         case PurchaseGone():
             return _gone(purchase)
+        case Busy() if error.retry_after is not None:
+            raise error
         case Busy() | AzureSubscriptionsActive():
             return purchase
         case NotActivated():

@@ -29,7 +29,7 @@ class Purchase:
 
     `parent` is the order of a subscription or the plan of an Azure subscription. `sent` holds
     the actions that Partner Center accepted, `rejected` those that it never will; `reason` is its
-    description of the last rejection.
+    description of the last rejection. `term_end` is the end of a subscription's commitment.
     """
 
     kind: PurchaseKind
@@ -38,6 +38,7 @@ class Purchase:
     parent: str = ""
     product: Product | None = None
     created: datetime | None = None
+    term_end: datetime | None = None
     name: str = ""
     sent: frozenset[Action] = frozenset()
     rejected: frozenset[Action] = frozenset()

@@ -17,7 +17,8 @@ from shared.purchases.products import Product, product_of
 from shared.purchases.purchase import ENDED, UNLISTED, Purchase, PurchaseKind, follow_orders
 from shared.tenants import TenantId
 
-_EMPTY_PLAN: Final = ENDED | {Status.SUSPENDED}
+# A cancelled plan is read all the same: no page says what becomes of its Azure subscriptions.
+_EMPTY_PLAN: Final = (ENDED | {Status.SUSPENDED}) - {Status.CANCELLED}
 
 Products = Mapping[str, Product]
 
@@ -178,6 +179,7 @@ def _subscription(subscription: Subscription, parent: str, product: Product) -> 
         parent=parent,
         product=product,
         created=subscription.created,
+        term_end=subscription.term_end,
         name=subscription.name,
     )
 

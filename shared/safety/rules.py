@@ -9,7 +9,8 @@ otherwise.
 3. The customer belongs to this partner and is not protected.
 4. Nothing has tripped the switch (`shared.safety.switch`).
 
-`Safety` applies them in this order for every caller.
+`Safety` applies them for every caller in one order: first what needs no call (the confirmation of
+rule 1, the tenant ID of rule 3), then rules 1, 2 and 3 with Partner Center's word.
 """
 
 from collections.abc import Collection, Iterator, Mapping
@@ -42,7 +43,8 @@ _RUNNING: Final = frozenset({Status.ACTIVE, Status.PENDING})
 class Rule(StrEnum):
     """The rules that refuse a deletion, numbered as in docs/safety.md.
 
-    Rule 4 is missing because it refuses nothing: a tripped switch makes deletions wait.
+    Rule 4 is missing: a tripped switch ends no deletion. Those in progress wait, and requests and
+    sweeps raise SwitchTripped.
     """
 
     ACCOUNT = "1 (the account that was confirmed)"
@@ -84,8 +86,7 @@ class Safety:
         Raises Refused.
         """
         require_confirmation(self._settings)
-        require_other_tenant(tenant, self._settings.partner_center.tenant_id)
-        require_unlisted(tenant, self._settings.protection)
+        require_unprotected_id(tenant, self._settings)
 
     def require_writable(self) -> None:
         """Rule 4, checked before each step and each request; raises SwitchTripped."""
@@ -109,6 +110,7 @@ class Safety:
 
         Raises Refused.
         """
+        require_confirmation(self._settings)
         self._require_account(client)
         return self._sandbox(self.customers.refresh(client))
 
@@ -124,8 +126,22 @@ class Safety:
         if customer is None:
             customer = customer_by_id(client, tenant)
             self.customers.remember(customer)
-        require_unprotected(customer, self._settings.protection)
+        require_deletable(customer, self._settings)
         return customer
+
+    @contextmanager
+    def confirming_gone(self, client: PartnerCenter, tenant: TenantId) -> Iterator[None]:
+        """Turn a 404 into ForeignCustomer if a new listing and the customer's own URL lack it too.
+
+        Raises the error itself otherwise: an outage of one route also looks like a 404, and must
+        not be taken for a customer that is gone.
+        """
+        try:
+            yield
+        except (NotFound, NoRelationship):
+            if tenant not in self.customers.refresh(client):
+                customer_by_id(client, tenant)
+            raise
 
     def require_sandbox_purchases(self, subscriptions: Collection[Subscription]) -> None:
         """Rule 2 for the customer, once its purchases are read; raises Refused."""
@@ -136,7 +152,6 @@ class Safety:
         require_protection(self._settings.protection)
 
     def _require_account(self, client: PartnerCenter) -> None:
-        require_confirmation(self._settings)
         require_token_tenant(client.token_tenant(), self._settings.partner_center.tenant_id)
 
     def _sandbox(self, listed: Mapping[TenantId, Customer]) -> Mapping[TenantId, Customer]:
@@ -192,6 +207,18 @@ def require_sandbox_limits(subscriptions: Collection[Subscription]) -> None:
                 f"{SANDBOX_LICENCES_PER_SUBSCRIPTION}"
             )
             raise Refused(Rule.SANDBOX, finding, remedy)
+
+
+def require_deletable(customer: Customer, settings: Settings) -> None:
+    """Rule 3: a listed customer is not the partner itself and not protected; raises Refused."""
+    require_unprotected_id(customer.id, settings)
+    require_unprotected(customer, settings.protection)
+
+
+def require_unprotected_id(tenant: TenantId, settings: Settings) -> None:
+    """Rule 3, as far as the tenant ID shows; raises Refused."""
+    require_other_tenant(tenant, settings.partner_center.tenant_id)
+    require_unlisted(tenant, settings.protection)
 
 
 def require_other_tenant(tenant: TenantId, partner: TenantId) -> None:

@@ -1,8 +1,9 @@
 """The safety switch: once tripped, nothing is written until a person resets it."""
 
 import threading
+import uuid
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Protocol
 
@@ -12,30 +13,71 @@ from shared.events import Event, emit
 
 @dataclass(frozen=True, slots=True)
 class SwitchState:
-    """Whether the switch is tripped, and who last changed it, when and why."""
+    """Whether the switch is tripped, and who last changed it, when and why.
+
+    `trip_id` names the last trip; a reset keeps it, so that a trip can be found after its reset.
+    `etag` changes with every write and is empty as long as nobody has used the switch. `at` is for
+    people: clocks of different processes are never compared.
+    """
 
     tripped: bool
     requested_by: str = ""
     reason: str = ""
     at: datetime | None = None
+    trip_id: str = ""
+    etag: str = field(default="", compare=False)
 
 
 class SwitchTripped(TipsweepError):
     """The safety switch is tripped, so nothing may be written."""
 
 
+class SwitchChanged(TipsweepError):
+    """The switch is not in the state that a reset was meant for; `state` is the current one."""
+
+    def __init__(self, state: SwitchState) -> None:
+        super().__init__(
+            f"The safety switch has changed since it was read: {_summary(state)}. "
+            "Read it again before you reset it."
+        )
+        self.state = state
+
+
 class SwitchStore(Protocol):
-    """Where the state of the switch is kept for all processes."""
+    """Where the state of the switch is kept for all processes.
 
-    def read(self) -> SwitchState | None:
-        """Return the stored state, None if nobody has used the switch."""
+    Every method raises if the store cannot be used, so that nobody takes an outage for a switch
+    that is not tripped.
+    """
 
-    def write(self, state: SwitchState) -> None:
-        """Store a state, replacing the last one."""
+    def read(self) -> SwitchState:
+        """Return the stored state; untripped and without an ETag if nobody has used the switch."""
+
+    def write(self, state: SwitchState) -> SwitchState:
+        """Store a state, whatever is stored, and return it with its ETag."""
+
+    def replace(self, state: SwitchState, known: SwitchState) -> SwitchState:
+        """Store a state in place of the known one, and return it with its ETag.
+
+        Raises SwitchChanged if anybody has written since `known` was read. A write of our own
+        whose response was lost does not count as that.
+        """
+
+
+@dataclass(frozen=True, slots=True)
+class _OwnTrip:
+    """The last trip of this process, and whether it is known to be stored."""
+
+    state: SwitchState | None = None
+    stored: bool = True
 
 
 class Switch:
-    """The switch of one partner account; `moved` is told of each trip and reset."""
+    """The switch of one partner account; `moved` is told of each trip and reset.
+
+    A trip stops this process at once. If it cannot be stored, every later question of this process
+    writes it again, until it is stored and stops the others too.
+    """
 
     def __init__(
         self,
@@ -47,46 +89,90 @@ class Switch:
         self._now = now
         self._moved = moved
         self._lock = threading.Lock()
-        self._own_trip: SwitchState | None = None
+        self._own = _OwnTrip()
 
     def read(self) -> SwitchState:
-        """Return the state as it is stored now, or our own trip while nothing newer is stored."""
-        return self._remember(self._store.read() or SwitchState(tripped=False))
+        """Return the stored state, with a trip of this process stored first if it is not yet.
+
+        Raises the errors of the store.
+        """
+        while True:
+            own = self._own
+            state = self._with_own_trip(self._store.read(), own)
+            # What was read does not show a trip that another thread has made since.
+            if self._own.state is own.state:
+                return state
 
     def require_untripped(self) -> None:
-        """Rule 4: nothing has tripped the switch; raises SwitchTripped."""
+        """Rule 4: nothing has tripped the switch.
+
+        Raises SwitchTripped, or the errors of the store: while it is away, nobody may write.
+        """
         state = self.read()
         if state.tripped:
-            message = f"the safety switch was tripped by {state.requested_by}: {state.reason}"
+            message = f"the safety switch was {_summary(state)}"
             raise SwitchTripped(message)
 
     def trip(self, requested_by: str, reason: str) -> SwitchState:
-        """Stop everything."""
-        state = SwitchState(True, requested_by, reason, self._now())
-        return self._move(Event.SWITCH_TRIPPED, state)
+        """Stop everything, whatever is stored.
 
-    def reset(self, requested_by: str, reason: str) -> SwitchState:
-        """Let everything resume."""
-        state = SwitchState(False, requested_by, reason, self._now())
-        return self._move(Event.SWITCH_RESET, state)
-
-    def _move(self, event: Event, state: SwitchState) -> SwitchState:
-        # In memory first: this process stops even if the store cannot be written.
-        self._remember(state)
-        self._store.write(state)
-        emit(event, requested_by=state.requested_by, reason=state.reason)
-        self._moved(state)
-        return state
-
-    def _remember(self, state: SwitchState) -> SwitchState:
-        """Keep a trip until something newer lifts it: a stale read or a lost write must not."""
+        Raises the errors of the store; the trip holds for this process all the same.
+        """
+        trip = SwitchState(True, requested_by, reason, self._now(), trip_id=str(uuid.uuid4()))
         with self._lock:
-            trip = self._own_trip
-            if not state.tripped and trip and not _newer(state, trip):
-                return trip
-            self._own_trip = state if state.tripped else None
-            return state
+            self._own = _OwnTrip(trip, stored=False)
+        # Before the write, because a trip that cannot be stored is what people must hear of.
+        emit(Event.SWITCH_TRIPPED, requested_by=requested_by, reason=reason)
+        try:
+            return self._write(trip)
+        finally:
+            self._moved(trip)
+
+    def reset(
+        self,
+        requested_by: str,
+        reason: str,
+        expected: Callable[[SwitchState], bool] = lambda _: True,
+    ) -> SwitchState:
+        """Let everything resume, unless the switch is tripped again before the reset is stored.
+
+        `expected` says whether a state is the one that the caller means to reset. Raises
+        SwitchChanged, or the errors of the store.
+        """
+        own = self._own
+        known = self._store.read()
+        current = self._with_own_trip(known, own)
+        # A trip that was not stored until now is one that the caller cannot have seen.
+        if current is not known or not expected(current):
+            raise SwitchChanged(current)
+        state = SwitchState(False, requested_by, reason, self._now(), trip_id=current.trip_id)
+        stored = self._store.replace(state, current)
+        emit(Event.SWITCH_RESET, requested_by=requested_by, reason=reason)
+        self._moved(stored)
+        return stored
+
+    def _with_own_trip(self, stored: SwitchState, own: _OwnTrip) -> SwitchState:
+        if own.state is None or own.stored:
+            return stored
+        # Written after all, although the response was lost; it may have been reset since.
+        if stored.trip_id == own.state.trip_id:
+            self._note_stored(own.state)
+            return stored
+        return self._write(own.state)
+
+    def _write(self, trip: SwitchState) -> SwitchState:
+        written = self._store.write(trip)
+        self._note_stored(trip)
+        return written
+
+    def _note_stored(self, trip: SwitchState) -> None:
+        with self._lock:
+            # Another thread may have made another trip, which is not stored yet.
+            if self._own.state is trip:
+                self._own = _OwnTrip(trip, stored=True)
 
 
-def _newer(state: SwitchState, trip: SwitchState) -> bool:
-    return state.at is not None and trip.at is not None and state.at > trip.at
+def _summary(state: SwitchState) -> str:
+    if not state.tripped and not state.requested_by:
+        return "not tripped"
+    return f"{'tripped' if state.tripped else 'reset'} by {state.requested_by}: {state.reason}"

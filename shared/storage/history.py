@@ -51,6 +51,7 @@ class EntryKind(StrEnum):
     STUCK = "stuck"
     REFUSED = "refused"
     ABORTED = "aborted"
+    DISMISSED = "dismissed"
     SWITCH_TRIPPED = "switch_tripped"
     SWITCH_RESET = "switch_reset"
     SWEEP = "sweep"

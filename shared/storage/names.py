@@ -18,6 +18,7 @@ TABLES: Final = (DELETIONS_TABLE, SANDBOX_TABLE, HISTORY_TABLE)
 SWITCH_ROW: Final = "switch"
 SWEEP_REPORT_ROW: Final = "sweep"
 REJECTED_ROW_PREFIX: Final = "rejected-"
+PLAN_ROW_PREFIX: Final = "plan-"
 SEEN_ROW_PREFIX: Final = "seen-"
 
 # Table storage holds 32,768 characters in a property.

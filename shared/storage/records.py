@@ -4,9 +4,9 @@ import json
 import uuid
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
-from datetime import datetime
+from datetime import datetime, timedelta
 from enum import StrEnum
-from typing import Any, Final
+from typing import Any, Final, Generic, TypeVar
 
 from azure.core import MatchConditions
 from azure.core.exceptions import (
@@ -41,6 +41,8 @@ class State(StrEnum):
 
 
 TERMINAL: Final = frozenset({State.DELETED, State.STUCK, State.REFUSED, State.ABORTED})
+# The ends that a person has to look at, until somebody dismisses the record.
+NEED_ATTENTION: Final = frozenset({State.STUCK, State.REFUSED})
 
 
 class RecordChanged(TipsweepError):
@@ -54,7 +56,13 @@ class DeletionRecord:
     `generation` grows with every message sent for it; a message of a lower one is dropped.
     `claimed_by` is the ID of the queue message that works on this generation. `seen` says that
     Partner Center has shown the customer to us, so that "not found" later means "gone".
-    `attempt` counts the checks since the last progress.
+    `attempt` counts the checks since the last progress, `failures` the tries since the last step
+    that worked which failed because of the message or a bug. `parked_since` is set while the
+    deletion waits for something that says nothing about it; `parked` is the time it waited like
+    this before, by which `deadline` has moved. `looked_at` is when a step last found it unfinished.
+    `retry_at` is when what is stuck can be cancelled again. `ended_at` is when the row of an ended
+    deletion was written, by the clock of the storage account; a record that has only just ended has
+    none until it is read again. `dismissed_at` is set once a person has dealt with the end.
     """
 
     tenant: TenantId
@@ -68,12 +76,20 @@ class DeletionRecord:
     domain: str = ""
     seen: bool = False
     attempt: int = 0
+    failures: int = 0
+    looked_at: datetime | None = None
+    parked_since: datetime | None = None
+    parked: timedelta = timedelta(0)
     next_check_at: datetime | None = None
     finished_at: datetime | None = None
+    retry_at: datetime | None = None
     reason: str = ""
     remedy: str = ""
     last_error: str = ""
     purchases: tuple[Purchase, ...] = ()
+    dismissed_at: datetime | None = None
+    dismissed_by: str = ""
+    ended_at: datetime | None = field(default=None, compare=False)
     etag: str = field(default="", compare=False)
 
     @property
@@ -81,15 +97,20 @@ class DeletionRecord:
         """Whether the deletion has not ended."""
         return self.state not in TERMINAL
 
+    @property
+    def needs_attention(self) -> bool:
+        """Whether the deletion ended in a way that nobody has dealt with yet."""
+        return self.state in NEED_ATTENTION and self.dismissed_at is None
 
-Change = Callable[[DeletionRecord | None], DeletionRecord | None]
+
+Changed = TypeVar("Changed", DeletionRecord, DeletionRecord | None)
 
 
 @dataclass(frozen=True, slots=True)
-class Update:
+class Update(Generic[Changed]):
     """A record after an update; `written` says whether the update changed it."""
 
-    record: DeletionRecord | None
+    record: Changed
     written: bool
 
 
@@ -107,18 +128,21 @@ class Records:
         except ResourceNotFoundError:
             return None
 
-    def update(self, tenant: TenantId, change: Change) -> Update:
+    def update(
+        self, tenant: TenantId, change: Callable[[DeletionRecord | None], Changed]
+    ) -> Update[Changed]:
         """Change the customer's record, starting over if somebody else was faster.
 
-        `change` gets the record as it stands, or None, and returns the record to write, or None
-        to leave it. It may raise, and may run several times. Raises RecordChanged if others were
-        faster twenty times in a row.
+        `change` gets the record as it stands, or None, and returns the record to write. It returns
+        what it got, or None, to write nothing. It may raise, and may run several times. Raises
+        RecordChanged if others were faster twenty times in a row.
         """
         for _ in range(_TRIES):
             current = self.get(tenant)
             changed = change(current)
-            if changed is None:
-                return Update(current, written=False)
+            # None is possible for one of the two types only.
+            if changed is None or changed is current:  # type: ignore[redundant-expr]
+                return Update(changed, written=False)
             try:
                 return Update(self._write(changed, current), written=True)
             except RecordChanged:
@@ -207,9 +231,15 @@ class Records:
     def _entity(self, record: DeletionRecord) -> dict[str, Any]:
         timestamps = {
             "deadline": record.deadline,
+            "dismissedAt": record.dismissed_at,
+            # Carried along, because writing the row again sets its own timestamp again.
+            "endedAt": None if record.live else record.ended_at,
             "finishedAt": record.finished_at,
+            "lookedAt": record.looked_at,
             "nextCheckAt": record.next_check_at,
+            "parkedSince": record.parked_since,
             "requestedAt": record.requested_at,
+            "retryAt": record.retry_at,
         }
         return {
             "PartitionKey": self._partner,
@@ -217,9 +247,12 @@ class Records:
             "attempt": record.attempt,
             "claimedBy": record.claimed_by,
             "correlationId": record.correlation_id,
+            "dismissedBy": record.dismissed_by,
             "domain": record.domain,
+            "failures": record.failures,
             "generation": record.generation,
             "lastError": record.last_error[:_TEXT_CHARACTERS],
+            "parkedSeconds": record.parked.total_seconds(),
             "purchases": _remembered(record.purchases),
             "reason": record.reason[:_TEXT_CHARACTERS],
             "remedy": record.remedy[:_TEXT_CHARACTERS],
@@ -237,9 +270,10 @@ def _changed(record: DeletionRecord) -> RecordChanged:
 
 
 def _record(entity: TableEntity) -> DeletionRecord:
+    state = State(entity["state"])
     return DeletionRecord(
         tenant=TenantId(entity["RowKey"]),
-        state=State(entity["state"]),
+        state=state,
         generation=entity["generation"],
         correlation_id=entity["correlationId"],
         requested_at=datetime.fromisoformat(entity["requestedAt"]),
@@ -249,14 +283,27 @@ def _record(entity: TableEntity) -> DeletionRecord:
         domain=entity["domain"],
         seen=entity["seen"],
         attempt=entity["attempt"],
+        # Rows of earlier versions lack the next four and retryAt.
+        failures=entity.get("failures", 0),
+        looked_at=_timestamp(entity.get("lookedAt")),
+        parked_since=_timestamp(entity.get("parkedSince")),
+        parked=timedelta(seconds=entity.get("parkedSeconds", 0.0)),
         next_check_at=_timestamp(entity.get("nextCheckAt")),
         finished_at=_timestamp(entity.get("finishedAt")),
+        retry_at=_timestamp(entity.get("retryAt")),
         reason=entity["reason"],
         remedy=entity["remedy"],
         last_error=entity["lastError"],
         purchases=tuple(_purchase(row) for row in json.loads(entity["purchases"])),
+        dismissed_at=_timestamp(entity.get("dismissedAt")),
+        dismissed_by=entity.get("dismissedBy", ""),
+        ended_at=_ended_at(entity) if state in TERMINAL else None,
         etag=entity.metadata["etag"] or "",
     )
+
+
+def _ended_at(entity: TableEntity) -> datetime | None:
+    return _timestamp(entity.get("endedAt")) or entity.metadata["timestamp"]
 
 
 def _timestamp(text: str | None) -> datetime | None:
@@ -285,6 +332,7 @@ def _row(purchase: Purchase) -> dict[str, Any]:
         "parent": purchase.parent,
         "product": purchase.product.name if purchase.product else "",
         "created": purchase.created.isoformat() if purchase.created else "",
+        "termEnd": purchase.term_end.isoformat() if purchase.term_end else "",
         "name": purchase.name[:_NAME_CHARACTERS],
         "sent": sorted(purchase.sent),
         "rejected": sorted(purchase.rejected),
@@ -302,6 +350,7 @@ def _purchase(row: Mapping[str, Any]) -> Purchase:
         parent=row.get("parent", ""),
         product=Product[row["product"]] if "product" in row else None,
         created=_timestamp(row.get("created")),
+        term_end=_timestamp(row.get("termEnd")),
         name=row.get("name", ""),
         sent=frozenset(Action(action) for action in row.get("sent", ())),
         rejected=frozenset(Action(action) for action in row.get("rejected", ())),

@@ -1,17 +1,31 @@
 """Messages that could not be handled, in the table `sandbox`, each with its reason."""
 
+import hashlib
+import re
+from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import datetime
+from typing import Final
 
-from azure.data.tables import TableClient
+from azure.core.exceptions import ResourceNotFoundError
+from azure.data.tables import TableClient, TableEntity, UpdateMode
 
 from shared.storage.names import REJECTED_ROW_PREFIX
 from shared.tenants import TenantId
 
+# People paste secrets, and the beginning shows what it was.
+BODY_CHARACTERS: Final = 500
+# A row key may not hold every character, and an address must hold it.
+_ID: Final = re.compile(r"[0-9A-Za-z-]{1,64}", re.ASCII)
+_REASON_CHARACTERS: Final = 16_000
+
 
 @dataclass(frozen=True, slots=True)
 class RejectedMessage:
-    """A message from a poison queue; `queue` is the name without the poison suffix."""
+    """A message that was not handled; `queue` is the name without the poison suffix.
+
+    `expected` says what the message should have been, "" if it could be read.
+    """
 
     queue: str
     message_id: str
@@ -19,6 +33,7 @@ class RejectedMessage:
     tenant: TenantId | None
     reason: str
     at: datetime
+    expected: str = ""
 
 
 class RejectedMessages:
@@ -29,15 +44,62 @@ class RejectedMessages:
         self._partner = partner
 
     def keep(self, message: RejectedMessage) -> None:
-        """Store a message; the same message again replaces its row."""
+        """Store a message with the beginning of its body; the same message replaces its row."""
         self._table.upsert_entity(
             {
                 "PartitionKey": self._partner,
-                "RowKey": REJECTED_ROW_PREFIX + message.message_id,
+                "RowKey": REJECTED_ROW_PREFIX + _key(message),
                 "queue": message.queue,
-                "body": message.body,
+                "body": message.body.decode(errors="replace")[:BODY_CHARACTERS],
                 "tenant": message.tenant or "",
-                "reason": message.reason,
+                "reason": message.reason[:_REASON_CHARACTERS],
+                "expected": message.expected,
                 "at": message.at.isoformat(),
-            }
+            },
+            UpdateMode.REPLACE,
         )
+
+    def all(self) -> list[RejectedMessage]:
+        """Return the messages, the latest first."""
+        rows: Iterable[TableEntity] = self._table.query_entities(
+            "PartitionKey eq @partner and RowKey ge @first and RowKey lt @after",
+            parameters={
+                "partner": self._partner,
+                "first": REJECTED_ROW_PREFIX,
+                "after": REJECTED_ROW_PREFIX + "~",
+            },
+        )
+        return sorted(map(_message, rows), key=lambda message: message.at, reverse=True)
+
+    def remove(self, message_id: str) -> RejectedMessage | None:
+        """Remove a message and return it; None if there is none."""
+        if not _ID.fullmatch(message_id):
+            return None
+        try:
+            row = self._table.get_entity(self._partner, REJECTED_ROW_PREFIX + message_id)
+        except ResourceNotFoundError:
+            return None
+        self._table.delete_entity(row)
+        return _message(row)
+
+
+def _key(message: RejectedMessage) -> str:
+    if _ID.fullmatch(message.message_id):
+        return message.message_id
+    return hashlib.sha256(message.message_id.encode() + message.body).hexdigest()
+
+
+def _message(row: TableEntity) -> RejectedMessage:
+    return RejectedMessage(
+        queue=row["queue"],
+        message_id=row["RowKey"].removeprefix(REJECTED_ROW_PREFIX),
+        body=_bytes(row["body"]),
+        tenant=TenantId(row["tenant"]) if row["tenant"] else None,
+        reason=row["reason"],
+        at=datetime.fromisoformat(row["at"]),
+        expected=row.get("expected", ""),
+    )
+
+
+def _bytes(body: object) -> bytes:
+    return body if isinstance(body, bytes) else str(body).encode()

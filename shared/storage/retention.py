@@ -1,17 +1,29 @@
-"""Removes old rows: the history after HISTORY_DAYS, the others after 90 days."""
+"""Removes old rows: rejected messages and plans after 30 days, the history after HISTORY_DAYS.
+
+Deletions and sightings stay for 90 days.
+"""
 
 from collections.abc import Iterable
 from datetime import datetime, timedelta
 from typing import Final
 
-from azure.data.tables import TableClient
+from azure.data.tables import TableClient, TableEntity
 
 from shared.storage.history import History
-from shared.storage.names import REJECTED_ROW_PREFIX, SEEN_ROW_PREFIX
+from shared.storage.names import PLAN_ROW_PREFIX, REJECTED_ROW_PREFIX, SEEN_ROW_PREFIX
 from shared.storage.records import DeletionRecord, RecordChanged, Records
 from shared.tenants import TenantId
 
 KEPT: Final = timedelta(days=90)
+# People paste secrets into messages.
+KEPT_SHORT: Final = timedelta(days=30)
+
+# The switch and the report have the column `at` too, and must stay.
+_KEPT_BY_PREFIX: Final = {
+    REJECTED_ROW_PREFIX: KEPT_SHORT,
+    PLAN_ROW_PREFIX: KEPT_SHORT,
+    SEEN_ROW_PREFIX: KEPT,
+}
 
 
 class Retention:
@@ -38,19 +50,26 @@ class Retention:
         return True
 
     def _remove_rows(self, now: datetime) -> int:
-        """Remove rejected messages, and customers that no sweep has seen since."""
+        """Remove rejected messages, plans, and customers that no sweep has seen since."""
         rows = self._sandbox.query_entities(
             "PartitionKey eq @partner and at lt @limit",
-            parameters={"partner": self._partner, "limit": (now - KEPT).isoformat()},
-            select=["PartitionKey", "RowKey"],
+            parameters={"partner": self._partner, "limit": (now - KEPT_SHORT).isoformat()},
+            select=["PartitionKey", "RowKey", "at"],
         )
-        # The switch and the report have the column `at` too, and must stay.
-        prefixes = (REJECTED_ROW_PREFIX, SEEN_ROW_PREFIX)
-        old = [row for row in rows if row["RowKey"].startswith(prefixes)]
+        old = [row for row in rows if _is_old(row, now)]
         for row in old:
             self._sandbox.delete_entity(row["PartitionKey"], row["RowKey"])
         return len(old)
 
 
+def _is_old(row: TableEntity, now: datetime) -> bool:
+    age = now - datetime.fromisoformat(row["at"])
+    return any(
+        row["RowKey"].startswith(prefix) and age > kept for prefix, kept in _KEPT_BY_PREFIX.items()
+    )
+
+
 def _outdated(record: DeletionRecord, now: datetime) -> bool:
-    return not record.live and (record.finished_at or record.requested_at) + KEPT <= now
+    ended = record.finished_at or record.requested_at
+    # Without the record, a sweep would take the customer up before anything can have changed.
+    return not record.live and max(ended, record.retry_at or ended) + KEPT <= now

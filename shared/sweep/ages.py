@@ -6,8 +6,10 @@ from typing import Final
 
 from shared.partner_center.client import PartnerCenter
 from shared.partner_center.errors import (
+    HeldBack,
     NoResponse,
     NotASandbox,
+    OutOfTime,
     PartnerCenterError,
     SignInFailed,
     Throttled,
@@ -56,7 +58,7 @@ def _reason_to_stop(error: PartnerCenterError) -> str:
     """Return why the next customer would fail too, "" if it might not."""
     if isinstance(error, Throttled):
         return "Partner Center throttles"
-    return str(error) if isinstance(error, NoResponse) else ""
+    return str(error) if isinstance(error, (HeldBack, NoResponse, OutOfTime)) else ""
 
 
 def _age(orders: Iterable[Order], sighting: Sighting) -> Age:

@@ -9,12 +9,7 @@ from typing import Final
 
 from shared.limits import SANDBOX_CUSTOMERS
 from shared.partner_center.resources import Customer
-from shared.safety.rules import (
-    Refused,
-    require_other_tenant,
-    require_unlisted,
-    require_unprotected,
-)
+from shared.safety.rules import Refused, require_deletable
 from shared.settings import Settings, SweepSettings
 from shared.storage.records import DeletionRecord, State
 from shared.storage.sightings import Age
@@ -147,16 +142,17 @@ def _judge(tenant: TenantId, sandbox: Sandbox, settings: Settings) -> Candidate:
 
 def _protected(customer: Customer, settings: Settings) -> Finding | None:
     try:
-        require_other_tenant(customer.id, settings.partner_center.tenant_id)
-        require_unlisted(customer.id, settings.protection)
-        require_unprotected(customer, settings.protection)
+        require_deletable(customer, settings)
     except Refused as refusal:
         return Finding(SweepVerdict.PROTECTED, refusal.finding)
     return None
 
 
 def remembered(record: DeletionRecord | None, at: datetime) -> Finding | None:
-    """Leave alone what is in progress, what a person aborted and, for a week, what has ended."""
+    """Leave alone what is in progress, what a person aborted and, for a time, what has ended.
+
+    That time is a week, or lasts until what was stuck can be cancelled again.
+    """
     if record is None:
         return None
     if record.live:
@@ -165,9 +161,10 @@ def remembered(record: DeletionRecord | None, at: datetime) -> Finding | None:
     if record.state is State.ABORTED:
         return Finding(SweepVerdict.ABORTED, f"a person stopped its deletion: {record.reason}")
     ended = record.finished_at or record.requested_at
-    if at >= ended + REST:
+    until = record.retry_at or ended + REST
+    if at >= until:
         return None
-    reason = f"left alone until {ended + REST:%Y-%m-%d}: its deletion ended as {record.state}"
+    reason = f"left alone until {until:%Y-%m-%d}: its deletion ended as {record.state}"
     return Finding(_ENDED[record.state], reason + (f", {record.reason}" if record.reason else ""))
 
 

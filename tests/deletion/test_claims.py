@@ -79,16 +79,64 @@ def test_a_request_that_was_claimed_is_continued_by_its_own_message_only(state: 
     ("inserted_after", "claim"),
     [(-1, Claim.DUPLICATE), (0, Claim.START), (1, Claim.START)],
 )
+@pytest.mark.parametrize("skew", [timedelta(minutes=-10), timedelta(0), timedelta(minutes=10)])
 def test_only_a_later_request_restarts_an_ended_deletion(
-    state: State, inserted_after: int, claim: Claim
+    state: State, inserted_after: int, claim: Claim, skew: timedelta
 ) -> None:
     """In the same second as the end it does, unless a person has aborted the deletion."""
-    if state is State.ABORTED and inserted_after == 0:
-        claim = Claim.DUPLICATE
-    record = replace(RECORD, state=state, finished_at=NOW + timedelta(milliseconds=690))
+    if state is State.ABORTED and inserted_after < 1:
+        claim = Claim.ABORTED
+    ended_at = NOW + timedelta(milliseconds=690)
+    record = replace(RECORD, state=state, finished_at=ended_at + skew, ended_at=ended_at)
 
     delivery = Delivery("m", NOW + timedelta(seconds=inserted_after))
     assert request_claim(record, delivery) is claim
+
+
+@pytest.mark.parametrize("state", sorted(TERMINAL))
+def test_a_forwarded_request_is_as_old_as_the_drop_it_came_from(state: State) -> None:
+    record = replace(RECORD, state=state, ended_at=NOW)
+    delivery = Delivery("m", NOW + timedelta(minutes=10))
+    before = NOW - timedelta(seconds=1)
+
+    claim = request_claim(record, delivery, before)
+
+    assert claim is (Claim.ABORTED if state is State.ABORTED else Claim.DUPLICATE)
+    assert request_claim(record, delivery, NOW + timedelta(days=1)) is Claim.START
+
+
+@pytest.mark.parametrize("state", sorted(TERMINAL))
+def test_the_message_that_a_deletion_ended_with_never_starts_another(state: State) -> None:
+    record = replace(RECORD, state=state, ended_at=NOW)
+
+    assert request_claim(record, Delivery("mine", NOW)) is not Claim.START
+
+
+@pytest.mark.parametrize("state", sorted(TERMINAL))
+def test_only_an_abort_holds_against_a_message_of_unknown_age(state: State) -> None:
+    record = replace(RECORD, state=state, ended_at=NOW)
+
+    claim = request_claim(record, Delivery("m"))
+
+    assert claim is (Claim.ABORTED if state is State.ABORTED else Claim.START)
+
+
+@pytest.mark.parametrize(
+    ("state", "generation", "claim"),
+    [
+        (State.REFUSED, 1, Claim.START),
+        (State.STUCK, 1, Claim.START),
+        (State.STUCK, 3, Claim.DUPLICATE),
+        (State.ABORTED, 1, Claim.ABORTED),
+    ],
+)
+def test_a_record_of_a_message_that_never_ran_answers_no_other_request(
+    state: State, generation: int, claim: Claim
+) -> None:
+    """An abort may precede a later generation, so that one answers earlier drops."""
+    record = replace(RECORD, state=state, generation=generation, claimed_by="", ended_at=NOW)
+
+    assert request_claim(record, Delivery("m", NOW - timedelta(minutes=1))) is claim
 
 
 @given(st.sampled_from(sorted(TERMINAL)), st.integers(1, 1000))

@@ -4,6 +4,7 @@ import base64
 import json
 import string
 import uuid
+from datetime import UTC, datetime
 
 import pytest
 from hypothesis import given
@@ -13,7 +14,7 @@ from shared.deletion.messages import (
     BadMessage,
     DeletionRequest,
     StepMessage,
-    parse_request,
+    parse_drop,
     parse_step,
 )
 from shared.tenants import NotATenantId, TenantId, tenant_id
@@ -35,12 +36,12 @@ def test_every_form_means_the_same_tenant(
     text = form(str(tenant).upper() if upper else str(tenant))  # type: ignore[operator]
     body = base64.b64encode(text.encode()) if encoded else text.encode()
 
-    assert parse_request(body) == DeletionRequest(TenantId(str(tenant)))
+    assert parse_drop(body) == (DeletionRequest(TenantId(str(tenant))),)
 
 
 @given(st.one_of(st.binary(max_size=200), st.text(max_size=200).map(str.encode)))
 def test_noise_is_rejected_with_a_reason(body: bytes) -> None:
-    for parse in (parse_request, parse_step):
+    for parse in (parse_drop, parse_step):
         with pytest.raises(BadMessage, match=r"\w"):
             parse(body)
 
@@ -61,7 +62,7 @@ json_values = st.recursive(
 @given(json_values)
 def test_json_of_any_other_shape_is_rejected(value: object) -> None:
     with pytest.raises(BadMessage):
-        parse_request(json.dumps(value).encode())
+        parse_drop(json.dumps(value).encode())
 
 
 @given(tenants, st.text(max_size=200).filter(str.isprintable), st.booleans())
@@ -70,9 +71,106 @@ def test_members_are_read(tenant: uuid.UUID, requested_by: str, dry_run: bool) -
         {"tenantId": str(tenant), "requestedBy": requested_by, "dryRun": dry_run}
     ).encode()
 
-    request = parse_request(body)
+    assert parse_drop(body) == (DeletionRequest(TenantId(str(tenant)), requested_by, dry_run),)
 
-    assert request == DeletionRequest(TenantId(str(tenant)), requested_by, dry_run)
+
+FIRST = "5e2c1a70-0d3b-4c55-9a41-7f6b2d9e8c10"
+SECOND = "6f3d2b81-1e4c-4d66-8b52-8a7c3e0f9d21"
+LISTS = {
+    "lines": f"{FIRST}\r\n{SECOND}\n\n",
+    "commas": f"{FIRST}, {SECOND},",
+    "braces": f"{{{FIRST}}}\n{{{SECOND}}}",
+    "array": json.dumps([FIRST, SECOND.upper()]),
+    "objects": json.dumps([{"tenantId": FIRST}, {"tenantId": SECOND}]),
+    "mixed array": json.dumps([FIRST, {"tenantId": SECOND, "dryRun": False}]),
+    "repeated": f"{FIRST}\n{SECOND}\n{FIRST.upper()}",
+}
+
+
+@pytest.mark.parametrize("text", LISTS.values(), ids=LISTS)
+@pytest.mark.parametrize("encoded", [False, True], ids=["plain", "base64"])
+def test_a_drop_may_hold_several_tenants(text: str, encoded: bool) -> None:
+    body = base64.b64encode(text.encode()) if encoded else text.encode()
+
+    assert [each.tenant for each in parse_drop(body)] == [FIRST, SECOND]
+
+
+def test_each_of_several_requests_keeps_who_wants_it() -> None:
+    entries = [
+        {"tenantId": FIRST},
+        {"tenantId": SECOND, "requestedBy": "bob", "dryRun": True},
+        {"tenantId": FIRST, "requestedBy": "ann"},
+    ]
+
+    assert parse_drop(json.dumps(entries).encode()) == (
+        DeletionRequest(TenantId(FIRST), "ann"),
+        DeletionRequest(TenantId(SECOND), "bob", dry_run=True),
+    )
+
+
+@pytest.mark.parametrize(
+    ("text", "named"),
+    [
+        (f"{FIRST}\ncontoso\n{SECOND}\nfabrikam", ["entry 2", "contoso", "entry 4", "fabrikam"]),
+        (f"tenantId,name\n{FIRST},Contoso", ["3 of 4", "tenantId", "name", "Contoso"]),
+        (json.dumps([FIRST, 7, {"tenantId": SECOND, "force": 1}]), ["entry 2", "entry 3", "force"]),
+        (json.dumps([FIRST, {"tenantId": FIRST, "dryRun": True}]), ["entry 2", "dry run"]),
+        (json.dumps([FIRST, ""]), ["entry 2", "empty"]),
+    ],
+)
+def test_one_bad_entry_rejects_all_and_each_is_named(text: str, named: list[str]) -> None:
+    with pytest.raises(BadMessage) as caught:
+        parse_drop(text.encode())
+
+    assert all(part in str(caught.value) for part in named)
+    assert caught.value.tenant is None
+
+
+def test_a_drop_holds_at_most_a_full_sandbox() -> None:
+    full = [str(uuid.UUID(int=number)) for number in range(1, 76)]
+
+    assert len(parse_drop("\n".join([*full, full[0]]).encode())) == 75
+    with pytest.raises(BadMessage, match="76 tenant IDs"):
+        parse_drop("\n".join([*full, FIRST]).encode())
+
+
+@given(
+    tenants,
+    st.text(max_size=200).filter(str.isprintable),
+    st.booleans(),
+    st.none() | st.datetimes(timezones=st.just(UTC)),
+    st.integers(0, 10**6),
+)
+def test_a_forwarded_request_survives_the_queue(
+    tenant: uuid.UUID,
+    requested_by: str,
+    dry_run: bool,
+    dropped_at: datetime | None,
+    attempt: int,
+) -> None:
+    request = DeletionRequest(TenantId(str(tenant)), requested_by, dry_run, dropped_at, attempt)
+
+    assert parse_drop(request.to_json().encode()) == (request,)
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"version": 2},
+        {"force": True},
+        {"attempt": -1},
+        {"attempt": True},
+        {"droppedAt": "yesterday"},
+        {"droppedAt": "2026-11-28T06:00:00"},
+        {"dryRun": "false"},
+        {"requestedBy": None},
+    ],
+)
+def test_a_forwarded_request_of_any_other_shape_is_rejected(changes: dict[str, object]) -> None:
+    members = {**json.loads(DeletionRequest(TenantId(FIRST)).to_json()), **changes}
+
+    with pytest.raises(BadMessage):
+        parse_drop(json.dumps(members).encode())
 
 
 @given(tenants, st.integers(1, 2**31), st.text(string.printable, max_size=40))
@@ -92,7 +190,7 @@ def test_a_tenant_id_is_a_guid_or_an_error(text: str) -> None:
 
 def test_the_error_shows_foreign_text_short_and_printable() -> None:
     with pytest.raises(BadMessage) as caught:
-        parse_request(("\x1b[31mé" * 5000).encode())
+        parse_drop(("\x1b[31mé" * 5000).encode())
 
     assert str(caught.value).isprintable()
     assert len(str(caught.value)) < 600

@@ -173,13 +173,13 @@ def test_the_settings_file_is_can_be_ignored(folder: Path, start: Start) -> None
         ([], {"PYTHON_THREADPOOL_THREAD_COUNT": "x"}, "PYTHON_THREADPOOL_THREAD_COUNT must be"),
     ],
 )
-def test_what_cannot_run_is_refused_in_one_line(
+def test_what_cannot_run_is_rejected_in_one_line(
     folder: Path, storage: str, arguments: list[str], extra: dict[str, str], rule: str
 ) -> None:
     assert rule in startup_error(folder, storage, *arguments, **extra)
 
 
-def test_a_port_that_is_taken_is_refused(start: Start, folder: Path, storage: str) -> None:
+def test_a_port_that_is_taken_is_rejected(start: Start, folder: Path, storage: str) -> None:
     with start() as host:
         port = host.url.rpartition(":")[2]
         assert f"cannot listen on port {port}" in startup_error(folder, storage, "--port", port)

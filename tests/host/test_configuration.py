@@ -81,7 +81,7 @@ def test_an_app_setting_replaces_a_value() -> None:
         {"messageEncoding": "utf8"},
     ],
 )
-def test_a_value_out_of_range_is_refused(queues: dict[str, object]) -> None:
+def test_a_value_out_of_range_is_rejected(queues: dict[str, object]) -> None:
     (name,) = queues
 
     with pytest.raises(StartupError, match=rf"^host.json: {name} must be"):
@@ -101,7 +101,7 @@ def test_a_value_out_of_range_is_refused(queues: dict[str, object]) -> None:
         ({"version": "2.0", "extensions": {"http": {"routePrefix": 1}}}, "routePrefix must be"),
     ],
 )
-def test_what_is_not_supported_is_refused(content: object, rule: str) -> None:
+def test_what_is_not_supported_is_rejected(content: object, rule: str) -> None:
     with pytest.raises(StartupError, match=rule):
         parse_configuration(content, {})
 
@@ -110,7 +110,7 @@ def test_the_file_of_the_project_is_understood() -> None:
     assert read_configuration(ROOT, {}).queues.message_encoding == "none"
 
 
-def test_a_missing_or_broken_file_is_refused(tmp_path: Path) -> None:
+def test_a_missing_or_broken_file_is_rejected(tmp_path: Path) -> None:
     with pytest.raises(StartupError, match=r"host.json does not exist"):
         read_configuration(tmp_path, {})
     (tmp_path / "host.json").write_text("{")
@@ -136,7 +136,7 @@ def test_the_values_of_a_settings_file_are_read(tmp_path: Path) -> None:
         ('{"Values": {"A": {"B": "c"}}}', "Values.A must be a string, not dict"),
     ],
 )
-def test_a_settings_file_that_func_start_refuses_is_refused(
+def test_a_settings_file_that_func_start_rejects_is_rejected(
     tmp_path: Path, text: str, rule: str
 ) -> None:
     file = tmp_path / "local.settings.json"

@@ -164,7 +164,7 @@ def test_a_word_goes_before_a_parameter(storage: str) -> None:
     assert response.text.startswith("every one")
 
 
-def test_a_body_past_100_mb_is_refused(plain: Host) -> None:
+def test_a_body_past_100_mb_is_rejected(plain: Host) -> None:
     address = urlsplit(plain.url)
     connection = http.client.HTTPConnection(str(address.hostname), address.port, timeout=SECONDS)
     connection.putrequest("POST", "/api/things/7")
@@ -283,7 +283,7 @@ def test_a_timer_is_run_by_hand(mixed: Host, seen: list[object]) -> None:
         ("work", b'{"input": 7}', 400),
     ],
 )
-def test_an_invalid_run_by_hand_is_refused(
+def test_an_invalid_run_by_hand_is_rejected(
     mixed: Host, seen: list[object], name: str, body: bytes, status: int
 ) -> None:
     response = requests.post(f"{mixed.url}/admin/functions/{name}", data=body, timeout=SECONDS)

@@ -37,7 +37,7 @@ def test_the_next_occurrence_of_a_schedule(expression: str, expected: datetime) 
     "expression",
     ["", "every night", "* * * *", "0 0 0 0 3 * *", "0 61 * * * *", "@daily", "0 0 0 31 2 *"],
 )
-def test_an_invalid_schedule_is_refused(expression: str) -> None:
+def test_an_invalid_schedule_is_rejected(expression: str) -> None:
     with pytest.raises(StartupError, match="tick: the schedule"):
         Schedule.parse(expression, where="tick")
 

@@ -74,13 +74,15 @@ class App:
     ) -> Response:
         """Send a request; `json` sets its content type."""
         content_type = {} if json is None else JSON
+        function, template = self._function(method, path)
         request = self._request(
             method,
             path,
+            template,
             body if json is None else dumped(json),
             {**self.headers, **content_type, **(headers or {})},
         )
-        response = self._function(method, path).call(req=request)
+        response = function.call(req=request)
         assert isinstance(response, func.HttpResponse)
         named = {name.lower(): value for name, value in response.headers.items()}
         named.setdefault("content-type", response.mimetype)
@@ -98,25 +100,30 @@ class App:
     def delete(self, path: str, **options: Any) -> Response:
         return self.call("DELETE", path, **options)
 
-    def _function(self, method: str, path: str) -> Function:
+    def _function(self, method: str, path: str) -> tuple[Function, list[str]]:
         segments = _segments(path)
         for function, trigger in self._functions:
             template = trigger.route.template.split("/")
             if method in trigger.methods and _matches(template, segments):
-                return function
+                return function, template
         message = f"no function serves {method} {path}"
         raise LookupError(message)
 
     def _request(
-        self, method: str, path: str, body: bytes, headers: Mapping[str, str]
+        self,
+        method: str,
+        path: str,
+        template: list[str],
+        body: bytes,
+        headers: Mapping[str, str],
     ) -> HttpRequest:
-        segments = _segments(path)
+        parts = zip(template, _segments(path), strict=True)
         return HttpRequest(
             method,
             f"{ADDRESS}{path}",
             headers=headers,
             params=dict(parse_qsl(urlsplit(path).query, keep_blank_values=True)),
-            route_params={"tenantId": segments[1]} if len(segments) > 1 else {},
+            route_params={name[1:-1]: part for name, part in parts if name.startswith("{")},
             body_type="bytes",
             body=body,
         )

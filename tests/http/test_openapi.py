@@ -1,5 +1,7 @@
 """The description agrees with the app: the same routes, parameters and responses, both ways."""
 
+import json
+import re
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import Any
@@ -102,6 +104,30 @@ class Stage:
         self.bench.use(SANDBOX_TENANT_CONFIRMATION=STRANGER)
         return self.api.get("/api/sandbox")
 
+    def planned(self) -> Response:
+        tenant = self.customer().tenant_id
+        self.bench.drop(json.dumps({"tenantId": tenant, "dryRun": True}))
+        self.bench.pump()
+        return self.api.get(f"/api/deletions/{tenant}/plan")
+
+    def dismissed(self) -> Response:
+        self.ended(STRANGER)
+        return self.api.call("POST", f"/api/deletions/{STRANGER}/dismiss?requestedBy=ann")
+
+    def running_to_dismiss(self) -> Response:
+        self.post(STRANGER)
+        return self.api.call("POST", f"/api/deletions/{STRANGER}/dismiss")
+
+    def rejected(self) -> Response:
+        self.bench.drop("contoso")
+        self.bench.drop(json.dumps({"tenantId": STRANGER, "force": True}))
+        self.bench.pump()
+        return self.api.get(REJECTED)
+
+    def rejected_one(self, query: str = "") -> Response:
+        first = self.rejected().json["items"][0]["id"]
+        return self.api.delete(f"{REJECTED}/{first}{query}")
+
     def swept_sandbox(self) -> Response:
         self.customer()
         self.api.post("/api/sweeps", {"mode": "report"})
@@ -112,6 +138,10 @@ DELETIONS = "/api/deletions"
 DELETION = "/api/deletions/{tenantId}"
 HISTORY = "/api/deletions/{tenantId}/history"
 ACCOUNT_HISTORY = "/api/history"
+DISMISS = "/api/deletions/{tenantId}/dismiss"
+PLAN = "/api/deletions/{tenantId}/plan"
+REJECTED = "/api/requests/rejected"
+REJECTED_ONE = "/api/requests/rejected/{requestId}"
 SANDBOX = "/api/sandbox"
 SWEEPS = "/api/sweeps"
 SWITCH = "/api/switch"
@@ -142,6 +172,17 @@ SCENARIOS: dict[Documented, Callable[[Stage], Response]] = {
     ("GET", ACCOUNT_HISTORY, 400): lambda stage: stage.api.get(
         f"{ACCOUNT_HISTORY}?continuationToken=x"
     ),
+    ("POST", DISMISS, 200): Stage.dismissed,
+    ("POST", DISMISS, 400): lambda stage: stage.api.call("POST", f"{DELETIONS}/contoso/dismiss"),
+    ("POST", DISMISS, 404): lambda stage: stage.api.call("POST", f"{DELETIONS}/{STRANGER}/dismiss"),
+    ("POST", DISMISS, 409): Stage.running_to_dismiss,
+    ("GET", PLAN, 200): Stage.planned,
+    ("GET", PLAN, 400): lambda stage: stage.api.get(f"{DELETIONS}/contoso/plan"),
+    ("GET", PLAN, 404): lambda stage: stage.api.get(f"{DELETIONS}/{STRANGER}/plan"),
+    ("GET", REJECTED, 200): Stage.rejected,
+    ("DELETE", REJECTED_ONE, 200): Stage.rejected_one,
+    ("DELETE", REJECTED_ONE, 400): lambda stage: stage.rejected_one("?requestedBy=%00"),
+    ("DELETE", REJECTED_ONE, 404): lambda stage: stage.api.delete(f"{REJECTED}/{STRANGER}"),
     ("GET", SANDBOX, 200): Stage.swept_sandbox,
     ("GET", SANDBOX, 422): Stage.unconfirmed_sandbox,
     ("GET", SANDBOX, 502): Stage.sandbox_without_partner_center,
@@ -156,10 +197,18 @@ SCENARIOS: dict[Documented, Callable[[Stage], Response]] = {
     ("PUT", SWITCH, 400): lambda stage: stage.api.put(SWITCH, {}),
     ("DELETE", SWITCH, 200): lambda stage: stage.api.delete(f"{SWITCH}?requestedBy=ann&reason=Go"),
     ("DELETE", SWITCH, 400): lambda stage: stage.api.delete(SWITCH),
+    ("DELETE", SWITCH, 412): lambda stage: stage.api.delete(
+        f"{SWITCH}?requestedBy=ann&reason=Go", headers={"If-Match": '"other"'}
+    ),
     ("GET", "/api/status", 200): lambda stage: stage.api.get("/api/status"),
     ("GET", "/api/openapi.json", 200): lambda stage: stage.api.get("/api/openapi.json"),
     ("GET", "/api/health", 200): lambda stage: stage.api.get("/api/health"),
 }
+
+
+def path_of(operation: Operation) -> str:
+    """Return a path with an ID in it that is unknown."""
+    return re.sub(r"{\w+}", STRANGER, operation[1])
 
 
 def check(operation: Operation, response: Response) -> None:
@@ -195,7 +244,7 @@ def test_the_parameters_of_the_path_are_described(operation: Operation) -> None:
         if parameter["in"] == "path"
     ]
 
-    assert described == (["tenantId"] if "{tenantId}" in operation[1] else [])
+    assert described == re.findall(r"{(\w+)}", operation[1])
 
 
 def test_there_is_a_scenario_for_every_described_response() -> None:
@@ -232,7 +281,7 @@ def test_a_nameless_caller_gets_the_described_response(
 ) -> None:
     bench.use(REQUIRE_CLIENT_PRINCIPAL="true")
 
-    check(operation, api.call(operation[0], operation[1].replace("{tenantId}", STRANGER)))
+    check(operation, api.call(operation[0], path_of(operation)))
 
 
 @pytest.mark.parametrize("operation", OPERATIONS, ids=" ".join)
@@ -243,7 +292,7 @@ def test_an_app_without_settings_responds_as_described(
     monkeypatch.delenv("PARTNER_TENANT_ID", raising=False)
     settings.cache_clear()
 
-    response = loaded.call(operation[0], operation[1].replace("{tenantId}", STRANGER))
+    response = loaded.call(operation[0], path_of(operation))
 
     assert response.status == (200 if operation[1] == "/api/health" else 503)
     check(operation, response)
@@ -256,7 +305,8 @@ def test_every_operation_has_its_own_id() -> None:
 
 
 def test_a_wrong_response_would_be_noticed() -> None:
-    response = Response(200, {"content-type": "application/json"}, b'{"tripped": "yes"}')
+    headers = {"content-type": "application/json", "etag": '"1"'}
+    response = Response(200, headers, b'{"tripped": "yes"}')
 
     with pytest.raises(FailureGroup, match="2 distinct failures"):
         check(("GET", SWITCH), response)

@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 import subprocess
 import sys
 
@@ -14,7 +15,7 @@ from tests.http.app import ROOT, App, http_functions
 ANN = {"X-MS-CLIENT-PRINCIPAL-ID": "8f1d", "X-MS-CLIENT-PRINCIPAL-NAME": "ann@example.com"}
 TENANT = "5e2c1a70-0d3b-4c55-9a41-7f6b2d9e8c10"
 CALLS = sorted(
-    (method, "/api/" + trigger.route.template.replace("{tenantId}", TENANT))
+    (method, "/api/" + re.sub(r"{\w+}", TENANT, trigger.route.template))
     for _, trigger in http_functions()
     for method in trigger.methods
 )

@@ -71,6 +71,8 @@ HEALTHY = [
     Line(Event.DELETION_DELETED, {"tenant": TENANT, "correlation": "c", "seconds": 61.0}),
     Line(Event.DELETION_REFUSED, {"tenant": TENANT, "reason": MEAN_REASON}),
     Line(Event.STEP_FAILED, {"tenant": TENANT, "reason": MEAN_REASON}),
+    # It has an alert of its own.
+    Line(Event.WORK_HELD_UP, {"cause": "sign_in", "reason": "held-up cause=settings"}),
     Line(Event.SWITCH_RESET, {"requested_by": "ann", "reason": "looked at it"}),
 ]
 
@@ -80,6 +82,13 @@ TROUBLE = {
     "sweep-refused": Line(Event.SWEEP_REFUSED, {"reason": "rule 2"}),
     "switch-tripped": Line(
         Event.SWITCH_TRIPPED, {"requested_by": "tipsweep", "reason": "403/800019"}
+    ),
+    "held-up": Line(
+        Event.WORK_HELD_UP,
+        {"cause": "settings", "remedy": "Correct these settings", "reason": MEAN_REASON},
+    ),
+    "history-lost": Line(
+        Event.HISTORY_LOST, {"tenant": TENANT, "kind": "call", "reason": MEAN_REASON}
     ),
     "sign-in": Line(Event.SIGN_IN_FAILED, {"step": "cancel_orders", "reason": "AADSTS7000222"}),
     "token-60-days": redrive(refresh_token_age_days=60),

@@ -38,9 +38,17 @@ def test_the_request_goes_to_the_route_with_the_documented_members() -> None:
 
 
 def test_the_action_follows_location_by_itself() -> None:
-    """The asynchronous pattern is on unless switched off; the limit exceeds the deadline."""
+    """The asynchronous pattern is on unless switched off."""
     assert "operationOptions" not in CALL
-    assert CALL["limit"]["timeout"] == "P2D"
+
+
+def test_the_action_waits_a_week_longer_than_the_default_deadline() -> None:
+    """Time that a deletion is parked moves its deadline."""
+    main = (INFRA / "main.bicep").read_text()
+    hours = int(re.search(r"param deletionDeadlineHours int = (\d+)", main)[1])  # type: ignore[index]
+    days = int(re.fullmatch(r"P(\d+)D", CALL["limit"]["timeout"])[1])  # type: ignore[index]
+
+    assert days * 24 >= hours + 7 * 24
 
 
 def test_every_end_of_a_deletion_has_a_branch_of_its_own() -> None:

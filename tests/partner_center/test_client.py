@@ -11,6 +11,7 @@ from local.simulator.state.behaviour import CodeType, ErrorBody
 from shared.partner_center import errors
 from shared.partner_center.client import PartnerCenter
 from shared.partner_center.connection import Connection
+from shared.partner_center.deadline import Deadline
 from tests.partner_center.conftest import Connect
 
 
@@ -64,6 +65,10 @@ def test_every_form_of_an_error_response_is_read(
         (400, {"code": 800081, "description": "x"}, errors.NotActivated),
         (403, {"code": 900115, "description": "x"}, errors.AzureSubscriptionsActive),
         (404, "<html>not found</html>", errors.NotFound),
+        (403, {"code": 800073, "description": "x"}, errors.Busy),
+        (403, {"code": 800075, "description": "x"}, errors.Busy),
+        (400, {"code": 900280, "description": "x"}, errors.Busy),
+        (400, {"code": 900311, "description": "x"}, errors.NotCancellable),
         (409, {"code": 800060, "description": "x"}, errors.Busy),
         (409, None, errors.Busy),
         (412, None, errors.Busy),
@@ -222,6 +227,30 @@ def test_dates_with_seven_fraction_digits_are_read(
     assert second.created is None
 
 
+def test_a_wait_that_the_error_pages_ask_for_counts_unless_the_response_asks_for_another(
+    client: PartnerCenter, simulator: Simulator
+) -> None:
+    body = {"code": 900278, "description": "Pending operation, try after 24 hours."}
+    fault = Fault(path="*/orders", status=409, body=body)
+    simulator.add_fault(fault)
+    simulator.add_fault(replace(fault, headers={"Retry-After": "60"}))
+
+    waits = []
+    for _ in range(2):
+        with pytest.raises(errors.Busy) as caught:
+            client.orders("c")
+        waits.append(caught.value.retry_after)
+
+    assert waits == [86_400, 60]
+
+
+def test_a_client_without_a_gate_sends_no_write(connect: Connect, simulator: Simulator) -> None:
+    with pytest.raises(RuntimeError, match="without a gate"):
+        PartnerCenter(connect(), "c").delete_customer("c")
+
+    assert not [call for call in simulator.calls if call.is_write]
+
+
 def test_a_lost_response_is_not_a_rejection(client: PartnerCenter, simulator: Simulator) -> None:
     simulator.add_fault(Fault(method="DELETE", drop=True, times=None))
 
@@ -260,7 +289,7 @@ def test_no_error_shows_token_or_secret(
 ) -> None:
     caplog.set_level("DEBUG")
     connection: Connection = connect()
-    token = connection.tokens.token()
+    token = connection.tokens.token(Deadline.after())
     simulator.add_fault(replace(fault, path="/v1/*"))
 
     with pytest.raises(errors.PartnerCenterError) as caught:

@@ -4,11 +4,13 @@ from collections.abc import Callable
 from dataclasses import replace
 
 import pytest
+from azure.core.exceptions import AzureError
 from azure.core.pipeline.transport import RequestsTransport
 
 from local.simulator import Behaviour, Fault, Simulator
 from shared.partner_center.client import PartnerCenter
-from shared.partner_center.credentials import TokenSource, tenant_of
+from shared.partner_center.credentials import TokenSource, azure_credential, tenant_of
+from shared.partner_center.deadline import Deadline
 from shared.partner_center.errors import NoResponse, SignInFailed, Unauthorized
 from shared.settings import Auth, PartnerCenterSettings
 from tests.partner_center.conftest import Connect
@@ -24,7 +26,7 @@ def test_each_way_to_sign_in_reads_customers(
     connection = connect(auth)
 
     assert len(list(PartnerCenter(connection, "c").customers())) == 1
-    assert connection.tokens.tenant() == simulator.sandbox.tenant_id
+    assert connection.tokens.tenant(Deadline.after()) == simulator.sandbox.tenant_id
     assert simulator.calls[-1].app_only is (auth is not Auth.USER)
 
 
@@ -44,7 +46,7 @@ def test_each_redeemed_refresh_token_is_replaced_in_the_vault(
     before = len(simulator.key_vault.versions(name))
 
     for _ in range(2):
-        TokenSource(partner_settings(Auth.USER)).token()
+        TokenSource(partner_settings(Auth.USER)).token(Deadline.after())
 
     versions = simulator.key_vault.versions(name)
     assert len(versions) == before + 2
@@ -57,7 +59,7 @@ def test_an_expired_refresh_token_says_what_to_do(
     simulator.advance(91 * 86_400)
 
     with pytest.raises(SignInFailed, match="consent again") as caught:
-        TokenSource(partner_settings(Auth.USER)).token()
+        TokenSource(partner_settings(Auth.USER)).token(Deadline.after())
 
     assert "invalid_grant" in str(caught.value)
     assert simulator.sandbox.refresh_token not in str(caught.value)
@@ -91,7 +93,7 @@ def test_a_wrong_secret_is_rejected_and_not_shown(
     settings = replace(partner_settings(), client_secret="wrong-secret-value")
 
     with pytest.raises(SignInFailed, match="AADSTS7000215") as caught:
-        TokenSource(settings).token()
+        TokenSource(settings).token(Deadline.after())
 
     assert "wrong-secret-value" not in str(caught.value)
     assert "wrong-secret-value" not in repr(settings)
@@ -102,7 +104,7 @@ def test_a_wrong_audience_is_rejected(partner_settings: Read) -> None:
     read = partner_settings(PARTNER_CENTER_SCOPE="https://graph.windows.net/.default")
 
     with pytest.raises(SignInFailed):
-        TokenSource(read).token()
+        TokenSource(read).token(Deadline.after())
 
 
 @pytest.mark.parametrize("auth", list(Auth))
@@ -120,14 +122,14 @@ def test_an_unreachable_sign_in_is_not_a_rejection(
     simulator.add_fault(replace(fault, path="*/oauth2/v2.0/token"))
 
     with pytest.raises(NoResponse, match="could not sign in"):
-        TokenSource(partner_settings(auth)).token()
+        TokenSource(partner_settings(auth)).token(Deadline.after())
 
 
 def test_a_missing_certificate_is_an_error_of_sign_in(partner_settings: Read) -> None:
     read = partner_settings(Auth.CERTIFICATE, PARTNER_CENTER_CERTIFICATE_NAME="absent")
 
     with pytest.raises(NoResponse, match="absent"):
-        TokenSource(read).token()
+        TokenSource(read).token(Deadline.after())
 
 
 def test_a_401_makes_the_next_call_fetch_a_new_token(
@@ -135,16 +137,35 @@ def test_a_401_makes_the_next_call_fetch_a_new_token(
 ) -> None:
     connection = connect()
     client = PartnerCenter(connection, "c")
-    first = connection.tokens.token()
+    first = connection.tokens.token(Deadline.after())
     simulator.add_fault(Fault(path="/v1/customers", status=401))
 
     with pytest.raises(Unauthorized):
         list(client.customers())
 
-    assert connection.tokens.token() != first
+    assert connection.tokens.token(Deadline.after()) != first
 
 
 @pytest.mark.parametrize("token", ["", "opaque", "a.b.c", "a.e30.c", "a.W10.c"])
 def test_a_token_without_a_tenant_is_rejected(token: str) -> None:
     with pytest.raises(SignInFailed, match="tid"):
         tenant_of(token)
+
+
+@pytest.mark.parametrize("status", [410, 503])
+def test_the_managed_identity_is_asked_twice_and_not_for_70_seconds(
+    simulator: Simulator, monkeypatch: pytest.MonkeyPatch, status: int
+) -> None:
+    """Outside App Service, where azure-identity has its own retries for a 410."""
+    for name in ("IDENTITY_ENDPOINT", "IDENTITY_HEADER"):
+        monkeypatch.delenv(name)
+    monkeypatch.setenv("AZURE_POD_IDENTITY_AUTHORITY_HOST", simulator.url)
+    slept: list[float] = []
+    monkeypatch.setattr(RequestsTransport, "sleep", lambda _, seconds: slept.append(seconds))
+    simulator.add_fault(Fault(path="/metadata/*", status=status, times=None))
+
+    with pytest.raises(AzureError):
+        azure_credential(managed=True, client_id=None).get_token("https://vault/.default")
+
+    assert sum(call.path.startswith("/metadata/") for call in simulator.calls) == 2
+    assert sum(slept) <= 2

@@ -1,12 +1,23 @@
 """A dry run shows what a deletion would do and changes nothing."""
 
 import json
+from dataclasses import replace
+from datetime import timedelta
 
 import pytest
 
 from local.simulator import Customer, Fault, ProductKind, Simulator
+from shared.deletion.claims import Delivery
+from shared.deletion.dry_run import dry_run, run_dry
+from shared.deletion.dry_run_result import DryRunResult, Outcome
+from shared.deletion.messages import DeletionRequest
+from shared.deletion.submission import submit
+from shared.partner_center.errors import NotFound
+from shared.storage.names import CUSTOMERS_TO_DELETE, QUEUES
 from shared.tenants import TenantId
 from tests.bench import Bench
+
+MINUTE = timedelta(minutes=1)
 
 
 @pytest.fixture
@@ -73,3 +84,162 @@ def test_it_trips_the_switch_where_the_account_is_no_sandbox(
 
     assert bench.services.switch.read().tripped
     assert not bench.errors
+
+
+def test_a_customer_that_is_gone_but_still_listed_is_refused(
+    bench: Bench, simulator: Simulator, customer: Customer, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level("INFO", logger="tipsweep")
+    other = simulator.sandbox.add_customer("other.onmicrosoft.com")
+    bench.run(other.tenant_id)
+    customer.deleted = True
+    bench.drop(json.dumps({"tenantId": customer.tenant_id, "dryRun": True}))
+
+    bench.pump()
+
+    assert "outcome=refused" in caplog.text
+    assert not bench.errors
+
+
+def test_an_outage_of_a_route_is_not_taken_for_a_customer_that_is_gone(
+    bench: Bench, simulator: Simulator, customer: Customer
+) -> None:
+    simulator.add_fault(Fault(path="*/orders", status=404))
+
+    with pytest.raises(NotFound):
+        dry_run(bench.services, TenantId(customer.tenant_id))
+
+
+def request(customer: Customer, **members: object) -> str:
+    return json.dumps({"tenantId": customer.tenant_id, "dryRun": True, **members})
+
+
+def result(bench: Bench, customer: Customer) -> DryRunResult:
+    text = bench.services.plans.last(TenantId(customer.tenant_id))
+    assert text is not None, "no plan is stored"
+    return DryRunResult.from_json(text)
+
+
+def test_its_plan_is_stored(bench: Bench, customer: Customer) -> None:
+    bench.drop(request(customer, requestedBy="ann"))
+
+    bench.pump()
+
+    found = result(bench, customer)
+    assert (found.outcome, found.requested_by) == (Outcome.CANCEL, "ann")
+    assert found.domain == "tipdemo001.onmicrosoft.com"
+    assert len(found.entries) == 4
+
+
+def test_its_refusal_is_stored(bench: Bench, customer: Customer) -> None:
+    bench.use(PROTECTED_TENANTS=customer.tenant_id)
+    bench.drop(request(customer))
+
+    bench.pump()
+
+    found = result(bench, customer)
+    assert found.outcome is Outcome.REFUSED
+    assert "PROTECTED_TENANTS" in found.reason
+    assert found.remedy
+
+
+@pytest.mark.parametrize(
+    "fault",
+    [
+        Fault(path="*/orders", status=429, headers={"Retry-After": "0"}, times=8),
+        Fault(path="*/orders", status=503, times=24),
+        Fault(path="*/orders", drop=True, times=24),
+        Fault(path="*/token", status=401, body={"error": "invalid_client"}, times=8),
+    ],
+    ids=["throttled", "unavailable", "lost", "sign-in"],
+)
+def test_trouble_that_passes_burns_no_try_and_touches_no_record(
+    bench: Bench, simulator: Simulator, customer: Customer, fault: Fault
+) -> None:
+    simulator.add_fault(fault)
+    bench.drop(request(customer, requestedBy="ann"))
+
+    bench.pump()
+
+    assert not bench.errors
+    assert not bench.poisoned()
+    assert list(bench.services.records.all()) == []
+    assert (result(bench, customer).outcome, result(bench, customer).requested_by) == (
+        Outcome.CANCEL,
+        "ann",
+    )
+
+
+def test_it_is_put_back_with_the_delay_that_was_asked_for(
+    bench: Bench, simulator: Simulator, customer: Customer, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level("INFO", logger="tipsweep")
+    simulator.add_fault(Fault(path="*/orders", status=429, headers={"Retry-After": "42"}))
+    bench.drop(request(customer))
+
+    assert bench.pump() == 1
+
+    assert bench.waiting(CUSTOMERS_TO_DELETE) == 1
+    (line,) = [each for each in caplog.messages if each.startswith("dry_run_waiting ")]
+    delay = float(line.split("delay_seconds=")[1].split()[0])
+    assert 42 <= delay <= 54
+
+
+def test_it_is_put_back_ever_later(
+    bench: Bench, simulator: Simulator, customer: Customer, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level("INFO", logger="tipsweep")
+    checks = replace(bench.services.settings.checks, first_delay=MINUTE, max_delay=60 * MINUTE)
+    settings = replace(bench.services.settings, checks=checks)
+    bench.put(replace(bench.with_settings(settings), jitter=lambda: 0.0))
+    simulator.add_fault(Fault(path="*/orders", drop=True, times=None))
+    dry_run = DeletionRequest(TenantId(customer.tenant_id), dry_run=True)
+
+    for attempt in range(4):
+        run_dry(bench.services, replace(dry_run, attempt=attempt), Delivery("m"))
+
+    delays = [
+        line.split("delay_seconds=")[1].split()[0] for line in caplog.messages if "dry" in line
+    ]
+    assert delays == ["60.0", "90.0", "135.0", "202.5"]
+
+
+def test_it_gives_up_when_it_is_as_old_as_a_deletion_may_become(
+    bench: Bench, simulator: Simulator, customer: Customer
+) -> None:
+    simulator.add_fault(Fault(path="/v1/*", status=503, times=None))
+    bench.drop(request(customer))
+    bench.pump(passes=4)
+    late = bench.services.now() + bench.services.settings.checks.deadline
+    bench.move_clock_to(late)
+
+    bench.pump()
+
+    assert not bench.errors
+    assert result(bench, customer).outcome is Outcome.FAILED
+    (row,) = bench.poisoned()
+    assert "503" in row["reason"]
+    assert list(bench.services.records.all()) == []
+
+
+@pytest.mark.parametrize("live", [False, True], ids=["without record", "beside a live deletion"])
+def test_one_that_fails_every_time_is_listed_and_touches_no_record(
+    bench: Bench, simulator: Simulator, customer: Customer, live: bool
+) -> None:
+    if live:
+        submit(bench.services, DeletionRequest(TenantId(customer.tenant_id)))
+        for queue in QUEUES:
+            bench.queues.get_queue_client(queue).clear_messages()
+    before = list(bench.services.records.all())
+    fault = Fault(method="GET", path="*/orders", status=200, body={"items": "none"}, times=None)
+    simulator.add_fault(fault)
+    bench.drop(request(customer))
+
+    bench.pump()
+
+    assert len(bench.errors) == 5
+    assert list(bench.services.records.all()) == before
+    (row,) = bench.poisoned()
+    assert "items" in row["reason"]
+    assert result(bench, customer).outcome is Outcome.FAILED
+    assert "items" in result(bench, customer).reason

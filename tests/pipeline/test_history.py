@@ -13,13 +13,15 @@ from azure.data.tables import TableClient
 from azure.storage.queue import QueueMessage as StoredMessage
 
 from local.simulator import Customer, Fault, ProductKind, Simulator
+from shared.deletion.deletion import Deletion
 from shared.deletion.messages import DeletionRequest
-from shared.deletion.submission import abort, submit
+from shared.deletion.submission import abort, dismiss, submit
 from shared.partner_center.client import PartnerCenter
+from shared.partner_center.deadline import Deadline
 from shared.safety.rules import Refused
 from shared.settings import SweepMode
 from shared.storage.history import EntryKind, History, HistoryEntry
-from shared.storage.names import CUSTOMERS_TO_DELETE, HISTORY_TABLE
+from shared.storage.names import CUSTOMERS_TO_DELETE, HISTORY_TABLE, POISON_SUFFIX
 from shared.storage.records import State
 from shared.sweep.run import run_sweep
 from shared.tenants import TenantId
@@ -141,7 +143,7 @@ def test_a_rejected_write_is_told_with_its_code(
 def test_a_write_without_a_response_is_told(
     bench: Bench, simulator: Simulator, customer: Customer
 ) -> None:
-    simulator.add_fault(Fault("DELETE", performed=True, drop=True, times=2))
+    simulator.add_fault(Fault("DELETE", performed=True, drop=True, times=3))
 
     bench.run(customer.tenant_id)
 
@@ -159,7 +161,7 @@ def test_a_write_without_a_response_is_told(
 def test_a_parked_delete_is_not_told_at_every_look(
     bench: Bench, simulator: Simulator, customer: Customer
 ) -> None:
-    simulator.add_fault(Fault("DELETE", drop=True, times=2))
+    simulator.add_fault(Fault("DELETE", drop=True, times=3))
     bench.drop(customer.tenant_id)
     bench.pump(passes=2)
     bench.services.switch.trip("ann", "wait")
@@ -176,7 +178,10 @@ def test_a_write_whose_sign_in_fails_is_not_told(
 ) -> None:
     told: list[object] = []
     client = PartnerCenter(
-        bench.services.connection, "c", lambda write, detail: told.append((write, detail))
+        bench.services.connection,
+        "c",
+        gate=lambda: None,
+        recorder=lambda write, detail: told.append((write, detail)),
     )
     simulator.add_fault(Fault(path="*/token", drop=True, times=None))
 
@@ -185,6 +190,75 @@ def test_a_write_whose_sign_in_fails_is_not_told(
 
     assert told == []
     assert bench.writes() == []
+
+
+def test_a_repeated_write_is_told_once_with_the_last_response(
+    bench: Bench, simulator: Simulator, customer: Customer
+) -> None:
+    simulator.add_fault(Fault("PATCH", status=503, times=1))
+
+    bench.run(customer.tenant_id)
+
+    assert [call.method for call in bench.writes()] == ["PATCH", "PATCH", "DELETE"]
+    assert [(method, status) for method, _, _, status in calls(bench, customer.tenant_id)] == [
+        ("PATCH", 200),
+        ("DELETE", 204),
+    ]
+
+
+@pytest.mark.parametrize("stop", ["abort", "trip"])
+def test_a_write_that_the_gate_stops_is_not_told(
+    bench: Bench, customer: Customer, monkeypatch: pytest.MonkeyPatch, stop: str
+) -> None:
+    tenant = TenantId(customer.tenant_id)
+    gate = Deletion.require_writable
+
+    def late(deletion: Deletion) -> None:
+        if stop == "abort":
+            abort(bench.services, tenant, "bob")
+        else:
+            bench.services.switch.trip("bob", "wait")
+        gate(deletion)
+
+    monkeypatch.setattr(Deletion, "require_writable", late)
+    bench.drop(tenant)
+    bench.pump(passes=1)
+
+    assert bench.writes() == []
+    assert "call" not in kinds(bench, tenant)
+
+
+@pytest.mark.parametrize("path", ["*/token", "/v1/customers/*/orders"])
+def test_a_step_that_is_put_back_after_trouble_waits(
+    bench: Bench, simulator: Simulator, customer: Customer, path: str
+) -> None:
+    bench.services.connection.tokens.forget()
+    simulator.add_fault(Fault(path=path, status=503, times=None))
+    bench.drop(customer.tenant_id)
+
+    bench.pump(passes=1)
+
+    assert kinds(bench, customer.tenant_id) == ["requested", "waiting"]
+
+
+def test_a_drop_whose_worker_died_five_times_is_told(
+    bench: Bench, customer: Customer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    bench.drop(customer.tenant_id)
+    message = bench.take(CUSTOMERS_TO_DELETE)
+    assert message
+    with monkeypatch.context() as patch:
+        patch.setattr(History, "add", interrupted)
+        patch.setattr(PartnerCenter, "orders", interrupted)
+        with pytest.raises(KeyboardInterrupt):
+            bench.deliver(CUSTOMERS_TO_DELETE, message)
+    bench.forget(CUSTOMERS_TO_DELETE, message)
+    assert entries(bench, customer.tenant_id) == []
+    bench.drop(message.content, CUSTOMERS_TO_DELETE + POISON_SUFFIX)
+
+    bench.pump()
+
+    assert kinds(bench, customer.tenant_id) == ["requested", "call", "ready", "call", "deleted"]
 
 
 def test_a_deletion_that_waits_is_told_once(bench: Bench, simulator: Simulator) -> None:
@@ -262,7 +336,21 @@ def test_an_abort_is_told_with_the_person(bench: Bench, customer: Customer) -> N
     assert [(each.kind, each.requested_by) for each in entries(bench, tenant)] == [
         ("requested", "ann"),
         ("aborted", "bob"),
+        # It holds against what was dropped since the first.
+        ("aborted", "eve"),
     ]
+
+
+def test_a_dismissal_is_told_once_with_the_person(bench: Bench, simulator: Simulator) -> None:
+    customer = simulator.sandbox.add_customer("tipdemo001.onmicrosoft.com")
+    customer.add_order(ProductKind.SAVINGS_PLAN)
+    assert bench.run(customer.tenant_id).state is State.STUCK
+
+    dismiss(bench.services, TenantId(customer.tenant_id), "bob")
+    dismiss(bench.services, TenantId(customer.tenant_id), "eve")
+
+    told = [(each.kind, each.requested_by) for each in entries(bench, customer.tenant_id)]
+    assert told[-2:] == [("stuck", ""), ("dismissed", "bob")]
 
 
 def test_a_refused_deletion_is_told_with_the_rule(bench: Bench) -> None:
@@ -308,7 +396,6 @@ def test_a_poisoned_deletion_is_told(
 
 def test_the_history_of_the_last_deletion_stays(bench: Bench, customer: Customer) -> None:
     bench.run(customer.tenant_id)
-    bench.pause()
 
     bench.run(customer.tenant_id)
 
@@ -417,7 +504,7 @@ def test_no_secret_and_no_token_is_in_the_history(bench: Bench, customer: Custom
     rows = str([dict(row) for row in bench.tables.get_table_client(HISTORY_TABLE).list_entities()])
 
     assert customer.tenant_id in rows
-    assert bench.services.connection.tokens.token() not in rows
+    assert bench.services.connection.tokens.token(Deadline.after()) not in rows
     secret = bench.services.settings.partner_center.client_secret
     assert secret
     assert secret not in rows

@@ -5,6 +5,7 @@ from dataclasses import replace
 from typing import Any
 
 import pytest
+from azure.core.exceptions import AzureError
 
 from local.simulator import Behaviour, Customer, Fault, ProductKind, Simulator
 from local.simulator.state.behaviour import ProductionDelete
@@ -14,6 +15,7 @@ from shared.storage.names import ORDERS_TO_CHECK
 from shared.storage.records import State
 from shared.tenants import TenantId
 from tests.bench import Bench
+from tests.switch_table import Wire, switch_behind, with_switch
 
 OTHER_TENANT = TenantId("99999999-0000-4000-8000-000000000001")
 
@@ -177,6 +179,73 @@ def test_partner_centers_alarm_trips_the_switch_from_any_call(
     assert not bench.writes()
 
 
+@pytest.mark.parametrize("failing", [1, 2, 4])
+def test_a_trip_whose_write_fails_is_written_again_at_each_step(
+    bench: Bench, storage: str, simulator: Simulator, customer: Customer, failing: int
+) -> None:
+    """The deletion that got the response comes back, and every step asks the switch first."""
+    body = {"code": 800019, "description": "x"}
+    simulator.add_fault(Fault(method="GET", path="*/orders", status=403, body=body))
+    wire = Wire()
+    with switch_behind(bench, storage, wire) as switch:
+        bench.put(with_switch(bench.services, switch))
+        wire.writes_fail = True
+        bench.drop(customer.tenant_id)
+        bench.pump(passes=failing)
+        wire.writes_fail = False
+        bench.pump(passes=3)
+
+    assert len(bench.errors) == failing
+    assert bench.switch_of_another_process().read().tripped
+    assert len(bench.calls("GET", "/orders")) == 1
+    assert bench.record(customer.tenant_id).live
+    assert not bench.writes()
+
+
+def test_a_trip_that_one_process_cannot_store_stops_the_others_after_its_next_step(
+    bench: Bench, storage: str, simulator: Simulator, customer: Customer
+) -> None:
+    other = simulator.sandbox.add_customer("tipdemo002.onmicrosoft.com")
+    other.add_order(ProductKind.PERPETUAL_SOFTWARE)
+    healthy = bench.services
+    wire = Wire()
+    with switch_behind(bench, storage, wire) as switch:
+        wire.writes_fail = True
+        with pytest.raises(AzureError):
+            switch.trip("tipsweep", "403/800019")
+        wire.writes_fail = False
+        bench.put(with_switch(healthy, switch))
+        bench.drop(customer.tenant_id)
+        bench.pump(passes=1)
+
+    bench.put(healthy)
+    bench.drop(other.tenant_id)
+    bench.pump(passes=3)
+
+    assert not bench.calls()
+    assert "403/800019" in bench.record(other.tenant_id).reason
+
+
+def test_a_trip_that_fails_between_two_writes_keeps_the_second_from_leaving(
+    bench: Bench, storage: str, customer: Customer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    customer.add_order(ProductKind.PERPETUAL_SOFTWARE)
+    wire = Wire()
+    with switch_behind(bench, storage, wire) as switch:
+        bench.put(with_switch(bench.services, switch))
+
+        def trip() -> None:
+            wire.writes_fail = True
+            with pytest.raises(AzureError):
+                switch.trip("ann", "looks odd")
+
+        during(monkeypatch, "cancel_order", trip)
+        bench.drop(customer.tenant_id)
+        bench.pump(passes=1)
+
+    assert [call.method for call in bench.writes()] == ["PATCH"]
+
+
 def test_a_tripped_switch_parks_deletions_until_a_person_resets_it(
     bench: Bench, customer: Customer
 ) -> None:
@@ -255,12 +324,13 @@ def test_a_switch_tripped_while_the_rules_are_checked_holds_the_delete_back(
 
 
 def during(patch: pytest.MonkeyPatch, method: str, event: Callable[[], object]) -> None:
-    """Make something happen elsewhere while a call of the client is under way."""
+    """Make something happen elsewhere while the response to a call of the client is under way."""
     original = getattr(PartnerCenter, method)
 
     def call(*arguments: object) -> object:
+        response = original(*arguments)
         event()
-        return original(*arguments)
+        return response
 
     patch.setattr(PartnerCenter, method, call)
 

@@ -4,19 +4,26 @@ import sys
 from pathlib import Path
 from types import FrameType
 
+import pytest
+
 from local.simulator import ProductKind, Simulator
 from shared.storage.names import CUSTOMERS_TO_DELETE
 from tests.bench import Bench
 
 ROOT = Path(__file__).parents[2]
-MOST_MODULES = 27
+MOST_MODULES = 29
+# The ground floor: a reader knows what these do from their names.
+SMALL = {f"shared/{name}.py" for name in ("errors", "events", "inputs", "limits", "tenants")}
 
 
-def test_the_first_message_enters_few_modules(bench: Bench, simulator: Simulator) -> None:
+@pytest.mark.parametrize("kind", ProductKind)
+def test_the_first_message_enters_few_modules(
+    bench: Bench, simulator: Simulator, kind: ProductKind
+) -> None:
     """Not counted is what only the first deletion of a process enters, such as its sign-in."""
     for number in range(2):
         customer = simulator.sandbox.add_customer(f"tipdemo{number}.onmicrosoft.com")
-        customer.add_order(ProductKind.PERPETUAL_SOFTWARE)
+        customer.add_order(kind)
         bench.drop(customer.tenant_id)
         entered = modules_entered(bench)
         bench.pump()
@@ -33,7 +40,7 @@ def modules_entered(bench: Bench) -> list[str]:
         file = Path(frame.f_code.co_filename)
         if event == "call" and file.is_relative_to(ROOT):
             module = file.relative_to(ROOT).as_posix()
-            if module.startswith(("functions/", "shared/")):
+            if module.startswith(("functions/", "shared/")) and module not in SMALL:
                 entered[module] = None
 
     message = bench.take(CUSTOMERS_TO_DELETE)

@@ -22,7 +22,7 @@ from shared.storage.names import (
     SEEN_ROW_PREFIX,
 )
 from shared.storage.records import RecordChanged, State
-from shared.storage.retention import KEPT
+from shared.storage.retention import KEPT, KEPT_SHORT
 from shared.sweep.run import last_report, run_sweep
 from shared.tenants import TenantId
 from tests.bench import Bench
@@ -83,12 +83,12 @@ def test_a_record_that_was_requested_again_is_not_removed(bench: Bench) -> None:
     assert bench.record(FIRST).live
 
 
-def test_a_poisoned_message_is_removed_after_90_days(bench: Bench) -> None:
+def test_a_poisoned_message_is_removed_after_30_days(bench: Bench) -> None:
     record_poisoned(bench.services, Poisoned(CUSTOMERS_TO_DELETE, "m1", b"nonsense"))
     bench.redrive()
     assert rows(bench, REJECTED_ROW_PREFIX) == ["rejected-m1"]
 
-    bench.move_clock_to(bench.services.now() + KEPT + MINUTE)
+    bench.move_clock_to(bench.services.now() + KEPT_SHORT + MINUTE)
     bench.redrive()
 
     assert not rows(bench, REJECTED_ROW_PREFIX)

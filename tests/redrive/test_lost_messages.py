@@ -13,6 +13,7 @@ from local.host.loading import OnSchedule, load
 from local.simulator import Customer, ProductKind, Simulator
 from shared.deletion.claims import Delivery, claim_request, claim_step
 from shared.deletion.messages import DeletionRequest, StepMessage
+from shared.deletion.put_back import TRIES
 from shared.deletion.redrive import GRACE
 from shared.deletion.submission import abort, submit
 from shared.storage.names import (
@@ -204,7 +205,8 @@ def test_a_poisoned_deletion_is_started_again_by_a_new_request(
     bench: Bench, customer: Customer, tenant: TenantId
 ) -> None:
     record = in_state(bench, tenant, State.CHECKING)
-    stepped = replace(record, last_error="UnexpectedResponse: no list of objects")
+    last_error = "UnexpectedResponse: no list of objects"
+    stepped = replace(record, last_error=last_error, failures=TRIES)
     bench.services.records.replace(stepped)
     message = StepMessage(tenant, record.generation, record.correlation_id)
     bench.drop(message.to_json(), ORDERS_TO_CHECK + POISON_SUFFIX)

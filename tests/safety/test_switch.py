@@ -1,44 +1,412 @@
-"""The switch: a trip holds until something newer lifts it."""
+"""The switch: a trip is never lost, and a reset lifts only what it was meant for."""
 
-from shared.safety.switch import Switch
+import logging
+from collections.abc import Iterator
+from datetime import timedelta
+from functools import partial
+
+import pytest
+from azure.core.exceptions import AzureError
+from azure.data.tables import UpdateMode
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from shared.safety.switch import Switch, SwitchChanged, SwitchState, SwitchTripped
+from shared.storage.names import SANDBOX_TABLE, SWITCH_ROW
+from shared.storage.switch import SwitchRow
 from tests.bench import Bench
+from tests.switch_table import Wire, switch_behind
+
+HOUR = timedelta(hours=1)
 
 
-def another_process(bench: Bench) -> Switch:
+@pytest.fixture
+def other(bench: Bench) -> Switch:
+    """Give the switch as another process sees it."""
     return bench.switch_of_another_process()
 
 
-def test_it_is_not_tripped_before_anybody_uses_it(bench: Bench) -> None:
-    assert not bench.services.switch.read().tripped
+@pytest.fixture
+def wire() -> Wire:
+    return Wire()
 
 
-def test_a_trip_and_its_reset_reach_other_processes(bench: Bench) -> None:
-    other = another_process(bench)
-    bench.services.switch.trip("ann", "looks odd")
+@pytest.fixture
+def switch(bench: Bench, storage: str, wire: Wire) -> Iterator[Switch]:
+    """Give the switch of a process whose requests are not repeated."""
+    with switch_behind(bench, storage, wire) as switch:
+        yield switch
+
+
+@pytest.fixture
+def repeating(bench: Bench, storage: str, wire: Wire) -> Iterator[Switch]:
+    """Give the switch of a process whose library repeats a request."""
+    with switch_behind(bench, storage, wire, repeats=2) as switch:
+        yield switch
+
+
+def test_it_is_not_tripped_before_anybody_uses_it(switch: Switch) -> None:
+    assert switch.read() == SwitchState(tripped=False)
+
+
+def test_a_trip_and_its_reset_reach_other_processes(switch: Switch, other: Switch) -> None:
+    switch.trip("ann", "looks odd")
     seen = other.read()
     assert (seen.tripped, seen.requested_by, seen.reason) == (True, "ann", "looks odd")
 
-    bench.services.switch.reset("bob", "was nothing")
+    switch.reset("bob", "was nothing")
 
     assert not other.read().tripped
 
 
-def test_a_read_that_was_under_way_does_not_lift_a_trip(bench: Bench) -> None:
+def test_every_write_changes_the_etag_and_a_read_does_not(switch: Switch, other: Switch) -> None:
+    written = [
+        switch.trip("ann", "stop"),
+        switch.trip("ann", "stop"),
+        switch.reset("ann", "go"),
+        switch.reset("ann", "go"),
+    ]
+
+    assert len({state.etag for state in written}) == len(written)
+    assert other.read().etag == switch.read().etag == written[-1].etag
+
+
+def test_a_trip_that_cannot_be_stored_stops_this_process(switch: Switch, wire: Wire) -> None:
+    wire.writes_fail = True
+    with pytest.raises(AzureError):
+        switch.trip("tipsweep", "403/800019")
+
+    with pytest.raises(AzureError):
+        switch.require_untripped()
+
+
+def test_a_trip_that_could_not_be_stored_is_stored_at_the_next_question(
+    switch: Switch, wire: Wire, other: Switch
+) -> None:
+    trip_in_vain(switch, wire)
+
+    with pytest.raises(SwitchTripped, match="by tipsweep: 403/800019"):
+        switch.require_untripped()
+
+    assert other.read().reason == "403/800019"
+
+
+def test_a_trip_is_written_again_until_it_is_stored(
+    switch: Switch, wire: Wire, other: Switch
+) -> None:
+    trip_in_vain(switch, wire)
+    wire.writes_fail = True
+    for _ in range(3):
+        with pytest.raises(AzureError):
+            switch.read()
+    assert not other.read().tripped
+    wire.writes_fail = False
+
+    stored = switch.read()
+
+    assert stored.tripped
+    assert other.read().etag == stored.etag
+
+
+def test_a_stored_trip_is_not_written_again(switch: Switch, wire: Wire, other: Switch) -> None:
+    trip_in_vain(switch, wire)
+    switch.read()
+    other.reset("ann", "was nothing")
+    wire.writes_fail = True
+
+    assert not switch.read().tripped
+
+
+def test_a_trip_that_could_not_be_stored_is_logged(
+    switch: Switch, wire: Wire, caplog: pytest.LogCaptureFixture
+) -> None:
+    """Its alert reads the log."""
+    caplog.set_level(logging.INFO)
+
+    trip_in_vain(switch, wire)
+
+    assert "switch_tripped requested_by=tipsweep reason=403/800019" in caplog.messages
+
+
+def test_a_trip_whose_response_was_lost_is_not_repeated_after_its_reset(
+    switch: Switch, wire: Wire, other: Switch
+) -> None:
+    wire.responses_lost = 1
+    with pytest.raises(AzureError):
+        switch.trip("tipsweep", "403/800019")
+    other.reset("ann", "was nothing")
+
+    assert not switch.read().tripped
+
+
+def test_a_trip_that_could_not_be_stored_is_stored_after_the_reset_of_another(
+    switch: Switch, wire: Wire, other: Switch
+) -> None:
+    other.trip("ann", "looking")
+    trip_in_vain(switch, wire)
+    other.reset("ann", "looked at mine")
+
+    assert switch.read().reason == "403/800019"
+    assert other.read().tripped
+
+
+def test_of_two_trips_that_cannot_be_stored_the_later_one_is(
+    switch: Switch, wire: Wire, other: Switch
+) -> None:
+    trip_in_vain(switch, wire, "first")
+    trip_in_vain(switch, wire, "second")
+
+    switch.read()
+
+    assert other.read().reason == "second"
+
+
+def test_a_trip_that_is_stored_does_not_hide_a_later_one_that_is_not(
+    switch: Switch, wire: Wire, other: Switch
+) -> None:
+    """Two threads trip it; the write of the second fails while that of the first is under way."""
+    wire.before_write = lambda: trip_in_vain(switch, wire, "second")
+    switch.trip("tipsweep", "first")
+    other.reset("ann", "looked at the first")
+
+    assert switch.read().reason == "second"
+
+
+def test_while_storage_is_away_nobody_may_write(switch: Switch, wire: Wire) -> None:
+    wire.reads_fail = True
+
+    with pytest.raises(AzureError):
+        switch.require_untripped()
+
+
+def test_without_its_table_nobody_may_write(bench: Bench, switch: Switch) -> None:
+    """A missing row means that nobody has used the switch; a missing table means nothing."""
+    bench.tables.delete_table(SANDBOX_TABLE)
+
+    with pytest.raises(AzureError, match="TableNotFound"):
+        switch.require_untripped()
+    with pytest.raises(AzureError, match="TableNotFound"):
+        switch.reset("ann", "go")
+
+
+def test_a_row_that_cannot_be_read_lets_nobody_write_until_it_is_written_again(
+    bench: Bench, switch: Switch
+) -> None:
+    switch.trip("ann", "stop")
+    row = bench.sandbox.get_entity(bench.simulator.sandbox.tenant_id, SWITCH_ROW)
+    del row["tripped"]
+    bench.sandbox.upsert_entity(row, UpdateMode.REPLACE)
+
+    with pytest.raises(KeyError):
+        switch.require_untripped()
+
+    switch.trip("ann", "the row was odd")
+    assert not switch.reset("ann", "was nothing").tripped
+
+
+def test_a_row_of_an_earlier_version_can_be_read_and_reset(bench: Bench, switch: Switch) -> None:
+    switch.trip("ann", "stop")
+    row = bench.sandbox.get_entity(bench.simulator.sandbox.tenant_id, SWITCH_ROW)
+    del row["tripId"], row["writeId"]
+    bench.sandbox.upsert_entity(row, UpdateMode.REPLACE)
+
+    assert switch.read().reason == "stop"
+    assert not switch.reset("ann", "go").tripped
+
+
+def test_a_trip_during_a_read_is_in_its_result(switch: Switch, wire: Wire) -> None:
     """The row from before the trip arrives after it."""
-    switch = bench.services.switch
-    switch.reset("ann", "start")
-    before = switch.read()
-    switch.trip("tipsweep", "403/800019")
-
-    switch._remember(before)
-    bench.remove_switch()
+    wire.after_read = lambda: switch.trip("tipsweep", "403/800019")
 
     assert switch.read().tripped
 
 
-def test_a_trip_that_could_not_be_written_still_stops_this_process(bench: Bench) -> None:
-    switch = bench.services.switch
-    switch.trip("tipsweep", "403/800019")
-    bench.remove_switch()
+def test_a_long_reason_does_not_keep_a_trip_from_being_stored(
+    switch: Switch, other: Switch
+) -> None:
+    switch.trip("tipsweep", "x" * 40_000)
 
+    assert other.read().reason == "x" * 4_000
+
+
+@pytest.mark.parametrize("used", [False, True], ids=["first use", "later"])
+def test_a_reset_does_not_lift_a_trip_that_overtakes_it(
+    switch: Switch, wire: Wire, other: Switch, *, used: bool
+) -> None:
+    if used:
+        switch.trip("ann", "looking")
+    wire.before_write = lambda: other.trip("tipsweep", "403/800019")
+
+    with pytest.raises(SwitchChanged, match="tripped by tipsweep: 403/800019") as raised:
+        switch.reset("ann", "looked at mine")
+
+    assert raised.value.state == other.read()
+    assert other.read().tripped
+
+
+def test_of_two_resets_that_cross_one_is_told_of_the_other(
+    switch: Switch, wire: Wire, other: Switch
+) -> None:
+    switch.trip("ann", "looking")
+    wire.before_write = lambda: other.reset("bob", "seen")
+
+    with pytest.raises(SwitchChanged, match="reset by bob: seen"):
+        switch.reset("ann", "seen")
+
+
+def test_a_trip_written_after_the_reset_of_another_holds(
+    switch: Switch, wire: Wire, other: Switch
+) -> None:
+    other.trip("ann", "looking")
+    wire.before_write = lambda: other.reset("ann", "was nothing")
+
+    switch.trip("tipsweep", "403/800019")
+
+    assert other.read().reason == "403/800019"
+
+
+def test_a_reset_does_not_lift_a_trip_that_it_has_just_stored(
+    switch: Switch, wire: Wire, other: Switch
+) -> None:
+    """Nobody can have seen it before."""
+    other.trip("ann", "looking")
+    trip_in_vain(switch, wire)
+
+    with pytest.raises(SwitchChanged, match="403/800019"):
+        switch.reset("ann", "looked at mine")
+    assert other.read().reason == "403/800019"
+
+    switch.reset("ann", "looked at both")
+    assert not other.read().tripped
+
+
+def test_a_reset_lifts_a_trip_whose_response_was_lost(
+    switch: Switch, wire: Wire, other: Switch
+) -> None:
+    wire.responses_lost = 1
+    with pytest.raises(AzureError):
+        switch.trip("ann", "stop")
+    seen = other.read()
+
+    switch.reset("ann", "go", lambda state: state.etag == seen.etag)
+
+    assert not other.read().tripped
+
+
+def test_a_reset_of_a_state_that_is_not_the_expected_one_writes_nothing(
+    switch: Switch, other: Switch
+) -> None:
+    seen = switch.trip("ann", "looking")
+    other.trip("tipsweep", "403/800019")
+
+    with pytest.raises(SwitchChanged, match="403/800019"):
+        switch.reset("ann", "looked at mine", lambda state: state.etag == seen.etag)
+
+    assert other.read().tripped
+
+
+@pytest.mark.parametrize("ahead", [HOUR, -HOUR], ids=["ahead", "behind"])
+def test_no_clock_decides_what_holds(bench: Bench, switch: Switch, ahead: timedelta) -> None:
+    """The clock of the other process is an hour off."""
+    partner = bench.services.settings.partner_center.tenant_id
+    off = Switch(SwitchRow(bench.sandbox, partner), lambda: bench.services.now() + ahead)
+
+    off.reset("ann", "go")
+    switch.trip("ann", "stop")
+    assert off.read().tripped
+    off.reset("ann", "go")
+    assert not switch.read().tripped
+    off.trip("ann", "stop")
     assert switch.read().tripped
+    switch.reset("ann", "go")
+    assert not off.read().tripped
+
+
+@pytest.mark.parametrize("used", [False, True], ids=["first use", "later"])
+def test_a_reset_whose_response_was_lost_counts_as_written(
+    repeating: Switch, wire: Wire, other: Switch, *, used: bool
+) -> None:
+    if used:
+        repeating.trip("ann", "stop")
+    wire.responses_lost = 1
+
+    written = repeating.reset("ann", "go")
+
+    assert wire.responses_lost == 0
+    assert other.read() == written
+    assert other.read().etag == written.etag
+
+
+def test_the_same_reset_by_somebody_else_is_not_taken_for_our_own(
+    repeating: Switch, wire: Wire, other: Switch
+) -> None:
+    repeating.trip("ann", "stop")
+    wire.before_write = lambda: other.reset("ann", "go")
+
+    with pytest.raises(SwitchChanged):
+        repeating.reset("ann", "go")
+
+
+ACTS = st.sampled_from(["trip", "reset", "read"])
+FAULTS = st.sampled_from([None, None, "reads_fail", "writes_fail", "responses_lost"])
+
+
+class Witness:
+    """Counts trips, and how many of them a reset that began later may have lifted."""
+
+    def __init__(self) -> None:
+        self.trips = 0
+        self.lifted = 0
+        self.last_of: dict[Switch, int] = {}
+
+    def act(self, switch: Switch, act: str | None) -> None:
+        made = self.trips
+        try:
+            if act == "trip":
+                self.trips += 1
+                self.last_of[switch] = self.trips
+                switch.trip("ann", "stop")
+            elif act == "reset":
+                switch.reset("ann", "go")
+                self.lifted = max(self.lifted, made)
+            elif act == "read":
+                assert switch.read().tripped or self.last_of.get(switch, 0) <= self.lifted
+        except SwitchChanged:
+            assert act == "reset"
+        except AzureError:
+            # The reset may have been stored, and its response lost.
+            self.lifted = max(self.lifted, made if act == "reset" else 0)
+
+
+@pytest.mark.slow
+@settings(max_examples=50, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(acts=st.lists(st.tuples(ACTS, FAULTS, st.none() | ACTS), max_size=10))
+def test_whatever_fails_or_crosses_only_a_later_reset_lifts_a_trip(
+    bench: Bench, storage: str, acts: list[tuple[str, str | None, str | None]]
+) -> None:
+    """One process meets the faults; another acts during its writes."""
+    bench.sandbox.delete_entity(bench.simulator.sandbox.tenant_id, SWITCH_ROW)
+    wire, witness, other = Wire(), Witness(), bench.switch_of_another_process()
+    with switch_behind(bench, storage, wire) as switch:
+        for act, fault, meanwhile in acts:
+            wire.reads_fail = fault == "reads_fail"
+            wire.writes_fail = fault == "writes_fail"
+            wire.responses_lost = int(fault == "responses_lost")
+            wire.before_write = partial(witness.act, other, meanwhile)
+            witness.act(switch, act)
+        wire.reads_fail = wire.writes_fail = False
+        wire.responses_lost, wire.before_write = 0, None
+
+        assert switch.read().tripped or witness.trips <= witness.lifted
+        assert other.read() == switch.read()
+        switch.reset("ann", "looked at all of them")
+        assert not other.read().tripped
+        assert not switch.read().tripped
+
+
+def trip_in_vain(switch: Switch, wire: Wire, reason: str = "403/800019") -> None:
+    """Trip the switch while storage takes no writes."""
+    wire.writes_fail = True
+    with pytest.raises(AzureError):
+        switch.trip("tipsweep", reason)
+    wire.writes_fail = False

@@ -162,7 +162,7 @@ def test_delete_is_an_empty_204_and_the_customer_is_gone(
 
 
 @pytest.mark.parametrize("choice", [UnknownDelete.TENANT_NOT_FOUND, UnknownDelete.NO_RELATIONSHIP])
-def test_second_delete_is_refused(
+def test_second_delete_is_rejected(
     simulator: Simulator, client: Client, customer: Customer, choice: UnknownDelete
 ) -> None:
     simulator.behaviour = replace(Behaviour(), unknown_delete=choice)
@@ -238,7 +238,7 @@ def test_suspended_nce_subscription_can_block(
 
 
 @pytest.mark.parametrize("choice", list(ProductionDelete))
-def test_delete_in_production_is_refused(
+def test_delete_in_production_is_rejected(
     simulator: Simulator, production_client: Client, choice: ProductionDelete
 ) -> None:
     simulator.behaviour = replace(Behaviour(), production_delete=choice)

@@ -82,7 +82,7 @@ def test_client_secret_gives_an_app_only_token_of_the_tenant(simulator: Simulato
     check_accepted(simulator, token)
 
 
-def test_wrong_client_secret_is_refused(simulator: Simulator) -> None:
+def test_wrong_client_secret_is_rejected(simulator: Simulator) -> None:
     account = simulator.sandbox
     with (
         ClientSecretCredential(
@@ -104,7 +104,7 @@ def test_certificate_gives_a_token(simulator: Simulator) -> None:
         check_accepted(simulator, credential.get_token(simulator.scope).token)
 
 
-def test_certificate_of_another_app_is_refused(simulator: Simulator) -> None:
+def test_certificate_of_another_app_is_rejected(simulator: Simulator) -> None:
     account = simulator.sandbox
     with (
         CertificateCredential(
@@ -144,7 +144,7 @@ def test_managed_identity_is_a_federated_credential(
         check_accepted(simulator, credential.get_token(simulator.scope).token)
 
 
-def test_assertion_of_another_issuer_is_refused(simulator: Simulator) -> None:
+def test_assertion_of_another_issuer_is_rejected(simulator: Simulator) -> None:
     account = simulator.sandbox
     own_token = token_request(simulator, account).json()["access_token"]
     with (
@@ -224,7 +224,7 @@ def test_unknown_refresh_token_is_an_invalid_grant(simulator: Simulator) -> None
         ({"client_secret": ""}, 401, "invalid_client", 7000215),
     ],
 )
-def test_wrong_token_request_is_refused_in_the_form_of_entra(
+def test_wrong_token_request_is_rejected_in_the_form_of_entra(
     simulator: Simulator, form: dict[str, str], status: int, error: str, number: int
 ) -> None:
     response = token_request(simulator, simulator.sandbox, **form)
@@ -237,7 +237,7 @@ def test_wrong_token_request_is_refused_in_the_form_of_entra(
     assert {"trace_id", "correlation_id", "timestamp"} <= set(response.json())
 
 
-def test_unknown_tenant_is_refused(client: Client, stranger: str) -> None:
+def test_unknown_tenant_is_rejected(client: Client, stranger: str) -> None:
     response = client.post(f"/{stranger}/oauth2/v2.0/token")
     assert (
         response.status,

@@ -17,7 +17,7 @@ def test_environment_is_complete_for_each_way_to_sign_in(simulator: Simulator, a
         assert settings.partner_center.endpoints.base_url == simulator.url
 
 
-def test_unknown_way_to_sign_in_is_refused(simulator: Simulator) -> None:
+def test_unknown_way_to_sign_in_is_rejected(simulator: Simulator) -> None:
     with pytest.raises(ValueError, match="expected one of secret, certificate, federated, user"):
         simulator.environment(auth="password")
 

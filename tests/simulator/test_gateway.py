@@ -143,7 +143,7 @@ def test_error_code_can_be_a_string(simulator: Simulator, client: Client, strang
     assert client.get(f"/v1/customers/{stranger}").code == "60003"
 
 
-def test_refusals_can_have_a_gateway_body_or_none(
+def test_errors_can_have_a_gateway_body_or_none(
     simulator: Simulator, client: Client, stranger: str
 ) -> None:
     simulator.behaviour = replace(Behaviour(), error_body=ErrorBody.GATEWAY)
@@ -216,7 +216,7 @@ def test_repeated_request_id_of_a_write_gets_the_first_response(
     assert client.delete(path_of(customer), headers=headers).status == 404
 
 
-def test_repeated_request_id_of_a_refused_write_is_refused_again(
+def test_repeated_request_id_of_a_rejected_write_is_rejected_again(
     client: Client, customer: Customer
 ) -> None:
     order = customer.add_order(ProductKind.PERPETUAL_SOFTWARE)

@@ -40,7 +40,7 @@ def test_sandbox_cancels_reservations_and_software_at_once(
         (ProductKind.SAVINGS_PLAN, 403, 900321),
     ],
 )
-def test_sandbox_refuses_to_cancel_orders_of_other_kinds(
+def test_sandbox_does_not_cancel_orders_of_other_kinds(
     client: Client, customer: Customer, kind: ProductKind, status: int, code: int
 ) -> None:
     order = customer.add_order(kind)
@@ -159,7 +159,7 @@ def test_order_being_cancelled_is_in_progress(client: Client, customer: Customer
     assert (response.status, response.code) == (409, 800060)
 
 
-def test_cancelling_a_cancelled_order_is_fine_or_refused(
+def test_cancelling_a_cancelled_order_is_fine_or_rejected(
     simulator: Simulator, client: Client, customer: Customer
 ) -> None:
     order = customer.add_order(ProductKind.PERPETUAL_SOFTWARE, status="cancelled")

@@ -38,6 +38,7 @@ purchases = st.builds(
     parent=texts,
     product=st.none() | st.sampled_from(Product),
     created=st.none() | st.just(NOW),
+    term_end=st.none() | st.just(NOW),
     name=texts,
     sent=st.frozensets(st.sampled_from(Action)),
     rejected=st.frozensets(st.sampled_from(Action)),
@@ -53,6 +54,11 @@ records = st.builds(
     claimed_by=texts,
     seen=st.booleans(),
     attempt=st.integers(0, 1000),
+    failures=st.integers(0, 9),
+    looked_at=st.none() | st.just(NOW),
+    parked_since=st.none() | st.just(NOW),
+    parked=st.timedeltas(timedelta(0), timedelta(days=90)),
+    retry_at=st.none() | st.just(NOW),
     next_check_at=st.none() | st.just(NOW),
     finished_at=st.none() | st.just(NOW),
     reason=texts,
@@ -159,7 +165,7 @@ def test_an_update_gives_up_where_others_are_always_faster(table: Records) -> No
 def test_an_update_may_leave_the_record_as_it_is(table: Records) -> None:
     known = table.insert(RECORD)
 
-    update = table.update(TENANT, lambda _: None)
+    update = table.update(TENANT, lambda current: current)
 
     assert (update.record, update.written) == (known, False)
 

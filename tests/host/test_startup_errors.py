@@ -84,13 +84,13 @@ def test_settings_between_percent_signs_are_filled_in() -> None:
 
 
 @pytest.mark.parametrize("name", ["9lives", "with space", "a" * 129, "host", "Host", "naïve"])
-def test_a_wrong_name_is_refused(name: str) -> None:
+def test_a_wrong_name_is_rejected(name: str) -> None:
     with pytest.raises(StartupError, match="a function name is"):
         load(queue_app(handle, name=name), SETTINGS)
 
 
 @pytest.mark.parametrize("second", ["handle", "HANDLE"])
-def test_a_name_given_twice_is_refused(second: str) -> None:
+def test_a_name_given_twice_is_rejected(second: str) -> None:
     app = queue_app(handle)
     app.register_functions(_blueprint(second))
 
@@ -116,7 +116,7 @@ def test_an_app_is_loaded_once_only() -> None:
         load(app, SETTINGS)
 
 
-def test_a_function_without_a_trigger_is_refused() -> None:
+def test_a_function_without_a_trigger_is_rejected() -> None:
     app = func.FunctionApp()
     app.function_name("idle")(handle)
 
@@ -186,7 +186,7 @@ def test_a_wrapped_function_loads_with_wraps() -> None:
         (asynchronous, "does not support async def"),
     ],
 )
-def test_a_wrong_signature_is_refused(function: Callable[..., object], rule: str) -> None:
+def test_a_wrong_signature_is_rejected(function: Callable[..., object], rule: str) -> None:
     with pytest.raises(StartupError, match=f"^handle: .*{rule}"):
         load(queue_app(function), SETTINGS)
 
@@ -206,7 +206,7 @@ def other_return(req: func.HttpRequest) -> int:
 
 
 @pytest.mark.parametrize("function", [optional_return, no_return, dict_return, other_return])
-def test_a_wrong_return_type_is_refused(function: Callable[..., object]) -> None:
+def test_a_wrong_return_type_is_rejected(function: Callable[..., object]) -> None:
     with pytest.raises(StartupError, match=r"^respond: the return value is annotated"):
         load(http_app(function), SETTINGS)
 
@@ -228,7 +228,7 @@ def good_out(msg: func.QueueMessage, sent: func.Out[str]) -> None: ...
         (good_out, "this host does not support the binding queue"),
     ],
 )
-def test_an_output_binding_is_refused(function: Callable[..., object], rule: str) -> None:
+def test_an_output_binding_is_rejected(function: Callable[..., object], rule: str) -> None:
     app = func.FunctionApp()
     trigger = app.queue_trigger(arg_name="msg", queue_name="work", connection=STORAGE)
     output = app.queue_output(arg_name="sent", queue_name="next", connection=STORAGE)
@@ -239,7 +239,7 @@ def test_an_output_binding_is_refused(function: Callable[..., object], rule: str
 
 
 @pytest.mark.parametrize("queue", ["ab", "Work", "a_b", "a--b", "-ab", "a" * 64])
-def test_a_wrong_queue_name_is_refused(queue: str) -> None:
+def test_a_wrong_queue_name_is_rejected(queue: str) -> None:
     with pytest.raises(StartupError, match=r"^handle: .* is not a valid queue name"):
         load(queue_app(handle, queue=queue), SETTINGS)
 
@@ -249,17 +249,17 @@ def test_a_queue_name_leaves_room_for_its_poison_queue() -> None:
         load(queue_app(handle, queue="a" * 57), SETTINGS)
 
 
-def test_a_setting_that_is_not_there_is_refused() -> None:
+def test_a_setting_that_is_not_there_is_rejected() -> None:
     with pytest.raises(StartupError, match=r"^handle: %OTHER% needs the app setting OTHER"):
         load(queue_app(handle, queue="%OTHER%"), SETTINGS)
 
 
-def test_a_connection_that_is_not_there_is_refused() -> None:
+def test_a_connection_that_is_not_there_is_rejected() -> None:
     with pytest.raises(StartupError, match=r"^handle: the connection Elsewhere is not set"):
         load(queue_app(handle, connection="Elsewhere"), SETTINGS)
 
 
-def test_an_identity_based_connection_is_refused() -> None:
+def test_an_identity_based_connection_is_rejected() -> None:
     settings = {f"{STORAGE}__queueServiceUri": "https://account.queue.core.windows.net"}
 
     with pytest.raises(StartupError, match="identity-based"):
@@ -267,12 +267,12 @@ def test_an_identity_based_connection_is_refused() -> None:
 
 
 @pytest.mark.parametrize("route", ["/things", "things/", "{id:int}", "{*path}", "{id?}", "a b"])
-def test_a_route_that_is_not_served_is_refused(route: str) -> None:
+def test_a_route_that_is_not_served_is_rejected(route: str) -> None:
     with pytest.raises(StartupError, match=r"^respond: the route"):
         load(http_app(texts, route=route), SETTINGS)
 
 
-def test_another_trigger_is_refused() -> None:
+def test_another_trigger_is_rejected() -> None:
     app = func.FunctionApp()
 
     @app.blob_trigger(arg_name="blob", path="container", connection=STORAGE)
@@ -314,12 +314,12 @@ def test_the_app_is_found(fresh_import_folder: Path) -> None:
     assert isinstance(find_app(fresh_import_folder), func.FunctionApp)
 
 
-def test_a_folder_without_an_app_is_refused(tmp_path: Path) -> None:
+def test_a_folder_without_an_app_is_rejected(tmp_path: Path) -> None:
     with pytest.raises(StartupError, match=r"function_app.py does not exist"):
         find_app(tmp_path)
 
 
-def test_functions_of_the_v1_model_are_refused(tmp_path: Path) -> None:
+def test_functions_of_the_v1_model_are_rejected(tmp_path: Path) -> None:
     (tmp_path / "function_app.py").touch()
     (tmp_path / "old").mkdir()
     (tmp_path / "old/function.json").write_text("{}")

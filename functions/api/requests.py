@@ -1,0 +1,63 @@
+"""`/api/requests`: what became of requests that started no deletion."""
+
+from typing import Final
+
+import azure.functions as func
+
+from functions.api.deletions import caller_of
+from functions.api.endpoint import guarded
+from functions.api.parameters import tenant_of_path
+from functions.api.problems import NoPlan, NoRejectedRequest
+from functions.api.representations import plan_members, rejected_members
+from functions.api.responses import json_response
+from shared.deletion.dry_run_result import DryRunResult
+from shared.errors import shown
+from shared.events import Event, emit
+from shared.services import current_services
+
+SHOWN_REQUESTS: Final = 100
+
+blueprint = func.Blueprint()
+
+
+@blueprint.route(route="requests/rejected", methods=["GET"])
+@guarded
+def list_rejected_requests(req: func.HttpRequest) -> func.HttpResponse:  # noqa: ARG001 - the trigger's name
+    """Return the latest requests that were not handled, and how many there are."""
+    found = current_services().rejected.all()
+    items = [rejected_members(each) for each in found[:SHOWN_REQUESTS]]
+    return json_response({"items": items, "total": len(found)})
+
+
+@blueprint.route(route="requests/rejected/{requestId}", methods=["DELETE"])
+@guarded
+def dismiss_rejected_request(req: func.HttpRequest) -> func.HttpResponse:
+    """Remove a rejected request that a person has dealt with, and return it."""
+    requested_by = caller_of(req)
+    request_id = req.route_params.get("requestId", "")
+    removed = current_services().rejected.remove(request_id)
+    if removed is None:
+        message = f"No rejected request has the ID {shown(request_id)}."
+        raise NoRejectedRequest(message)
+    emit(
+        Event.REQUEST_DISMISSED,
+        message=removed.message_id,
+        tenant=removed.tenant,
+        requested_by=requested_by,
+    )
+    return json_response(rejected_members(removed))
+
+
+@blueprint.route(route="deletions/{tenantId}/plan", methods=["GET"])
+@guarded
+def show_plan(req: func.HttpRequest) -> func.HttpResponse:
+    """Return the result of the last dry run over the queue for a customer."""
+    tenant = tenant_of_path(req)
+    text = current_services().plans.last(tenant)
+    if text is None:
+        message = (
+            f"Customer {tenant} has no plan. Drop "
+            f'{{"tenantId": "{tenant}", "dryRun": true}} on the queue to have one made.'
+        )
+        raise NoPlan(message)
+    return json_response(plan_members(DryRunResult.from_json(text)))

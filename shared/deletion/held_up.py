@@ -1,0 +1,57 @@
+"""Trouble that only a person can end and that is no customer's fault: one event says what to do."""
+
+from enum import StrEnum
+from typing import Final
+
+from azure.core.exceptions import AzureError
+
+from shared.environment import SettingsError
+from shared.events import Event, emit
+from shared.partner_center.errors import SignInFailed, Unauthorized
+from shared.storage.outages import is_outage
+
+
+class Cause(StrEnum):
+    """What deletions wait for."""
+
+    SIGN_IN = "sign_in"
+    TOKEN = "token"  # noqa: S105 - what is wrong, not a token
+    SETTINGS = "settings"
+    STORAGE = "storage"
+
+
+_REMEDIES: Final = {
+    Cause.SIGN_IN: "Repair or renew the credential that PARTNER_CENTER_AUTH names",
+    Cause.TOKEN: "Check the app registration's consent and rights in the sandbox account",
+    Cause.SETTINGS: "Correct these settings of the function app",
+    Cause.STORAGE: "Check the storage account, its firewall and the roles of the app's identity",
+}
+
+
+def cause_of(error: Exception) -> Cause | None:
+    """Return what has to be repaired, None if the error is of another kind."""
+    match error:
+        case SignInFailed():
+            return Cause.SIGN_IN
+        case Unauthorized():
+            return Cause.TOKEN
+        case SettingsError():
+            return Cause.SETTINGS
+        case AzureError() if is_outage(error):
+            return Cause.STORAGE
+        case _:
+            return None
+
+
+def log_held_up(error: Exception, **fields: str | float | None) -> None:
+    """Log trouble that holds deletions up, with what to do; nothing if it is of another kind."""
+    cause = cause_of(error)
+    if cause is not None:
+        remedy = f"{_REMEDIES[cause]}. Deletions go on by themselves then."
+        emit(Event.WORK_HELD_UP, cause=cause, remedy=remedy, reason=described(error), **fields)
+
+
+def described(error: Exception) -> str:
+    """Return an error in one line; the storage library writes several."""
+    text = " ".join(str(error).split())
+    return f"storage failed: {text}" if isinstance(error, AzureError) else text

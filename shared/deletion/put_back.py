@@ -1,0 +1,209 @@
+"""Puts back messages that nothing is wrong with: their tries failed for a reason around them.
+
+A message that is put back as it is becomes a newer one on its queue. So it goes in a parcel that
+says when it was first put on a queue: a drop from before an abort must not count as one after it.
+"""
+
+import json
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime, timedelta
+from typing import Any, Final
+
+from shared.deletion.claims import Claim, Delivery, claim_step, request_claim
+from shared.deletion.deletion import Deletion
+from shared.deletion.held_up import described
+from shared.deletion.messages import (
+    BadMessage,
+    Drop,
+    StepMessage,
+    parse_drop,
+    parse_step,
+)
+from shared.environment import SettingsError
+from shared.events import Event, emit
+from shared.inputs import NotJson, parse_json
+from shared.services import StorageServices
+from shared.storage.names import CUSTOMERS_TO_DELETE, ORDERS_TO_CHECK
+from shared.storage.queues import Queues
+from shared.storage.records import DeletionRecord, RecordChanged, State
+from shared.tenants import TenantId
+
+# As many as `maxDequeueCount` in host.json.
+TRIES: Final = 5
+# The settings that say how long to wait may be the ones that are wrong.
+_SHORTEST: Final = timedelta(seconds=5)
+_LONGEST: Final = timedelta(minutes=5)
+_BODY: Final = "putBack"
+_INSERTED_AT: Final = "firstInsertedAt"
+_NO_ERROR: Final = "the host stopped before a step ended"
+_UNCLAIMED: Final = frozenset({State.REQUESTED, State.CANCELLING})
+
+
+@dataclass(frozen=True, slots=True)
+class Parcel:
+    """What a message holds, and when it was first put on a queue; None if nobody knows."""
+
+    body: bytes
+    inserted_at: datetime | None
+
+    def sealed(self) -> str:
+        """Return the text of a message that holds this one."""
+        inserted_at = self.inserted_at.isoformat() if self.inserted_at else ""
+        # A lone surrogate stands for a byte that is not UTF-8; JSON escapes it.
+        body = self.body.decode(errors="surrogateescape")
+        return json.dumps({_BODY: body, _INSERTED_AT: inserted_at})
+
+
+def opened(body: bytes, inserted_at: datetime | None) -> Parcel:
+    """Return what a message holds: itself, unless it was put back.
+
+    Nobody gains by writing a parcel by hand: it can only count as older than it is.
+    """
+    members = _members(body)
+    try:
+        first = datetime.fromisoformat(members[_INSERTED_AT]) if members[_INSERTED_AT] else None
+        inner = members[_BODY].encode(errors="surrogateescape")
+        known = [each for each in (first, inserted_at) if each is not None]
+        return Parcel(inner, min(known, default=None))
+    except (AttributeError, KeyError, TypeError, ValueError):
+        return Parcel(body, inserted_at)
+
+
+def put_back_as_it_is(queues: Queues, queue: str, parcel: Parcel) -> None:
+    """Send a message again, with a delay of half its age between 5 seconds and 5 minutes."""
+    age = datetime.now(UTC) - parcel.inserted_at if parcel.inserted_at else timedelta(0)
+    queues.send(queue, parcel.sealed(), max(_SHORTEST, min(age / 2, _LONGEST)))
+
+
+def put_back_step(
+    services: StorageServices,
+    queue: str,
+    message: StepMessage,
+    delivery: Delivery,
+    error: SettingsError,
+) -> None:
+    """Park the deletion that a message of ours continues, and note why in its record."""
+    record = claim_step(services.records, message, delivery.message_id, services.now())
+    if record is None:
+        return
+    deletion = Deletion.of(services, record)
+    deletion.unpark()
+    deletion.record = replace(
+        deletion.record, attempt=deletion.record.attempt + 1, last_error=described(error)
+    )
+    try:
+        deletion.park(queue, deletion.delay(), deletion.record)
+    except RecordChanged:
+        _log_overtaken(record)
+
+
+def put_back_if_unharmed(services: StorageServices, queue: str, parcel: Parcel) -> bool:
+    """Put a message from a poison queue back on its own; False if it has to be recorded.
+
+    The host moves a message there after five tries, whatever ended them. Those that failed because
+    of the message or a bug are counted in the record; the others say nothing about it.
+    """
+    try:
+        if queue == CUSTOMERS_TO_DELETE:
+            return _drop_put_back(services, parse_drop(parcel.body), parcel)
+        return _step_put_back(services, queue, parse_step(parcel.body))
+    except BadMessage:
+        return False
+
+
+def _drop_put_back(services: StorageServices, drop: Drop, parcel: Parcel) -> bool:
+    """Put a drop back, or continue the only deletion that it asks for.
+
+    Several requests are only split into messages, which has no record. A dry run has none either:
+    it says in its own result why it failed.
+    """
+    if len(drop) > 1:
+        return _is_young(services, parcel) and _put_back_drop(services, parcel)
+    (request,) = drop
+    if request.dry_run:
+        return False
+    record = services.records.get(request.tenant)
+    if record is not None and record.live:
+        if record.state in _UNCLAIMED:
+            return _continued(services, ORDERS_TO_CHECK, record)
+        _log_overtaken(record)
+        return True
+    if not _may_start(services, record, parcel):
+        return False
+    return _put_back_drop(services, parcel, request.tenant)
+
+
+def _put_back_drop(
+    services: StorageServices, parcel: Parcel, tenant: TenantId | None = None
+) -> bool:
+    put_back_as_it_is(services.queues, CUSTOMERS_TO_DELETE, parcel)
+    emit(Event.MESSAGE_PUT_BACK, queue=CUSTOMERS_TO_DELETE, tenant=tenant)
+    return True
+
+
+def _is_young(services: StorageServices, parcel: Parcel) -> bool:
+    """Whether a drop is not as old yet as a deletion may become."""
+    if parcel.inserted_at is None:
+        return False
+    return services.now() < parcel.inserted_at + services.settings.checks.deadline
+
+
+def _may_start(services: StorageServices, record: DeletionRecord | None, parcel: Parcel) -> bool:
+    """Whether a request that never got a record may still start one, for as long as a deletion.
+
+    An abort wins: the host does not say when a message that it moved was dropped.
+    """
+    if not _is_young(services, parcel):
+        return False
+    if record is not None and record.state is State.ABORTED:
+        return False
+    return request_claim(record, Delivery("", parcel.inserted_at)) is Claim.START
+
+
+def _step_put_back(services: StorageServices, queue: str, message: StepMessage) -> bool:
+    record = services.records.get(message.tenant)
+    if record is None or not record.live:
+        return False
+    if message.generation < record.generation:
+        emit(Event.MESSAGE_STALE, tenant=message.tenant, generation=message.generation)
+        return True
+    return _continued(services, queue, record)
+
+
+def _continued(services: StorageServices, queue: str, record: DeletionRecord) -> bool:
+    """Send a deletion its next message; False if five tries were its own fault, or it is late."""
+    deletion = Deletion.of(services, record)
+    deletion.unpark()
+    if record.failures >= TRIES or deletion.ends_late():
+        return False
+    reason = record.last_error or _NO_ERROR
+    attempt = deletion.record.attempt + 1
+    deletion.record = replace(deletion.record, attempt=attempt, last_error=reason)
+    delay = deletion.delay()
+    try:
+        deletion.send_again(queue, delay)
+    except RecordChanged:
+        _log_overtaken(record)
+        return True
+    if record.state in _UNCLAIMED:
+        # Whoever took the request may have died each time before it was in the history.
+        deletion.journal.requested()
+        deletion.journal.write()
+    seconds = round(delay.total_seconds(), 1)
+    emit(Event.MESSAGE_PUT_BACK, queue=queue, **deletion.ids, delay_seconds=seconds, reason=reason)
+    return True
+
+
+def _log_overtaken(record: DeletionRecord) -> None:
+    emit(Event.DELETION_DUPLICATE, tenant=record.tenant, reason="overtaken")
+
+
+def _members(body: bytes) -> dict[str, Any]:
+    """Return the members of a JSON object that looks like a parcel; nothing otherwise."""
+    if not body.startswith(b'{"putBack":'):
+        return {}
+    try:
+        value = parse_json(body.decode())
+    except (NotJson, UnicodeDecodeError):
+        return {}
+    return value if isinstance(value, dict) and value.keys() == {_BODY, _INSERTED_AT} else {}

@@ -1,0 +1,191 @@
+"""`/api/requests`, plans and dismissals."""
+
+import json
+
+import pytest
+
+from functions.api.requests import SHOWN_REQUESTS
+from local.simulator import Customer, Fault, Simulator
+from shared.deletion.poison import Poisoned, record_poisoned
+from shared.storage.names import CUSTOMERS_TO_DELETE, ORDERS_TO_CHECK
+from tests.bench import Bench
+from tests.http.app import App
+from tests.http.chromium import text_of
+
+REJECTED = "/api/requests/rejected"
+SECRET_TAIL = "x" * 500 + "the secret"
+
+
+def rejected(bench: Bench, *texts: str) -> None:
+    for text in texts:
+        bench.drop(text)
+        bench.pump()
+
+
+def test_a_rejected_drop_is_listed_with_reason_and_what_was_expected(
+    api: App, bench: Bench
+) -> None:
+    rejected(bench, "contoso.onmicrosoft.com")
+
+    listed = api.get(REJECTED).json
+
+    (item,) = listed["items"]
+    assert listed["total"] == 1
+    assert item["queue"] == CUSTOMERS_TO_DELETE
+    assert item["tenantId"] is None
+    assert "is not a tenant ID" in item["reason"]
+    assert item["expected"].startswith("a tenant ID, or a JSON object")
+    assert item["body"] == "contoso.onmicrosoft.com"
+    assert item["at"]
+
+
+def test_a_drop_that_failed_every_time_is_listed_with_its_error(
+    api: App, bench: Bench, simulator: Simulator, customer: Customer
+) -> None:
+    simulator.add_fault(Fault(path="*/orders", status=200, body={"items": 1}, times=None))
+    rejected(bench, customer.tenant_id)
+
+    (item,) = api.get(REJECTED).json["items"]
+
+    assert item["tenantId"] == customer.tenant_id
+    assert "items" in item["reason"]
+    assert item["expected"] == ""
+
+
+def test_no_more_than_500_characters_of_a_body_are_kept(api: App, bench: Bench) -> None:
+    rejected(bench, SECRET_TAIL)
+
+    (item,) = api.get(REJECTED).json["items"]
+
+    assert item["body"] == "x" * 500
+    assert all("secret" not in str(row) for row in bench.sandbox.list_entities())
+
+
+def test_the_latest_come_first_and_all_are_counted(api: App, bench: Bench) -> None:
+    for number in range(SHOWN_REQUESTS + 2):
+        poisoned = Poisoned(ORDERS_TO_CHECK, f"m{number}", b"%d" % number)
+        record_poisoned(bench.services, poisoned)
+
+    listed = api.get(REJECTED).json
+
+    assert listed["total"] == SHOWN_REQUESTS + 2
+    assert [item["body"] for item in listed["items"][:2]] == ["101", "100"]
+    assert len(listed["items"]) == SHOWN_REQUESTS
+
+
+@pytest.mark.parametrize("message_id", ["", "a/b#c?d", "é", "x" * 2000])
+def test_a_message_with_a_foreign_id_can_be_dismissed_too(
+    api: App, bench: Bench, message_id: str
+) -> None:
+    record_poisoned(bench.services, Poisoned(CUSTOMERS_TO_DELETE, message_id, b"contoso"))
+    (item,) = api.get(REJECTED).json["items"]
+
+    assert api.delete(f"{REJECTED}/{item['id']}").json == item
+
+    assert api.get(REJECTED).json == {"items": [], "total": 0}
+
+
+def test_a_dismissed_request_is_gone_and_logged(
+    api: App, bench: Bench, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level("INFO", logger="tipsweep")
+    rejected(bench, "contoso", "fabrikam")
+    latest, other = api.get(REJECTED).json["items"]
+
+    response = api.delete(f"{REJECTED}/{latest['id']}?requestedBy=ann")
+
+    assert response.json == latest
+    assert api.get(REJECTED).json["items"] == [other]
+    assert caplog.messages[-1] == f"request_dismissed message={latest['id']} requested_by=ann"
+    assert api.delete(f"{REJECTED}/{latest['id']}").problem == "no-rejected-request"
+
+
+@pytest.mark.parametrize("request_id", ["1", "%00", "é", "'", "a" * 5000, "switch"])
+def test_an_unknown_request_is_a_404(api: App, request_id: str) -> None:
+    assert api.delete(f"{REJECTED}/{request_id}").problem == "no-rejected-request"
+
+
+def test_rejected_requests_are_shown_on_the_status_page_until_dismissed(
+    api: App, bench: Bench
+) -> None:
+    rejected(bench, "contoso")
+    (item,) = api.get(REJECTED).json["items"]
+    text = text_of(api.get("/api/status").text)
+    assert "Not handled" in text
+    assert item["reason"] in text
+    assert item["id"] in text
+
+    api.delete(f"{REJECTED}/{item['id']}")
+
+    assert "Not handled" not in text_of(api.get("/api/status").text)
+
+
+def test_a_dismissed_deletion_needs_no_attention(
+    api: App, bench: Bench, stuck_customer: Customer
+) -> None:
+    tenant = stuck_customer.tenant_id
+    api.post("/api/deletions", {"tenantId": tenant})
+    bench.pump()
+    assert "Needs attention" in text_of(api.get("/api/status").text)
+
+    response = api.call("POST", f"/api/deletions/{tenant}/dismiss?requestedBy=ann")
+
+    assert (response.json["state"], response.json["dismissedBy"]) == ("stuck", "ann")
+    assert response.json["dismissedAt"]
+    text = text_of(api.get("/api/status").text)
+    assert "Needs attention" not in text
+    assert "(dismissed by ann)" in text
+    assert "0 need attention" in text
+
+
+def test_dismissing_again_changes_nothing(api: App, bench: Bench, stuck_customer: Customer) -> None:
+    path = f"/api/deletions/{stuck_customer.tenant_id}/dismiss"
+    api.post("/api/deletions", {"tenantId": stuck_customer.tenant_id})
+    bench.pump()
+    first = api.call("POST", f"{path}?requestedBy=ann").json
+
+    assert api.call("POST", f"{path}?requestedBy=bob").json == first
+
+
+def test_a_dismissed_customer_that_is_requested_again_needs_attention_again(
+    api: App, bench: Bench, stuck_customer: Customer
+) -> None:
+    tenant = stuck_customer.tenant_id
+    for _ in range(2):
+        api.post("/api/deletions", {"tenantId": tenant})
+        bench.pump()
+        shown = api.get(f"/api/deletions/{tenant}").json
+        assert (shown["state"], shown["dismissedAt"]) == ("stuck", None)
+        api.call("POST", f"/api/deletions/{tenant}/dismiss")
+
+
+@pytest.mark.parametrize("end", ["live", "deleted", "aborted"])
+def test_what_needs_no_attention_cannot_be_dismissed(
+    api: App, bench: Bench, customer: Customer, end: str
+) -> None:
+    tenant = customer.tenant_id
+    api.post("/api/deletions", {"tenantId": tenant})
+    if end == "deleted":
+        bench.pump()
+    elif end == "aborted":
+        api.delete(f"/api/deletions/{tenant}")
+
+    response = api.call("POST", f"/api/deletions/{tenant}/dismiss")
+
+    assert (response.status, response.problem) == (409, "not-dismissable")
+
+
+def test_the_plan_of_a_dry_run_over_the_queue_is_the_one_that_http_returns(
+    api: App, bench: Bench, customer: Customer
+) -> None:
+    members = {"tenantId": customer.tenant_id, "dryRun": True}
+    bench.drop(json.dumps({**members, "requestedBy": "ann"}))
+    bench.pump()
+
+    plan = api.get(f"/api/deletions/{customer.tenant_id}/plan").json
+
+    direct = api.post("/api/deletions", members).json
+    for member in ("tenantId", "domain", "companyName", "purchases"):
+        assert plan[member] == direct[member]
+    assert (plan["outcome"], plan["requestedBy"]) == (direct["next"], "ann")
+    assert plan["madeAt"]

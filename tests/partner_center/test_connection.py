@@ -1,0 +1,255 @@
+"""Attempts and repeats on the wire: turns, the gate, the deadline, and what may have been done."""
+
+import socket
+from collections.abc import Callable
+from itertools import count
+
+import pytest
+
+from local.simulator import Fault, Simulator
+from shared.errors import TipsweepError
+from shared.partner_center import errors
+from shared.partner_center.client import PartnerCenter
+from shared.partner_center.connection import Connection
+from shared.partner_center.credentials import TokenSource
+from shared.partner_center.deadline import Deadline
+from shared.partner_center.rate_limit import RateLimiter
+from shared.settings import PartnerCenterSettings
+from tests.bench import UNHURRIED
+
+Read = Callable[..., PartnerCenterSettings]
+
+
+class Stopped(TipsweepError):
+    """The gate lets nothing leave."""
+
+
+def open_gate() -> None:
+    """Let everything leave."""
+
+
+@pytest.fixture
+def connect(partner_settings: Read) -> Callable[..., Connection]:
+    """Return a connection whose pauses take no time."""
+
+    def open_connection(
+        rate_limiter: RateLimiter | None = None,
+        sleep: Callable[[float], None] = lambda _: None,
+        **environment: str,
+    ) -> Connection:
+        settings = partner_settings(**environment)
+        limiter = rate_limiter or RateLimiter(UNHURRIED)
+        base_url = settings.endpoints.base_url
+        return Connection(base_url, TokenSource(settings), limiter, sleep=sleep)
+
+    return open_connection
+
+
+Connect = Callable[..., Connection]
+
+
+def sent(simulator: Simulator) -> list[str]:
+    return [call.method for call in simulator.calls if call.path.startswith("/v1/")]
+
+
+def test_a_gate_that_closes_after_the_first_attempt_stops_the_repeat(
+    connect: Connect, simulator: Simulator
+) -> None:
+    asked = count()
+
+    def gate() -> None:
+        if next(asked):
+            raise Stopped
+
+    simulator.add_fault(Fault(method="DELETE", drop=True, times=None))
+
+    with pytest.raises(errors.NoResponse) as caught:
+        PartnerCenter(connect(), "c", gate=gate).delete_customer("c")
+
+    assert isinstance(caught.value.__cause__, Stopped)
+    assert sent(simulator) == ["DELETE"]
+
+
+def test_the_gate_is_asked_after_the_token_and_the_wait_for_a_turn(
+    connect: Connect, simulator: Simulator
+) -> None:
+    clock = iter((0.0, 59.0))
+    limiter = RateLimiter(1, monotonic=lambda: next(clock))
+    limiter.acquire()
+    slept: list[float] = []
+
+    def gate() -> None:
+        assert slept == [pytest.approx(1)]
+        assert [call.path for call in simulator.calls if call.path.endswith("/token")]
+        raise Stopped
+
+    with pytest.raises(Stopped):
+        PartnerCenter(connect(limiter, slept.append), "c", gate=gate).delete_customer("c")
+
+    assert "DELETE" not in sent(simulator)
+
+
+def test_reads_do_not_ask_the_gate(connect: Connect, simulator: Simulator) -> None:
+    customer = simulator.sandbox.add_customer("c.onmicrosoft.com")
+
+    def gate() -> None:
+        raise Stopped
+
+    assert PartnerCenter(connect(), "c", gate=gate).orders(customer.tenant_id) == []
+
+
+def test_each_repeat_counts_and_takes_its_turn(connect: Connect, simulator: Simulator) -> None:
+    simulator.add_fault(Fault(path="*/orders", status=502, times=None))
+    limiter = RateLimiter(4, monotonic=lambda: 0)
+    client = PartnerCenter(connect(limiter), "c")
+
+    with pytest.raises(errors.Unavailable):
+        client.orders("c")
+    with pytest.raises(errors.Unavailable):
+        client.orders("c")
+
+    assert client.calls == 4
+    assert len(sent(simulator)) == 4
+
+
+@pytest.mark.parametrize(
+    ("fault", "attempts"),
+    [
+        (Fault(status=502), 3),
+        (Fault(status=503), 3),
+        (Fault(status=504), 3),
+        (Fault(drop=True), 3),
+        (Fault(status=503, headers={"Retry-After": "1"}), 3),
+        (Fault(status=503, headers={"Retry-After": "30"}), 1),
+        (Fault(status=500), 1),
+        (Fault(status=429), 1),
+        (Fault(status=409), 1),
+    ],
+    ids=lambda value: getattr(value, "status", value),
+)
+def test_only_what_passes_within_seconds_is_repeated(
+    connect: Connect, simulator: Simulator, fault: Fault, attempts: int
+) -> None:
+    lasting = Fault(
+        path="*/orders", status=fault.status, drop=fault.drop, headers=fault.headers, times=None
+    )
+    simulator.add_fault(lasting)
+
+    with pytest.raises(errors.PartnerCenterError):
+        PartnerCenter(connect(), "c").orders("c")
+
+    assert len(sent(simulator)) == attempts
+
+
+def test_a_timeout_is_not_repeated(
+    connect: Connect, simulator: Simulator, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("shared.partner_center.connection.READ_TIMEOUT_SECONDS", 0.05)
+    simulator.add_fault(Fault(path="*/orders", delay_seconds=0.5, times=None))
+    client = PartnerCenter(connect(), "c")
+
+    with pytest.raises(errors.TimedOut):
+        client.orders("c")
+
+    assert client.calls == 1
+
+
+def test_a_call_waits_for_its_response_no_longer_than_the_deadline(
+    connect: Connect, simulator: Simulator, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    connection = connect()
+    connection.tokens.token(Deadline.after())
+    monkeypatch.setattr("shared.partner_center.connection.LEAST_SECONDS", 0)
+    simulator.add_fault(Fault(path="*/orders", delay_seconds=1))
+
+    with pytest.raises(errors.TimedOut):
+        PartnerCenter(connection, "c", Deadline.after(0.2)).orders("c")
+
+
+def test_no_call_begins_when_hardly_any_time_is_left(
+    connect: Connect, simulator: Simulator
+) -> None:
+    simulator.add_fault(Fault(path="*/orders", status=503, times=None))
+    seconds = [0.0]
+    deadline = Deadline.after(100, lambda: seconds[0])
+    client = PartnerCenter(connect(), "c", deadline)
+
+    seconds[0] = 96
+    with pytest.raises(
+        errors.OutOfTime, match=r"GET /v1/customers/c/orders was not started.*4\.0 s"
+    ):
+        client.orders("c")
+
+    assert not simulator.calls
+
+
+def test_no_repeat_begins_when_hardly_any_time_is_left(
+    connect: Connect, simulator: Simulator
+) -> None:
+    simulator.add_fault(Fault(path="*/orders", status=503, times=None))
+    deadline = Deadline.after(100, lambda: 96.0 * len(sent(simulator)))
+
+    with pytest.raises(errors.Unavailable):
+        PartnerCenter(connect(), "c", deadline).orders("c")
+
+    assert len(sent(simulator)) == 1
+
+
+def test_what_was_held_back_is_not_said_to_have_a_response(
+    connect: Connect, simulator: Simulator
+) -> None:
+    limiter = RateLimiter(UNHURRIED)
+    limiter.pause(30)
+
+    with pytest.raises(errors.HeldBack) as caught:
+        PartnerCenter(connect(limiter), "c", gate=open_gate).delete_customer("c")
+
+    assert str(caught.value) == "DELETE /v1/customers/c was not sent: no call may be sent for 30 s"
+    assert caught.value.retry_after == pytest.approx(30, abs=1)
+    assert not caught.value.may_be_done
+    assert "DELETE" not in sent(simulator)
+
+
+LOST = Fault(method="DELETE", drop=True)
+
+
+@pytest.mark.parametrize(
+    ("faults", "may_be_done"),
+    [
+        ([Fault(method="DELETE", status=429)], False),
+        ([Fault(method="DELETE", status=401)], False),
+        ([Fault(method="DELETE", status=403)], False),
+        ([Fault(path="*/token", status=503, times=None)], False),
+        ([Fault(method="DELETE", status=500)], True),
+        ([Fault(method="DELETE", status=504, times=3)], True),
+        ([Fault(method="DELETE", status=302)], True),
+        ([LOST, LOST, LOST], True),
+        ([LOST, Fault(method="DELETE", status=429)], True),
+        ([LOST, Fault(method="DELETE", status=401)], True),
+    ],
+    ids=lambda value: str(value) if isinstance(value, bool) else f"{value[-1].status}-{len(value)}",
+)
+def test_an_error_says_whether_the_call_may_have_been_done(
+    connect: Connect, simulator: Simulator, faults: list[Fault], may_be_done: bool
+) -> None:
+    for fault in faults:
+        simulator.add_fault(fault)
+
+    with pytest.raises(errors.PartnerCenterError) as caught:
+        PartnerCenter(connect(), "c", gate=open_gate).delete_customer("c")
+
+    assert caught.value.may_be_done is may_be_done
+
+
+def test_a_call_without_a_connection_was_not_done(connect: Connect) -> None:
+    with socket.socket() as unused:
+        unused.bind(("127.0.0.1", 0))
+        url = f"https://127.0.0.1:{unused.getsockname()[1]}"
+
+        client = PartnerCenter(connect(PARTNER_CENTER_BASE_URL=url), "c", gate=open_gate)
+
+        with pytest.raises(errors.NoResponse, match="was not sent") as caught:
+            client.delete_customer("c")
+
+    assert not caught.value.may_be_done
+    assert client.calls == 3

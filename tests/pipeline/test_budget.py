@@ -1,0 +1,206 @@
+"""The gate, the deadline and the state of a deletion while its calls wait, fail or repeat."""
+
+from collections.abc import Callable
+from dataclasses import replace
+
+import pytest
+
+from local.simulator import Customer, Fault, ProductKind, Simulator
+from shared.deletion.submission import NotAbortable, abort
+from shared.partner_center.deadline import Deadline
+from shared.storage.names import CUSTOMERS_READY, ORDERS_TO_CHECK
+from shared.storage.records import State
+from shared.tenants import TenantId
+from tests.bench import Bench
+
+
+@pytest.fixture
+def customer(simulator: Simulator) -> Customer:
+    customer = simulator.sandbox.add_customer("tipdemo001.onmicrosoft.com")
+    customer.add_order(ProductKind.PERPETUAL_SOFTWARE)
+    return customer
+
+
+def aborted_elsewhere(bench: Bench, customer: Customer) -> None:
+    abort(bench.services, TenantId(customer.tenant_id), "ann")
+
+
+def tripped_elsewhere(bench: Bench, _: Customer) -> None:
+    bench.switch_of_another_process().trip("ann", "looks odd")
+
+
+STOPS = [aborted_elsewhere, tripped_elsewhere]
+
+
+@pytest.mark.parametrize("stop", STOPS)
+def test_what_happens_before_a_repeat_stops_it(
+    bench: Bench,
+    simulator: Simulator,
+    customer: Customer,
+    monkeypatch: pytest.MonkeyPatch,
+    stop: Callable[[Bench, Customer], None],
+) -> None:
+    simulator.add_fault(Fault(method="PATCH", drop=True))
+    bench.drop(customer.tenant_id)
+    while_it_sleeps(bench, monkeypatch, lambda: stop(bench, customer))
+
+    bench.pump(passes=4)
+
+    assert len(bench.calls("PATCH")) == 1
+    assert bench.record(customer.tenant_id).state in {State.ABORTED, State.CANCELLING}
+
+
+def test_a_trip_before_the_repeat_of_a_delete_stops_it_and_an_abort_is_too_late(
+    bench: Bench, simulator: Simulator, customer: Customer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    bench.drop(customer.tenant_id)
+    bench.pump(passes=1)
+    simulator.add_fault(Fault(method="DELETE", drop=True))
+    while_it_sleeps(bench, monkeypatch, lambda: tripped_elsewhere(bench, customer))
+
+    bench.pump(passes=3)
+
+    assert len(bench.calls("DELETE")) == 1
+    assert bench.record(customer.tenant_id).state is State.DELETING
+    with pytest.raises(NotAbortable):
+        aborted_elsewhere(bench, customer)
+
+
+@pytest.mark.parametrize("stop", STOPS)
+def test_what_happens_while_a_subscription_is_read_stops_its_patch(
+    bench: Bench,
+    simulator: Simulator,
+    monkeypatch: pytest.MonkeyPatch,
+    stop: Callable[[Bench, Customer], None],
+) -> None:
+    """The order is rejected, and its subscription was not read in this step."""
+    customer = simulator.sandbox.add_customer("tipdemo001.onmicrosoft.com")
+    customer.add_order(ProductKind.LEGACY_LICENCES)
+    simulator.add_fault(Fault(method="PATCH", status=503, times=3))
+    bench.drop(customer.tenant_id)
+    bench.pump(passes=1)
+    body = {"code": 800063, "description": "Suspend its subscriptions."}
+    simulator.add_fault(Fault(method="PATCH", path="*/orders/*", status=400, body=body))
+    simulator.add_fault(Fault(path="*/subscriptions/*", status=502))
+    while_it_sleeps(bench, monkeypatch, lambda: stop(bench, customer))
+
+    bench.pump(passes=3)
+
+    assert [call.status for call in bench.calls("GET", "/subscriptions/")] == [502, 200]
+    assert not bench.calls("PATCH", "/subscriptions/")
+
+
+def while_it_sleeps(
+    bench: Bench, monkeypatch: pytest.MonkeyPatch, event: Callable[[], object]
+) -> None:
+    """Make something happen elsewhere during the first pause of the connection."""
+    events = iter([event])
+    monkeypatch.setattr(bench.services.connection, "_sleep", lambda _: next(events, lambda: None)())
+
+
+HELD_BACK = Fault(method="DELETE", status=429, headers={"Retry-After": "3600"})
+
+
+@pytest.mark.parametrize("by", ["429", "our limit", "sign-in"])
+def test_a_delete_that_was_not_done_can_be_aborted(
+    bench: Bench, simulator: Simulator, customer: Customer, by: str
+) -> None:
+    bench.drop(customer.tenant_id)
+    bench.pump(passes=1)
+    if by == "429":
+        simulator.add_fault(HELD_BACK)
+    elif by == "our limit":
+        bench.services.connection._rate_limiter.pause(3600)
+    else:
+        bench.services.connection.tokens.forget()
+        simulator.add_fault(Fault(path="*/token", status=503, times=None))
+    bench.pump(passes=1)
+    assert bench.waiting(CUSTOMERS_READY) == 1
+    assert bench.record(customer.tenant_id).state is State.CHECKING
+
+    aborted_elsewhere(bench, customer)
+
+    assert bench.record(customer.tenant_id).state is State.ABORTED
+
+
+def test_a_429_after_a_lost_delete_leaves_an_abort_too_late(
+    bench: Bench, simulator: Simulator, customer: Customer
+) -> None:
+    bench.drop(customer.tenant_id)
+    bench.pump(passes=1)
+    simulator.add_fault(Fault(method="DELETE", drop=True, times=3))
+    simulator.add_fault(HELD_BACK)
+    bench.pump(passes=2)
+
+    assert [call.status for call in bench.calls("DELETE")] == [None, None, None, 429]
+    assert bench.record(customer.tenant_id).state is State.DELETING
+
+
+def test_the_log_claims_no_response_to_what_was_held_back(
+    bench: Bench, customer: Customer, caplog: pytest.LogCaptureFixture
+) -> None:
+    bench.drop(customer.tenant_id)
+    bench.pump(passes=1)
+    caplog.clear()
+    bench.services.connection._rate_limiter.pause(3600)
+
+    bench.pump(passes=1)
+
+    assert "was not sent: no call may be sent" in caplog.text
+    assert "429" not in caplog.text
+
+
+def test_a_second_failure_of_the_service_puts_the_step_back(
+    bench: Bench, simulator: Simulator, customer: Customer
+) -> None:
+    for _ in range(5):
+        customer.add_order(ProductKind.PERPETUAL_SOFTWARE)
+    simulator.add_fault(Fault(method="PATCH", status=504, times=None))
+    bench.drop(customer.tenant_id)
+
+    bench.pump(passes=1)
+
+    assert len({call.request_id for call in bench.calls("PATCH")}) == 2
+    assert bench.waiting(ORDERS_TO_CHECK) == 1
+    assert not bench.errors
+
+
+def test_a_step_whose_time_is_over_goes_back_with_what_it_learned(
+    bench: Bench, customer: Customer
+) -> None:
+    """Each call takes 15 s, so the fifth PATCH of a step would begin too late."""
+    for _ in range(7):
+        customer.add_order(ProductKind.PERPETUAL_SOFTWARE)
+    bench.put(replace(bench.services, deadline=lambda: slow_calls(bench)))
+    bench.drop(customer.tenant_id)
+
+    bench.pump(passes=1)
+
+    record = bench.record(customer.tenant_id)
+    done = [each for each in record.purchases if each.status == "cancelled"]
+    assert 0 < len(done) == len(bench.calls("PATCH")) < 8
+    assert "the step's time" in record.last_error
+    assert bench.waiting(ORDERS_TO_CHECK) == 1
+    bench.pump()
+    assert bench.record(customer.tenant_id).state is State.DELETED
+    assert len(bench.calls("PATCH")) == 8
+    assert not bench.errors
+
+
+def slow_calls(bench: Bench) -> Deadline:
+    return Deadline.after(100, lambda: 15.0 * len(bench.calls()))
+
+
+def test_a_delete_for_which_no_time_is_left_is_not_sent_and_can_be_aborted(
+    bench: Bench, customer: Customer
+) -> None:
+    bench.drop(customer.tenant_id)
+    bench.pump(passes=1)
+    bench.put(replace(bench.services, deadline=lambda: Deadline.after(4)))
+
+    bench.pump(passes=1)
+
+    assert not bench.calls("DELETE")
+    assert bench.record(customer.tenant_id).state is State.CHECKING
+    assert bench.waiting(CUSTOMERS_READY) == 1
+    assert not bench.errors

@@ -1,0 +1,159 @@
+"""Locks, queues and executors that hand over to another actor instead of blocking the thread."""
+
+import queue
+import threading
+import time
+from collections.abc import Callable
+from concurrent import futures
+from random import Random
+from types import TracebackType
+from typing import Any, Self
+
+from greenlet import getcurrent
+
+from tests.simulation.scheduler import Act, Scheduler
+
+
+class Locks:
+    """What locks wait with: the scheduler of the run, and the chance that picks who is next."""
+
+    def __init__(self) -> None:
+        self.scheduler: Scheduler | None = None
+        self.chance = Random(0)
+
+
+LOCKS = Locks()
+
+
+class Lock:
+    """Like `threading.Lock`, for actors."""
+
+    def __init__(self) -> None:
+        self._held = False
+        self._waiting: list[Act] = []
+
+    def acquire(self, blocking: bool = True, timeout: float = -1) -> bool:
+        """Take the lock, after it was released where somebody holds it."""
+        if self._held and not (blocking and self._wait(None if timeout < 0 else timeout)):
+            return False
+        self._held = True
+        return True
+
+    def release(self) -> None:
+        """Give the lock back and wake one of those who wait."""
+        if not self._held:
+            raise RuntimeError("release unlocked lock")
+        self._held = False
+        if self._waiting and LOCKS.scheduler:
+            next_one = self._waiting.pop(LOCKS.chance.randrange(len(self._waiting)))
+            LOCKS.scheduler.after(0.0, next_one)
+
+    def locked(self) -> bool:
+        """Return whether somebody holds the lock."""
+        return self._held
+
+    def _wait(self, timeout: float | None) -> bool:
+        scheduler = LOCKS.scheduler
+        if scheduler is None or scheduler.actor is None:
+            raise RuntimeError("nobody is left who could release this lock")
+        end = None if timeout is None else scheduler.clock.now + timeout
+        while self._held:
+            left = None if end is None else end - scheduler.clock.now
+            if left is not None and left <= 0:
+                return False
+            waker = scheduler.park(left)
+            self._waiting.append(waker)
+            scheduler.wait()
+            if waker in self._waiting:
+                self._waiting.remove(waker)
+        return True
+
+    def __enter__(self) -> bool:
+        return self.acquire()
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self.release()
+
+
+class RLock(Lock):
+    """Like `threading.RLock`, owned by an actor."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._owner: object = None
+        self._depth = 0
+
+    def acquire(self, blocking: bool = True, timeout: float = -1) -> bool:
+        """Take the lock once more, or for the first time."""
+        if self._owner is not getcurrent() and not super().acquire(blocking, timeout):
+            return False
+        self._owner = getcurrent()
+        self._depth += 1
+        return True
+
+    def release(self) -> None:
+        """Give the lock back as often as it was taken."""
+        if self._owner is not getcurrent():
+            raise RuntimeError("cannot release un-acquired lock")
+        self._depth -= 1
+        if not self._depth:
+            self._owner = None
+            super().release()
+
+    def _is_owned(self) -> bool:
+        return self._owner is getcurrent()
+
+    def _release_save(self) -> int:
+        depth, self._depth, self._owner = self._depth, 0, None
+        super().release()
+        return depth
+
+    def _acquire_restore(self, depth: int) -> None:
+        super().acquire()
+        self._owner, self._depth = getcurrent(), depth
+
+
+class Executor(futures.Executor):
+    """Runs each task as an actor of whoever submitted it; outside of a run, at once."""
+
+    def __init__(self, *_: Any, **__: Any) -> None:
+        super().__init__()
+
+    def submit(self, fn: Callable[..., Any], /, *args: Any, **kwargs: Any) -> futures.Future[Any]:
+        """Start a task."""
+        future: futures.Future[Any] = futures.Future()
+
+        def work() -> None:
+            try:
+                future.set_result(fn(*args, **kwargs))
+            except Exception as error:  # noqa: BLE001 - the future carries it
+                future.set_exception(error)
+
+        work()
+        return future
+
+    def __enter__(self) -> Self:
+        return self
+
+
+def sleep(seconds: float) -> None:
+    """Sleep as an actor; others go on meanwhile."""
+    if LOCKS.scheduler is None:
+        raise RuntimeError("nobody sleeps outside of a run")
+    LOCKS.scheduler.sleep(seconds)
+
+
+def install(monotonic: Callable[[], float]) -> None:
+    """Replace the locks and sleeps of this process for good, for all that is made from now on."""
+    time.sleep = sleep  # type: ignore[assignment]
+    time.monotonic = monotonic
+    names: dict[str, Any] = {"Lock": Lock, "RLock": RLock, "_allocate_lock": Lock}
+    for name, replacement in names.items():
+        setattr(threading, name, replacement)
+    queue.SimpleQueue = queue._PySimpleQueue  # type: ignore[misc, attr-defined]
+    futures.ThreadPoolExecutor = Executor  # type: ignore[misc, assignment]

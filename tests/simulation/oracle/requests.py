@@ -1,0 +1,72 @@
+"""What a person's message asks for, by the contract and not by the app's own reading."""
+
+import binascii
+import json
+import re
+from base64 import b64decode
+from dataclasses import dataclass
+from typing import Any, Final
+
+_GUID: Final = re.compile(r"[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}", re.ASCII)
+_STEP: Final = frozenset({"version", "tenantId", "generation", "correlationId"})
+
+
+@dataclass(frozen=True, slots=True)
+class Wish:
+    """A customer that somebody wants deleted, or looked at only."""
+
+    tenant: str
+    dry: bool
+
+
+def wish_of(text: str) -> Wish | None:
+    """Read a dropped message; None where it asks for nothing."""
+    found = _plain(text)
+    if found is not None:
+        return found
+    try:
+        return _plain(b64decode(text, validate=True).decode())
+    except (binascii.Error, ValueError):
+        return None
+
+
+def wish_in(value: Any) -> Wish | None:
+    """Read a JSON value that asks for a deletion."""
+    if isinstance(value, str):
+        tenant = _tenant(value)
+        return Wish(tenant, dry=False) if tenant else None
+    if not isinstance(value, dict) or not set(value) <= {"tenantId", "requestedBy", "dryRun"}:
+        return None
+    tenant = _tenant(value.get("tenantId"))
+    dry, by = value.get("dryRun", False), value.get("requestedBy", "")
+    if not tenant or not isinstance(dry, bool) or not isinstance(by, str):
+        return None
+    return Wish(tenant, dry)
+
+
+def step_tenant(text: str) -> str | None:
+    """Return the customer of one of the app's own messages; None where it is none."""
+    try:
+        value = json.loads(text)
+    except ValueError:
+        return None
+    return _tenant(value["tenantId"]) if isinstance(value, dict) and set(value) >= _STEP else None
+
+
+def _plain(text: str) -> Wish | None:
+    text = text.strip()
+    if tenant := _tenant(text):
+        return Wish(tenant, dry=False)
+    try:
+        return wish_in(json.loads(text))
+    except ValueError:
+        return None
+
+
+def _tenant(value: object) -> str | None:
+    if not isinstance(value, str):
+        return None
+    bare = value.strip().lower()
+    if bare.startswith("{") and bare.endswith("}"):
+        bare = bare[1:-1]
+    return bare if _GUID.fullmatch(bare) else None

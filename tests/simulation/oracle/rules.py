@@ -1,0 +1,502 @@
+"""The rules, each a function that yields what breaks it."""
+
+from collections.abc import Callable, Iterator
+from itertools import pairwise
+from typing import Final
+
+from tests.simulation.log import Call, Event, Service
+from tests.simulation.oracle.history import History, Sent, Stop, code_of, row_of, tenant_of
+from tests.simulation.oracle.requests import step_tenant, wish_of
+from tests.simulation.oracle.shown import open_purchases
+from tests.simulation.oracle.violation import Violation
+
+Rule = Callable[[History], Iterator[Violation]]
+
+POISON: Final = "-poison"
+_BUGS: Final = frozenset(
+    {"AssertionError", "AttributeError", "IndexError", "KeyError", "NameError", "RecursionError",
+     "TypeError", "UnboundLocalError", "ValueError", "RuntimeError"}
+)  # fmt: skip
+
+
+def unasked_write(history: History) -> Iterator[Violation]:
+    """No write for a customer that nobody asked for by an accepted request."""
+    for call in history.writes:
+        tenant = tenant_of(call)
+        asked = any(r.tenant == tenant and r.place < call.left for r in history.requests)
+        if not asked and not history.may_sweep(tenant, call.left):
+            yield _of("unasked_write", call, "nobody asked for it")
+
+
+def protected_write(history: History) -> Iterator[Violation]:
+    """No write for a customer that the settings of the process protect."""
+    for call in history.writes:
+        instance = history.instance(call.process, call.left)
+        if instance and tenant_of(call) in instance.settings.get("PROTECTED_TENANTS", ""):
+            yield _of("protected_write", call, "it is protected")
+
+
+def foreign_write(history: History) -> Iterator[Violation]:
+    """No write for a customer that is not this partner's."""
+    for call in history.writes:
+        if tenant_of(call) not in history.customers:
+            yield _of("foreign_write", call, "it is not this partner's")
+
+
+def stopped_but_wrote(history: History) -> Iterator[Violation]:
+    """No write after a trip is stored or an abort answered, but for one on its way in each run."""
+    for stop, call in _writes_after_stops(history):
+        if (why := _ignores(history, stop, call)) is not None:
+            yield _of("stopped_but_wrote", call, f"{why} after the {stop.kind} at {stop.at:.3f} s")
+
+
+def asked_before_a_wait(history: History) -> Iterator[Violation]:
+    """A write that a trip or an abort overtook was asked for directly before it left."""
+    for stop, call in _writes_after_stops(history):
+        if _ignores(history, stop, call) is None and (why := _waited(history, stop, call)):
+            text = f"{why}; the {stop.kind} of {stop.at:.3f} s came meanwhile"
+            yield _of("asked_before_a_wait", call, text)
+
+
+def _writes_after_stops(history: History) -> Iterator[tuple[Stop, Call]]:
+    for stop in (*history.trips, *history.aborts):
+        for call in history.writes:
+            if stop.place < call.left < stop.until and stop.tenant in {"", tenant_of(call)}:
+                yield stop, call
+
+
+def _ignores(history: History, stop: Stop, call: Call) -> str | None:
+    """Tell how the run of a write could have known of the stop; None where it could not."""
+    run = [each for each in history.runs[call.run] if each.left < call.left]
+    since = [each for each in run if each.left > stop.place]
+    if not run or run[0].left > stop.place:
+        return "written by a run that began"
+    if any(_is_write(each) for each in since):
+        return "written a second time"
+    if any(_asks(each, stop) and each.served > stop.place and each.status for each in since):
+        return "written although asked"
+    return None
+
+
+def _waited(history: History, stop: Stop, call: Call) -> str:
+    """Tell what lay between the last question and the write, empty where nothing did."""
+    run = [each for each in history.runs[call.run] if each.left < call.left]
+    questions = [index for index, each in enumerate(run) if _asks(each, stop)]
+    between = run[questions[-1] + 1 :] if questions else run
+    others = [each for each in between if row_of(each)[0] not in {"sandbox", "deletions"}]
+    if others:
+        return f"after its question came {others[0].method} {others[0].service}"
+    latest = run[-1].returned_at if run else call.left_at
+    return f"it waited {call.left_at - latest:.3f} s" if call.left_at - latest > 0.001 else ""
+
+
+def _asks(call: Call, stop: Stop) -> bool:
+    if not stop.tenant:
+        return row_of(call) == ("sandbox", "switch") and call.method == "GET"
+    return row_of(call) == ("deletions", stop.tenant)
+
+
+def _is_write(call: Call) -> bool:
+    return call.service is Service.PARTNER_CENTER and call.method in {"PATCH", "POST", "DELETE"}
+
+
+def wrote_after_refusal(history: History) -> Iterator[Violation]:
+    """No write of a run that has been told that the account is no sandbox."""
+    refusal = history.first_refusal
+    if refusal is None:
+        return
+    for call in history.writes:
+        if call.run == refusal.run and call.left > refusal.returned:
+            yield _of("wrote_after_refusal", call, f"after {refusal.status}/{code_of(refusal)}")
+
+
+def trip_lost(history: History) -> Iterator[Violation]:
+    """Once a run was told that the account is no sandbox, nobody else writes for long."""
+    refusal = history.first_refusal
+    if refusal is None:
+        return
+    since = refusal.returned_at + 60
+    for call in history.writes:
+        if call.run != refusal.run and call.left_at > since:
+            yield _of("trip_lost", call, f"{call.left_at - refusal.returned_at:.0f} s after it")
+            return
+
+
+def delete_while_open(history: History) -> Iterator[Violation]:
+    """No DELETE while something cancellable was open in the last state the app was shown."""
+    for call in history.writes:
+        if call.method == "DELETE" and (left := open_purchases(history, call)):
+            yield _of("delete_while_open", call, f"the app was shown {', '.join(left)}")
+
+
+def deleted_twice(history: History) -> Iterator[Violation]:
+    """No DELETE once the customer is recorded as deleted, until somebody asks again."""
+    for call in history.writes:
+        tenant = tenant_of(call)
+        state = history.record_at(tenant, call.left)
+        if call.method != "DELETE" or state is None or state.state != "deleted":
+            continue
+        if not any(r.tenant == tenant and r.effect > state.place for r in history.requests):
+            yield _of("deleted_twice", call, "it had been deleted")
+
+
+def unended(history: History) -> Iterator[Violation]:
+    """Each deletion ends, unless the switch stays tripped."""
+    if any(stop.until > 10**11 for stop in history.trips) or any(history.named("production")):
+        return
+    for event in history.named("record"):
+        if event.fact("state") not in {"deleted", "stuck", "refused", "aborted"}:
+            text = f"{event.fact('tenant')} is still {event.fact('state')} at {event.at:.0f} s"
+            yield Violation("unended", event.place, text)
+
+
+def request_ignored(history: History) -> Iterator[Violation]:
+    """Each accepted request leads to a deletion, or joins the one in progress."""
+    last = max((event.place for event in history.named("end")), default=0)
+    waiting = {event.fact("text") for event in history.named("left on a queue")}
+    for request in history.requests:
+        if not request.certain or _still_waiting(request.tenant, waiting):
+            continue
+        states = history.records.get(request.tenant, [])
+        if any(each.live and each.until > request.place for each in states):
+            continue
+        if any(a.tenant == request.tenant and a.place > request.place for a in history.aborts):
+            continue
+        text = f"the {request.source} for {request.tenant} at {request.at:.3f} s came to nothing"
+        yield Violation("request_ignored", last, text)
+
+
+def _still_waiting(tenant: str, texts: set[str]) -> bool:
+    wishes = (wish_of(text) for text in texts)
+    return any(wish and wish.tenant == tenant for wish in wishes)
+
+
+def live_without_request(history: History) -> Iterator[Violation]:
+    """No record becomes live but by an accepted request that came after the last abort."""
+    for tenant, states in history.records.items():
+        begun = 0
+        for state in states:
+            if not state.live or (state.before and state.before not in _TERMINAL):
+                continue
+            abort = max(
+                (a.place for a in history.aborts if a.tenant == tenant and a.place < state.place),
+                default=0,
+            )
+            since = max(begun, abort if state.before == "aborted" else 0)
+            asked = any(
+                r.tenant == tenant and since < r.effect <= state.place for r in history.requests
+            )
+            swept = state.before != "aborted" and history.may_sweep(tenant, state.place)
+            if not asked and not swept:
+                text = f"{tenant} went from {state.before or 'nothing'} to {state.state}"
+                yield Violation("live_without_request", state.place, text, state.run)
+            begun = state.place
+
+
+_TERMINAL: Final = frozenset({"deleted", "stuck", "refused", "aborted"})
+
+
+def message_lost(history: History) -> Iterator[Violation]:
+    """A live deletion keeps a message, so that it does not rest until somebody redrives it.
+
+    Where the record comes first, as in a request over HTTP, a crash may leave it without one.
+    """
+    for message in history.messages:
+        if message.how != "done":
+            continue
+        state = history.record_at(message.tenant, message.gone)
+        if state is None or not state.live or _function(state.run) in _RECORD_FIRST:
+            continue
+        others = (
+            each.tenant == message.tenant and each.place < message.gone < each.gone
+            for each in history.messages
+        )
+        if not any(others) and not _still_at_work(history, message):
+            text = f"{message.tenant} is {state.state} and has no message after {message.id}"
+            yield Violation("message_lost", message.gone, text, state.run)
+
+
+def _still_at_work(history: History, message: Sent) -> bool:
+    """Return whether another delivery of the message goes on, which sends what follows."""
+    runs = [each.run for each in history.named("began") if each.fact("id") == message.id]
+    return any(call.left > message.gone for run in runs for call in history.runs[run])
+
+
+_RECORD_FIRST: Final = frozenset({"request_deletion", "start_sweep", "sweep_sandbox"})
+
+
+def claimed_twice(history: History) -> Iterator[Violation]:
+    """One message works on one generation of a deletion."""
+    for tenant, states in history.records.items():
+        for one, other in pairwise(states):
+            same = (one.correlation, one.generation) == (other.correlation, other.generation)
+            if same and one.live and "" != one.claimed_by != other.claimed_by:
+                text = f"{tenant}, generation {one.generation}: {one.claimed_by} had claimed it"
+                yield Violation("claimed_twice", other.place, text, other.run)
+
+
+def generation_fell(history: History) -> Iterator[Violation]:
+    """The generation of a deletion only grows, so that a late message is told from the next."""
+    for tenant, states in history.records.items():
+        for one, other in pairwise(states):
+            if one.correlation == other.correlation and other.generation < one.generation:
+                text = f"{tenant} went from {one.generation} to {other.generation}"
+                yield Violation("generation_fell", other.place, text, other.run)
+
+
+def redriven_early(history: History) -> Iterator[Violation]:
+    """Redrive leaves a deletion alone whose message may only be leased."""
+    for message in history.messages:
+        if _function(message.run) != "redrive":
+            continue
+        listed = history.runs[message.run][0]
+        state = history.record_at(message.tenant, listed.left)
+        age = listed.left_at - state.at if state else LEASE
+        others = any(
+            each.tenant == message.tenant and each.place < message.place < each.gone
+            for each in history.messages
+        )
+        if state and others and age < LEASE - 2 * history.skew:
+            text = f"{message.tenant}, whose record was written {age:.1f} s before"
+            yield Violation("redriven_early", message.place, text, message.run)
+
+
+LEASE: Final = 600.0
+
+
+def retry_after_ignored(history: History) -> Iterator[Violation]:
+    """A process that was told to wait sends no call until then."""
+    told = [call for call in history.partner_center if call.status == 429 and call.retry_after]
+    for limit in told:
+        instance = history.instance(limit.process, limit.left)
+        until = limit.returned_at + min(limit.retry_after, 600)
+        for call in history.partner_center:
+            early = limit.returned_at + _ON_ITS_WAY < call.left_at < until - 1
+            if call.process != limit.process or not early:
+                continue
+            if history.instance(call.process, call.left) is not instance:
+                continue
+            if not _signed_in_just_before(history, call):
+                kind = "a repeat, " if _repeats(history, call) else ""
+                text = f"{kind}{until - call.left_at:.0f} s too early"
+                yield _of("retry_after_ignored", call, text)
+                break
+
+
+_ON_ITS_WAY: Final = 3.0
+
+
+def _repeats(history: History, call: Call) -> bool:
+    """Return whether a call is the library's own repeat of the one before."""
+    before = [each for each in history.runs[call.run] if each.left < call.left]
+    return bool(before) and (before[-1].method, before[-1].path) == (call.method, call.path)
+
+
+def _signed_in_just_before(history: History, call: Call) -> bool:
+    before = [each for each in history.runs[call.run] if each.left < call.left]
+    return bool(before) and before[-1].service is Service.SIGN_IN
+
+
+def untrue_deleted(history: History) -> Iterator[Violation]:
+    """What is recorded as deleted is gone."""
+    for event in history.named("record"):
+        customer = history.customers.get(event.fact("tenant"))
+        if event.fact("state") == "deleted" and customer and customer.fact("deleted") != "True":
+            text = f"{event.fact('tenant')} is recorded as deleted and still there"
+            yield Violation("untrue_deleted", event.place, text, _last_run(history, event))
+
+
+def gone_but_not_deleted(history: History) -> Iterator[Violation]:
+    """What was deleted is not recorded as stuck, refused or aborted."""
+    done = {
+        tenant_of(call): call
+        for call in history.writes
+        if call.method == "DELETE" and call.served_status in {200, 204}
+    }
+    for event in history.named("record"):
+        call = done.get(event.fact("tenant"))
+        if call and event.fact("state") in {"stuck", "refused", "aborted"}:
+            last = history.records[event.fact("tenant")][-1]
+            begun = _begun(history, event.fact("tenant"))
+            if call.served < begun:
+                continue
+            text = f"{event.fact('tenant')} was deleted, and is {last.state}: {last.reason}"
+            yield Violation("gone_but_not_deleted", event.place, text, last.run)
+
+
+def hasty_stuck(history: History) -> Iterator[Violation]:
+    """Nothing ends stuck for trouble that passes before the deadline."""
+    if any(history.named("production")):
+        return
+    for tenant, states in history.records.items():
+        begun = 0.0
+        for state in states:
+            if state.live and state.before in {"", *_TERMINAL}:
+                begun = state.at
+            if state.state != "stuck" or state.before == "stuck":
+                continue
+            customer = history.customers.get(tenant)
+            if _late(history, state.at - begun) or (
+                customer and customer.fact("hopeless") == "True"
+            ):
+                continue
+            text = f"{tenant} after {state.at - begun:.0f} s: {state.reason[:300]}"
+            yield Violation("hasty_stuck", state.place, text, state.run)
+
+
+def _late(history: History, seconds: float) -> bool:
+    """Return whether so many seconds are past the deadline, by whatever clock it was judged."""
+    hours = min(
+        (each.number("DELETION_DEADLINE_HOURS", 24) for each in history.instances), default=24
+    )
+    return seconds >= hours * 3600 - 2 * history.skew - 5
+
+
+def untrue_refusal(history: History) -> Iterator[Violation]:
+    """Nothing is refused without a reason that holds."""
+    ever = " ".join(each.settings.get("PROTECTED_TENANTS", "") for each in history.instances)
+    if any(history.named("production")):
+        return
+    gone = {name for name, each in history.customers.items() if each.fact("deleted") == "True"}
+    junk = {
+        tenant
+        for event in history.named("dropped")
+        for tenant in history.customers
+        if not wish_of(event.fact("text")) and tenant in event.fact("text")
+    }
+    for tenant, states in history.records.items():
+        for state in states:
+            if state.state != "refused" or state.before == "refused":
+                continue
+            if tenant in ever or tenant not in history.customers or tenant in gone | junk:
+                continue
+            text = f"{tenant}: {state.reason[:300]}"
+            yield Violation("untrue_refusal", state.place, text, state.run)
+
+
+def poisoned_good_message(history: History) -> Iterator[Violation]:
+    """No good message ends in a poison queue."""
+    for event in history.named("poisoned"):
+        if wish_of(event.fact("text")) or step_tenant(event.fact("text")):
+            text = f"{event.fact('queue')}: {event.fact('text')[:200]}"
+            yield Violation("poisoned_good_message", event.place, text, _raised(history, event))
+
+
+def junk_vanished(history: History) -> Iterator[Violation]:
+    """A message that asks for nothing is kept in the poison queue."""
+    kept = [
+        call
+        for call in history.calls
+        if call.service is Service.QUEUE
+        and call.method == "POST"
+        and f"{POISON}/messages" in call.path
+        and call.served_status == 201
+    ]
+    poisoned = {event.fact("id") for event in history.named("poisoned")}
+    done = {event.fact("id"): event for event in history.named("done")}
+    for event in history.named("dropped"):
+        if wish_of(event.fact("text")) or event.fact("id") in poisoned or kept:
+            continue
+        if event.fact("id") in done:
+            yield Violation("junk_vanished", event.place, f"{event.fact('text')!r} left no trace")
+
+
+def over_limit(history: History) -> Iterator[Violation]:
+    """A process sends no more calls in any 60 seconds than its setting says."""
+    for process in {each.process for each in history.instances}:
+        calls = [call for call in history.partner_center if call.process == process]
+        for index, call in enumerate(calls):
+            instance = history.instance(process, call.left)
+            if instance is None:
+                continue
+            limit = int(instance.number("PARTNER_CENTER_RATE_LIMIT_PER_MINUTE", 475))
+            first = calls[index - limit] if index >= limit else None
+            if first and first.left > instance.place and call.left_at - first.left_at < 59.99:
+                yield _of("over_limit", call, f"call {limit + 1} within 60 s of {process}")
+                break
+
+
+def storm(history: History) -> Iterator[Violation]:
+    """The number of calls stays within what the plan can need."""
+    for event in history.named("end"):
+        if int(event.fact("calls")) >= int(event.fact("most")):
+            yield Violation("storm", event.place, f"{event.fact('calls')} calls, and no end")
+    looks = max(
+        (3600 * each.number("DELETION_DEADLINE_HOURS", 24)
+         / each.number("CHECK_MAX_DELAY_SECONDS", 300) for each in history.instances),
+        default=0,
+    )  # fmt: skip
+    for tenant, customer in history.customers.items():
+        count = sum(tenant_of(call) == tenant for call in history.writes)
+        if count > (int(customer.fact("purchases")) + 1) * 4 * (looks + 10):
+            yield Violation("storm", customer.place, f"{count} writes for {tenant}")
+
+
+def crash(history: History) -> Iterator[Violation]:
+    """No function ends with an error that only a bug raises."""
+    for event in history.named("raised"):
+        if event.fact("kind") in _BUGS:
+            text = f"{event.fact('kind')}: {event.fact('text')}"
+            yield Violation("crash", event.place, text, event.run)
+
+
+def hung(history: History) -> Iterator[Violation]:
+    """Nothing runs for ever."""
+    for event in history.named("still running"):
+        yield Violation("hung", event.place, "it never ended", event.run)
+
+
+RULES: Final[tuple[Rule, ...]] = (
+    unasked_write,
+    protected_write,
+    foreign_write,
+    stopped_but_wrote,
+    asked_before_a_wait,
+    wrote_after_refusal,
+    trip_lost,
+    delete_while_open,
+    deleted_twice,
+    unended,
+    request_ignored,
+    live_without_request,
+    message_lost,
+    claimed_twice,
+    generation_fell,
+    redriven_early,
+    retry_after_ignored,
+    untrue_deleted,
+    gone_but_not_deleted,
+    hasty_stuck,
+    untrue_refusal,
+    poisoned_good_message,
+    junk_vanished,
+    over_limit,
+    storm,
+    crash,
+    hung,
+)
+
+
+def _function(run: str) -> str:
+    return run.partition("#")[0]
+
+
+def _of(rule: str, call: Call, why: str) -> Violation:
+    return Violation(rule, call.left, f"{call.method} {call.path} {why}", call.run)
+
+
+def _begun(history: History, tenant: str) -> int:
+    states = history.records[tenant]
+    starts = [each.place for each in states if each.live and each.before in {"", *_TERMINAL}]
+    return starts[-1] if starts else 0
+
+
+def _last_run(history: History, event: Event) -> str:
+    states = history.records.get(event.fact("tenant"), [])
+    return states[-1].run if states else ""
+
+
+def _raised(history: History, event: Event) -> str:
+    """Return the last run that failed on a message."""
+    failed = [each.run for each in history.named("raised") if each.fact("id") == event.fact("id")]
+    return failed[-1] if failed else ""

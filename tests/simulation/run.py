@@ -1,0 +1,296 @@
+"""One seed, from its first event to the verdict."""
+
+import gc
+import json
+import logging
+from collections.abc import Callable, Collection, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Final
+from urllib.parse import parse_qs, urlsplit
+
+from tests.simulation import chance as chances
+from tests.simulation import locks, process
+from tests.simulation.chance import Chance
+from tests.simulation.clock import Clock, travelling
+from tests.simulation.faults import Faults, Kind, Strike
+from tests.simulation.host import QUEUE_URL, Limits, Process, Surroundings
+from tests.simulation.log import Log, Service
+from tests.simulation.partner_center import Reply, Sandbox
+from tests.simulation.people import People
+from tests.simulation.process import AppCopy, Environment, Replacement, import_copy
+from tests.simulation.scenario import Agenda, Scenario, behaviour, draw, truth
+from tests.simulation.scheduler import Scheduler
+from tests.simulation.storage import Request, Storage
+from tests.simulation.storage.account import ACCOUNT, TABLES_HOST
+from tests.simulation.wire import Ask, Socket, Wire
+
+ROOT: Final = Path(__file__).parents[2]
+TICK: Final = 300.0
+RARELY: Final = 0.1
+OFTEN: Final = 0.6
+MOST_PROCESSES: Final = 3
+MOST_CALLS: Final = 6000
+TABLE_URL: Final = f"http://{TABLES_HOST}/{ACCOUNT}"
+TERMINAL: Final = frozenset({"deleted", "stuck", "refused", "aborted"})
+
+
+class Machine:
+    """What is set up once for many runs: copies of the app and the seams below them."""
+
+    def __init__(self) -> None:
+        self.clock = travelling()
+        locks.install(self.clock.monotonic)
+        chances.install()
+        self.environment = Environment()
+        self.environment.install()
+        self.socket = Socket()
+        self.socket.install()
+        self.limits = Limits.read(ROOT / "host.json")
+        self._copies: dict[str, list[AppCopy]] = {}
+        self.copies = self._sound()
+        self.lines = Lines()
+        self.lines.install()
+        # What is made once for all runs, such as keys, must not come from the first seed's chance.
+        simulate(self, 0)
+
+    def plant(self, name: str, planted: Mapping[str, Replacement]) -> None:
+        """Use copies of the app with this mistake from now on; without a name, sound ones."""
+        self.copies = self._copies_of(name, planted)
+
+    def _sound(self) -> list[AppCopy]:
+        return self._copies_of("", {})
+
+    def _copies_of(self, name: str, planted: Mapping[str, Replacement]) -> list[AppCopy]:
+        if name not in self._copies:
+            self._copies[name] = [import_copy(planted) for _ in range(MOST_PROCESSES)]
+        return self._copies[name]
+
+    def import_anew(self) -> None:
+        """Forget the copies, so that whoever measures coverage sees the import as well."""
+        self._copies.clear()
+        self.copies = self._sound()
+
+
+class Lines(logging.Handler):
+    """Takes the app's log lines into the log of the run."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.take: Callable[[str], None] = lambda _: None
+
+    def emit(self, record: logging.LogRecord) -> None:
+        """Take one line."""
+        self.take(record.getMessage())
+
+    def install(self) -> None:
+        """Take the lines of the app, and keep those of the libraries off the screen."""
+        logging.getLogger().addHandler(logging.NullHandler())
+        app = logging.getLogger("tipsweep")
+        app.setLevel(logging.INFO)
+        app.propagate = False
+        app.addHandler(self)
+
+
+@dataclass(frozen=True, slots=True)
+class Options:
+    """What is left out of a run."""
+
+    without: Collection[str] = ()
+    skipped: Collection[Strike] = ()
+
+
+class Simulation:
+    """One run of one seed."""
+
+    def __init__(self, machine: Machine, seed: int, options: Options) -> None:
+        chance = Chance(seed)
+        machine.clock.start()
+        chances.sow(chance)
+        self.clock: Clock = machine.clock
+        self.scheduler = Scheduler(machine.clock)
+        locks.LOCKS.scheduler = self.scheduler
+        locks.LOCKS.chance = chance.stream("locks")
+        self.log = Log()
+        self.faults = Faults(chance, without=options.without, skipped=options.skipped)
+        self.wire = Wire(
+            self.scheduler, self.log, self.faults, chance.stream("wire"), self._respond
+        )
+        machine.socket.wire = self.wire
+        machine.lines.take = self._line
+        self.storage = Storage(self.clock.moment, chance.stream("storage"))
+        self._provision()
+        self.sandbox = Sandbox(
+            behaviour(chance.stream("behaviour"), self.faults), chance.stream("identifiers")
+        )
+        self.scenario: Scenario = draw(chance.stream("scenario"), self.faults, self.sandbox)
+        self.around = Surroundings(
+            scheduler=self.scheduler,
+            log=self.log,
+            faults=self.faults,
+            storage=self.storage,
+            environment=machine.environment,
+            outages=self.wire.outages,
+            limits=machine.limits,
+            chance=chance.stream("host"),
+            announce=self._announce,
+        )
+        self.processes = self._processes(machine.copies)
+        self.agenda = Agenda()
+        self._expected = 0
+        self.wire.after_call = self._on_call
+        self.people = People(self, chance.stream("people"))
+
+    def run(self) -> Log:
+        """Let everything happen until nothing does any more."""
+        for each in self.processes:
+            self.scheduler.after(0.0, each.start)
+        self.people.plan()
+        self.scheduler.at(self.scenario.calm_at, self._calm)
+        end = self.scenario.deadline + 3 * 3600
+        tick = self.around.chance.uniform(1, 150)
+        while self.clock.now < end and self.wire.calls < MOST_CALLS:
+            self.scheduler.run(tick)
+            tick += TICK
+            quiet = self._quiet()
+            if quiet:
+                left = self.agenda.rest()
+                if not left and self.faults.calm:
+                    break
+                for act in left:
+                    act()
+                if not left:
+                    self._calm()
+            # A timer that finds nothing to do shows nothing, and costs a tenth of a run.
+            if self.around.chance.random() < (RARELY if quiet else OFTEN):
+                self.fire("redrive")
+        self.scheduler.run(self.clock.now + 2 * TICK)
+        self._look_back()
+        return self.log
+
+    def _processes(self, copies: list[AppCopy]) -> list[Process]:
+        shared = {
+            **process.SYSTEM_ENVIRONMENT,
+            **self.sandbox.settings(),
+            **self.scenario.settings,
+            "AzureWebJobsStorage": self.storage.connection_string,
+        }
+        skews = self.scenario.skews
+        return [
+            Process(self.around, f"p{number}", copy, shared, skew)
+            for number, (copy, skew) in enumerate(zip(copies, skews, strict=False), 1)
+        ]
+
+    def _provision(self) -> None:
+        for name in process.queue_names():
+            self.storage.respond(Request("PUT", f"{QUEUE_URL}/{name}", {}, b""))
+        for name in process.table_names():
+            body = json.dumps({"TableName": name}).encode()
+            self.storage.respond(Request("POST", f"{TABLE_URL}/Tables", {}, body))
+
+    def _respond(self, ask: Ask) -> Reply:
+        if ask.service in {Service.PARTNER_CENTER, Service.SIGN_IN}:
+            return self.sandbox.respond(ask.method, ask.path, ask.headers, ask.body)
+        host = f"{ask.pool.scheme}://{ask.pool.host}:{ask.pool.port}"
+        response = self.storage.respond(Request(ask.method, host + ask.path, ask.headers, ask.body))
+        if ask.service is Service.QUEUE and ask.method == "POST":
+            self._sent(ask.path)
+        return Reply(response.status, response.headers, response.body)
+
+    def _sent(self, path: str) -> None:
+        parts = urlsplit(path)
+        queue = parts.path.split("/")[2]
+        hidden = float(parse_qs(parts.query).get("visibilitytimeout", ["0"])[0])
+        self._announce(queue, self.clock.now + hidden)
+
+    def _announce(self, queue: str, at: float) -> None:
+        def visible() -> None:
+            for each in self.processes:
+                each.visible(queue, self.clock.now)
+
+        self.scheduler.at(at, visible)
+
+    def _line(self, text: str) -> None:
+        actor = self.scheduler.actor
+        name, run = (actor.process.name, actor.name) if actor else ("", "")
+        self.log.note(self.clock.now, "log", name, run, line=text)
+
+    def _on_call(self) -> None:
+        for act in self.agenda.due(self.wire.calls):
+            self.scheduler.after(0.0, act)
+
+    def _calm(self) -> None:
+        """End all trouble, so that what is asked for can come to its end."""
+        if not self.faults.calm:
+            self.faults.calm = True
+            self.wire.outages.away.clear()
+            self.log.note(self.clock.now, "calm")
+
+    def later(self, seconds: float, act: Callable[[], None]) -> None:
+        """Let people do something after a while; nothing is quiet until then."""
+        self._expected += 1
+
+        def do() -> None:
+            self._expected -= 1
+            act()
+
+        self.scheduler.after(max(0.0, seconds), do)
+
+    def fire(self, timer: str) -> None:
+        """Fire a timer on one process, and on two where the seed says so."""
+        alive = [each for each in self.processes if each.alive]
+        if not alive:
+            return
+        chance = self.around.chance
+        chance.choice(alive).fire(timer)
+        if self.faults.strikes(Kind.TIMER_TWICE):
+            twin = chance.choice(alive)
+            self.scheduler.after(chance.uniform(0, 0.3), lambda: twin.fire(timer))
+
+    def _quiet(self) -> bool:
+        return (
+            not self._expected
+            and not any(each.busy() or not each.alive for each in self.processes)
+            and not self._messages()
+            and not any(row["state"] not in TERMINAL for row in self._records())
+        )
+
+    def _messages(self) -> list[tuple[str, str]]:
+        found: list[tuple[str, str]] = []
+        for queue in process.queue_names():
+            found += [(queue, text) for text in self.storage.texts(queue)]
+        return found
+
+    def _records(self) -> list[dict[str, Any]]:
+        return self._rows("deletions")
+
+    def _rows(self, table: str) -> list[dict[str, Any]]:
+        response = self.storage.respond(Request("GET", f"{TABLE_URL}/{table}()", {}, b""))
+        rows: list[dict[str, Any]] = json.loads(response.body)["value"]
+        return rows
+
+    def _look_back(self) -> None:
+        """Write down how everything ended, the truth beside what the app believes."""
+        now = self.clock.now
+        for customer in self.sandbox.account.customers:
+            self.log.note(now, "customer", **truth(customer, self.sandbox))
+        for row in self._records():
+            facts = {name: row.get(name, "") for name in ("state", "reason", "correlationId")}
+            self.log.note(now, "record", tenant=row["RowKey"], **facts)
+        for queue, text in self._messages():
+            self.log.note(now, "left on a queue", queue=queue, text=text)
+        for each in self.processes:
+            for name in each.running():
+                self.log.note(now, "still running", each.name, name)
+        self.log.note(now, "end", calls=self.wire.calls, most=MOST_CALLS)
+
+
+def simulate(machine: Machine, seed: int, options: Options | None = None) -> Simulation:
+    """Run a seed and return what became of it."""
+    gc.disable()
+    try:
+        simulation = Simulation(machine, seed, options or Options())
+        simulation.run()
+        return simulation
+    finally:
+        gc.enable()

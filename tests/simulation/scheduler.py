@@ -1,0 +1,134 @@
+"""Lets one actor at a time go on, in an order that the seed chooses, on a clock that jumps."""
+
+from collections.abc import Callable
+from heapq import heappop, heappush
+from itertools import count
+from typing import Any, Protocol
+
+from greenlet import GreenletExit, getcurrent, greenlet
+
+from tests.simulation.clock import Clock
+
+Act = Callable[[], None]
+
+
+class Process(Protocol):
+    """Where an actor runs."""
+
+    name: str
+
+    def enter(self) -> None:
+        """Show the actor the clock and the environment of the process."""
+
+    def die(self) -> None:
+        """End every actor of the process at once."""
+
+
+class Actor:
+    """A run of the app's code that can be put to sleep at any of its calls."""
+
+    def __init__(self, scheduler: "Scheduler", work: Act, name: str, process: "Process") -> None:
+        self._scheduler = scheduler
+        self._greenlet = greenlet(work, parent=scheduler.hub)
+        self._sleeps = 0
+        self.name = name
+        self.process = process
+        self.killed = False
+
+    @property
+    def ended(self) -> bool:
+        """Whether the actor has nothing left to do."""
+        return self.killed or self._greenlet.dead
+
+    def go_on(self, sleep: int) -> None:
+        """Wake up from the sleep of this number, unless that is over or the actor is dead."""
+        if self.killed or self._sleeps != sleep or self._greenlet.dead:
+            return
+        self._sleeps += 1
+        self._enter(self._greenlet.switch)
+
+    def waker(self) -> Act:
+        """Return what wakes the actor up from its present sleep."""
+        sleep = self._sleeps
+        return lambda: self.go_on(sleep)
+
+    def kill(self) -> None:
+        """End the actor where it stands; what it unwinds through can send nothing."""
+        self.killed = True
+        if not self._greenlet.dead:
+            self._enter(lambda: self._greenlet.throw(GreenletExit))
+
+    def _enter(self, switch: Callable[[], Any]) -> None:
+        scheduler = self._scheduler
+        before, scheduler.actor = scheduler.actor, self
+        self.process.enter()
+        switch()
+        scheduler.actor = before
+        scheduler.clock.look(0.0)
+
+
+class Scheduler:
+    """The events to come and the actor that runs now."""
+
+    def __init__(self, clock: Clock) -> None:
+        self._events: list[tuple[float, int, Act]] = []
+        self._numbers = count()
+        self.clock = clock
+        self.hub = getcurrent()
+        self.actor: Actor | None = None
+
+    def at(self, moment: float, act: Act) -> None:
+        """Let something happen at a moment; what is due at the same one keeps its order."""
+        heappush(self._events, (max(moment, self.clock.now), next(self._numbers), act))
+
+    def after(self, seconds: float, act: Act) -> None:
+        """Let something happen so many seconds from now."""
+        self.at(self.clock.now + seconds, act)
+
+    def start(self, work: Act, name: str, process: Process) -> Actor:
+        """Start an actor at this moment."""
+        actor = Actor(self, work, name, process)
+        self.at(self.clock.now, actor.waker())
+        return actor
+
+    def run(self, until: float) -> None:
+        """Let things happen until a moment, which the clock then shows."""
+        while self._events and self._events[0][0] <= until:
+            moment, _, act = heappop(self._events)
+            self.clock.move(moment)
+            act()
+        self.clock.move(max(until, self.clock.now))
+
+    def sleep(self, seconds: float) -> None:
+        """Let the actor that runs sleep; others go on meanwhile."""
+        actor = self._running()
+        moment = self.clock.now + max(0.0, seconds)
+        if not self._events or self._events[0][0] > moment:
+            self.clock.move(moment)
+            return
+        self.at(moment, actor.waker())
+        self._yield(actor)
+
+    def park(self, timeout: float | None) -> Act:
+        """Return what wakes the actor that runs, for `wait` to sleep until then."""
+        actor = self._running()
+        waker = actor.waker()
+        if timeout is not None:
+            self.after(timeout, waker)
+        return waker
+
+    def wait(self) -> None:
+        """Sleep until somebody calls what `park` returned."""
+        self._yield(self._running())
+
+    def _running(self) -> Actor:
+        if self.actor is None:
+            raise RuntimeError("only an actor can sleep, and none is running")
+        if self.actor.killed:
+            raise GreenletExit
+        return self.actor
+
+    def _yield(self, actor: Actor) -> None:
+        self.hub.switch()
+        if actor.killed:
+            raise GreenletExit
