@@ -12,7 +12,7 @@ from functions import (
     redrive,
     sweep_sandbox,
 )
-from functions.api import deletions, health, openapi, requests, sandbox, switch
+from functions.api import deletions, health, history, openapi, requests, sandbox, switch
 from functions.api.principal import http_auth_level
 from functions.pages import status
 
@@ -28,6 +28,7 @@ app.register_functions(record_poison.blueprint)
 app.register_functions(redrive.blueprint)
 app.register_functions(sweep_sandbox.blueprint)
 app.register_functions(deletions.blueprint)
+app.register_functions(history.blueprint)
 app.register_functions(requests.blueprint)
 app.register_functions(sandbox.blueprint)
 app.register_functions(switch.blueprint)

@@ -224,6 +224,9 @@ param checkMaxDelaySeconds int = 300
 @description('Hours after which a deletion ends as stuck, without the time that it was parked.')
 param deletionDeadlineHours int = 48
 
+@description('Days that the history of everything done is kept.')
+param historyDays int = 400
+
 @description('When the sweep runs: NCRONTAB, UTC.')
 param sweepSchedule string = '0 0 3 * * *'
 
@@ -285,6 +288,7 @@ var appSettings = {
   CHECK_FIRST_DELAY_SECONDS: string(checkFirstDelaySeconds)
   CHECK_MAX_DELAY_SECONDS: string(checkMaxDelaySeconds)
   DELETION_DEADLINE_HOURS: string(deletionDeadlineHours)
+  HISTORY_DAYS: string(historyDays)
   SWEEP_SCHEDULE: sweepSchedule
   SWEEP_MODE: sweepMode
   SWEEP_INCLUDE_DOMAINS: sweepIncludeDomains

@@ -48,6 +48,7 @@ class Event(StrEnum):
     SWEEP_FINISHED = "sweep_finished"
     SWEEP_REFUSED = "sweep_refused"
     REDRIVE_FINISHED = "redrive_finished"
+    HISTORY_LOST = "history_lost"
     REQUEST_FAILED = "request_failed"
     SETTINGS_UNKNOWN = "settings_unknown"
     ROW_UNREADABLE = "row_unreadable"
@@ -61,6 +62,7 @@ _LEVELS: Final = {
     Event.SIGN_IN_FAILED: logging.ERROR,
     Event.SWITCH_TRIPPED: logging.ERROR,
     Event.SWEEP_REFUSED: logging.ERROR,
+    Event.HISTORY_LOST: logging.ERROR,
     Event.MESSAGE_PUT_BACK: logging.WARNING,
     Event.DELETION_REFUSED: logging.WARNING,
     Event.DELETE_REJECTED: logging.WARNING,

@@ -10,7 +10,7 @@ from dataclasses import dataclass, fields
 from datetime import UTC, datetime
 
 from shared.environment import SettingsError
-from shared.partner_center.client import PartnerCenter, reads_only
+from shared.partner_center.client import PartnerCenter, Recorder, reads_only, unrecorded
 from shared.partner_center.connection import Connection, Gate
 from shared.partner_center.credentials import TokenSource
 from shared.partner_center.customer_list import CustomerList
@@ -27,7 +27,8 @@ from shared.settings import (
     settings,
 )
 from shared.storage.clients import queue_service, table_service
-from shared.storage.names import DELETIONS_TABLE, SANDBOX_TABLE
+from shared.storage.history import History
+from shared.storage.names import DELETIONS_TABLE, HISTORY_TABLE, SANDBOX_TABLE
 from shared.storage.plans import Plans
 from shared.storage.queues import Queues
 from shared.storage.records import Records
@@ -57,6 +58,7 @@ class StorageServices:
     plans: Plans
     sightings: Sightings
     reports: Reports
+    history: History
     retention: Retention
     switch: Switch
     now: Callable[[], datetime] = _now
@@ -85,9 +87,15 @@ class Services(StorageServices):
         with self.safety.tripping_switch():
             yield client or self.client(str(uuid.uuid4()))
 
-    def client(self, correlation_id: str, gate: Gate = reads_only) -> PartnerCenter:
-        """Return a client for one conversation, whose deadline begins now."""
-        return PartnerCenter(self.connection, correlation_id, self.deadline(), gate)
+    def client(
+        self, correlation_id: str, gate: Gate = reads_only, recorder: Recorder = unrecorded
+    ) -> PartnerCenter:
+        """Return a client for one conversation, whose deadline begins now.
+
+        Whoever writes gives a gate, and a recorder for the history.
+        """
+        deadline = self.deadline()
+        return PartnerCenter(self.connection, correlation_id, deadline, gate, recorder)
 
 
 def build(read: Settings) -> Services:
@@ -105,7 +113,8 @@ def build_storage(read: BasicSettings, partner: TenantId) -> StorageServices:
     tables = table_service(read.storage)
     sandbox = tables.get_table_client(SANDBOX_TABLE)
     records = Records(tables.get_table_client(DELETIONS_TABLE), partner)
-    switch = Switch(SwitchRow(sandbox, partner), _now)
+    history = History(tables.get_table_client(HISTORY_TABLE), partner, read.history_kept)
+    switch = Switch(SwitchRow(sandbox, partner), _now, history.switch_moved)
     return StorageServices(
         settings=read,
         queues=Queues(queue_service(read.storage)),
@@ -114,7 +123,8 @@ def build_storage(read: BasicSettings, partner: TenantId) -> StorageServices:
         plans=Plans(sandbox, partner),
         sightings=Sightings(sandbox, partner),
         reports=Reports(sandbox, partner),
-        retention=Retention(records, sandbox, partner),
+        history=history,
+        retention=Retention(records, sandbox, history, partner),
         switch=switch,
     )
 

@@ -8,7 +8,7 @@ from enum import StrEnum
 from functools import cache
 from typing import Final
 
-from shared.environment import Reader
+from shared.environment import Reader, SettingsError
 from shared.events import Event, emit
 from shared.limits import MICROSOFT_CALLS_PER_MINUTE, SANDBOX_CUSTOMERS
 from shared.tenants import TenantId
@@ -25,8 +25,10 @@ OUR_PREFIXES: Final = (
     "CHECK_",
     "PROTECTED_",
     "DELETION_",
+    "HISTORY_",
     "SANDBOX_",
 )
+_LONGEST_HISTORY_DAYS: Final = 3_650
 
 
 class Cloud(StrEnum):
@@ -160,6 +162,7 @@ class BasicSettings:
 
     storage: StorageSettings
     checks: CheckSettings
+    history_kept: timedelta
 
 
 @dataclass(frozen=True, slots=True)
@@ -215,6 +218,7 @@ def read_settings(environment: Mapping[str, str]) -> Settings:
             require_client_principal=reader.flag("REQUIRE_CLIENT_PRINCIPAL"),
             easy_auth=reader.flag("WEBSITE_AUTH_ENABLED"),
         ),
+        history_kept=_history_kept(reader),
     )
     unknown = reader.unknown(OUR_PREFIXES)
     reader.raise_problems()
@@ -229,7 +233,7 @@ def read_basic_settings(environment: Mapping[str, str]) -> BasicSettings:
     reader = Reader(environment)
     storage = _storage(reader)
     reader.raise_problems()
-    return BasicSettings(storage, _checks(Reader(environment)))
+    return BasicSettings(storage, _checks(Reader(environment)), _longest_if_wrong(environment))
 
 
 def read_partner(environment: Mapping[str, str]) -> TenantId:
@@ -323,6 +327,21 @@ def _checks(reader: Reader) -> CheckSettings:
         max_delay=timedelta(seconds=longest),
         deadline=timedelta(hours=reader.whole("DELETION_DEADLINE_HOURS", 48, 1, 24 * 90)),
     )
+
+
+def _history_kept(reader: Reader) -> timedelta:
+    return timedelta(days=reader.whole("HISTORY_DAYS", 400, 1, _LONGEST_HISTORY_DAYS))
+
+
+def _longest_if_wrong(environment: Mapping[str, str]) -> timedelta:
+    """Return how long the history is kept: no mistake in the setting may remove entries."""
+    reader = Reader(environment)
+    kept = _history_kept(reader)
+    try:
+        reader.raise_problems()
+    except SettingsError:
+        return timedelta(days=_LONGEST_HISTORY_DAYS)
+    return kept
 
 
 def _sweep(reader: Reader, protection: ProtectionSettings) -> SweepSettings:

@@ -14,6 +14,7 @@ from shared.settings import (
     Auth,
     Cloud,
     SweepMode,
+    read_basic_settings,
     read_settings,
     sweep_schedule,
 )
@@ -52,6 +53,7 @@ def test_the_defaults_are_those_of_the_documents() -> None:
     assert read.sweep.max_deletions == 25
     assert read.sweep.keep_free_slots is None
     assert not read.http.require_client_principal
+    assert read.history_kept == timedelta(days=400)
 
 
 def test_one_error_names_all_that_is_missing_and_where_it_goes() -> None:
@@ -272,3 +274,10 @@ def test_unknown_settings_are_one_warning_for_each_process(
 
     module.settings.cache_clear()
     assert caplog.messages == ["settings_unknown names=SWEEP_COLOUR"]
+
+
+@pytest.mark.parametrize(("days", "kept"), [("", 400), ("30", 30), ("36500", 3650), ("x", 3650)])
+def test_no_mistake_in_history_days_shortens_the_history(days: str, kept: int) -> None:
+    read = read_basic_settings({**REQUIRED, "HISTORY_DAYS": days})
+
+    assert read.history_kept == timedelta(days=kept)

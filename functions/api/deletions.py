@@ -92,7 +92,7 @@ def abort_deletion(req: func.HttpRequest) -> func.HttpResponse:
     """Stop a deletion that has not sent its DELETE."""
     services = current_services()
     tenant = tenant_of_path(req)
-    record = abort(services.records, tenant, caller_of(req), services.now)
+    record = abort(services, tenant, caller_of(req))
     return json_response(record_members(record, services.now()))
 
 
@@ -102,7 +102,7 @@ def dismiss_deletion(req: func.HttpRequest) -> func.HttpResponse:
     """Note that a person has dealt with a stuck or refused deletion."""
     services = current_services()
     tenant = tenant_of_path(req)
-    record = dismiss(services.records, tenant, caller_of(req), services.now)
+    record = dismiss(services, tenant, caller_of(req))
     return json_response(record_members(record, services.now()))
 
 

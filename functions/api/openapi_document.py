@@ -4,6 +4,7 @@ from collections.abc import Mapping
 from http import HTTPStatus
 from typing import Any, Final
 
+from functions.api.history import KEY_PATTERN
 from functions.api.openapi_schemas import (
     LINE,
     SCHEMAS,
@@ -133,6 +134,10 @@ _REFUSED: Final = _problem("A safety rule forbids it")
 _PARTNER_CENTER: Final = _problem("Partner Center rejected a call")
 _UNKNOWN: Final = _problem("The customer has no deletion")
 
+_AFTER: Final = _query(
+    "continuationToken", "The value in links.next", {"type": "string", "pattern": KEY_PATTERN}
+)
+
 _PATHS: Final[dict[str, Schema]] = {
     "/api/deletions": {
         "post": _operation(
@@ -180,6 +185,23 @@ _PATHS: Final[dict[str, Schema]] = {
             },
             _TENANT_PARAMETER,
             _query("requestedBy", "Who aborts it", LINE),
+        ),
+    },
+    "/api/deletions/{tenantId}/history": {
+        "get": _operation(
+            "getHistory",
+            "Show everything done about a customer, newest first",
+            {200: _json("A page of the history", "History"), 400: _BAD},
+            _TENANT_PARAMETER,
+            _AFTER,
+        ),
+    },
+    "/api/history": {
+        "get": _operation(
+            "getAccountHistory",
+            "Show trips and resets of the switch and sweeps, newest first",
+            {200: _json("A page of the history", "History"), 400: _BAD},
+            _AFTER,
         ),
     },
     "/api/deletions/{tenantId}/dismiss": {

@@ -13,6 +13,7 @@ from shared.purchases.plan import Standing
 from shared.purchases.products import Action, Product
 from shared.purchases.purchase import PurchaseKind
 from shared.settings import SweepMode
+from shared.storage.history import EntryKind
 from shared.storage.names import QUEUES
 from shared.storage.records import State
 from shared.storage.rejected import BODY_CHARACTERS
@@ -102,6 +103,14 @@ _REPORT: Final = _object(
     ),
     customers=_list_of("Candidate"),
 )
+_CALL: Final = _object(
+    method=TEXT,
+    path=TEXT,
+    asked=TEXT,
+    status={"type": "integer", "nullable": True},
+    code=TEXT,
+    requestId=TEXT,
+)
 _SWITCH: Final = _object(
     tripped={"type": "boolean"}, requestedBy=TEXT, reason=TEXT, at=NULLABLE_TIMESTAMP
 )
@@ -180,6 +189,19 @@ SCHEMAS: Final[Schema] = {
         lastSweep={"allOf": [reference("SweepReport")], "nullable": True},
     ),
     "Switch": _SWITCH,
+    "SentCall": _CALL,
+    "HistoryEntry": _object(
+        kind=one_of(EntryKind),
+        at=TIMESTAMP,
+        requestedBy=TEXT,
+        correlationId=TEXT,
+        detail=TEXT,
+        call={"allOf": [reference("SentCall")], "nullable": True},
+    ),
+    "History": _object(
+        items=_list_of("HistoryEntry"),
+        links=_object(next={"type": "string", "format": "uri", "nullable": True}),
+    ),
     "Health": _object(status={"type": "string", "enum": ["ok"]}),
     "Problem": _PROBLEM,
     "EndedDeletion": {

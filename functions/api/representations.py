@@ -9,6 +9,7 @@ from shared.deletion.dry_run_result import DryRunResult
 from shared.limits import SANDBOX_CUSTOMERS
 from shared.purchases.plan import Entry, make_plan
 from shared.safety.switch import SwitchState
+from shared.storage.history import HistoryEntry
 from shared.storage.records import DeletionRecord
 from shared.storage.rejected import BODY_CHARACTERS, RejectedMessage
 from shared.sweep.decision import Candidate
@@ -104,6 +105,27 @@ def switch_members(state: SwitchState) -> dict[str, Any]:
         "requestedBy": state.requested_by,
         "reason": state.reason,
         "at": timestamp(state.at),
+    }
+
+
+def history_members(entry: HistoryEntry) -> dict[str, Any]:
+    """Return an entry of the history, to the millisecond: a step does much within a second."""
+    write = entry.write
+    return {
+        "kind": entry.kind,
+        "at": entry.at.isoformat(timespec="milliseconds"),
+        "requestedBy": entry.requested_by,
+        "correlationId": entry.correlation_id,
+        "detail": entry.detail,
+        "call": write
+        and {
+            "method": write.method,
+            "path": write.path,
+            "asked": write.asked,
+            "status": write.status,
+            "code": write.code,
+            "requestId": write.request_id,
+        },
     }
 
 

@@ -57,6 +57,12 @@ def deletion_address(server: str, tenant: TenantId) -> str:
     return f"{server}{_DELETIONS}/{tenant}"
 
 
+def history_address(server: str, tenant: TenantId | None, after: str) -> str:
+    """Return the address of a page of the history: a customer's, or that of the account."""
+    path = "/api/history" if tenant is None else f"{_DELETIONS}/{tenant}/history"
+    return f"{server}{path}?{urlencode({'continuationToken': after})}"
+
+
 def page_address(server: str, **query: str) -> str:
     """Return the address of a page of deletions; empty values are left out."""
     given = {name: value for name, value in query.items() if value}

@@ -4,8 +4,10 @@ from typing import Final
 
 import azure.functions as func
 
+from functions.api.deletions import UNNAMED
 from functions.api.endpoint import guarded
 from functions.api.parameters import json_object, require_known
+from functions.api.principal import principal_name
 from functions.api.problems import BadRequest
 from functions.api.representations import report_members
 from functions.api.responses import json_response
@@ -35,7 +37,8 @@ def start_sweep(req: func.HttpRequest) -> func.HttpResponse:
     """Run a sweep now and return its report."""
     members = json_object(req)
     require_known(members, {"mode"})
-    report = run_sweep(current_services(), _mode(members.get("mode")))
+    requested_by = principal_name(req) or UNNAMED
+    report = run_sweep(current_services(), _mode(members.get("mode")), requested_by)
     return json_response(report_members(report))
 
 

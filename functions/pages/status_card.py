@@ -3,11 +3,13 @@
 from collections.abc import Iterator
 from datetime import datetime
 from typing import Final
+from urllib.parse import quote
 
 from functions.pages.markup import Markup, element, joined
 from shared.partner_center.resources import Customer
 from shared.purchases.plan import Entry, Plan, Standing, make_plan
 from shared.storage.records import DeletionRecord
+from shared.tenants import TenantId
 
 _WORDS: Final = {
     Standing.OPEN: "to be cancelled",
@@ -35,6 +37,11 @@ def short_timestamp(timestamp: datetime | None) -> str:
     return f"{timestamp:%Y-%m-%d %H:%M:%S}" if timestamp else ""
 
 
+def history_link(tenant: TenantId) -> Markup:
+    """Return a link to everything done about a customer; relative, so that it holds no key."""
+    return element("a", "everything done", href=f"deletions/{quote(tenant, safe='')}/history")
+
+
 def _head(record: DeletionRecord, customer: Customer | None) -> Markup:
     name = customer.company_name if customer else ""
     return element(
@@ -53,6 +60,7 @@ def _facts(record: DeletionRecord) -> Iterator[Markup]:
         "Remedy": record.remedy,
         "Last error": record.last_error,
         "Tenant": element("code", record.tenant),
+        "History": history_link(record.tenant),
         "Requested": short_timestamp(record.requested_at) + by,
         "Next check": short_timestamp(record.next_check_at),
         "Can be tried again": short_timestamp(record.retry_at),

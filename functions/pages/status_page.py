@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Final
 
 from functions.pages.markup import Markup, element, joined, void_element
-from functions.pages.status_card import card, short_timestamp
+from functions.pages.status_card import card, history_link, short_timestamp
 from shared.limits import SANDBOX_CUSTOMERS
 from shared.partner_center.resources import Customer
 from shared.safety.switch import SwitchState
@@ -87,7 +87,8 @@ def _header(status: Status) -> Markup:
             "p",
             "sandbox of ",
             element("code", status.partner),
-            f" as of {status.now:%Y-%m-%d %H:%M:%S} UTC, refreshed every {REFRESH_SECONDS} s",
+            f" as of {status.now:%Y-%m-%d %H:%M:%S} UTC, refreshed every {REFRESH_SECONDS} s, ",
+            element("a", "history of switch and sweeps", href="history"),
             class_="quiet",
         ),
     )
@@ -226,11 +227,12 @@ def _ended(status: Status) -> Markup:
                 f" (dismissed by {each.dismissed_by})" if each.dismissed_at else "",
             ),
             short_timestamp(each.finished_at),
+            history_link(each.tenant),
         )
         for each in ended[:_ENDED_SHOWN]
     )
     title = f"Ended (last {_ENDED_SHOWN})" if len(ended) > _ENDED_SHOWN else "Ended"
-    return _table(title, ("Customer", "Domain", "Outcome", "When"), rows)
+    return _table(title, ("Customer", "Domain", "Outcome", "When", "History"), rows)
 
 
 def _untouched(status: Status) -> Markup:

@@ -39,6 +39,7 @@ var queueNames = [
 var tableNames = [
   'deletions'
   'sandbox'
+  'history'
 ]
 
 resource storage 'Microsoft.Storage/storageAccounts@2025-01-01' = {

@@ -7,11 +7,13 @@ from typing import Final, Self
 
 from azure.core.exceptions import AzureError
 
+from shared.deletion.journal import Journal
 from shared.deletion.messages import StepMessage
 from shared.events import Event, emit
 from shared.safety.switch import Switch
 from shared.services import StorageServices
 from shared.settings import CheckSettings
+from shared.storage.history import EntryKind
 from shared.storage.outages import is_outage
 from shared.storage.queues import Queues
 from shared.storage.records import DeletionRecord, RecordChanged, Records, State
@@ -43,6 +45,7 @@ class Deletion:
     records: Records
     queues: Queues
     switch: Switch
+    journal: Journal
     checks: CheckSettings
     now: Callable[[], datetime]
     jitter: Callable[[], float]
@@ -55,6 +58,7 @@ class Deletion:
             services.records,
             services.queues,
             services.switch,
+            Journal(services.history, record, services.now),
             services.settings.checks,
             services.now,
             services.jitter,
@@ -163,6 +167,7 @@ class Deletion:
         """End the deletion in a terminal state."""
         record = ended(self.record, state, reason, remedy, self.now())
         self.save(replace(record, retry_at=retry_at))
+        self.journal.note(EntryKind(state), reason)
         log_end(self.record)
 
 

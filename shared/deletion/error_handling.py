@@ -23,6 +23,7 @@ from shared.partner_center.errors import (
 from shared.safety.rules import ForeignCustomer, Refused
 from shared.safety.switch import SwitchTripped
 from shared.services import Services
+from shared.storage.history import EntryKind
 from shared.storage.memory import TooManyPurchases
 from shared.storage.outages import is_outage
 from shared.storage.records import RecordChanged, State
@@ -39,7 +40,7 @@ def error_handling(
     again. That is so after an unexpected error, which is noted in the record, and while the queues
     are away.
     """
-    client = services.client(deletion.record.correlation_id, gate)
+    client = services.client(deletion.record.correlation_id, gate, deletion.journal.sent)
     deletion.unpark()
     try:
         # From the inside out: a 404 is confirmed, a production account trips the switch, and the
@@ -53,11 +54,13 @@ def error_handling(
     except RecordChanged:
         # Another message or an abort was faster and owns the deletion: write nothing over it.
         emit(Event.DELETION_DUPLICATE, **deletion.ids, reason="overtaken")
+        deletion.journal.note(EntryKind.OVERTAKEN)
     except Exception as error:
         _note_failure(deletion, step, error)
         raise
     finally:
         _log_step(deletion, step, client)
+        deletion.journal.write()
 
 
 @contextmanager
@@ -68,6 +71,7 @@ def _handled(deletion: Deletion, queue: str, client: PartnerCenter) -> Iterator[
         # Parked: the message comes back until a person has reset the switch.
         parked = replace(deletion.record, reason=str(error))
         deletion.park(queue, deletion.checks.max_delay, parked)
+        deletion.journal.note(EntryKind.WAITING, str(error))
     except (*TEMPORARY, SignInFailed, Unauthorized) as error:
         _postpone(deletion, queue, error, looked=client.calls > 0)
     except AzureError as error:
@@ -98,6 +102,7 @@ def _postpone(deletion: Deletion, queue: str, error: Exception, *, looked: bool)
     attempt = deletion.record.attempt + (not isinstance(error, HeldBack))
     postponed = replace(deletion.record, attempt=attempt, last_error=described(error))
     (deletion.park if parked else deletion.put_back)(queue, delay, postponed)
+    deletion.journal.note(EntryKind.WAITING, described(error))
 
 
 def _says_nothing_about_the_customer(error: Exception) -> bool:
@@ -137,6 +142,7 @@ def _note_failure(deletion: Deletion, step: str, error: Exception) -> None:
         return
     reason = f"{type(error).__name__}: {error}"
     emit(Event.STEP_FAILED, step=step, **deletion.ids, reason=reason)
+    deletion.journal.note(EntryKind.FAILED, reason)
     failures = deletion.record.failures + 1
     try:
         deletion.save(replace(deletion.record, last_error=reason, failures=failures))

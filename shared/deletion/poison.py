@@ -8,6 +8,7 @@ from typing import Final
 from shared.deletion.claims import started
 from shared.deletion.deletion import ended, log_end
 from shared.deletion.dry_run import note_failure, noted_failure
+from shared.deletion.journal import Journal
 from shared.deletion.messages import (
     BadMessage,
     DeletionRequest,
@@ -17,6 +18,7 @@ from shared.deletion.messages import (
 )
 from shared.events import Event, emit
 from shared.services import StorageServices
+from shared.storage.history import EntryKind
 from shared.storage.names import CUSTOMERS_TO_DELETE, POISON_SUFFIX
 from shared.storage.queues import Queues
 from shared.storage.records import DeletionRecord, State, UnreadableRecord
@@ -151,6 +153,9 @@ def _end(services: StorageServices, tenant: TenantId, subject: Subject, reason: 
     update = services.records.update(tenant, change)
     if update.written and update.record is not None:
         log_end(update.record)
+        journal = Journal(services.history, update.record, services.now)
+        journal.note(EntryKind(state), reason)
+        journal.write()
 
 
 def _belongs(record: DeletionRecord, subject: Subject) -> bool:

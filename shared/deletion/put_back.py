@@ -151,6 +151,10 @@ def _continued(services: StorageServices, queue: str, record: DeletionRecord) ->
     except RecordChanged:
         _log_overtaken(record)
         return True
+    if record.state in _UNCLAIMED:
+        # Whoever took the request may have died each time before it was in the history.
+        deletion.journal.requested()
+        deletion.journal.write()
     seconds = round(delay.total_seconds(), 1)
     emit(Event.MESSAGE_PUT_BACK, queue=queue, **deletion.ids, delay_seconds=seconds, reason=reason)
     return True

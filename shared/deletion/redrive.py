@@ -33,5 +33,9 @@ def _redrive(deletion: Deletion) -> bool:
         deletion.send_again(CUSTOMERS_READY if state is State.DELETING else ORDERS_TO_CHECK)
     except RecordChanged:
         return False
+    if state is State.REQUESTED:
+        # Whoever accepted the request may have died before it was in the history.
+        deletion.journal.requested()
+        deletion.journal.write()
     emit(Event.DELETION_REDRIVEN, tenant=deletion.record.tenant, state=state)
     return True

@@ -36,6 +36,7 @@ from shared.purchases.plan import Plan, make_plan
 from shared.purchases.purchase import forget_sent
 from shared.purchases.snapshot import merge_snapshot, take_snapshot
 from shared.services import Services
+from shared.storage.history import EntryKind
 from shared.storage.memory import require_room
 from shared.storage.names import CUSTOMERS_READY, CUSTOMERS_TO_DELETE, ORDERS_TO_CHECK
 from shared.storage.queues import Queues
@@ -70,7 +71,9 @@ def cancel_orders(services: Services, request: DeletionRequest, delivery: Delive
     deadline = services.settings.checks.deadline
     record = claim_request(services.records, request, delivery, services.now(), deadline)
     if record is not None:
-        _cancel(services, Deletion.of(services, record), "cancel_orders")
+        deletion = Deletion.of(services, record)
+        deletion.journal.requested()
+        _cancel(services, deletion, "cancel_orders")
 
 
 def check_orders(services: Services, message: StepMessage, delivery: Delivery) -> None:
@@ -87,6 +90,9 @@ def delete_customer(services: Services, message: StepMessage, delivery: Delivery
         return
     deletion = Deletion.of(services, record)
     gate = deletion.require_deletable
+    if record.state is State.DELETING:
+        # The step before may have died between its DELETE and its last write.
+        deletion.journal.note(EntryKind.UNCLEAR, "an earlier step may have sent a DELETE")
     with error_handling(services, deletion, "delete_customer", CUSTOMERS_READY, gate) as client:
         services.safety.require_writable()
         customer = services.safety.require_customer(client, record.tenant)
@@ -156,6 +162,7 @@ def _decide(deletion: Deletion, plan: Plan) -> None:
         emit(Event.DELETION_READY, **deletion.ids, never=len(plan.never))
         checked = replace(deletion.record, state=State.CHECKING)
         deletion.send_on(CUSTOMERS_READY, changed=checked)
+        deletion.journal.note(EntryKind.READY)
     elif deletion.ends_late():
         deletion.finish(State.STUCK, unfinished_reason(plan), unfinished_remedy(plan))
     else:
@@ -164,11 +171,13 @@ def _decide(deletion: Deletion, plan: Plan) -> None:
 
 def _wait(deletion: Deletion, plan: Plan) -> None:
     delay = deletion.delay()
+    open_count, waiting_count = len(plan.open), len(plan.waiting)
+    deletion.journal.note(EntryKind.WAITING, f"{open_count} open, {waiting_count} waited for")
     emit(
         Event.DELETION_WAITING,
         **deletion.ids,
-        open=len(plan.open),
-        waiting=len(plan.waiting),
+        open=open_count,
+        waiting=waiting_count,
         delay_seconds=round(delay.total_seconds(), 1),
     )
     _check_after(deletion, delay, deletion.record)
@@ -192,4 +201,5 @@ def _after_rejected_delete(deletion: Deletion, error: ErrorStatus) -> None:
     # was rejected for good need not be tried again only because the customer is busy.
     kept = deletion.record.purchases if plan.never else ()
     changed = replace(deletion.record, reason=reason, purchases=kept)
+    deletion.journal.note(EntryKind.WAITING, reason)
     _check_after(deletion, deletion.delay(error.retry_after), changed)

@@ -1,17 +1,18 @@
 """Requests over HTTP and by sweeps: submit a deletion, abort one, or dismiss how one ended."""
 
-from collections.abc import Callable
 from dataclasses import replace
-from datetime import datetime
 
 from shared.deletion.claims import started
 from shared.deletion.deletion import ended, first_message, ids, log_end
+from shared.deletion.journal import Journal
 from shared.deletion.messages import DeletionRequest
 from shared.errors import TipsweepError
 from shared.events import Event, emit
+from shared.safety.rules import Refused
 from shared.services import Services
+from shared.storage.history import EntryKind, HistoryEntry
 from shared.storage.names import ORDERS_TO_CHECK
-from shared.storage.records import NEED_ATTENTION, DeletionRecord, Records, State
+from shared.storage.records import NEED_ATTENTION, DeletionRecord, State
 from shared.tenants import TenantId
 
 
@@ -39,7 +40,7 @@ def submit(services: Services, request: DeletionRequest) -> DeletionRecord:
     while a message without a record would be dropped. Raises Refused, SwitchTripped or
     RecordChanged.
     """
-    services.safety.require_acceptable(request.tenant)
+    _require_acceptable(services, request)
     services.safety.require_writable()
     now, deadline = services.now(), services.settings.checks.deadline
 
@@ -51,13 +52,25 @@ def submit(services: Services, request: DeletionRequest) -> DeletionRecord:
 
     update = services.records.update(request.tenant, change)
     if update.written:
+        journal = Journal(services.history, update.record, services.now)
+        journal.requested()
+        journal.write()
         services.queues.send(ORDERS_TO_CHECK, first_message(update.record).to_json())
     return update.record
 
 
-def abort(
-    records: Records, tenant: TenantId, requested_by: str, now: Callable[[], datetime]
-) -> DeletionRecord:
+def _require_acceptable(services: Services, request: DeletionRequest) -> None:
+    try:
+        services.safety.require_acceptable(request.tenant)
+    except Refused as refusal:
+        entry = HistoryEntry(
+            EntryKind.REFUSED, services.now(), request.requested_by, detail=str(refusal)
+        )
+        services.history.add(request.tenant, [entry])
+        raise
+
+
+def abort(services: Services, tenant: TenantId, requested_by: str) -> DeletionRecord:
     """Stop a deletion that has not sent its DELETE.
 
     Aborting it again also stops what was dropped since. Raises NoDeletion, NotAbortable or
@@ -77,17 +90,17 @@ def abort(
             message = f"The deletion of customer {tenant} is {current.state}: too late to abort"
             raise NotAbortable(message)
         reason = f"aborted by {requested_by}"
-        return ended(current, State.ABORTED, reason, "Request it again to start over.", now())
+        remedy = "Request it again to start over."
+        return ended(current, State.ABORTED, reason, remedy, services.now())
 
-    record = records.update(tenant, change).record
+    record = services.records.update(tenant, change).record
+    _tell(services, record, EntryKind.ABORTED, requested_by)
     if not again:
         log_end(record)
     return record
 
 
-def dismiss(
-    records: Records, tenant: TenantId, requested_by: str, now: Callable[[], datetime]
-) -> DeletionRecord:
+def dismiss(services: Services, tenant: TenantId, requested_by: str) -> DeletionRecord:
     """Note that a person has dealt with a stuck or refused deletion; once is enough.
 
     Raises NoDeletion or NotDismissable.
@@ -101,12 +114,19 @@ def dismiss(
             raise NotDismissable(message)
         if current.dismissed_at is not None:
             return current
-        return replace(current, dismissed_at=now(), dismissed_by=requested_by)
+        return replace(current, dismissed_at=services.now(), dismissed_by=requested_by)
 
-    update = records.update(tenant, change)
+    update = services.records.update(tenant, change)
     if update.written:
+        _tell(services, update.record, EntryKind.DISMISSED, requested_by)
         emit(Event.DELETION_DISMISSED, **ids(update.record), requested_by=requested_by)
     return update.record
+
+
+def _tell(services: Services, record: DeletionRecord, kind: EntryKind, requested_by: str) -> None:
+    """Tell the history what a person did, who need not be the one who requested the deletion."""
+    entry = HistoryEntry(kind, services.now(), requested_by, record.correlation_id)
+    services.history.add(record.tenant, [entry])
 
 
 def _known(record: DeletionRecord | None, tenant: TenantId) -> DeletionRecord:

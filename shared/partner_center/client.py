@@ -1,7 +1,8 @@
 """The calls to Partner Center that the deletion of a sandbox customer needs."""
 
-from collections.abc import Iterator
-from dataclasses import replace
+import uuid
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, replace
 from functools import partial
 from http import HTTPStatus
 from typing import Any, Final
@@ -12,7 +13,9 @@ from shared.partner_center import resources
 from shared.partner_center.connection import Connection, Gate, Response
 from shared.partner_center.deadline import Deadline
 from shared.partner_center.errors import (
+    ErrorStatus,
     Forbidden,
+    NoResponse,
     NotASandbox,
     NotFound,
     NotSupportedHere,
@@ -46,12 +49,35 @@ def reads_only() -> None:
     raise RuntimeError(message)
 
 
+@dataclass(frozen=True, slots=True)
+class SentWrite:
+    """A write that was sent, and how Partner Center responded; `status` is None if it did not.
+
+    `asked` is the status that the body asks for, "" if it asks for none.
+    """
+
+    method: str
+    path: str
+    asked: str
+    request_id: str
+    status: int | None = None
+    code: str = ""
+
+
+Recorder = Callable[[SentWrite, str], None]
+
+
+def unrecorded(_write: SentWrite, _detail: str) -> None:
+    """Tell nobody of a write: the recorder of a client that was given no other."""
+
+
 class PartnerCenter:
     """Partner Center as one step sees it: all calls carry one correlation ID and share a deadline.
 
     Every method raises the errors of `shared.partner_center.errors`. `gate` is asked directly
-    before a write leaves, and again before each repeat; what it raises stops the write. `calls` and
-    `throttled` count what this object sent, repeats included, and the calls that got a 429.
+    before a write leaves, and again before each repeat; what it raises stops the write. `recorder`
+    is told of each write that left, once, with the last response. `calls` and `throttled` count
+    what this object sent, repeats included, and the calls that got a 429.
     """
 
     def __init__(
@@ -60,6 +86,7 @@ class PartnerCenter:
         correlation_id: str,
         deadline: Deadline | None = None,
         gate: Gate = reads_only,
+        recorder: Recorder = unrecorded,
     ) -> None:
         self.calls = 0
         self.throttled = 0
@@ -67,6 +94,7 @@ class PartnerCenter:
         self.deadline = deadline or Deadline.after()
         self._connection = connection
         self._gate = gate
+        self._recorder = recorder
 
     def token_tenant(self) -> str:
         """Return the tenant of the access token, in lower case."""
@@ -202,18 +230,51 @@ class PartnerCenter:
         headers: dict[str, str] | None = None,
     ) -> Response:
         try:
-            return self._connection.call(
-                method,
-                path,
-                correlation_id=self.correlation_id,
-                deadline=self.deadline,
-                gate=partial(self._before_attempt, method),
-                body=body,
-                headers=headers,
-            )
+            if method == "GET":
+                return self._send(method, path, str(uuid.uuid4()), body, headers)
+            return self._recorded(method, path, body, headers)
         except Throttled:
             self.throttled += 1
             raise
+
+    def _recorded(
+        self, method: str, path: str, body: Json | None, headers: Mapping[str, str] | None
+    ) -> Response:
+        """Send a write and tell the recorder what became of it, if it left at all."""
+        asked = str((body or {}).get("status", ""))
+        write = SentWrite(method, f"/v1/{path}", asked, str(uuid.uuid4()))
+        try:
+            response = self._send(method, path, write.request_id, body, headers)
+        except ErrorStatus as error:
+            status, code = error.response.status, error.response.code
+            self._recorder(replace(write, status=status, code=code), error.response.description)
+            raise
+        except (NoResponse, UnexpectedResponse) as error:
+            # Without a connection, nothing left.
+            if error.may_be_done:
+                self._recorder(write, str(error))
+            raise
+        self._recorder(replace(write, status=response.status), _status_member(response))
+        return response
+
+    def _send(
+        self,
+        method: str,
+        path: str,
+        request_id: str,
+        body: Json | None,
+        headers: Mapping[str, str] | None,
+    ) -> Response:
+        return self._connection.call(
+            method,
+            path,
+            correlation_id=self.correlation_id,
+            request_id=request_id,
+            deadline=self.deadline,
+            gate=partial(self._before_attempt, method),
+            body=body,
+            headers=headers,
+        )
 
     def _before_attempt(self, method: str) -> None:
         if method != "GET":
@@ -239,6 +300,11 @@ def _quoted_etag(etag: str) -> str:
 
 def _in_progress(response: Response) -> bool:
     return response.status == HTTPStatus.ACCEPTED
+
+
+def _status_member(response: Response) -> str:
+    """Return the status of the resource in the response, "" if it has none."""
+    return str(response.body.get("status", "")) if isinstance(response.body, dict) else ""
 
 
 def _object(response: Response) -> Any:  # noqa: ANN401 - a JSON object

@@ -127,19 +127,24 @@ class Connection:
         correlation_id: str,
         deadline: Deadline,
         gate: Gate,
+        request_id: str = "",
         body: Mapping[str, Any] | None = None,
         headers: Mapping[str, str] | None = None,
     ) -> Response:
         """Send one call, repeated shortly after a lost connection or a 502, 503 or 504.
 
-        `path` is relative to /v1/, or a link from a response. `gate` is asked directly before each
-        attempt leaves, and stops the call by raising. Raises what it raises, ForeignLink, HeldBack,
-        OutOfTime, NoResponse, SignInFailed, UnexpectedResponse for a redirection, or an
-        ErrorStatus; with anything that stops a repeat, the error of the attempt before it.
+        `path` is relative to /v1/, or a link from a response; without a `request_id` the call gets
+        one of its own. `gate` is asked directly before each attempt leaves, and stops the call by
+        raising. Raises what it raises, ForeignLink, HeldBack, OutOfTime, NoResponse, SignInFailed,
+        UnexpectedResponse for a redirection, or an ErrorStatus; with anything that stops a repeat,
+        the error of the attempt before it.
         """
         # Each attempt sends the same MS-RequestId, which makes it safe to repeat a PATCH or a
         # DELETE (Microsoft's page "Partner Center REST headers").
-        ids = {"MS-RequestId": str(uuid.uuid4()), "MS-CorrelationId": correlation_id}
+        ids = {
+            "MS-RequestId": request_id or str(uuid.uuid4()),
+            "MS-CorrelationId": correlation_id,
+        }
         request = _Request(method, self._resolve(path), {**ids, **(headers or {})}, body)
         auth = self._wait(request, 0, deadline, gate)
         try:

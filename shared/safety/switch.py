@@ -73,15 +73,21 @@ class _OwnTrip:
 
 
 class Switch:
-    """The switch of one partner account.
+    """The switch of one partner account; `moved` is told of each trip and reset.
 
     A trip stops this process at once. If it cannot be stored, every later question of this process
     writes it again, until it is stored and stops the others too.
     """
 
-    def __init__(self, store: SwitchStore, now: Callable[[], datetime]) -> None:
+    def __init__(
+        self,
+        store: SwitchStore,
+        now: Callable[[], datetime],
+        moved: Callable[[SwitchState], None] = lambda _: None,
+    ) -> None:
         self._store = store
         self._now = now
+        self._moved = moved
         self._lock = threading.Lock()
         self._own = _OwnTrip()
 
@@ -117,7 +123,10 @@ class Switch:
             self._own = _OwnTrip(trip, stored=False)
         # Before the write, because a trip that cannot be stored is what people must hear of.
         emit(Event.SWITCH_TRIPPED, requested_by=requested_by, reason=reason)
-        return self._write(trip)
+        try:
+            return self._write(trip)
+        finally:
+            self._moved(trip)
 
     def reset(
         self,
@@ -139,6 +148,7 @@ class Switch:
         state = SwitchState(False, requested_by, reason, self._now(), trip_id=current.trip_id)
         stored = self._store.replace(state, current)
         emit(Event.SWITCH_RESET, requested_by=requested_by, reason=reason)
+        self._moved(stored)
         return stored
 
     def _with_own_trip(self, stored: SwitchState, own: _OwnTrip) -> SwitchState:

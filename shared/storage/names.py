@@ -12,7 +12,8 @@ POISON_QUEUES: Final = tuple(queue + POISON_SUFFIX for queue in QUEUES)
 
 DELETIONS_TABLE: Final = "deletions"
 SANDBOX_TABLE: Final = "sandbox"
-TABLES: Final = (DELETIONS_TABLE, SANDBOX_TABLE)
+HISTORY_TABLE: Final = "history"
+TABLES: Final = (DELETIONS_TABLE, SANDBOX_TABLE, HISTORY_TABLE)
 
 SWITCH_ROW: Final = "switch"
 SWEEP_REPORT_ROW: Final = "sweep"

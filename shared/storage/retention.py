@@ -1,4 +1,7 @@
-"""Removes old rows: deletions and sightings after 90 days, rejected messages and plans after 30."""
+"""Removes old rows: rejected messages and plans after 30 days, the history after HISTORY_DAYS.
+
+Deletions and sightings stay for 90 days.
+"""
 
 from collections.abc import Iterable
 from datetime import datetime, timedelta
@@ -6,6 +9,7 @@ from typing import Final
 
 from azure.data.tables import TableClient, TableEntity
 
+from shared.storage.history import History
 from shared.storage.names import PLAN_ROW_PREFIX, REJECTED_ROW_PREFIX, SEEN_ROW_PREFIX
 from shared.storage.records import DeletionRecord, RecordChanged, Records
 from shared.tenants import TenantId
@@ -23,17 +27,20 @@ _KEPT_BY_PREFIX: Final = {
 
 
 class Retention:
-    """Clears the two tables of one partner account."""
+    """Clears the tables of one partner account."""
 
-    def __init__(self, records: Records, sandbox: TableClient, partner: TenantId) -> None:
+    def __init__(
+        self, records: Records, sandbox: TableClient, history: History, partner: TenantId
+    ) -> None:
         self._records = records
         self._sandbox = sandbox
+        self._history = history
         self._partner = partner
 
     def clear(self, records: Iterable[DeletionRecord], now: datetime) -> int:
         """Remove outdated records and rows; return how many."""
         removed = sum(self._remove(each) for each in records if _outdated(each, now))
-        return removed + self._remove_rows(now)
+        return removed + self._remove_rows(now) + self._history.remove_old(now)
 
     def _remove(self, record: DeletionRecord) -> bool:
         try:

@@ -1,13 +1,17 @@
 """The sweep: reads the whole sandbox, decides, and submits the deletions it selects."""
 
+import uuid
 from collections.abc import Iterable
 from datetime import datetime
+from typing import Final
 
 from shared.deletion.messages import DeletionRequest
 from shared.deletion.submission import submit
 from shared.events import Event, emit
+from shared.partner_center.client import PartnerCenter
 from shared.services import Services
 from shared.settings import Settings, SweepMode
+from shared.storage.history import EntryKind, HistoryEntry
 from shared.storage.names import SWEEP_REPORT_ROW
 from shared.storage.records import DeletionRecord, Records, UnreadableRow
 from shared.storage.reports import Reports
@@ -17,6 +21,8 @@ from shared.sweep.decision import REQUESTED_BY, Sandbox, decide, exclude, rememb
 from shared.sweep.memory import known_ages, seen, with_ages
 from shared.sweep.report import SweepReport
 from shared.tenants import TenantId
+
+BY_TIMER: Final = "the timer"
 
 
 def preview_sweep(services: Services) -> SweepReport:
@@ -33,26 +39,43 @@ def preview_sweep(services: Services) -> SweepReport:
     return _report(services.settings, services.settings.sweep.mode, sandbox)
 
 
-def run_sweep(services: Services, mode: SweepMode) -> SweepReport:
+def run_sweep(services: Services, mode: SweepMode, requested_by: str = BY_TIMER) -> SweepReport:
     """Decide on every customer, store the report, and in mode delete submit what it selected.
 
     Raises Refused, SwitchTripped (in mode delete, after the report is stored), or the errors of
     Partner Center. A sweep that fails half-way has submitted some; the next selects the others.
     """
-    if mode is SweepMode.DELETE:
-        services.safety.require_protection()
-    report = _report(services.settings, mode, _read_sandbox(services))
-    services.reports.keep(report.to_json())
-    started = _start(services, report) if mode is SweepMode.DELETE else 0
+    client = services.client(str(uuid.uuid4()))
+
+    def note(kind: EntryKind, detail: str) -> None:
+        entry = HistoryEntry(kind, services.now(), requested_by, client.correlation_id, detail)
+        services.history.add_for_account(entry)
+
+    try:
+        report, started = _sweep(services, mode, client)
+    except Exception as error:
+        note(EntryKind.SWEEP_FAILED, f"mode {mode}: {type(error).__name__}: {error}")
+        raise
+    selected = len(report.selected)
+    note(EntryKind.SWEEP, f"mode {mode}: {selected} selected, {started} started")
     emit(
         Event.SWEEP_FINISHED,
         mode=mode,
         customers=report.customers,
         free_slots=report.free_slots,
-        selected=len(report.selected),
+        selected=selected,
         started=started,
     )
     return report
+
+
+def _sweep(services: Services, mode: SweepMode, client: PartnerCenter) -> tuple[SweepReport, int]:
+    """Return the report, which is stored, and how many deletions were submitted."""
+    if mode is SweepMode.DELETE:
+        services.safety.require_protection()
+    report = _report(services.settings, mode, _read_sandbox(services, client))
+    services.reports.keep(report.to_json())
+    return report, _start(services, report) if mode is SweepMode.DELETE else 0
 
 
 def last_report(reports: Reports) -> SweepReport | None:
@@ -65,10 +88,10 @@ def last_report(reports: Reports) -> SweepReport | None:
         return None
 
 
-def _read_sandbox(services: Services) -> Sandbox:
+def _read_sandbox(services: Services, client: PartnerCenter) -> Sandbox:
     """List the customers, read the orders of those that could qualify, and store the ages."""
     known = services.sightings.all()
-    with services.conversation() as client:
+    with services.conversation(client):
         customers = services.safety.require_sandbox(client)
         at = services.now()
         records = _by_tenant(services.records)

@@ -76,6 +76,8 @@ BODIES = st.one_of(
     st.binary(max_size=200),
     JSON_VALUES.map(lambda value: json.dumps(value).encode()),
     MEMBERS.map(lambda members: json.dumps(members).encode()),
+    # Enough of them are accepted, however many operations share the requests.
+    TENANTS.map(lambda tenant: json.dumps({"tenantId": tenant}).encode()),
     st.text().map(lambda text: text.encode("utf-8", "surrogatepass")),
 )
 QUERIES = st.dictionaries(

@@ -79,6 +79,15 @@ class Stage:
         self.without_partner_center()
         return self.post(STRANGER, dryRun=True)
 
+    def history(self) -> Response:
+        tenant = self.customer().tenant_id
+        self.ended(tenant)
+        return self.api.get(f"/api/deletions/{tenant}/history")
+
+    def account_history(self) -> Response:
+        self.api.put("/api/switch", {"requestedBy": "ann", "reason": "Stop"})
+        return self.api.get("/api/history")
+
     def aborted(self) -> Response:
         self.post(STRANGER)
         return self.api.delete(f"/api/deletions/{STRANGER}?requestedBy=ann")
@@ -127,6 +136,8 @@ class Stage:
 
 DELETIONS = "/api/deletions"
 DELETION = "/api/deletions/{tenantId}"
+HISTORY = "/api/deletions/{tenantId}/history"
+ACCOUNT_HISTORY = "/api/history"
 DISMISS = "/api/deletions/{tenantId}/dismiss"
 PLAN = "/api/deletions/{tenantId}/plan"
 REJECTED = "/api/requests/rejected"
@@ -155,6 +166,12 @@ SCENARIOS: dict[Documented, Callable[[Stage], Response]] = {
     ("DELETE", DELETION, 400): lambda stage: stage.api.delete(f"{DELETIONS}/contoso"),
     ("DELETE", DELETION, 404): lambda stage: stage.api.delete(f"{DELETIONS}/{STRANGER}"),
     ("DELETE", DELETION, 409): Stage.too_late_to_abort,
+    ("GET", HISTORY, 200): Stage.history,
+    ("GET", HISTORY, 400): lambda stage: stage.api.get(f"{DELETIONS}/contoso/history"),
+    ("GET", ACCOUNT_HISTORY, 200): Stage.account_history,
+    ("GET", ACCOUNT_HISTORY, 400): lambda stage: stage.api.get(
+        f"{ACCOUNT_HISTORY}?continuationToken=x"
+    ),
     ("POST", DISMISS, 200): Stage.dismissed,
     ("POST", DISMISS, 400): lambda stage: stage.api.call("POST", f"{DELETIONS}/contoso/dismiss"),
     ("POST", DISMISS, 404): lambda stage: stage.api.call("POST", f"{DELETIONS}/{STRANGER}/dismiss"),

@@ -87,6 +87,9 @@ TROUBLE = {
         Event.WORK_HELD_UP,
         {"cause": "settings", "remedy": "Correct these settings", "reason": MEAN_REASON},
     ),
+    "history-lost": Line(
+        Event.HISTORY_LOST, {"tenant": TENANT, "kind": "call", "reason": MEAN_REASON}
+    ),
     "sign-in": Line(Event.SIGN_IN_FAILED, {"step": "cancel_orders", "reason": "AADSTS7000222"}),
     "token-60-days": redrive(refresh_token_age_days=60),
     "token-80-days": redrive(refresh_token_age_days=80.2),

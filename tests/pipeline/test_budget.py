@@ -22,7 +22,7 @@ def customer(simulator: Simulator) -> Customer:
 
 
 def aborted_elsewhere(bench: Bench, customer: Customer) -> None:
-    abort(bench.services.records, TenantId(customer.tenant_id), "ann", bench.services.now)
+    abort(bench.services, TenantId(customer.tenant_id), "ann")
 
 
 def tripped_elsewhere(bench: Bench, _: Customer) -> None:

@@ -41,7 +41,7 @@ def dropped(bench: Bench, tenant: str) -> StoredMessage:
 
 
 def abort_now(bench: Bench, tenant: TenantId) -> None:
-    abort(bench.services.records, tenant, "ann", bench.services.now)
+    abort(bench.services, tenant, "ann")
 
 
 def skew(bench: Bench, by: timedelta) -> None:
@@ -130,7 +130,7 @@ def test_dismissing_does_not_change_when_a_deletion_ended(bench: Bench, tenant: 
     ended_at, etag = bench.ended_at(tenant), bench.record(tenant).etag
 
     for _ in range(2):
-        dismiss(bench.services.records, tenant, "ann", bench.services.now)
+        dismiss(bench.services, tenant, "ann")
 
     assert bench.record(tenant).etag != etag
     assert bench.ended_at(tenant) == ended_at

@@ -72,7 +72,7 @@ def test_a_deletion_whose_write_failed_can_still_be_aborted(
     bench.deliver(CUSTOMERS_READY, taken(bench, CUSTOMERS_READY))
 
     tenant = TenantId(customer.tenant_id)
-    record = abort(bench.services.records, tenant, "ann", bench.services.now)
+    record = abort(bench.services, tenant, "ann")
 
     assert record.state is State.ABORTED
     assert not bench.calls("DELETE")

@@ -186,7 +186,7 @@ def test_an_abort_holds_against_a_drop_that_was_put_back_after_it(
     bench: Bench, customer: Customer, tenant: TenantId, spoil: Callable[..., None]
 ) -> None:
     submit(bench.services, DeletionRequest(tenant))
-    abort(bench.services.records, tenant, "ann", lambda: bench.services.now() - HOUR / 2)
+    abort(bench.services, tenant, "ann")
     clear(bench)
     spoil(**WRONG)
     dropped = QueueMessage(id="m", body=tenant.encode(), insertion_time=datetime.now(UTC) - HOUR)
@@ -301,7 +301,7 @@ def test_a_poisoned_drop_does_not_undo_an_abort(
     bench: Bench, customer: Customer, tenant: TenantId
 ) -> None:
     submit(bench.services, DeletionRequest(tenant))
-    abort(bench.services.records, tenant, "ann", lambda: bench.services.now() - HOUR)
+    abort(bench.services, tenant, "ann")
     bench.drop(tenant, CUSTOMERS_TO_DELETE + POISON_SUFFIX)
 
     bench.pump()

@@ -280,7 +280,7 @@ def test_a_submitted_request_runs_and_a_second_one_joins_it(
 def test_an_abort_right_after_the_request_holds(bench: Bench, customer: Customer) -> None:
     tenant = TenantId(customer.tenant_id)
     submit(bench.services, DeletionRequest(tenant))
-    abort(bench.services.records, tenant, "ann", bench.services.now)
+    abort(bench.services, tenant, "ann")
 
     bench.pump()
 

@@ -300,7 +300,7 @@ def test_an_abort_stops_the_remaining_writes(
     during(
         monkeypatch,
         "cancel_order",
-        lambda: abort(bench.services.records, tenant, "ann", bench.services.now),
+        lambda: abort(bench.services, tenant, "ann"),
     )
 
     record = bench.run(customer.tenant_id)

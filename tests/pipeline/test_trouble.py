@@ -330,7 +330,7 @@ def test_a_delete_with_a_lost_response_cannot_be_aborted_even_after_a_429(
     bench.pump(passes=1)
 
     with pytest.raises(NotAbortable):
-        abort(bench.services.records, TenantId(customer.tenant_id), "ann", bench.services.now)
+        abort(bench.services, TenantId(customer.tenant_id), "ann")
     bench.pump()
 
     assert bench.record(customer.tenant_id).state is State.DELETED

@@ -269,7 +269,7 @@ def test_a_deletion_aborted_while_redrive_runs_stays_aborted(
     request(bench, tenant)
     pass_grace(bench)
     records = list(bench.services.records.all())
-    abort(bench.services.records, tenant, "ann", bench.services.now)
+    abort(bench.services, tenant, "ann")
     monkeypatch.setattr(bench.services.records, "all", lambda: iter(records))
 
     bench.redrive()

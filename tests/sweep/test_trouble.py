@@ -124,7 +124,7 @@ def test_what_a_person_aborts_while_the_sweep_reads_ages_stays_aborted(
 
     def orders(client: PartnerCenter, customer_id: str) -> list[Order]:
         submit(bench.services, DeletionRequest(tenant))
-        abort(bench.services.records, tenant, "ann", bench.services.now)
+        abort(bench.services, tenant, "ann")
         return original(client, customer_id)
 
     monkeypatch.setattr(PartnerCenter, "orders", orders)

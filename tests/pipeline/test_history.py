@@ -1,0 +1,510 @@
+"""What a deletion leaves in the history: each write, decision and person, at one operation more."""
+
+from collections import Counter
+from collections.abc import Iterator
+from dataclasses import replace
+from datetime import timedelta
+from typing import Any
+
+import pytest
+from azure.core.exceptions import ServiceRequestError
+from azure.core.pipeline.transport import HttpRequest, RequestsTransport
+from azure.data.tables import TableClient
+from azure.storage.queue import QueueMessage as StoredMessage
+
+from local.simulator import Customer, Fault, ProductKind, Simulator
+from shared.deletion.deletion import Deletion
+from shared.deletion.messages import DeletionRequest
+from shared.deletion.submission import abort, dismiss, submit
+from shared.partner_center.client import PartnerCenter
+from shared.partner_center.deadline import Deadline
+from shared.safety.rules import Refused
+from shared.settings import SweepMode
+from shared.storage.history import EntryKind, History, HistoryEntry
+from shared.storage.names import CUSTOMERS_TO_DELETE, HISTORY_TABLE, POISON_SUFFIX
+from shared.storage.records import State
+from shared.sweep.run import run_sweep
+from shared.tenants import TenantId
+from tests.bench import Bench
+
+STRANGER = TenantId("5e2c1a70-0d3b-4c55-9a41-7f6b2d9e8c10")
+
+
+@pytest.fixture
+def customer(simulator: Simulator) -> Customer:
+    customer = simulator.sandbox.add_customer("tipdemo001.onmicrosoft.com")
+    customer.add_order(ProductKind.PERPETUAL_SOFTWARE)
+    return customer
+
+
+def drop(bench: Bench, tenant: str, by: str = "ann") -> None:
+    bench.drop(f'{{"tenantId": "{tenant}", "requestedBy": "{by}"}}')
+
+
+def entries(bench: Bench, tenant: str) -> list[HistoryEntry]:
+    """Return what the history tells about a customer, oldest first."""
+    return bench.services.history.page(TenantId(tenant), "", 1000)[::-1]
+
+
+def account_entries(bench: Bench) -> list[HistoryEntry]:
+    return bench.services.history.account_page("", 1000)[::-1]
+
+
+def kinds(bench: Bench, tenant: str) -> list[str]:
+    return [each.kind for each in entries(bench, tenant)]
+
+
+def calls(bench: Bench, tenant: str) -> list[tuple[str, str, str, int | None]]:
+    return [
+        (each.write.method, each.write.path, each.write.request_id, each.write.status)
+        for each in entries(bench, tenant)
+        if each.write
+    ]
+
+
+class Wire(RequestsTransport):  # type: ignore[misc] # the base is untyped
+    """Counts the requests to a table, and loses all of them if told to."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.sent = 0
+        self.cut = False
+
+    def send(self, request: HttpRequest, **options: Any) -> Any:
+        self.sent += 1
+        if self.cut:
+            message = "connection lost"
+            raise ServiceRequestError(message)
+        return super().send(request, **options)
+
+
+@pytest.fixture
+def wire(bench: Bench, storage: str) -> Iterator[Wire]:
+    """Give the wire between the app and its history."""
+    wire = Wire()
+    with TableClient.from_connection_string(
+        storage, HISTORY_TABLE, transport=wire, retry_backoff_factor=0
+    ) as table:
+        partner = bench.services.settings.partner_center.tenant_id
+        history = History(table, partner, timedelta(days=400))
+        bench.put(replace(bench.services, history=history))
+        yield wire
+
+
+def test_a_deletion_leaves_each_write_and_each_decision(bench: Bench, customer: Customer) -> None:
+    drop(bench, customer.tenant_id)
+    bench.pump()
+
+    assert kinds(bench, customer.tenant_id) == ["requested", "call", "ready", "call", "deleted"]
+    assert {each.requested_by for each in entries(bench, customer.tenant_id)} == {"ann"}
+    record = bench.record(customer.tenant_id)
+    correlations = {each.correlation_id for each in entries(bench, customer.tenant_id)}
+    assert correlations == {record.correlation_id}
+
+
+def test_every_write_is_told_as_partner_center_saw_it(bench: Bench, simulator: Simulator) -> None:
+    customer = simulator.sandbox.add_customer("tipdemo001.onmicrosoft.com")
+    for kind in (ProductKind.PERPETUAL_SOFTWARE, ProductKind.NCE_LICENCES, ProductKind.AZURE_PLAN):
+        customer.add_order(kind, cancel_after_seconds=40)
+
+    bench.run(customer.tenant_id)
+
+    assert len(bench.writes()) > 4
+    assert [
+        (call.method, call.path, call.request_id, call.status) for call in bench.writes()
+    ] == calls(bench, customer.tenant_id)
+
+
+def test_a_cancellation_says_what_it_asked_for_and_what_it_got(
+    bench: Bench, customer: Customer
+) -> None:
+    bench.run(customer.tenant_id)
+
+    patch = next(each for each in entries(bench, customer.tenant_id) if each.write)
+
+    assert patch.write
+    assert (patch.write.asked, patch.detail) == ("cancelled", "cancelled")
+
+
+def test_a_rejected_write_is_told_with_its_code(
+    bench: Bench, simulator: Simulator, customer: Customer
+) -> None:
+    body = {"code": 900117, "description": "Not cancellable."}
+    simulator.add_fault(Fault("PATCH", status=400, body=body))
+
+    bench.run(customer.tenant_id)
+
+    patch = next(each for each in entries(bench, customer.tenant_id) if each.write)
+    assert patch.write
+    assert (patch.write.status, patch.write.code) == (400, "900117")
+    assert patch.detail == "Not cancellable."
+
+
+def test_a_write_without_a_response_is_told(
+    bench: Bench, simulator: Simulator, customer: Customer
+) -> None:
+    simulator.add_fault(Fault("DELETE", performed=True, drop=True, times=3))
+
+    bench.run(customer.tenant_id)
+
+    delete = next(
+        each
+        for each in entries(bench, customer.tenant_id)
+        if each.write and each.write.method == "DELETE"
+    )
+    assert delete.write
+    assert delete.write.status is None
+    assert "no response" in delete.detail
+    assert "delete_unclear" in kinds(bench, customer.tenant_id)
+
+
+def test_a_parked_delete_is_not_told_at_every_look(
+    bench: Bench, simulator: Simulator, customer: Customer
+) -> None:
+    simulator.add_fault(Fault("DELETE", drop=True, times=3))
+    bench.drop(customer.tenant_id)
+    bench.pump(passes=2)
+    bench.services.switch.trip("ann", "wait")
+    told = kinds(bench, customer.tenant_id)
+
+    assert bench.pump(passes=5) == 5
+
+    assert bench.record(customer.tenant_id).state is State.DELETING
+    assert kinds(bench, customer.tenant_id) == told
+
+
+def test_a_write_whose_sign_in_fails_is_not_told(
+    bench: Bench, simulator: Simulator, customer: Customer
+) -> None:
+    told: list[object] = []
+    client = PartnerCenter(
+        bench.services.connection,
+        "c",
+        gate=lambda: None,
+        recorder=lambda write, detail: told.append((write, detail)),
+    )
+    simulator.add_fault(Fault(path="*/token", drop=True, times=None))
+
+    with pytest.raises(Exception, match="could not sign in"):
+        client.delete_customer(customer.tenant_id)
+
+    assert told == []
+    assert bench.writes() == []
+
+
+def test_a_repeated_write_is_told_once_with_the_last_response(
+    bench: Bench, simulator: Simulator, customer: Customer
+) -> None:
+    simulator.add_fault(Fault("PATCH", status=503, times=1))
+
+    bench.run(customer.tenant_id)
+
+    assert [call.method for call in bench.writes()] == ["PATCH", "PATCH", "DELETE"]
+    assert [(method, status) for method, _, _, status in calls(bench, customer.tenant_id)] == [
+        ("PATCH", 200),
+        ("DELETE", 204),
+    ]
+
+
+@pytest.mark.parametrize("stop", ["abort", "trip"])
+def test_a_write_that_the_gate_stops_is_not_told(
+    bench: Bench, customer: Customer, monkeypatch: pytest.MonkeyPatch, stop: str
+) -> None:
+    tenant = TenantId(customer.tenant_id)
+    gate = Deletion.require_writable
+
+    def late(deletion: Deletion) -> None:
+        if stop == "abort":
+            abort(bench.services, tenant, "bob")
+        else:
+            bench.services.switch.trip("bob", "wait")
+        gate(deletion)
+
+    monkeypatch.setattr(Deletion, "require_writable", late)
+    bench.drop(tenant)
+    bench.pump(passes=1)
+
+    assert bench.writes() == []
+    assert "call" not in kinds(bench, tenant)
+
+
+@pytest.mark.parametrize("path", ["*/token", "/v1/customers/*/orders"])
+def test_a_step_that_is_put_back_after_trouble_waits(
+    bench: Bench, simulator: Simulator, customer: Customer, path: str
+) -> None:
+    bench.services.connection.tokens.forget()
+    simulator.add_fault(Fault(path=path, status=503, times=None))
+    bench.drop(customer.tenant_id)
+
+    bench.pump(passes=1)
+
+    assert kinds(bench, customer.tenant_id) == ["requested", "waiting"]
+
+
+def test_a_drop_whose_worker_died_five_times_is_told(
+    bench: Bench, customer: Customer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    bench.drop(customer.tenant_id)
+    message = bench.take(CUSTOMERS_TO_DELETE)
+    assert message
+    with monkeypatch.context() as patch:
+        patch.setattr(History, "add", interrupted)
+        patch.setattr(PartnerCenter, "orders", interrupted)
+        with pytest.raises(KeyboardInterrupt):
+            bench.deliver(CUSTOMERS_TO_DELETE, message)
+    bench.forget(CUSTOMERS_TO_DELETE, message)
+    assert entries(bench, customer.tenant_id) == []
+    bench.drop(message.content, CUSTOMERS_TO_DELETE + POISON_SUFFIX)
+
+    bench.pump()
+
+    assert kinds(bench, customer.tenant_id) == ["requested", "call", "ready", "call", "deleted"]
+
+
+def test_a_deletion_that_waits_is_told_once(bench: Bench, simulator: Simulator) -> None:
+    customer = simulator.sandbox.add_customer("tipdemo001.onmicrosoft.com")
+    customer.add_order(ProductKind.NCE_LICENCES, cancel_after_seconds=100)
+
+    bench.run(customer.tenant_id)
+
+    assert len(bench.calls("GET", "/subscriptions")) > 3
+    assert kinds(bench, customer.tenant_id) == [
+        "requested",
+        "call",
+        "waiting",
+        "ready",
+        "call",
+        "deleted",
+    ]
+
+
+@pytest.mark.parametrize("orders", [1, 5])
+def test_a_message_costs_one_operation_more(
+    bench: Bench, simulator: Simulator, wire: Wire, orders: int
+) -> None:
+    customer = simulator.sandbox.add_customer("tipdemo001.onmicrosoft.com")
+    for _ in range(orders):
+        customer.add_order(ProductKind.PERPETUAL_SOFTWARE, cancel_after_seconds=100)
+
+    bench.drop(customer.tenant_id)
+    messages = bench.pump()
+
+    assert bench.record(customer.tenant_id).state is State.DELETED
+    # The first step, the one that finds nothing left, and the DELETE; the others only look.
+    assert wire.sent == 3 < messages
+
+
+def test_a_deletion_does_not_suffer_from_a_history_that_is_away(
+    bench: Bench, customer: Customer, wire: Wire, caplog: pytest.LogCaptureFixture
+) -> None:
+    wire.cut = True
+    bench.drop(customer.tenant_id)
+
+    bench.pump()
+
+    assert bench.record(customer.tenant_id).state is State.DELETED
+    assert [call.method for call in bench.writes()] == ["PATCH", "DELETE"]
+    assert not bench.errors
+    lost = [each for each in caplog.messages if each.startswith("history_lost ")]
+    assert len(lost) == 5
+    assert any(" method=DELETE " in each and " status=204 " in each for each in lost)
+
+
+def test_a_redelivered_request_is_told_once(bench: Bench, customer: Customer) -> None:
+    customer.add_order(ProductKind.PERPETUAL_SOFTWARE, cancel_after_seconds=60)
+    bench.drop(customer.tenant_id)
+    message = bench.take(CUSTOMERS_TO_DELETE)
+    assert isinstance(message, StoredMessage)
+    bench.simulator.add_fault(Fault("GET", "/v1/customers/*/orders", status=418, times=1))
+    with pytest.raises(Exception, match="418"):
+        bench.deliver(CUSTOMERS_TO_DELETE, message)
+
+    bench.deliver(CUSTOMERS_TO_DELETE, message)
+    bench.pump()
+
+    counted = Counter(kinds(bench, customer.tenant_id))
+    assert (counted["requested"], counted["failed"], counted["deleted"]) == (1, 1, 1)
+
+
+def test_an_abort_is_told_with_the_person(bench: Bench, customer: Customer) -> None:
+    tenant = TenantId(customer.tenant_id)
+    submit(bench.services, DeletionRequest(tenant, "ann"))
+
+    abort(bench.services, tenant, "bob")
+    abort(bench.services, tenant, "eve")
+
+    assert [(each.kind, each.requested_by) for each in entries(bench, tenant)] == [
+        ("requested", "ann"),
+        ("aborted", "bob"),
+        # It holds against what was dropped since the first.
+        ("aborted", "eve"),
+    ]
+
+
+def test_a_dismissal_is_told_once_with_the_person(bench: Bench, simulator: Simulator) -> None:
+    customer = simulator.sandbox.add_customer("tipdemo001.onmicrosoft.com")
+    customer.add_order(ProductKind.SAVINGS_PLAN)
+    assert bench.run(customer.tenant_id).state is State.STUCK
+
+    dismiss(bench.services, TenantId(customer.tenant_id), "bob")
+    dismiss(bench.services, TenantId(customer.tenant_id), "eve")
+
+    told = [(each.kind, each.requested_by) for each in entries(bench, customer.tenant_id)]
+    assert told[-2:] == [("stuck", ""), ("dismissed", "bob")]
+
+
+def test_a_refused_deletion_is_told_with_the_rule(bench: Bench) -> None:
+    bench.run(STRANGER)
+
+    requested, refused = entries(bench, STRANGER)
+
+    assert (requested.kind, refused.kind) == ("requested", "refused")
+    assert "not a customer of this partner" in refused.detail
+
+
+def test_a_request_that_is_refused_at_once_is_told(bench: Bench, customer: Customer) -> None:
+    bench.use(PROTECTED_TENANTS=customer.tenant_id)
+
+    with pytest.raises(Refused):
+        submit(bench.services, DeletionRequest(TenantId(customer.tenant_id), "ann"))
+
+    (refused,) = entries(bench, customer.tenant_id)
+    assert (refused.kind, refused.requested_by) == ("refused", "ann")
+    assert "PROTECTED_TENANTS" in refused.detail
+
+
+def test_a_stuck_deletion_is_told_with_its_reason(bench: Bench, simulator: Simulator) -> None:
+    customer = simulator.sandbox.add_customer("tipdemo001.onmicrosoft.com")
+    order = customer.add_order(ProductKind.SAVINGS_PLAN)
+
+    bench.run(customer.tenant_id)
+
+    stuck = entries(bench, customer.tenant_id)[-1]
+    assert stuck.kind == "stuck"
+    assert order.id in stuck.detail
+
+
+def test_a_poisoned_deletion_is_told(
+    bench: Bench, simulator: Simulator, customer: Customer
+) -> None:
+    simulator.add_fault(Fault("GET", "/v1/customers/*/orders", status=418, times=None))
+
+    bench.run(customer.tenant_id)
+
+    assert kinds(bench, customer.tenant_id) == ["requested", *["failed"] * 5, "stuck"]
+
+
+def test_the_history_of_the_last_deletion_stays(bench: Bench, customer: Customer) -> None:
+    bench.run(customer.tenant_id)
+
+    bench.run(customer.tenant_id)
+
+    assert kinds(bench, customer.tenant_id).count("requested") == 2
+    assert kinds(bench, customer.tenant_id).count("deleted") == 2
+
+
+def test_a_dry_run_leaves_nothing(bench: Bench, customer: Customer) -> None:
+    bench.drop(f'{{"tenantId": "{customer.tenant_id}", "dryRun": true}}')
+
+    bench.pump()
+
+    assert entries(bench, customer.tenant_id) == []
+
+
+def test_a_request_that_died_before_its_entry_is_told_by_redrive(
+    bench: Bench, customer: Customer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    tenant = TenantId(customer.tenant_id)
+    with monkeypatch.context() as patch:
+        patch.setattr(History, "add", interrupted)
+        with pytest.raises(KeyboardInterrupt):
+            submit(bench.services, DeletionRequest(tenant, "ann"))
+    assert entries(bench, tenant) == []
+    bench.move_clock_to(bench.services.now() + timedelta(minutes=16))
+
+    bench.redrive()
+
+    assert [(each.kind, each.requested_by) for each in entries(bench, tenant)] == [
+        ("requested", "ann")
+    ]
+
+
+def interrupted(*_: object) -> None:
+    raise KeyboardInterrupt
+
+
+def test_a_trip_and_a_reset_are_told_with_the_person(bench: Bench) -> None:
+    bench.services.switch.trip("ann", "wrong credentials")
+    bench.services.switch.reset("bob", "checked")
+
+    told = [(each.kind, each.requested_by, each.detail) for each in account_entries(bench)]
+    assert told == [
+        ("switch_tripped", "ann", "wrong credentials"),
+        ("switch_reset", "bob", "checked"),
+    ]
+
+
+def test_a_trip_by_partner_center_is_told_in_both_histories(
+    bench: Bench, simulator: Simulator, customer: Customer
+) -> None:
+    body = {"code": 800019, "description": "Not an integration sandbox."}
+    simulator.add_fault(Fault("PATCH", status=403, body=body))
+
+    bench.run(customer.tenant_id)
+
+    assert kinds(bench, customer.tenant_id) == ["requested", "call", "refused"]
+    (trip,) = account_entries(bench)
+    assert (trip.kind, trip.requested_by) == ("switch_tripped", "tipsweep")
+
+
+def test_a_sweep_is_told_with_what_it_started(bench: Bench, customer: Customer) -> None:
+    bench.use(PROTECTED_DOMAINS="none", SWEEP_MIN_AGE_DAYS="0")
+
+    run_sweep(bench.services, SweepMode.DELETE, "ann")
+
+    (sweep,) = account_entries(bench)
+    assert (sweep.kind, sweep.requested_by) == ("sweep", "ann")
+    assert sweep.detail == "mode delete: 1 selected, 1 started"
+    assert {call.correlation_id for call in bench.calls()} == {sweep.correlation_id}
+    (requested,) = entries(bench, customer.tenant_id)
+    assert (requested.kind, requested.requested_by) == ("requested", "sweep")
+
+
+def test_a_refused_sweep_is_told_with_the_rule(bench: Bench) -> None:
+    with pytest.raises(Refused):
+        run_sweep(bench.services, SweepMode.DELETE)
+
+    (sweep,) = account_entries(bench)
+    assert (sweep.kind, sweep.requested_by) == ("sweep_failed", "the timer")
+    assert "rule 3" in sweep.detail
+
+
+def test_redrive_removes_old_entries(bench: Bench, customer: Customer) -> None:
+    tenant = TenantId(customer.tenant_id)
+    now = bench.services.now()
+    slices_from_now = next(
+        number
+        for number in range(256)
+        if (int(now.timestamp()) // 300 + number) % 256 == int(tenant[:2], 16)
+    )
+    due = now + timedelta(minutes=5 * slices_from_now)
+    for days in (399, 402):
+        old = HistoryEntry(EntryKind.DELETED, due - timedelta(days=days), detail=str(days))
+        bench.services.history.add(tenant, [old])
+    bench.move_clock_to(due)
+
+    bench.redrive()
+
+    assert [each.detail for each in entries(bench, tenant)] == ["399"]
+
+
+def test_no_secret_and_no_token_is_in_the_history(bench: Bench, customer: Customer) -> None:
+    bench.run(customer.tenant_id)
+
+    rows = str([dict(row) for row in bench.tables.get_table_client(HISTORY_TABLE).list_entities()])
+
+    assert customer.tenant_id in rows
+    assert bench.services.connection.tokens.token(Deadline.after()) not in rows
+    secret = bench.services.settings.partner_center.client_secret
+    assert secret
+    assert secret not in rows
