@@ -21,15 +21,23 @@ def _one(module: str, old: str, new: str) -> Mapping[str, Replacement]:
     return {module: ((old, new),)}
 
 
+def _send(record: str) -> str:
+    return f"        self.queues.send(queue, first_message({record}).to_json(), delay)\n"
+
+
 _DELETION: Final = "shared.deletion.deletion"
 _CLAIMS: Final = "shared.deletion.claims"
 _STEPS: Final = "shared.deletion.steps"
 _ERRORS: Final = "shared.deletion.error_handling"
-_RAISED: Final = (
-    "                next_check_at=self.now() + delay,\n            )\n        )\n\n    def delay("
+_SEND_AGAIN: Final = "        self.save(self._sent(queue, delay, changed or self.record))\n"
+_SAVE_RAISED: Final = (
+    "            self.save(raised)\n"
+    "        except AzureError as error:\n"
+    "            if not is_outage(error):\n"
+    "                raise\n"
 )
-_RAISED_THEN_SENT: Final = _RAISED.replace(
-    "\n\n    def", "\n        self.queues.send(queue, message.to_json(), delay)\n\n    def"
+_ASK_ABOUT_THE_ABORT: Final = (
+    "        if self.records.etag(self.record.tenant) != self.record.etag:\n"
 )
 _FIRST_STEP_ONLY: Final = """
 def _FIRST_STEP_ONLY(services, client, tenant, step):
@@ -46,11 +54,12 @@ PLANTED: Final[Mapping[str, Mistake]] = {
         {
             _DELETION: (
                 ("        self.queues.send(queue, message.to_json(), delay)\n", ""),
-                (_RAISED, _RAISED_THEN_SENT),
+                (_SEND_AGAIN, _SEND_AGAIN + _send("self.record")),
+                (_SAVE_RAISED, _SAVE_RAISED + _send("raised")),
             )
         },
         frozenset({"message_lost"}),
-        seed=1,
+        seed=53,
     ),
     "no-etag": Mistake(
         "the ETag is not sent with a change of a record",
@@ -62,7 +71,7 @@ PLANTED: Final[Mapping[str, Mistake]] = {
             '            )["etag"]\n        except (ResourceModifiedError',
         ),
         frozenset({"live_without_request", "stopped_but_wrote", "claimed_twice"}),
-        seed=3,
+        seed=1,
     ),
     "lost-response": Mistake(
         "a save whose response was lost is taken for somebody else's change",
@@ -82,7 +91,7 @@ PLANTED: Final[Mapping[str, Mistake]] = {
             "    return Claim.CONTINUE if taken else Claim.CONTINUE\n",
         ),
         frozenset({"claimed_twice"}),
-        seed=3,
+        seed=22,
     ),
     "rejected-live": Mistake(
         "a rejected message leaves a live record until a second write",
@@ -103,11 +112,13 @@ PLANTED: Final[Mapping[str, Mistake]] = {
         "a trip stays in the memory of its process",
         _one(
             "shared.safety.switch",
-            "        self._store.write(state)\n",
-            "        if not state.tripped:\n            self._store.write(state)\n",
+            "        written = self._store.write(trip)\n"
+            "        self._note_stored(trip)\n"
+            "        return written\n",
+            "        return trip\n",
         ),
         frozenset({"stopped_but_wrote"}),
-        seed=1,
+        seed=37,
     ),
     "delete-unseen": Mistake(
         "the DELETE follows the cancellations without another look",
@@ -118,9 +129,8 @@ PLANTED: Final[Mapping[str, Mistake]] = {
     "no-retry-after": Mistake(
         "Retry-After is ignored",
         {
-            _ERRORS: (
-                ("error.response.retry_after if isinstance(error, ErrorStatus) else None", "None"),
-            ),
+            _ERRORS: (("deletion.delay(_retry_after(error))", "deletion.delay()"),),
+            _STEPS: (("deletion.delay(error.retry_after)", "deletion.delay()"),),
             "shared.partner_center.rate_limit": (
                 (
                     "self._paused_until = max(self._paused_until, self._monotonic() + seconds)",
@@ -129,7 +139,7 @@ PLANTED: Final[Mapping[str, Mistake]] = {
             ),
         },
         frozenset({"retry_after_ignored"}),
-        seed=14,
+        seed=53,
     ),
     "dropped-after-failed-save": Mistake(
         "the message is dropped after a failed save",
@@ -153,23 +163,15 @@ PLANTED: Final[Mapping[str, Mistake]] = {
     ),
     "abort-unseen": Mistake(
         "an abort is not looked at between two PATCHes",
-        _one(
-            _DELETION,
-            "        return not overtaken and not self.switch.read().tripped\n",
-            "        return not self.switch.read().tripped or overtaken\n",
-        ),
+        _one(_DELETION, _ASK_ABOUT_THE_ABORT, "        if not self.record.etag:\n"),
         frozenset({"stopped_but_wrote"}),
-        seed=12,
+        seed=14,
     ),
     "switch-unasked": Mistake(
         "the switch is not asked before a PATCH",
-        _one(
-            _DELETION,
-            "        return not overtaken and not self.switch.read().tripped\n",
-            "        return not overtaken\n",
-        ),
+        _one(_DELETION, "        self.switch.require_untripped()\n", ""),
         frozenset({"stopped_but_wrote"}),
-        seed=276,
+        seed=221,
     ),
     "protection-once": Mistake(
         "protection is checked in the first step only",
@@ -197,6 +199,6 @@ PLANTED: Final[Mapping[str, Mistake]] = {
             "if record is None or not record.live:",
         ),
         frozenset({"generation_fell"}),
-        seed=1,
+        seed=20,
     ),
 }
