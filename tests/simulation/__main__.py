@@ -1,4 +1,4 @@
-"""The command: run many seeds, or one with its story, or search planted mistakes.
+"""The command: runs many seeds, prints the story of one, or looks for planted mistakes.
 
 make simulate SEEDS=20000        SEED=4711 make simulate        PLANTED=all make simulate
 """
@@ -17,7 +17,7 @@ from tests.simulation.faults import Kind, Strike
 from tests.simulation.known import KNOWN
 from tests.simulation.outcome import Outcome
 from tests.simulation.planted import PLANTED
-from tests.simulation.pool import run_seeds, see_mistake, shrunk, tell, traced, workers
+from tests.simulation.pool import replay, run_seeds, see_mistake, shrunk, traced, workers
 
 BATCH: Final = 25
 SHOWN: Final = 10
@@ -26,7 +26,7 @@ MOST_SEEDS_FOR_A_MISTAKE: Final = 5000
 
 @dataclass(slots=True)
 class Tally:
-    """What a range of seeds came to."""
+    """The results of a range of seeds."""
 
     started: float = field(default_factory=time.perf_counter)
     seeds: int = 0
@@ -50,7 +50,7 @@ class Tally:
             self.failed.append(outcome)
 
     def line(self, total: int) -> str:
-        """Return the progress in one line."""
+        """Return the progress as one line."""
         rate = 60 * self.seeds / (time.perf_counter() - self.started)
         return (
             f"{self.seeds} of {total} seeds, {rate:.0f} a minute, "
@@ -59,7 +59,7 @@ class Tally:
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Do what is asked for; returns 1 where something unknown was found."""
+    """Run the command; return 1 if it found an unknown violation or missed a mistake."""
     options = _options(arguments)
     with workers(options.workers) as pool:
         if options.planted:
@@ -73,8 +73,8 @@ def _options(arguments: Sequence[str] | None) -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="python -m tests.simulation")
     parser.add_argument("--seeds", type=int, default=1000, help="how many seeds to run")
     parser.add_argument("--first", type=int, default=0, help="the first of them")
-    parser.add_argument("--seed", type=int, help="run one seed and tell its story")
-    parser.add_argument("--planted", default="", help="a planted mistake, or all")
+    parser.add_argument("--seed", type=int, help="run one seed and print its story")
+    parser.add_argument("--planted", default="", help="the name of a planted mistake, or all")
     parser.add_argument("--workers", type=int, default=os.cpu_count() or 1)
     parser.add_argument(
         "--coverage", type=int, default=200, metavar="N",
@@ -85,7 +85,7 @@ def _options(arguments: Sequence[str] | None) -> argparse.Namespace:
     options = parser.parse_args(arguments)
     options.without = frozenset(filter(None, options.without.split(",")))
     if unknown := options.without - set(Kind):
-        parser.error(f"no kind of fault is called {', '.join(sorted(unknown))}")
+        parser.error(f"unknown kind of fault: {', '.join(sorted(unknown))}")
     if options.planted not in {"", "all", *PLANTED}:
         parser.error(f"--planted takes all, or one of {', '.join(PLANTED)}")
     options.skip = frozenset(_strike(word) for word in filter(None, options.skip.split(",")))
@@ -110,16 +110,16 @@ def _explore(pool: ProcessPoolExecutor, options: argparse.Namespace) -> int:
         step = max(1, options.seeds // options.coverage)
         sample = list(seeds)[::step][: options.coverage]
         share = pool.submit(traced, sample, options.without).result()
-        print(f"Lines of shared/ that a sample of {len(sample)} seeds reaches: {share:.1f} %")
+        print(f"Lines of shared/ covered by a sample of {len(sample)} seeds: {share:.1f} %")
     for outcome in tally.failed[:SHOWN]:
-        _tell_failure(outcome, options.without)
+        _print_failure(outcome, options.without)
     return 1 if tally.failed else 0
 
 
 def _batches(
     pool: ProcessPoolExecutor, seeds: range, without: frozenset[str], count: int
 ) -> Iterator[list[Outcome]]:
-    """Yield what batches of seeds came to, a few of them under way at a time."""
+    """Yield the outcomes of each batch of seeds, with a few batches running at a time."""
     starts = iter(range(seeds.start, seeds.stop, BATCH))
     running: set[Future[list[Outcome]]] = set()
     while True:
@@ -158,7 +158,7 @@ def _counted(counter: Counter[str], names: Sequence[str]) -> str:
     return ", ".join(f"{name} {count}" for name, count in found.items())
 
 
-def _tell_failure(outcome: Outcome, without: frozenset[str]) -> None:
+def _print_failure(outcome: Outcome, without: frozenset[str]) -> None:
     print(f"\nSeed {outcome.seed} breaks {len(outcome.unknown)} rule(s):")
     for violation in outcome.unknown[:3]:
         print(f"  {violation}")
@@ -166,14 +166,14 @@ def _tell_failure(outcome: Outcome, without: frozenset[str]) -> None:
 
 
 def command(seed: int, without: frozenset[str]) -> str:
-    """Return what replays a seed."""
+    """Return the command that replays a seed."""
     extra = f" FAULTS_OFF={','.join(sorted(without))}" if without else ""
     return f"SEED={seed}{extra} make simulate"
 
 
 def _replay(pool: ProcessPoolExecutor, options: argparse.Namespace) -> int:
     seed, without = options.seed, options.without
-    outcome, lines = pool.submit(tell, seed, without, options.skip).result()
+    outcome, lines = pool.submit(replay, seed, without, options.skip).result()
     print("\n".join(lines))
     print(f"\nFaults: {', '.join(f'{kind}:{number}' for kind, number in outcome.struck) or 'none'}")
     if not outcome.violations:
@@ -189,7 +189,7 @@ def _replay(pool: ProcessPoolExecutor, options: argparse.Namespace) -> int:
 
 
 def _search(pool: ProcessPoolExecutor, options: argparse.Namespace) -> int:
-    """Look for each planted mistake, and say after how many seeds it was found."""
+    """Look for each planted mistake and print how many seeds it took to find it."""
     names = list(PLANTED) if options.planted == "all" else [options.planted]
     missed = 0
     for name in names:
@@ -204,7 +204,7 @@ def _search(pool: ProcessPoolExecutor, options: argparse.Namespace) -> int:
 def _first_sight(
     pool: ProcessPoolExecutor, name: str, options: argparse.Namespace
 ) -> tuple[int, list[str]] | None:
-    """Return the lowest seed that shows a mistake, looking at a batch in each process at a time."""
+    """Return the lowest seed that shows a mistake; each worker runs one batch at a time."""
     wave = BATCH * options.workers
     for start in range(0, MOST_SEEDS_FOR_A_MISTAKE, wave):
         batches = [range(first, first + BATCH) for first in range(start, start + wave, BATCH)]

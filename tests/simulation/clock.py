@@ -1,4 +1,4 @@
-"""The virtual time of a run, which every process may see with an error of its own."""
+"""The virtual time of a run; each process may see it with its own error."""
 
 from datetime import UTC, datetime, timedelta
 from typing import Final
@@ -10,9 +10,9 @@ _MONOTONIC_START: Final = 1000.0
 
 
 class Clock:
-    """Seconds since the start of a run; `skew` is the error of whoever looks at it.
+    """Seconds since the start of a run; `skew` is the error of the process that reads it.
 
-    Only the time of day is wrong in a skewed process; what is monotonic has no error.
+    Only the time of day is wrong in a skewed process; the monotonic clock is not.
     """
 
     def __init__(self, traveller: Traveller) -> None:
@@ -53,5 +53,5 @@ class Clock:
 
 
 def travelling() -> Clock:
-    """Take the time of day of this process over, for good, and return its clock."""
+    """Replace the time of day for the rest of this process, and return its clock."""
     return Clock(travel(START, tick=False).start())

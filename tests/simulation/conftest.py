@@ -10,6 +10,6 @@ from tests.simulation.pool import workers
 
 @pytest.fixture(scope="session")
 def worker() -> Iterator[ProcessPoolExecutor]:
-    """Give a process of its own, because the simulation takes clock, locks and network over."""
+    """Give a process of its own, because the simulation replaces the clock, locks and network."""
     with workers(1) as pool:
         yield pool

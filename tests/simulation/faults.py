@@ -1,4 +1,4 @@
-"""Everything that can go wrong, drawn by the seed; each kind can be turned off by its name."""
+"""Everything that can go wrong, drawn by the seed; each kind can be turned off by name."""
 
 from collections import Counter
 from collections.abc import Collection, Mapping
@@ -50,7 +50,7 @@ class Kind(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Odds:
-    """How often a seed has this kind at all, and the largest rate at which it then strikes."""
+    """The probability that a seed has this kind, and the highest rate at which it then strikes."""
 
     present: float
     rate: float
@@ -95,7 +95,7 @@ ODDS: Final[Mapping[Kind, Odds]] = {
 class Faults:
     """Decides when each kind strikes.
 
-    Every kind draws from a stream of its own, so that one without another strikes as before.
+    Every kind draws from its own stream, so that turning one off does not change the others.
     `skipped` names single strikes to leave out, by kind and number.
     """
 

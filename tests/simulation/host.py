@@ -1,6 +1,6 @@
 """The Functions host of one process: the life of its messages, its timers and its end.
 
-Batches, leases, dequeue counts and poison queues are those that the real host was seen to use.
+Batches, leases, dequeue counts and poison queues behave as observed on the real host.
 """
 
 import json
@@ -34,7 +34,7 @@ from tests.simulation.wire import Outages
 
 LEASE_SECONDS: Final = 600
 POISON: Final = "-poison"
-TOLD: Final = (
+LOGGED_SETTINGS: Final = (
     "PROTECTED_TENANTS",
     "SWEEP_MODE",
     "SWEEP_MIN_AGE_DAYS",
@@ -76,7 +76,7 @@ def _seconds(text: str) -> float:
 
 @dataclass(frozen=True, slots=True)
 class Message:
-    """A message as a listener has taken it."""
+    """A message that a listener has received."""
 
     queue: str
     id: str
@@ -104,7 +104,7 @@ class Surroundings:
     run_number: int = 0
 
     def queue(self, method: str, path: str, body: bytes = b"") -> Response | None:
-        """Ask the queue service as the host does; None while it is away."""
+        """Call the queue service as the host does; None during an outage."""
         if Service.QUEUE in self.outages.away:
             return None
         return self.storage.respond(Request(method, f"{QUEUE_URL}/{path}", {}, body))
@@ -112,7 +112,7 @@ class Surroundings:
 
 @dataclass(slots=True)
 class Run:
-    """A function at work on a message."""
+    """A running function, with its message if it has one."""
 
     actor: Actor
     message: Message | None
@@ -146,17 +146,17 @@ class Process:
         self.alive = False
 
     def adopt(self, thread: Actor) -> None:
-        """Take note of a thread, which ends with the process."""
+        """Register a thread, which ends with the process."""
         self._threads = [each for each in self._threads if not each.ended]
         self._threads.append(thread)
 
     def enter(self) -> None:
-        """Show an actor the clock and the environment of this process."""
+        """Switch to the clock and the environment of this process."""
         self._around.environment.present = self.settings
         self._around.scheduler.clock.look(self.skew)
 
     def start(self) -> None:
-        """Start, or start again with the present settings."""
+        """Start or restart with the current settings."""
         if self.alive:
             return
         around = self._around
@@ -167,10 +167,13 @@ class Process:
             listener.begin()
 
     def _facts(self) -> dict[str, str]:
-        return {"skew": f"{self.skew:.1f}", **{name: self.settings.get(name, "") for name in TOLD}}
+        return {
+            "skew": f"{self.skew:.1f}",
+            **{name: self.settings.get(name, "") for name in LOGGED_SETTINGS},
+        }
 
     def die(self) -> None:
-        """End at once, and come back after a while."""
+        """Die at once and restart after a while."""
         if not self.alive:
             return
         self.stop("died")
@@ -180,7 +183,7 @@ class Process:
         around.scheduler.after(away, self.start)
 
     def stop(self, why: str) -> None:
-        """End at once; what runs is gone, and its leases run out."""
+        """Stop at once; every run is lost, and its lease runs out."""
         self.alive = False
         self._life += 1
         runs, self._runs = self._runs, {}
@@ -193,7 +196,7 @@ class Process:
             actor.kill()
 
     def visible(self, queue: str, at: float) -> None:
-        """Learn that a message of a queue is visible from a moment on."""
+        """Note the moment from which a message of a queue is visible."""
         if self.alive and queue in self._listeners:
             self._listeners[queue].look_at(at)
 
@@ -207,13 +210,13 @@ class Process:
         return bool(self._runs)
 
     def running(self) -> tuple[str, ...]:
-        """Return the names of the functions at work."""
+        """Return the names of the runs in progress."""
         return tuple(self._runs)
 
     def request(
         self, method: str, route: str, *, tenant: str = "", body: object = None, **query: str
     ) -> None:
-        """Send a person's HTTP request, which nobody hears if the process is down."""
+        """Send an HTTP request from a person; it is lost if the process is down."""
         function = self._copy.routes.get((method, route))
         if not self.alive or function is None:
             return
@@ -238,7 +241,7 @@ class Process:
         settle: Callable[[bool], None] = lambda _: None,
         asked: Mapping[str, str] | None = None,
     ) -> None:
-        """Start a function as an actor; `settle` learns whether it succeeded."""
+        """Start a function as an actor; `settle` is called with whether it succeeded."""
         around = self._around
         around.run_number += 1
         name = f"{function.name}#{around.run_number}"
@@ -257,13 +260,13 @@ class Process:
                 result = function.call(**{function.parameter: argument})
             except Exception as error:  # noqa: BLE001 - the host survives any error
                 ok = False
-                told = {"kind": type(error).__name__, "text": error, **facts}
-                around.log.note(clock.now, "raised", self.name, name, **told)
+                details = {"kind": type(error).__name__, "text": error, **facts}
+                around.log.note(clock.now, "raised", self.name, name, **details)
             else:
                 if asked is not None:
                     body = result.get_body().decode()
                     around.log.note(
-                        clock.now, "answered", self.name, name, **facts,
+                        clock.now, "responded", self.name, name, **facts,
                         status=result.status_code, response=body,
                     )  # fmt: skip
             self._runs.pop(name, None)
@@ -275,7 +278,7 @@ class Process:
         around.scheduler.after(FUNCTION_TIMEOUT, lambda: self._time_out(name, run))
 
     def _time_out(self, name: str, run: Run) -> None:
-        """Do what the host does at functionTimeout: replace the worker with all that runs in it."""
+        """Act as the host does at functionTimeout: replace the worker and everything in it."""
         if self._runs.get(name) is not run:
             return
         around = self._around
@@ -289,7 +292,7 @@ class Process:
 
 
 class Listener:
-    """Takes the messages of one queue for one process."""
+    """Receives the messages of one queue for one process."""
 
     def __init__(
         self, process: Process, around: Surroundings, queue: str, function: Function
@@ -302,13 +305,13 @@ class Listener:
         self._running = 0
 
     def begin(self) -> None:
-        """Begin to poll."""
+        """Start polling."""
         self._life += 1
         self._running = 0
         self.look_at(self._around.scheduler.clock.now)
 
     def look_at(self, moment: float) -> None:
-        """Look some time after a moment: as long as the next poll is away then."""
+        """Poll at the first poll after a moment; how long that takes is random."""
         faults, chance = self._around.faults, self._around.chance
         longest = self._around.limits.max_polling_interval
         gap = 0.1 if chance.random() < 0.5 else chance.uniform(0.1, longest)
@@ -344,7 +347,7 @@ class Listener:
             self._look_then(around.scheduler.clock.now + 0.1)
 
     def _lease(self) -> int:
-        """Return the seconds of the lease; few where its renewals will be lost."""
+        """Return the lease in seconds; a short one simulates lost renewals."""
         faults = self._around.faults
         if faults.strikes(Kind.DOUBLE_DELIVERY):
             return int(faults.streams[Kind.DOUBLE_DELIVERY].choice((1, 1, 2, 5, 30)))

@@ -15,7 +15,7 @@ from tests.simulation.scheduler import Act, Scheduler
 
 
 class Locks:
-    """What locks wait with: the scheduler of the run, and the chance that picks who is next."""
+    """What the locks need: the scheduler of the run, and the stream that picks who is next."""
 
     def __init__(self) -> None:
         self.scheduler: Scheduler | None = None
@@ -33,14 +33,14 @@ class Lock:
         self._waiting: list[Act] = []
 
     def acquire(self, blocking: bool = True, timeout: float = -1) -> bool:
-        """Take the lock, after it was released where somebody holds it."""
+        """Take the lock, once it is released if another actor holds it."""
         if self._held and not (blocking and self._wait(None if timeout < 0 else timeout)):
             return False
         self._held = True
         return True
 
     def release(self) -> None:
-        """Give the lock back and wake one of those who wait."""
+        """Release the lock and wake one of the waiting actors."""
         if not self._held:
             raise RuntimeError("release unlocked lock")
         self._held = False
@@ -49,13 +49,13 @@ class Lock:
             LOCKS.scheduler.after(0.0, next_one)
 
     def locked(self) -> bool:
-        """Return whether somebody holds the lock."""
+        """Return whether the lock is held."""
         return self._held
 
     def _wait(self, timeout: float | None) -> bool:
         scheduler = LOCKS.scheduler
         if scheduler is None or scheduler.actor is None:
-            raise RuntimeError("nobody is left who could release this lock")
+            raise RuntimeError("no actor is left that could release this lock")
         end = None if timeout is None else scheduler.clock.now + timeout
         while self._held:
             left = None if end is None else end - scheduler.clock.now
@@ -97,7 +97,7 @@ class RLock(Lock):
         return True
 
     def release(self) -> None:
-        """Give the lock back as often as it was taken."""
+        """Release the lock as often as it was taken."""
         if self._owner is not getcurrent():
             raise RuntimeError("cannot release un-acquired lock")
         self._depth -= 1
@@ -119,13 +119,13 @@ class RLock(Lock):
 
 
 class Executor(futures.Executor):
-    """Runs each task as an actor of whoever submitted it; outside of a run, at once."""
+    """Runs each task at once, as part of the actor that submits it."""
 
     def __init__(self, *_: Any, **__: Any) -> None:
         super().__init__()
 
     def submit(self, fn: Callable[..., Any], /, *args: Any, **kwargs: Any) -> futures.Future[Any]:
-        """Start a task."""
+        """Run a task."""
         future: futures.Future[Any] = futures.Future()
 
         def work() -> None:
@@ -144,7 +144,7 @@ class Executor(futures.Executor):
 class Thread:
     """Like `threading.Thread`, as an actor of the process that starts it.
 
-    Its calls belong to the run that started it. Outside of a run it works at once.
+    Its calls belong to the run that started it. Outside a run, it executes at once.
     """
 
     def __init__(
@@ -161,7 +161,7 @@ class Thread:
         self.daemon = daemon
 
     def start(self) -> None:
-        """Start, which never blocks."""
+        """Start without blocking the starter."""
         scheduler = LOCKS.scheduler
         if scheduler is None or scheduler.actor is None:
             self._work()
@@ -175,14 +175,14 @@ class Thread:
 
 
 def sleep(seconds: float) -> None:
-    """Sleep as an actor; others go on meanwhile."""
+    """Suspend the running actor; others run in the meantime."""
     if LOCKS.scheduler is None:
-        raise RuntimeError("nobody sleeps outside of a run")
+        raise RuntimeError("sleep was called outside a run")
     LOCKS.scheduler.sleep(seconds)
 
 
 def install(monotonic: Callable[[], float]) -> None:
-    """Replace the locks and sleeps of this process for good, for all that is made from now on."""
+    """Replace locks, threads and sleep in this process, for everything created from now on."""
     time.sleep = sleep  # type: ignore[assignment]
     time.monotonic = monotonic
     names: dict[str, Any] = {

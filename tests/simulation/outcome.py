@@ -1,4 +1,4 @@
-"""What one seed came to, small enough to be sent between processes."""
+"""The outcome of one seed, small enough to be sent between processes."""
 
 from collections import Counter
 from collections.abc import Mapping
@@ -13,7 +13,7 @@ from tests.simulation.run import Machine, Options, Simulation, simulate
 
 @dataclass(frozen=True, slots=True)
 class Outcome:
-    """The verdict on a seed, and what its run reached."""
+    """The violations of a seed, and what its run reached."""
 
     seed: int
     violations: tuple[Violation, ...]
@@ -29,7 +29,7 @@ class Outcome:
 
     @property
     def unknown(self) -> tuple[Violation, ...]:
-        """The violations that nobody knows yet."""
+        """The violations that are not known yet."""
         return tuple(each for each in self.violations if known_as(each, self.kinds) is None)
 
     @property
@@ -64,7 +64,7 @@ def try_seed(machine: Machine, seed: int, options: Options | None = None) -> Out
 
 
 def the_machine(planted: str = "") -> Machine:
-    """Return the machine of this process, with a mistake planted where one is named."""
+    """Return the machine of this process, with a mistake planted if one is named."""
     if not _MACHINES:
         _MACHINES.append(Machine())
     _MACHINES[0].plant(planted, PLANTED[planted].replacements if planted else {})

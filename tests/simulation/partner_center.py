@@ -27,7 +27,7 @@ Endpoint = Callable[[Request], Awaitable[Response]]
 
 @dataclass(frozen=True, slots=True)
 class Reply:
-    """What a service answers."""
+    """The response of a service."""
 
     status: int
     headers: Mapping[str, str]
@@ -56,7 +56,7 @@ class Sandbox:
         }
 
     def respond(self, method: str, url: str, headers: Mapping[str, str], body: bytes) -> Reply:
-        """Answer one request at once."""
+        """Return the response to one request at once."""
         path, _, query = url.partition("?")
         for pattern, methods, endpoint in self._routes:
             match = pattern.match(path)
@@ -98,4 +98,4 @@ def _result(coroutine: Any) -> Response:
     except StopIteration as finished:
         response: Response = finished.value
         return response
-    raise RuntimeError("the simulator waits for something, and nothing will come")
+    raise RuntimeError("the simulator waits for something that will never happen")

@@ -1,4 +1,4 @@
-"""What people do, and what befalls the account meanwhile: when, and to whom, the seed says."""
+"""What people do and what happens to the account; the seed decides when, and to which customer."""
 
 from collections.abc import Callable
 from random import Random
@@ -32,7 +32,7 @@ class People:
         self._stream = stream
 
     def plan(self) -> None:
-        """Decide who does what when."""
+        """Plan who does what, and when."""
         for customer in self._world.scenario.customers:
             self._request(customer.tenant_id)
         if self._stream.random() < 0.15:
@@ -59,7 +59,7 @@ class People:
         }
 
     def _sometime(self, stream: Random, act: Act) -> None:
-        """Let something happen with one of the calls to come, or within minutes."""
+        """Let something happen at one of the next calls, or within minutes."""
         if stream.random() < 0.75:
             self._world.agenda.add(stream.randint(1, 110), act)
         else:
@@ -78,7 +78,7 @@ class People:
             self._world.later(moment, lambda: self._post(tenant))
 
     def _drop(self, text: str) -> None:
-        """Put a message on the queue, as soon as that is there."""
+        """Put a message on the queue, once it can be reached."""
         world = self._world
         body = f"<QueueMessage><MessageText>{escape(text)}</MessageText></QueueMessage>"
         response = world.around.queue("POST", f"{REQUESTS}/messages", body.encode())
@@ -114,7 +114,7 @@ class People:
     def _trips(self, stream: Random) -> None:
         for _ in range(stream.choice((1, 1, 2))):
             pause = stream.uniform(1, 60) if stream.random() < 0.4 else stream.uniform(60, 1500)
-            # Somebody trips it again while somebody else is resetting it.
+            # One person trips it again while another resets it.
             again = pause + stream.uniform(-0.1, 0.1) if stream.random() < 0.3 else None
             self._sometime(stream, lambda p=pause, a=again: self._trip(p, a))  # type: ignore[misc]
 
@@ -137,7 +137,7 @@ class People:
             self._sometime(stream, lambda text=text: self._drop(text))  # type: ignore[misc]
 
     def _spare(self, stream: Random) -> Customer:
-        """Return a customer that nobody asks to be deleted."""
+        """Return a customer whose deletion nobody requests."""
         world = self._world
         spare = world.sandbox.account.add_customer("spare.onmicrosoft.com")
         buy(stream, world.faults, spare)
@@ -168,7 +168,7 @@ class People:
                 self._sometime(stream, lambda tenant=tenant: self._post(tenant))  # type: ignore[misc]
 
     def _protect(self, stream: Random) -> None:
-        """Restart the processes, one after the other, with a customer under protection."""
+        """Restart the processes, one after the other, with one more protected customer."""
         tenant = self._tenant(stream)
 
         def begin() -> None:

@@ -1,4 +1,4 @@
-"""Mistakes to plant in the app, so that the simulation proves that it sees them."""
+"""Mistakes to plant in the app, to prove that the simulation finds them."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -9,7 +9,7 @@ from tests.simulation.process import Replacement
 
 @dataclass(frozen=True, slots=True)
 class Mistake:
-    """A patch of the app's sources by module, the rule that tells it, and a seed that shows it."""
+    """Patches of the app's sources by module, the rules that show the mistake, and a seed."""
 
     what: str
     replacements: Mapping[str, Replacement]
@@ -36,9 +36,7 @@ _SAVE_RAISED: Final = (
     "            if not is_outage(error):\n"
     "                raise\n"
 )
-_ASK_ABOUT_THE_ABORT: Final = (
-    "        if self.records.etag(self.record.tenant) != self.record.etag:\n"
-)
+_CHECK_FOR_ABORT: Final = "        if self.records.etag(self.record.tenant) != self.record.etag:\n"
 _FIRST_STEP_ONLY: Final = """
 def _FIRST_STEP_ONLY(services, client, tenant, step):
     if step == "cancel_orders":
@@ -74,7 +72,7 @@ PLANTED: Final[Mapping[str, Mistake]] = {
         seed=1,
     ),
     "lost-response": Mistake(
-        "a save whose response was lost is taken for somebody else's change",
+        "a save whose response was lost is mistaken for a change by somebody else",
         _one(
             "shared.storage.records",
             '        mine = stored.get("writeId") == entity["writeId"]\n',
@@ -84,7 +82,7 @@ PLANTED: Final[Mapping[str, Mistake]] = {
         seed=6,
     ),
     "no-claim": Mistake(
-        "a message does not check whether another works on its generation",
+        "a message does not check whether another one works on its generation",
         _one(
             _CLAIMS,
             "    return Claim.DUPLICATE if taken else Claim.CONTINUE\n",
@@ -109,7 +107,7 @@ PLANTED: Final[Mapping[str, Mistake]] = {
         seed=22,
     ),
     "trip-in-memory": Mistake(
-        "a trip stays in the memory of its process",
+        "a trip is never stored and stays in the memory of its process",
         _one(
             "shared.safety.switch",
             "        written = self._store.write(trip)\n"
@@ -121,7 +119,7 @@ PLANTED: Final[Mapping[str, Mistake]] = {
         seed=37,
     ),
     "delete-unseen": Mistake(
-        "the DELETE follows the cancellations without another look",
+        "the DELETE follows the cancellations without another read",
         _one(_STEPS, "    if plan.clear:\n", "    if not plan.open:\n"),
         frozenset({"delete_while_open"}),
         seed=1,
@@ -152,7 +150,7 @@ PLANTED: Final[Mapping[str, Mistake]] = {
         seed=3,
     ),
     "no-grace": Mistake(
-        "redrive knows no grace",
+        "redrive has no grace period",
         _one(
             "shared.deletion.redrive",
             "GRACE: Final = timedelta(minutes=15)",
@@ -162,19 +160,19 @@ PLANTED: Final[Mapping[str, Mistake]] = {
         seed=1,
     ),
     "abort-unseen": Mistake(
-        "an abort is not looked at between two PATCHes",
-        _one(_DELETION, _ASK_ABOUT_THE_ABORT, "        if not self.record.etag:\n"),
+        "the gate does not check for an abort",
+        _one(_DELETION, _CHECK_FOR_ABORT, "        if not self.record.etag:\n"),
         frozenset({"stopped_but_wrote"}),
         seed=14,
     ),
     "switch-unasked": Mistake(
-        "the switch is not asked before a PATCH",
+        "the gate does not check the switch",
         _one(_DELETION, "        self.switch.require_untripped()\n", ""),
         frozenset({"stopped_but_wrote"}),
         seed=221,
     ),
     "protection-once": Mistake(
-        "protection is checked in the first step only",
+        "protection is only checked in the first step",
         {
             _STEPS: (
                 (

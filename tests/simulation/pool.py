@@ -1,4 +1,4 @@
-"""Processes that run seeds: fresh ones, whose hashes are the same each time."""
+"""Worker processes that run seeds, with the same hash seed each time."""
 
 import os
 import sys
@@ -23,9 +23,9 @@ HASHES: Final = "PYTHONHASHSEED"
 
 @contextmanager
 def workers(count: int) -> Iterator[ProcessPoolExecutor]:
-    """Give so many processes that run seeds.
+    """Start this many worker processes.
 
-    The order of sets of strings depends on the hash seed, so it is the same in all of them.
+    The order of a set of strings depends on the hash seed, so all of them have the same one.
     """
     before = os.environ.get(HASHES)
     os.environ[HASHES] = "0"
@@ -44,13 +44,13 @@ def workers(count: int) -> Iterator[ProcessPoolExecutor]:
 
 
 def run_seeds(seeds: list[int], without: frozenset[str]) -> list[Outcome]:
-    """Run seeds in this process and return what they came to."""
+    """Run seeds in this process and return their outcomes."""
     machine = the_machine()
     return [try_seed(machine, seed, Options(without=without)) for seed in seeds]
 
 
 def see_mistake(name: str, seeds: list[int]) -> tuple[int, list[str]] | None:
-    """Return the first seed that tells a planted mistake from the sound app, and by which rules."""
+    """Return the first seed that shows a planted mistake, and the rules that only it breaks."""
     for seed in seeds:
         found = _broken(name, seed) & PLANTED[name].rules
         if found and (new := found - _broken("", seed)):
@@ -62,10 +62,10 @@ def _broken(planted: str, seed: int) -> set[str]:
     return {each.rule for each in try_seed(the_machine(planted), seed).violations}
 
 
-def tell(
+def replay(
     seed: int, without: frozenset[str], skipped: frozenset[Strike], planted: str = ""
 ) -> tuple[Outcome, list[str]]:
-    """Run a seed and return its verdict and its story."""
+    """Run a seed and return its outcome and its story."""
     machine = the_machine(planted)
     simulation = simulate(machine, seed, Options(without=without, skipped=skipped))
     return outcome_of(simulation, seed), list(story(simulation.log.entries))
@@ -92,6 +92,6 @@ def traced(seeds: list[int], without: frozenset[str]) -> float:
 
 
 def twice(seed: int) -> tuple[list[str], list[str]]:
-    """Run a seed two times and return both logs, entry by entry."""
+    """Run a seed twice and return both logs, entry by entry."""
     first, second = (simulate(the_machine(), seed).log.entries for _ in range(2))
     return [repr(each) for each in first], [repr(each) for each in second]

@@ -1,6 +1,6 @@
-"""Copies of the app, each under module objects of its own, as processes have them.
+"""Copies of the app, each with its own module objects, as in separate processes.
 
-All that the simulation knows of the app's inside stands here.
+Everything that the simulation knows about the app's internals is in this module.
 """
 
 import functools
@@ -65,7 +65,7 @@ class AppCopy:
         ]
 
     def forget(self) -> None:
-        """Bring the copy back to what it was when it was imported, as a restart does."""
+        """Reset the copy to its state after the import, as a restart does."""
         for value, first in self._first:
             if value != first:
                 value.clear()
@@ -88,9 +88,9 @@ class AppCopy:
 
 
 def import_copy(planted: Mapping[str, Replacement]) -> AppCopy:
-    """Import the app once more, beside every copy before.
+    """Import the app once more, beside the earlier copies.
 
-    `planted` maps modules to a piece of their source and what stands there instead.
+    `planted` maps modules to pieces of their source and the text that replaces each.
     """
     before = _app_modules()
     for name in before:
@@ -106,12 +106,14 @@ def import_copy(planted: Mapping[str, Replacement]) -> AppCopy:
             del sys.modules[name]
         sys.modules.update(before)
     if left := set(planted) - finder.done:
-        raise LookupError(f"no module {', '.join(sorted(left))}: the planted mistake has no place")
+        raise LookupError(
+            f"the planted mistake needs a module that was not imported: {', '.join(sorted(left))}"
+        )
     return AppCopy(copied)
 
 
 class _Planting(MetaPathFinder):
-    """Finds the modules of the app that a mistake is planted in."""
+    """Finds the modules of the app in which a mistake is planted."""
 
     def __init__(self, planted: Mapping[str, Replacement]) -> None:
         self._planted = planted
@@ -131,7 +133,7 @@ class _Planting(MetaPathFinder):
 
 
 class _PlantedLoader(SourceFileLoader):
-    """Loads a module with a piece of its source replaced."""
+    """Loads a module with pieces of its source replaced."""
 
     def __init__(self, fullname: str, path: str, replacement: Replacement) -> None:
         super().__init__(fullname, path)
@@ -151,7 +153,7 @@ def _app_modules() -> dict[str, ModuleType]:
 
 
 class Environment(MutableMapping[str, str]):
-    """The environment variables of whichever process runs."""
+    """The environment variables of the running process."""
 
     def __init__(self) -> None:
         self.present: dict[str, str] = dict(SYSTEM_ENVIRONMENT)
@@ -176,17 +178,17 @@ class Environment(MutableMapping[str, str]):
         return self.present.get(name, default)
 
     def install(self) -> None:
-        """Take the place of `os.environ`, for good."""
+        """Replace `os.environ` for the rest of the process."""
         setattr(os, "environ", self)  # noqa: B010 - the whole mapping is replaced
 
 
 def message_of(body: bytes, facts: Mapping[str, Any]) -> func.QueueMessage:
-    """Return a message as the worker hands it to a function."""
+    """Return a message as the worker passes it to a function."""
     return QueueMessage(body=body, **facts)
 
 
 def timer_request() -> func.TimerRequest:
-    """Return what a timer hands to its function."""
+    """Return what a timer passes to its function."""
     return TimerRequest(past_due=False)
 
 

@@ -1,4 +1,4 @@
-"""One seed, from its first event to the verdict."""
+"""One run of a seed, from its first event to its last."""
 
 import gc
 import json
@@ -48,17 +48,17 @@ class Machine:
         self.socket.install()
         self.limits = Limits.read(ROOT / "host.json")
         self._copies: dict[str, list[AppCopy]] = {}
-        self.copies = self._sound()
+        self.copies = self._unchanged()
         self.lines = Lines()
         self.lines.install()
-        # What is made once for all runs, such as keys, must not come from the first seed's chance.
+        # What is created once for all runs, such as keys, must not depend on the first seed.
         simulate(self, 0)
 
     def plant(self, name: str, planted: Mapping[str, Replacement]) -> None:
-        """Use copies of the app with this mistake from now on; without a name, sound ones."""
+        """Use copies of the app with this mistake from now on; without a name, the app as it is."""
         self.copies = self._copies_of(name, planted)
 
-    def _sound(self) -> list[AppCopy]:
+    def _unchanged(self) -> list[AppCopy]:
         return self._copies_of("", {})
 
     def _copies_of(self, name: str, planted: Mapping[str, Replacement]) -> list[AppCopy]:
@@ -67,24 +67,24 @@ class Machine:
         return self._copies[name]
 
     def import_anew(self) -> None:
-        """Forget the copies, so that whoever measures coverage sees the import as well."""
+        """Discard the copies, so that a coverage measurement includes the import."""
         self._copies.clear()
-        self.copies = self._sound()
+        self.copies = self._unchanged()
 
 
 class Lines(logging.Handler):
-    """Takes the app's log lines into the log of the run."""
+    """Copies the app's log lines to the log of the run."""
 
     def __init__(self) -> None:
         super().__init__()
         self.take: Callable[[str], None] = lambda _: None
 
     def emit(self, record: logging.LogRecord) -> None:
-        """Take one line."""
+        """Copy one line."""
         self.take(record.getMessage())
 
     def install(self) -> None:
-        """Take the lines of the app, and keep those of the libraries off the screen."""
+        """Attach to the app's logger, and keep the libraries' lines off the screen."""
         logging.getLogger().addHandler(logging.NullHandler())
         app = logging.getLogger("tipsweep")
         app.setLevel(logging.INFO)
@@ -94,7 +94,7 @@ class Lines(logging.Handler):
 
 @dataclass(frozen=True, slots=True)
 class Options:
-    """What is left out of a run."""
+    """Kinds of fault and single strikes to leave out of a run."""
 
     without: Collection[str] = ()
     skipped: Collection[Strike] = ()
@@ -142,7 +142,7 @@ class Simulation:
         self.people = People(self, chance.stream("people"))
 
     def run(self) -> Log:
-        """Let everything happen until nothing does any more."""
+        """Run until nothing is left to do."""
         for each in self.processes:
             self.scheduler.after(0.0, each.start)
         self.people.plan()
@@ -161,7 +161,7 @@ class Simulation:
                     act()
                 if not left:
                     self._calm()
-            # A timer that finds nothing to do shows nothing, and costs a tenth of a run.
+            # A timer with nothing to do proves nothing, and costs a tenth of a run.
             if self.around.chance.random() < (RARELY if quiet else OFTEN):
                 self.fire("redrive")
         self.scheduler.run(self.clock.now + 2 * TICK)
@@ -220,14 +220,14 @@ class Simulation:
             self.scheduler.after(0.0, act)
 
     def _calm(self) -> None:
-        """End all trouble, so that what is asked for can come to its end."""
+        """End all trouble, so that every deletion can finish."""
         if not self.faults.calm:
             self.faults.calm = True
             self.wire.outages.away.clear()
             self.log.note(self.clock.now, "calm")
 
     def later(self, seconds: float, act: Callable[[], None]) -> None:
-        """Let people do something after a while; nothing is quiet until then."""
+        """Let people do something after a while; the run does not end before that."""
         self._expected += 1
 
         def do() -> None:
@@ -237,7 +237,7 @@ class Simulation:
         self.scheduler.after(max(0.0, seconds), do)
 
     def fire(self, timer: str) -> None:
-        """Fire a timer on one process, and on two where the seed says so."""
+        """Fire a timer on one process, or on two if the seed says so."""
         alive = [each for each in self.processes if each.alive]
         if not alive:
             return
@@ -270,7 +270,7 @@ class Simulation:
         return rows
 
     def _look_back(self) -> None:
-        """Write down how everything ended, the truth beside what the app believes."""
+        """Log how everything ended: the truth, and what the app has recorded."""
         now = self.clock.now
         for customer in self.sandbox.account.customers:
             self.log.note(now, "customer", **truth(customer, self.sandbox))
@@ -286,7 +286,7 @@ class Simulation:
 
 
 def simulate(machine: Machine, seed: int, options: Options | None = None) -> Simulation:
-    """Run a seed and return what became of it."""
+    """Run a seed and return the finished simulation."""
     gc.disable()
     try:
         simulation = Simulation(machine, seed, options or Options())

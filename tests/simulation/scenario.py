@@ -1,4 +1,4 @@
-"""What a seed draws: the account and its customers, the processes, and what people do when."""
+"""What a seed draws: the account and its customers, the processes, and what people do, and when."""
 
 import json
 from base64 import b64encode
@@ -41,7 +41,7 @@ _JUNK: Final = (
 
 @dataclass(frozen=True, slots=True)
 class Moment:
-    """When something happens: at a time, or with the call of this number, whichever is set."""
+    """When something happens: at a time, or at the call with this number, whichever is set."""
 
     at: float | None = None
     call: int | None = None
@@ -61,7 +61,7 @@ class Scenario:
 
 
 def behaviour(stream: Random, faults: Faults) -> Behaviour:
-    """Draw how Partner Center behaves where Microsoft does not say."""
+    """Draw how Partner Center behaves where its documentation is silent."""
 
     def one_of(*choices: Any) -> Any:
         return choices[0] if stream.random() < 0.6 else stream.choice(choices)
@@ -96,7 +96,7 @@ def behaviour(stream: Random, faults: Faults) -> Behaviour:
 
 
 def draw(stream: Random, faults: Faults, sandbox: Sandbox) -> Scenario:
-    """Draw a scenario and stock the account."""
+    """Draw a scenario and fill the account."""
     hours = stream.choice((1, 1, 1, 2, 4))
     customers = tuple(
         stocked(stream, faults, sandbox, number) for number in range(stream.choice((1, 1, 2, 2, 3)))
@@ -134,7 +134,7 @@ def settings(
 
 
 def stocked(stream: Random, faults: Faults, sandbox: Sandbox, number: int) -> Customer:
-    """Add a customer with what it bought."""
+    """Add a customer with purchases."""
     customer = sandbox.account.add_customer(f"customer{number}.onmicrosoft.com")
     for _ in range(stream.choice((0, 1, 1, 1, 2, 2, 3))):
         buy(stream, faults, customer)
@@ -142,7 +142,7 @@ def stocked(stream: Random, faults: Faults, sandbox: Sandbox, number: int) -> Cu
 
 
 def buy(stream: Random, faults: Faults, customer: Customer) -> Order:
-    """Let a customer buy something, which may be hard to cancel."""
+    """Add a purchase to a customer; it may be hard to cancel."""
     kind = stream.choice(_KINDS)
     if kind is ProductKind.SAVINGS_PLAN and stream.random() < 0.7:
         kind = ProductKind.NCE_LICENCES
@@ -167,7 +167,7 @@ def buy(stream: Random, faults: Faults, customer: Customer) -> Order:
 
 
 def drop_text(stream: Random, tenant: str) -> str:
-    """Write a request in one of the forms that people use."""
+    """Return a request in one of the forms that people use."""
     written = stream.choice((tenant, tenant.upper(), "{" + tenant + "}"))
     form = stream.randrange(4)
     text = (
@@ -180,18 +180,18 @@ def drop_text(stream: Random, tenant: str) -> str:
 
 
 def junk(stream: Random, tenant: str) -> str:
-    """Write something that asks for nothing."""
+    """Return a message that is not a valid request."""
     text = stream.choice(_JUNK)
     return text % tenant if "%s" in text else text
 
 
 def dry_run_text(tenant: str) -> str:
-    """Write a request for a dry run."""
+    """Return a request for a dry run."""
     return json.dumps({"tenantId": tenant, "dryRun": True})
 
 
 def truth(customer: Customer, sandbox: Sandbox) -> dict[str, str]:
-    """Tell how a customer really stands: gone, or what keeps it and whether any call helps."""
+    """Return the truth about a customer: deleted or not, what blocks it, whether a call helps."""
     blocking = [each for each in customer.orders if _blocks(sandbox.world.behaviour, each)]
     created = min((each.created for each in customer.orders), default=None)
     return {
@@ -215,7 +215,7 @@ def _blocks(behaviour: Behaviour, order: Order) -> bool:
 
 
 def _hopeless(sandbox: Sandbox, order: Order) -> bool:
-    """Return whether no call can cancel what blocks, or nobody says which would."""
+    """Return whether no call can cancel what blocks, or no response says which would."""
     if sandbox.world.behaviour.error_body is not ErrorBody.SERVICE:
         return True
     if order.subscription is not None and not order.product.software:
@@ -234,20 +234,20 @@ def _skew(faults: Faults) -> float:
 
 @dataclass(slots=True)
 class Agenda:
-    """What happens with which call; what is left happens at the end."""
+    """What happens at which call; what is left happens at the end."""
 
     acts: dict[int, list[Callable[[], None]]] = field(default_factory=dict)
 
     def add(self, call: int, act: Callable[[], None]) -> None:
-        """Let something happen with the call of this number."""
+        """Let something happen at the call with this number."""
         self.acts.setdefault(call, []).append(act)
 
     def due(self, call: int) -> list[Callable[[], None]]:
-        """Take what happens with this call."""
+        """Remove and return what happens at this call."""
         return self.acts.pop(call, [])
 
     def rest(self) -> list[Callable[[], None]]:
-        """Take what is left."""
+        """Remove and return what is left."""
         left = [act for call in sorted(self.acts) for act in self.acts[call]]
         self.acts.clear()
         return left

@@ -1,4 +1,4 @@
-"""Lets one actor at a time go on, in an order that the seed chooses, on a clock that jumps."""
+"""Runs one actor at a time, in an order that the seed chooses, on a clock that jumps."""
 
 from collections.abc import Callable
 from heapq import heappop, heappush
@@ -18,17 +18,17 @@ class Process(Protocol):
     name: str
 
     def adopt(self, thread: "Actor") -> None:
-        """Take note of a thread that an actor of this process has started."""
+        """Register a thread that an actor of this process has started."""
 
     def enter(self) -> None:
-        """Show the actor the clock and the environment of the process."""
+        """Switch to the clock and the environment of the process."""
 
     def die(self) -> None:
-        """End every actor of the process at once."""
+        """Kill every actor of the process at once."""
 
 
 class Actor:
-    """A run of the app's code that can be put to sleep at any of its calls."""
+    """A run of the app's code that can be suspended at any of its calls."""
 
     def __init__(self, scheduler: "Scheduler", work: Act, name: str, process: "Process") -> None:
         self._scheduler = scheduler
@@ -40,23 +40,23 @@ class Actor:
 
     @property
     def ended(self) -> bool:
-        """Whether the actor has nothing left to do."""
+        """Whether the actor has finished or was killed."""
         return self.killed or self._greenlet.dead
 
     def go_on(self, sleep: int) -> None:
-        """Wake up from the sleep of this number, unless that is over or the actor is dead."""
+        """Wake up from the sleep with this number, unless it is over or the actor has ended."""
         if self.killed or self._sleeps != sleep or self._greenlet.dead:
             return
         self._sleeps += 1
         self._enter(self._greenlet.switch)
 
     def waker(self) -> Act:
-        """Return what wakes the actor up from its present sleep."""
+        """Return a function that wakes the actor from its current sleep."""
         sleep = self._sleeps
         return lambda: self.go_on(sleep)
 
     def kill(self) -> None:
-        """End the actor where it stands; what it unwinds through can send nothing."""
+        """Kill the actor where it is; its cleanup code cannot send anything."""
         self.killed = True
         if not self._greenlet.dead:
             self._enter(lambda: self._greenlet.throw(GreenletExit))
@@ -71,7 +71,7 @@ class Actor:
 
 
 class Scheduler:
-    """The events to come and the actor that runs now."""
+    """The pending events and the running actor."""
 
     def __init__(self, clock: Clock) -> None:
         self._events: list[tuple[float, int, Act]] = []
@@ -81,21 +81,21 @@ class Scheduler:
         self.actor: Actor | None = None
 
     def at(self, moment: float, act: Act) -> None:
-        """Let something happen at a moment; what is due at the same one keeps its order."""
+        """Schedule an event; events that are due at the same moment keep their order."""
         heappush(self._events, (max(moment, self.clock.now), next(self._numbers), act))
 
     def after(self, seconds: float, act: Act) -> None:
-        """Let something happen so many seconds from now."""
+        """Schedule an event this many seconds from now."""
         self.at(self.clock.now + seconds, act)
 
     def start(self, work: Act, name: str, process: Process) -> Actor:
-        """Start an actor at this moment."""
+        """Start an actor now."""
         actor = Actor(self, work, name, process)
         self.at(self.clock.now, actor.waker())
         return actor
 
     def run(self, until: float) -> None:
-        """Let things happen until a moment, which the clock then shows."""
+        """Run the events up to a moment, and set the clock to it."""
         while self._events and self._events[0][0] <= until:
             moment, _, act = heappop(self._events)
             self.clock.move(moment)
@@ -103,7 +103,7 @@ class Scheduler:
         self.clock.move(max(until, self.clock.now))
 
     def sleep(self, seconds: float) -> None:
-        """Let the actor that runs sleep; others go on meanwhile."""
+        """Suspend the running actor; others run in the meantime."""
         actor = self._running()
         moment = self.clock.now + max(0.0, seconds)
         if not self._events or self._events[0][0] > moment:
@@ -113,7 +113,7 @@ class Scheduler:
         self._yield(actor)
 
     def park(self, timeout: float | None) -> Act:
-        """Return what wakes the actor that runs, for `wait` to sleep until then."""
+        """Return a function that wakes the running actor from its next `wait`."""
         actor = self._running()
         waker = actor.waker()
         if timeout is not None:
@@ -121,7 +121,7 @@ class Scheduler:
         return waker
 
     def wait(self) -> None:
-        """Sleep until somebody calls what `park` returned."""
+        """Sleep until the function that `park` returned is called."""
         self._yield(self._running())
 
     def _running(self) -> Actor:

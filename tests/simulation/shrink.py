@@ -1,4 +1,4 @@
-"""Looks for the smallest set of faults with which a seed still breaks the same rule."""
+"""Finds a minimal set of faults with which a seed still breaks the same rule."""
 
 from collections.abc import Callable
 
@@ -12,7 +12,7 @@ _MOST_STRIKES = 40
 def smallest(
     machine: Machine, seed: int, rule: str, without: frozenset[str]
 ) -> tuple[frozenset[str], frozenset[Strike]]:
-    """Return the kinds to turn off and the single strikes to leave out."""
+    """Return the kinds to turn off and the single strikes to skip."""
     fails = _still(machine, seed, rule)
     first = try_seed(machine, seed, Options(without=without))
     off = set(without) | (set(Kind) - first.kinds)

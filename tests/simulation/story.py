@@ -1,4 +1,4 @@
-"""The log of a run as a story that a person can read."""
+"""The log of a run as a readable story."""
 
 import json
 import re
@@ -56,11 +56,11 @@ def _meaning(call: Call) -> str:
 
 def _event(event: Event) -> str:
     facts = dict(event.facts)
-    told = facts.pop("line", "") or ", ".join(f"{k} {v}" for k, v in facts.items() if v)
+    text = facts.pop("line", "") or ", ".join(f"{k} {v}" for k, v in facts.items() if v)
     if event.name in _QUIET:
-        told = told[:_WIDTH]
+        text = text[:_WIDTH]
     mark = "|" if event.name == "log" else f"* {event.name}:"
-    return _short(f"{_time(event.at)} {event.process:3} {event.run:24} {mark} {told}")
+    return _short(f"{_time(event.at)} {event.process:3} {event.run:24} {mark} {text}")
 
 
 def _time(seconds: float) -> str:

@@ -1,4 +1,4 @@
-"""Each rule of the oracle passes a good log and fails a bad one, both made by hand."""
+"""Each rule of the oracle passes a good log and fails a bad one, both written by hand."""
 
 import json
 from collections.abc import Callable
@@ -26,24 +26,24 @@ class Book:
 
     def event(self, name: str, process: str = "", run: str = "", **facts: object) -> None:
         self.place += 1
-        told = tuple((key, str(value)) for key, value in facts.items())
-        self.entries.append(Event(self.place, float(self.place), process, run, name, told))
+        texts = tuple((key, str(value)) for key, value in facts.items())
+        self.entries.append(Event(self.place, float(self.place), process, run, name, texts))
 
     def call(
         self, service: Service, method: str, path: str, *, run: str = "check_orders#1",
-        process: str = "p1", sent: object = None, status: int | None = 200, answer: object = None,
+        process: str = "p1", sent: object = None, status: int | None = 200, response: object = None,
         at: float | None = None, retry_after: float = 0.0,
     ) -> None:  # fmt: skip
         moment = float(self.place) if at is None else at
         body = sent if isinstance(sent, bytes) else json.dumps(sent).encode() if sent else b""
-        told = answer if isinstance(answer, bytes) else json.dumps(answer).encode()
+        received = response if isinstance(response, bytes) else json.dumps(response).encode()
         self.entries.append(
             Call(
                 left=self.place + 1, served=self.place + 2, returned=self.place + 3,
                 left_at=moment, served_at=moment, returned_at=moment, process=process, run=run,
                 service=service, method=method, path=path, sent=body, status=status,
-                served_status=status or 0, received=told, answer=told, retry_after=retry_after,
-                fault="",
+                served_status=status or 0, received=received, served_body=received,
+                retry_after=retry_after, fault="",
             )
         )  # fmt: skip
         self.place += 3
@@ -79,7 +79,7 @@ class Book:
     def abort(self) -> None:
         facts = {"method": "DELETE", "path": f"/api/deletions/{TENANT}"}
         self.event("asked", "p1", "abort_deletion#8", body="null", **facts)
-        self.event("answered", "p1", "abort_deletion#8", status=200, **facts)
+        self.event("responded", "p1", "abort_deletion#8", status=200, **facts)
 
     def patch(self, run: str = "check_orders#1", tenant: str = TENANT, **more: Any) -> None:
         path = f"/v1/customers/{tenant}/orders/o1"
@@ -90,15 +90,15 @@ class Book:
         self.call(Service.PARTNER_CENTER, "DELETE", path, run=run, **{"status": 204, **more})
 
     def show_orders(self, status: str) -> None:
-        answer = {"items": [{**ORDER, "status": status}]}
+        response = {"items": [{**ORDER, "status": status}]}
         path = f"/v1/customers/{TENANT}/orders"
-        self.call(Service.PARTNER_CENTER, "GET", path, answer=answer)
+        self.call(Service.PARTNER_CENTER, "GET", path, response=response)
 
     def send(self, queue: str = "orders-to-check", run: str = "check_orders#1") -> None:
         sent = f"<QueueMessage><MessageText>{STEP}</MessageText></QueueMessage>".encode()
-        answer = f"<MessageId>{queue}-{self.place}</MessageId>".encode()
+        response = f"<MessageId>{queue}-{self.place}</MessageId>".encode()
         path = f"/a/{queue}/messages"
-        self.call(Service.QUEUE, "POST", path, sent=sent, status=201, answer=answer, run=run)
+        self.call(Service.QUEUE, "POST", path, sent=sent, status=201, response=response, run=run)
 
     def end(self, state: str = "", *, deleted: bool = False, hopeless: bool = False) -> None:
         facts: dict[str, Any] = {
@@ -125,7 +125,7 @@ def good_log() -> Book:
     book.show_orders("completed")
     book.ask_record("cancel_orders#1")
     book.ask_switch("cancel_orders#1")
-    book.patch("cancel_orders#1", answer={**ORDER, "status": "cancelled"})
+    book.patch("cancel_orders#1", response={**ORDER, "status": "cancelled"})
     book.send("customers-ready", run="cancel_orders#1")
     book.record("checking", run="cancel_orders#1", generation=2)
     book.event("done", "p1", queue="customers-to-delete", id="m1", text=TENANT)
@@ -201,7 +201,7 @@ def read_between_question_and_write() -> Book:
 
 def wrote_after_refusal() -> Book:
     book = begun()
-    book.patch(status=403, answer={"code": 800019})
+    book.patch(status=403, response={"code": 800019})
     book.patch()
     book.end()
     return book
@@ -209,7 +209,7 @@ def wrote_after_refusal() -> Book:
 
 def others_write_after_refusal() -> Book:
     book = begun()
-    book.patch(status=403, answer={"code": 800019})
+    book.patch(status=403, response={"code": 800019})
     book.patch("check_orders#5", at=200.0)
     book.end()
     return book

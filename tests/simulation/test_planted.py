@@ -1,4 +1,4 @@
-"""Each planted mistake is seen at the seed that found it."""
+"""Each planted mistake is found at its seed."""
 
 from concurrent.futures import ProcessPoolExecutor
 

@@ -1,4 +1,4 @@
-"""Seeds run without an unknown violation, and the same each time."""
+"""Seeds run without unknown violations, and the same way each time."""
 
 from concurrent.futures import ProcessPoolExecutor
 

@@ -1,4 +1,4 @@
-"""The storage model responds as Azurite does, and as Azure is documented where Azurite does not."""
+"""The storage model responds like Azurite, and like the documented Azure where they differ."""
 
 from collections.abc import Iterable
 from datetime import timedelta
@@ -187,7 +187,7 @@ def test_two_writes_at_one_instant_have_two_etags() -> None:
 
 
 def test_one_seed_gives_the_same_responses_every_time() -> None:
-    def told(seed: int) -> list[Response]:
+    def responses(seed: int) -> list[Response]:
         storage = still_storage(seed)
         body = b"<QueueMessage><MessageText>text</MessageText></QueueMessage>"
         requests = [
@@ -197,8 +197,8 @@ def test_one_seed_gives_the_same_responses_every_time() -> None:
         ]
         return [storage.respond(each) for each in requests]
 
-    assert told(1) == told(1)
-    assert told(1) != told(2)
+    assert responses(1) == responses(1)
+    assert responses(1) != responses(2)
 
 
 @pytest.mark.parametrize(
@@ -215,14 +215,14 @@ def test_a_request_that_the_model_does_not_know_is_an_error_of_the_test(url: str
 
 
 def compare(steps: Iterable[Any], model: Any, azurite: Any) -> set[str]:
-    """Run steps on both sides; return the error codes that they met."""
-    told: list[str] = []
+    """Run steps on both sides; return the error codes that occurred."""
+    steps_run: list[str] = []
     met: set[str] = set()
     for number, step in enumerate(steps):
-        told.append(f"{number}: {step.text}")
+        steps_run.append(f"{number}: {step.text}")
         expected = outcome(lambda: step.run(azurite))  # noqa: B023 - called at once
         actual = outcome(lambda: step.run(model))  # noqa: B023 - called at once
-        story = "\n".join(told[-STORY:])
+        story = "\n".join(steps_run[-STORY:])
         assert actual == expected, f"model: {actual}\nAzurite: {expected}\nafter\n{story}"
         met |= codes(expected)
     return met
@@ -243,7 +243,7 @@ def row(name: str) -> dict[str, Any]:
 
 
 def still_storage(seed: int) -> Storage:
-    """Give an empty account whose clock stands still."""
+    """Give an empty account with a stopped clock."""
     return Storage(lambda: START, Random(seed))
 
 

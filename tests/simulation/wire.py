@@ -1,7 +1,7 @@
-"""The wire in memory: below the repeats of urllib3, above nothing.
+"""The wire in memory, below the retries of urllib3.
 
-Whatever the app and its libraries send goes through here, is delayed, lost or spoilt as the seed
-says, and reaches the model of the service that it was meant for.
+Everything that the app and its libraries send passes through here. The seed decides what is
+delayed, lost or damaged; the rest reaches the model of the service that it was sent to.
 """
 
 import io
@@ -46,7 +46,7 @@ Respond = Callable[["Ask"], Reply]
 
 @dataclass(frozen=True, slots=True)
 class Ask:
-    """A request on its way, and how long its sender waits."""
+    """A request in transit, and how long its sender waits."""
 
     pool: HTTPConnectionPool
     service: Service
@@ -60,7 +60,7 @@ class Ask:
 
 @dataclass(slots=True)
 class Journey:
-    """What became of a request so far."""
+    """What has happened to a request so far."""
 
     left: int
     left_at: float
@@ -70,13 +70,13 @@ class Journey:
     served_status: int = 0
     status: int | None = None
     received: bytes = b""
-    answer: bytes = b""
+    served_body: bytes = b""
     retry_after: float = 0.0
 
 
 @dataclass
 class Outages:
-    """The services that nobody reaches at present, and why."""
+    """The services that cannot be reached at the moment, and why."""
 
     away: dict[Service, Kind] = field(default_factory=dict)
 
@@ -97,7 +97,7 @@ class Wire:
         self.calls = 0
 
     def carry(self, ask: Ask) -> Reply:
-        """Return the response to a request of the actor that runs, or raise as urllib3 does."""
+        """Return the response to a request of the running actor, or raise as urllib3 does."""
         self._hazard()
         journey = Journey(self._log.place(), self._scheduler.clock.now)
         try:
@@ -109,7 +109,7 @@ class Wire:
             self._write_down(ask, journey)
 
     def _hazard(self) -> None:
-        """Count the call, and let happen what the seed says for just before it."""
+        """Count the call and trigger what the seed has scheduled just before it."""
         self.calls += 1
         self.after_call()
         actor = self._scheduler.actor
@@ -143,7 +143,7 @@ class Wire:
         clock.look(0.0)
         reply = self._respond(ask)
         journey.served, journey.served_at = self._log.place(), clock.now
-        journey.served_status, journey.answer = reply.status, reply.body
+        journey.served_status, journey.served_body = reply.status, reply.body
         clock.look(skew)
         return reply
 
@@ -166,7 +166,7 @@ class Wire:
                 status=journey.status,
                 served_status=journey.served_status,
                 received=journey.received,
-                answer=journey.answer,
+                served_body=journey.served_body,
                 retry_after=journey.retry_after,
                 fault=journey.fault,
             )
@@ -311,13 +311,13 @@ _CARRIED: Final[Mapping[Kind, Callable[[Wire, Ask, Journey], Reply]]] = {
 
 
 class Socket:
-    """Where urllib3 would open a connection: hands everything to the wire of the present run."""
+    """Replaces the connections of urllib3: passes everything to the wire of the current run."""
 
     def __init__(self) -> None:
         self.wire: Wire | None = None
 
     def install(self) -> None:
-        """Take the place of the network, for good."""
+        """Replace the network for the rest of the process."""
         socket = self
 
         def make_request(
@@ -330,7 +330,7 @@ class Socket:
     def exchange(
         self, pool: HTTPConnectionPool, method: str, url: str, more: Mapping[str, Any]
     ) -> urllib3.HTTPResponse:
-        """Send a request as urllib3 asks for it, and return or raise what urllib3 expects."""
+        """Send a request for urllib3, and return or raise what urllib3 expects."""
         if self.wire is None:
             raise RuntimeError(f"{method} {pool.host}{url}: no simulation is running")
         timeout = more["timeout"]
@@ -367,7 +367,7 @@ def _service(pool: HTTPConnectionPool) -> Service:
         return Service.QUEUE
     if host == TABLES_HOST:
         return Service.TABLE
-    raise RuntimeError(f"nobody plays {host}")
+    raise RuntimeError(f"no model for the host {host}")
 
 
 def _content(body: object) -> bytes:
@@ -377,4 +377,4 @@ def _content(body: object) -> bytes:
         return body
     if isinstance(body, str):
         return body.encode()
-    raise TypeError(f"a body of {type(body).__name__} cannot travel")
+    raise TypeError(f"the body is a {type(body).__name__}: expected str or bytes")

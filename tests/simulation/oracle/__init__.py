@@ -1,4 +1,4 @@
-"""Judges the log of a run: what must never happen, and how everything must end."""
+"""Checks the log of a run: what must never happen, and how everything must end."""
 
 from tests.simulation.oracle.history import History
 from tests.simulation.oracle.rules import RULES
@@ -8,5 +8,5 @@ __all__ = ["History", "Violation", "judge"]
 
 
 def judge(history: History) -> list[Violation]:
-    """Return everything in the log that breaks a rule."""
+    """Return every violation in the log."""
     return [violation for rule in RULES for violation in rule(history)]

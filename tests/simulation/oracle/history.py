@@ -1,4 +1,4 @@
-"""The log, sorted into what the rules ask about."""
+"""The log, sorted into what the rules need."""
 
 import json
 import re
@@ -24,9 +24,9 @@ _NOT_SUPPORTED: Final = "900127"
 
 @dataclass(frozen=True, slots=True)
 class Request:
-    """A wish for a deletion; `certain` once its acceptance was answered.
+    """A request for a deletion; `certain` once the response has accepted it.
 
-    `place` is where it was made, `effect` where it made a record of its own, as HTTP requests do.
+    `place` is when it was made, `effect` when it wrote a record itself, as HTTP requests do.
     """
 
     tenant: str
@@ -39,7 +39,7 @@ class Request:
 
 @dataclass(frozen=True, slots=True)
 class Stop:
-    """Something that forbids writes from a place on, until another."""
+    """Something that forbids writes from one place in the log to another."""
 
     kind: str
     tenant: str
@@ -72,7 +72,7 @@ class RecordState:
 
 @dataclass(frozen=True, slots=True)
 class Sent:
-    """A message on one of the app's queues, from where it was sent to where it was taken off."""
+    """A message on one of the app's queues, from its sending to its removal."""
 
     tenant: str
     queue: str
@@ -97,7 +97,7 @@ class Instance:
 
 
 class History:
-    """Everything that the rules ask about, each worked out once."""
+    """Everything that the rules need, computed once."""
 
     def __init__(self, entries: Iterable[Call | Event]) -> None:
         entries = list(entries)
@@ -129,7 +129,7 @@ class History:
 
     @cached_property
     def requests(self) -> list[Request]:
-        """The wishes for a deletion that people expressed."""
+        """The deletions that people requested."""
         return [*self._dropped(), *self._posted()]
 
     def _dropped(self) -> Iterator[Request]:
@@ -139,22 +139,22 @@ class History:
                 yield Request(wish.tenant, event.place, event.place, event.at, "drop", True)
 
     def _posted(self) -> Iterator[Request]:
-        answers = {event.run: event for event in self.named("answered")}
+        responses = {event.run: event for event in self.named("responded")}
         for event in self.named("asked"):
             if (event.fact("method"), event.fact("path")) != ("POST", "/api/deletions"):
                 continue
             wish = wish_in(json.loads(event.fact("body")))
             if wish is None or wish.dry:
                 continue
-            answer = answers.get(event.run)
-            certain = answer is not None and answer.fact("status") == "202"
+            response = responses.get(event.run)
+            certain = response is not None and response.fact("status") == "202"
             made = [s.place for s in self.records.get(wish.tenant, ()) if s.run == event.run]
             effect = made[-1] if made else event.place
             yield Request(wish.tenant, event.place, effect, event.at, "post", certain)
 
     @cached_property
     def sweeps(self) -> list[tuple[int, float]]:
-        """Where sweeps that delete began, and the least age in days that each asks for."""
+        """Where deleting sweeps began, and the minimum age in days of each."""
         found = []
         for event in self.events:
             instance = self.instance(event.process, event.place)
@@ -165,11 +165,11 @@ class History:
 
     @cached_property
     def customers(self) -> dict[str, Event]:
-        """The account's own customers, as they really ended."""
+        """The account's own customers, as they really were at the end."""
         return {event.fact("tenant"): event for event in self.named("customer")}
 
     def may_sweep(self, tenant: str, place: int) -> bool:
-        """Return whether a sweep had begun that may pick this customer."""
+        """Return whether a sweep that may pick this customer had begun."""
         customer = self.customers.get(tenant)
         if customer is None:
             return False
@@ -198,16 +198,16 @@ class History:
         return found
 
     def record_at(self, tenant: str, place: int) -> RecordState | None:
-        """Return how a customer's record stood at a place."""
+        """Return a customer's record as it was at a place."""
         states = [each for each in self.records.get(tenant, ()) if each.place < place]
         return states[-1] if states else None
 
     @cached_property
     def aborts(self) -> list[Stop]:
-        """The aborts that were answered; each holds until somebody asks again."""
+        """The aborts that were acknowledged; each holds until the next request."""
         asked = {event.run: event for event in self.named("asked")}
         found = []
-        for event in self.named("answered"):
+        for event in self.named("responded"):
             if event.fact("method") != "DELETE" or event.fact("status") != "200":
                 continue
             if not event.fact("path").startswith("/api/deletions/"):
@@ -227,8 +227,8 @@ class History:
 
     @cached_property
     def trips(self) -> list[Stop]:
-        """The times in which the switch is tripped: stored so, or said to be so."""
-        return [*self._stored_trips(), *self._answered_trips()]
+        """The periods in which the switch is tripped: a trip was stored or acknowledged."""
+        return [*self._stored_trips(), *self._acknowledged_trips()]
 
     def _stored_trips(self) -> list[Stop]:
         found: list[Stop] = []
@@ -243,14 +243,14 @@ class History:
                 found[-1] = replace(found[-1], until=call.served)
         return found
 
-    def _answered_trips(self) -> Iterator[Stop]:
+    def _acknowledged_trips(self) -> Iterator[Stop]:
         resets = [
             event.place
             for event in self.named("asked")
             if (event.fact("method"), event.fact("path")) == ("DELETE", "/api/switch")
         ]
         asked = {event.run: event.place for event in self.named("asked")}
-        for event in self.named("answered"):
+        for event in self.named("responded"):
             if (event.fact("method"), event.fact("path")) != ("PUT", "/api/switch"):
                 continue
             if event.fact("status") == "200":
@@ -260,7 +260,7 @@ class History:
                 yield Stop(kind, "", event.place, event.at, until)
 
     def _reset_between(self, start: int, end: int) -> bool:
-        """Return whether a reset was stored there, which was asked for before."""
+        """Return whether a reset that was requested earlier was stored between two places."""
         return any(
             _writes(call)
             and row_of(call) == ("sandbox", "switch")
@@ -271,7 +271,7 @@ class History:
 
     @cached_property
     def messages(self) -> list[Sent]:
-        """The messages about customers on queues that are not for poison."""
+        """The messages about customers, without those on poison queues."""
         gone = {
             event.fact("id"): (event.place, event.name)
             for event in self.events
@@ -292,20 +292,20 @@ class History:
 
     @cached_property
     def instances(self) -> list[Instance]:
-        """Every life of a process, in order."""
+        """Every instance of a process, in order."""
         return [
             Instance(event.process, event.place, dict(event.facts))
             for event in self.named("started")
         ]
 
     def instance(self, process: str, place: int) -> Instance | None:
-        """Return the life of a process that a place falls into."""
+        """Return the instance of a process that was running at a place."""
         lives = [each for each in self.instances if each.process == process and each.place < place]
         return lives[-1] if lives else None
 
     @cached_property
     def first_refusal(self) -> Call | None:
-        """The first response that says that the account is no sandbox."""
+        """The first response that says the account is not a sandbox."""
         return next(
             (
                 call
@@ -323,7 +323,7 @@ class History:
 
 
 def tenant_of(call: Call) -> str:
-    """Return the customer that a call to Partner Center is about, empty for none."""
+    """Return the customer that a call to Partner Center concerns, empty if none."""
     found = _CUSTOMER.match(call.path)
     return found[1].lower() if found else ""
 
@@ -337,7 +337,7 @@ def row_of(call: Call) -> tuple[str, str]:
 
 
 def body_of(call: Call) -> Any:
-    """Return what the caller was told, None where it is no JSON."""
+    """Return the JSON that the caller received, None if it is not JSON."""
     try:
         return json.loads(call.received.decode("utf-8-sig"))
     except ValueError:
@@ -345,18 +345,18 @@ def body_of(call: Call) -> Any:
 
 
 def code_of(call: Call) -> str:
-    """Return Partner Center's own code of a refusal."""
+    """Return Partner Center's error code, empty if there is none."""
     body = body_of(call)
     return str(body.get("code", "")) if isinstance(body, dict) else ""
 
 
 def _message_in(call: Call) -> tuple[None, str, str, str] | None:
-    """Return queue, ID and text of a message that a call has sent."""
+    """Return queue, ID and text of a message that a call sent."""
     if call.service is not Service.QUEUE or call.method != "POST" or call.served_status != 201:
         return None
     queue = call.path.split("/")[2]
     text = unescape(_between(call.sent.decode(), "<MessageText>", "</MessageText>"))
-    return None, queue, _between(call.answer.decode(), "<MessageId>", "</MessageId>"), text
+    return None, queue, _between(call.served_body.decode(), "<MessageId>", "</MessageId>"), text
 
 
 def _between(text: str, start: str, end: str) -> str:

@@ -1,4 +1,4 @@
-"""What a person's message asks for, by the contract and not by the app's own reading."""
+"""What a person's message requests, by the contract rather than by the app's parser."""
 
 import binascii
 import json
@@ -13,14 +13,14 @@ _STEP: Final = frozenset({"version", "tenantId", "generation", "correlationId"})
 
 @dataclass(frozen=True, slots=True)
 class Wish:
-    """A customer that somebody wants deleted, or looked at only."""
+    """A customer that somebody wants deleted, or only checked by a dry run."""
 
     tenant: str
     dry: bool
 
 
 def wish_of(text: str) -> Wish | None:
-    """Read a dropped message; None where it asks for nothing."""
+    """Read a dropped message; None if it requests nothing."""
     found = _plain(text)
     if found is not None:
         return found
@@ -31,7 +31,7 @@ def wish_of(text: str) -> Wish | None:
 
 
 def wish_in(value: Any) -> Wish | None:
-    """Read a JSON value that asks for a deletion."""
+    """Read a JSON value that requests a deletion; None if it does not."""
     if isinstance(value, str):
         tenant = _tenant(value)
         return Wish(tenant, dry=False) if tenant else None
@@ -45,7 +45,7 @@ def wish_in(value: Any) -> Wish | None:
 
 
 def step_tenant(text: str) -> str | None:
-    """Return the customer of one of the app's own messages; None where it is none."""
+    """Return the customer of one of the app's own messages; None if it is not one."""
     try:
         value = json.loads(text)
     except ValueError:

@@ -1,4 +1,4 @@
-"""The rules, each a function that yields what breaks it."""
+"""The rules; each is a function that yields its violations."""
 
 from collections.abc import Callable, Iterator
 from itertools import pairwise
@@ -20,12 +20,12 @@ _BUGS: Final = frozenset(
 
 
 def unasked_write(history: History) -> Iterator[Violation]:
-    """No write for a customer that nobody asked for by an accepted request."""
+    """No write for a customer without an accepted request."""
     for call in history.writes:
         tenant = tenant_of(call)
         asked = any(r.tenant == tenant and r.place < call.left for r in history.requests)
         if not asked and not history.may_sweep(tenant, call.left):
-            yield _of("unasked_write", call, "nobody asked for it")
+            yield _of("unasked_write", call, "nobody requested it")
 
 
 def protected_write(history: History) -> Iterator[Violation]:
@@ -44,17 +44,17 @@ def foreign_write(history: History) -> Iterator[Violation]:
 
 
 def stopped_but_wrote(history: History) -> Iterator[Violation]:
-    """No write after a trip is stored or an abort answered, but for one on its way in each run."""
+    """No write after a stored trip or an acknowledged abort, except one in flight in each run."""
     for stop, call in _writes_after_stops(history):
         if (why := _ignores(history, stop, call)) is not None:
             yield _of("stopped_but_wrote", call, f"{why} after the {stop.kind} at {stop.at:.3f} s")
 
 
 def asked_before_a_wait(history: History) -> Iterator[Violation]:
-    """A write that a trip or an abort overtook was asked for directly before it left."""
+    """A write that a trip or an abort overtook asked the gate directly before it left."""
     for stop, call in _writes_after_stops(history):
         if _ignores(history, stop, call) is None and (why := _waited(history, stop, call)):
-            text = f"{why}; the {stop.kind} of {stop.at:.3f} s came meanwhile"
+            text = f"{why}; the {stop.kind} of {stop.at:.3f} s came in between"
             yield _of("asked_before_a_wait", call, text)
 
 
@@ -66,7 +66,7 @@ def _writes_after_stops(history: History) -> Iterator[tuple[Stop, Call]]:
 
 
 def _ignores(history: History, stop: Stop, call: Call) -> str | None:
-    """Tell how the run of a write could have known of the stop; None where it could not."""
+    """Return how the run of a write could have known of the stop; None if it could not."""
     run = [each for each in history.runs[call.run] if each.left < call.left]
     since = [each for each in run if each.left > stop.place]
     if not run or run[0].left > stop.place:
@@ -79,7 +79,7 @@ def _ignores(history: History, stop: Stop, call: Call) -> str | None:
 
 
 def _waited(history: History, stop: Stop, call: Call) -> str:
-    """Tell what lay between the last question and the write, empty where nothing did."""
+    """Return what came between the last check and the write, empty if nothing did."""
     run = [each for each in history.runs[call.run] if each.left < call.left]
     questions = [index for index, each in enumerate(run) if _asks(each, stop)]
     between = run[questions[-1] + 1 :] if questions else run
@@ -101,7 +101,7 @@ def _is_write(call: Call) -> bool:
 
 
 def wrote_after_refusal(history: History) -> Iterator[Violation]:
-    """No write of a run that has been told that the account is no sandbox."""
+    """No write by a run after a response said that the account is not a sandbox."""
     refusal = history.first_refusal
     if refusal is None:
         return
@@ -111,7 +111,7 @@ def wrote_after_refusal(history: History) -> Iterator[Violation]:
 
 
 def trip_lost(history: History) -> Iterator[Violation]:
-    """Once a run was told that the account is no sandbox, nobody else writes for long."""
+    """Once a response has said that the account is not a sandbox, other runs soon stop writing."""
     refusal = history.first_refusal
     if refusal is None:
         return
@@ -123,14 +123,14 @@ def trip_lost(history: History) -> Iterator[Violation]:
 
 
 def delete_while_open(history: History) -> Iterator[Violation]:
-    """No DELETE while something cancellable was open in the last state the app was shown."""
+    """No DELETE while the last state that the app has read had something open to cancel."""
     for call in history.writes:
         if call.method == "DELETE" and (left := open_purchases(history, call)):
             yield _of("delete_while_open", call, f"the app was shown {', '.join(left)}")
 
 
 def deleted_twice(history: History) -> Iterator[Violation]:
-    """No DELETE once the customer is recorded as deleted, until somebody asks again."""
+    """No DELETE once the customer is recorded as deleted, until the next request."""
     for call in history.writes:
         tenant = tenant_of(call)
         state = history.record_at(tenant, call.left)
@@ -172,7 +172,7 @@ def _still_waiting(tenant: str, texts: set[str]) -> bool:
 
 
 def live_without_request(history: History) -> Iterator[Violation]:
-    """No record becomes live but by an accepted request that came after the last abort."""
+    """A record becomes live only by an accepted request that came after the last abort."""
     for tenant, states in history.records.items():
         begun = 0
         for state in states:
@@ -197,7 +197,7 @@ _TERMINAL: Final = frozenset({"deleted", "stuck", "refused", "aborted"})
 
 
 def message_lost(history: History) -> Iterator[Violation]:
-    """A live deletion keeps a message, so that it does not rest until somebody redrives it.
+    """A live deletion always has a message, so that it need not wait for redrive.
 
     Where the record comes first, as in a request over HTTP, a crash may leave it without one.
     """
@@ -217,7 +217,7 @@ def message_lost(history: History) -> Iterator[Violation]:
 
 
 def _still_at_work(history: History, message: Sent) -> bool:
-    """Return whether another delivery of the message goes on, which sends what follows."""
+    """Return whether another delivery of the message is still running and sends the next one."""
     runs = [each.run for each in history.named("began") if each.fact("id") == message.id]
     return any(call.left > message.gone for run in runs for call in history.runs[run])
 
@@ -226,7 +226,7 @@ _RECORD_FIRST: Final = frozenset({"request_deletion", "start_sweep", "sweep_sand
 
 
 def claimed_twice(history: History) -> Iterator[Violation]:
-    """One message works on one generation of a deletion."""
+    """Only one message works on each generation of a deletion."""
     for tenant, states in history.records.items():
         for one, other in pairwise(states):
             same = (one.correlation, one.generation) == (other.correlation, other.generation)
@@ -236,7 +236,7 @@ def claimed_twice(history: History) -> Iterator[Violation]:
 
 
 def generation_fell(history: History) -> Iterator[Violation]:
-    """The generation of a deletion only grows, so that a late message is told from the next."""
+    """The generation of a deletion only grows, so that late messages can be recognized."""
     for tenant, states in history.records.items():
         for one, other in pairwise(states):
             if one.correlation == other.correlation and other.generation < one.generation:
@@ -245,7 +245,7 @@ def generation_fell(history: History) -> Iterator[Violation]:
 
 
 def redriven_early(history: History) -> Iterator[Violation]:
-    """Redrive leaves a deletion alone whose message may only be leased."""
+    """Redrive leaves a deletion alone while its message may still be leased."""
     for message in history.messages:
         if _function(message.run) != "redrive":
             continue
@@ -265,9 +265,9 @@ LEASE: Final = 600.0
 
 
 def retry_after_ignored(history: History) -> Iterator[Violation]:
-    """A process that was told to wait sends no call until then."""
-    told = [call for call in history.partner_center if call.status == 429 and call.retry_after]
-    for limit in told:
+    """After a Retry-After, the process sends no call until the time has passed."""
+    limits = [call for call in history.partner_center if call.status == 429 and call.retry_after]
+    for limit in limits:
         instance = history.instance(limit.process, limit.left)
         until = limit.returned_at + min(limit.retry_after, 600)
         for call in history.partner_center:
@@ -298,7 +298,7 @@ def _signed_in_just_before(history: History, call: Call) -> bool:
 
 
 def untrue_deleted(history: History) -> Iterator[Violation]:
-    """What is recorded as deleted is gone."""
+    """A customer that is recorded as deleted is gone."""
     for event in history.named("record"):
         customer = history.customers.get(event.fact("tenant"))
         if event.fact("state") == "deleted" and customer and customer.fact("deleted") != "True":
@@ -307,7 +307,7 @@ def untrue_deleted(history: History) -> Iterator[Violation]:
 
 
 def gone_but_not_deleted(history: History) -> Iterator[Violation]:
-    """What was deleted is not recorded as stuck, refused or aborted."""
+    """A customer that was deleted is not recorded as stuck, refused or aborted."""
     done = {
         tenant_of(call): call
         for call in history.writes
@@ -325,7 +325,7 @@ def gone_but_not_deleted(history: History) -> Iterator[Violation]:
 
 
 def hasty_stuck(history: History) -> Iterator[Violation]:
-    """Nothing ends stuck for trouble that passes before the deadline."""
+    """Trouble that passes before the deadline does not end a deletion as stuck."""
     if any(history.named("production")):
         return
     for tenant, states in history.records.items():
@@ -345,7 +345,7 @@ def hasty_stuck(history: History) -> Iterator[Violation]:
 
 
 def _late(history: History, seconds: float) -> bool:
-    """Return whether so many seconds are past the deadline, by whatever clock it was judged."""
+    """Return whether this many seconds are past the deadline, whichever clock was used."""
     hours = min(
         (each.number("DELETION_DEADLINE_HOURS", 24) for each in history.instances), default=24
     )
@@ -353,7 +353,7 @@ def _late(history: History, seconds: float) -> bool:
 
 
 def untrue_refusal(history: History) -> Iterator[Violation]:
-    """Nothing is refused without a reason that holds."""
+    """Nothing is refused without a valid reason."""
     ever = " ".join(each.settings.get("PROTECTED_TENANTS", "") for each in history.instances)
     if any(history.named("production")):
         return
@@ -383,7 +383,7 @@ def poisoned_good_message(history: History) -> Iterator[Violation]:
 
 
 def junk_vanished(history: History) -> Iterator[Violation]:
-    """A message that asks for nothing is kept in the poison queue."""
+    """A message that cannot be read is kept in the poison queue."""
     kept = [
         call
         for call in history.calls
@@ -402,7 +402,7 @@ def junk_vanished(history: History) -> Iterator[Violation]:
 
 
 def over_limit(history: History) -> Iterator[Violation]:
-    """A process sends no more calls in any 60 seconds than its setting says."""
+    """A process sends no more calls in any 60 seconds than its setting allows."""
     for process in {each.process for each in history.instances}:
         calls = [call for call in history.partner_center if call.process == process]
         for index, call in enumerate(calls):
@@ -417,7 +417,7 @@ def over_limit(history: History) -> Iterator[Violation]:
 
 
 def storm(history: History) -> Iterator[Violation]:
-    """The number of calls stays within what the plan can need."""
+    """The number of calls stays within what the plan can require."""
     for event in history.named("end"):
         if int(event.fact("calls")) >= int(event.fact("most")):
             yield Violation("storm", event.place, f"{event.fact('calls')} calls, and no end")
@@ -433,7 +433,7 @@ def storm(history: History) -> Iterator[Violation]:
 
 
 def crash(history: History) -> Iterator[Violation]:
-    """No function ends with an error that only a bug raises."""
+    """No function raises an error that only a bug can cause."""
     for event in history.named("raised"):
         if event.fact("kind") in _BUGS:
             text = f"{event.fact('kind')}: {event.fact('text')}"
@@ -441,7 +441,7 @@ def crash(history: History) -> Iterator[Violation]:
 
 
 def hung(history: History) -> Iterator[Violation]:
-    """Nothing runs for ever."""
+    """Every run ends."""
     for event in history.named("still running"):
         yield Violation("hung", event.place, "it never ended", event.run)
 

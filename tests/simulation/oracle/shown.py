@@ -1,4 +1,4 @@
-"""What the app was last shown of a customer's purchases."""
+"""A customer's purchases as the app last read them."""
 
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
@@ -16,14 +16,14 @@ _RUNNING: Final = frozenset({"active", "pending"})
 
 @dataclass(slots=True)
 class Shown:
-    """Statuses by ID, and what Partner Center has refused to change."""
+    """The purchases by ID, and the IDs that Partner Center refused to change."""
 
     orders: dict[str, dict[str, Any]] = field(default_factory=dict)
     subscriptions: dict[str, dict[str, Any]] = field(default_factory=dict)
     refused: set[str] = field(default_factory=set)
 
     def learn(self, call: Call) -> None:
-        """Take in a response."""
+        """Apply a response."""
         parts = call.path.partition("?")[0].split("/")[4:]
         body = body_of(call)
         if call.status is None or not parts:
@@ -81,7 +81,7 @@ class Shown:
 
 
 def open_purchases(history: History, delete: Call) -> list[str]:
-    """Return what could still be cancelled in the last state that the app was shown."""
+    """Return what could still be cancelled in the last state that the app read."""
     shown = Shown()
     tenant = tenant_of(delete)
     known = [

@@ -1,11 +1,11 @@
-"""A rule that was broken, where and how."""
+"""A violation: which rule, where and how."""
 
 from dataclasses import dataclass
 
 
 @dataclass(frozen=True, slots=True)
 class Violation:
-    """A breach of the rule of this name; `place` is where in the log it shows."""
+    """A breach of the rule of this name; `place` is where in the log it occurred."""
 
     rule: str
     place: int
@@ -14,7 +14,7 @@ class Violation:
 
     @property
     def function(self) -> str:
-        """The function at work when it happened, without the number of its run."""
+        """The function that was running, without the number of its run."""
         return self.run.partition("#")[0]
 
     def __str__(self) -> str:

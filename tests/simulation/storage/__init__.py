@@ -1,4 +1,4 @@
-"""A model of the Azure Table and Queue services at the HTTP level, without I/O and wall clock."""
+"""A model of the Azure Table and Queue services at the HTTP level, without I/O or a wall clock."""
 
 from tests.simulation.storage.account import Storage
 from tests.simulation.storage.http import NotModelled, Request, Response

@@ -26,8 +26,8 @@ class Property:
     value: Value
 
     def document(self, name: str) -> dict[str, Any]:
-        """Return its JSON members: the type is told where JSON does not tell it."""
-        if self.edm in _UNTOLD or (self.edm == "Edm.Double" and isinstance(self.wire, str)):
+        """Return its JSON members, with the type where JSON does not show it."""
+        if self.edm in _TYPES_TO_STATE or (self.edm == "Edm.Double" and isinstance(self.wire, str)):
             return {name + TYPE_SUFFIX: self.edm, name: self.wire}
         return {name: self.wire}
 
@@ -39,7 +39,7 @@ class Property:
 
 
 def properties_of(document: Mapping[str, Any]) -> dict[str, Property]:
-    """Read the properties of an entity; raises ValueError where a value is not of its type."""
+    """Read the properties of an entity; raises ValueError if a value does not have its type."""
     return {
         name: _property(wire, document.get(name + TYPE_SUFFIX))
         for name, wire in document.items()
@@ -48,13 +48,13 @@ def properties_of(document: Mapping[str, Any]) -> dict[str, Property]:
 
 
 def moment(text: str) -> datetime:
-    """Read a time, which is UTC where it has no zone; raises ValueError."""
+    """Read a time, in UTC unless it names a zone; raises ValueError."""
     read = datetime.fromisoformat(text)
     return read if read.tzinfo else read.replace(tzinfo=UTC)
 
 
 def _property(wire: Any, edm: str | None) -> Property:
-    edm = edm or _told(wire)
+    edm = edm or _shown_type(wire)
     try:
         value = _READ[edm](wire)
     except (KeyError, TypeError) as error:
@@ -65,7 +65,7 @@ def _property(wire: Any, edm: str | None) -> Property:
     )
 
 
-def _told(wire: Any) -> str:
+def _shown_type(wire: Any) -> str:
     for kind, edm in _TOLD.items():
         if isinstance(wire, kind):
             return edm
@@ -77,7 +77,7 @@ def _utf_16(text: str) -> bytes:
     return text.encode("utf-16-le", "surrogatepass")
 
 
-_UNTOLD: Final = frozenset({"Edm.Binary", "Edm.DateTime", "Edm.Guid", "Edm.Int64"})
+_TYPES_TO_STATE: Final = frozenset({"Edm.Binary", "Edm.DateTime", "Edm.Guid", "Edm.Int64"})
 _TOLD: Final[Mapping[type, str]] = {
     bool: "Edm.Boolean",
     int: "Edm.Int32",

@@ -42,7 +42,7 @@ _RESERVED: Final = frozenset({*_COMPARISONS, "and", "or", "not"})
 
 @lru_cache(maxsize=4096)
 def predicate(text: str) -> Predicate:
-    """Compile a filter; raises ValueError where it is not in the language."""
+    """Compile a filter; raises ValueError if it is not valid."""
     return _Parser(text).whole()
 
 

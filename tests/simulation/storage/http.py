@@ -14,11 +14,11 @@ DELETING_SECONDS: Final = 40
 
 
 class NotModelled(NotImplementedError):
-    """The model does not know a request; the message names it."""
+    """The request is not modelled; the message names it."""
 
 
 class Refusal(Exception):
-    """A service refuses a request: status, error code and message of its response."""
+    """A service rejects a request: status, error code and message of its response."""
 
     def __init__(self, status: int, code: str, message: str, **details: object) -> None:
         super().__init__(f"{status} {code}: {message}")

@@ -1,4 +1,4 @@
-"""One queue: its messages, who sees them and who may change them."""
+"""One queue: its messages, their visibility and their receipts."""
 
 from base64 import b64encode
 from collections.abc import Mapping
@@ -11,7 +11,7 @@ from tests.simulation.storage.http import Refusal, new_id
 
 @dataclass(slots=True)
 class Message:
-    """A message; `expires_at` is None where it never expires."""
+    """A message; `expires_at` is None if it never expires."""
 
     id: str
     text: str

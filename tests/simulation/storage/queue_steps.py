@@ -1,4 +1,4 @@
-"""Random steps on queues, which run alike on every side."""
+"""Random steps on queues, which run the same way on both sides."""
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
@@ -21,7 +21,7 @@ END_OF_TIME: Final = 9999
 
 
 class QueueSide:
-    """Runs steps on one side and tells what came of them."""
+    """Runs steps on one side and returns their outcomes."""
 
     def __init__(self, side: Side) -> None:
         self._now = side.now
@@ -105,14 +105,14 @@ class QueueSide:
 
 @dataclass(frozen=True)
 class QueueStep:
-    """A step and how to tell it."""
+    """A step and its description."""
 
     text: str
     run: Callable[[QueueSide], object]
 
 
 def queue_steps(chance: Random, count: int) -> Iterator[QueueStep]:
-    """Yield so many random steps."""
+    """Yield this many random steps."""
     makers = {
         _send: 8,
         _receive: 6,

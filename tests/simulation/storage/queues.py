@@ -227,7 +227,7 @@ def _lifetime(query: Mapping[str, str], hidden: int) -> timedelta:
     seconds = int(query.get("messagettl", WEEK_SECONDS))
     if seconds < 1:
         raise _invalid("messagettl", seconds, "Value must be at least 1, or -1 for no end.")
-    # Azurite holds a message without a TTL to no such limit.
+    # Azurite has no such limit for a message without a TTL.
     if hidden >= seconds:
         reason = "messagettl must be greater than visibilitytimeout."
         raise _invalid("visibilitytimeout", hidden, reason)

@@ -25,7 +25,7 @@ TICK: Final = timedelta(milliseconds=5)
 
 
 class VirtualClock:
-    """A clock that moves when it is told to."""
+    """A clock that only moves on request."""
 
     def __init__(self) -> None:
         self._now = START
@@ -97,7 +97,7 @@ class Side:
 
 
 def outcome(call: Callable[[], Any]) -> Any:
-    """Return what a call returns, or what the client says of its failure."""
+    """Return the result of a call, or the failure that the client reports."""
     try:
         return call()
     except (AzureError, ValueError) as error:
@@ -106,7 +106,7 @@ def outcome(call: Callable[[], Any]) -> Any:
 
 @dataclass(frozen=True)
 class Failure:
-    """What a client says of a failed call; `index` is that of the operation in a batch."""
+    """A failed call as the client reports it; `index` is that of the operation in a batch."""
 
     error: str
     status: int | None = None
@@ -130,7 +130,7 @@ class Failure:
 
 
 class Roles:
-    """Names an ETag or a receipt by what it is, not by its letters."""
+    """Names an ETag or a receipt by its role, not by its text."""
 
     def __init__(self) -> None:
         self._known: dict[object, list[str]] = {}

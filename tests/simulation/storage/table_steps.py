@@ -1,4 +1,4 @@
-"""Random steps on tables, which run alike on every side."""
+"""Random steps on tables, which run the same way on both sides."""
 
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
@@ -56,7 +56,7 @@ KINDS: Final[Mapping[str, Kind]] = {
 
 
 class TableSide:
-    """Runs steps on one side and tells what came of them."""
+    """Runs steps on one side and returns their outcomes."""
 
     def __init__(self, side: Side) -> None:
         self._service = side.tables
@@ -139,14 +139,14 @@ class TableSide:
 
 @dataclass(frozen=True)
 class TableStep:
-    """A step and how to tell it."""
+    """A step and its description."""
 
     text: str
     run: Callable[[TableSide], object]
 
 
 def table_steps(chance: Random, count: int) -> Iterator[TableStep]:
-    """Yield so many random steps."""
+    """Yield this many random steps."""
     makers = {
         _create: 5,
         _get: 4,

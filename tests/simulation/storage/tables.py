@@ -173,7 +173,7 @@ def _page(table: Table, query: Mapping[str, str]) -> Response:
 def _insert(table: Table, request: Request) -> Response:
     document = _document(request)
     row = table.insert(_checked(_body_key(document)), _properties(document))
-    # Azurite says return-content unasked, which makes the client return the echo too:
+    # Azurite reports return-content unrequested, so that the client returns the echo too:
     # https://learn.microsoft.com/rest/api/storageservices/setting-the-prefer-header-to-manage-response-echo-on-insert-operations
     applied = {"Preference-Applied": prefer} if (prefer := request.header("Prefer")) else {}
     if prefer == "return-no-content":
@@ -209,7 +209,7 @@ def _checked(key: Key) -> Key:
 
 
 def _refuse_strangers(key: Key, seen: set[Key]) -> None:
-    """Refuse what cannot stand in one batch: one row twice, or another partition."""
+    """Refuse what one batch cannot hold: a row twice, or another partition."""
     if key in seen:
         message = f"A command with RowKey '{key[1]}' is already present in the batch."
         raise Refusal(400, "InvalidDuplicateRow", message)
