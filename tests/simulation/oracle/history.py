@@ -244,10 +244,13 @@ class History:
         return found
 
     def _answered_trips(self) -> Iterator[Stop]:
+        # A reset is meant for the state that it reads.
         resets = [
-            event.place
-            for event in self.named("asked")
-            if (event.fact("method"), event.fact("path")) == ("DELETE", "/api/switch")
+            call.served
+            for call in self.calls
+            if row_of(call) == ("sandbox", "switch")
+            and call.method == "GET"
+            and call.run.startswith("reset_switch")
         ]
         asked = {event.run: event.place for event in self.named("asked")}
         for event in self.named("answered"):
