@@ -176,11 +176,12 @@ class Connection:
         self._sleep_for(pause, request, deadline)
         token = self.tokens.token(deadline)
         try:
-            turn = self._rate_limiter.acquire()
+            self._sleep_for(self._rate_limiter.acquire(), request, deadline)
+            gate()
+            # The turn or the gate may have taken long, and another call been told to wait.
+            self._rate_limiter.require_unpaused()
         except RateLimited as held:
             raise HeldBack(request.method, request.path, held.seconds) from held
-        self._sleep_for(turn, request, deadline)
-        gate()
         deadline.require(LEAST_SECONDS, f"{request.method} {request.path}")
         return _Bearer(token)
 

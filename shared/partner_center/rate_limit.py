@@ -39,16 +39,22 @@ class RateLimiter:
 
         Raises RateLimited, and reserves nothing, while calls are paused or the wait is longer.
         """
+        self.require_unpaused()
         with self._lock:
             now = self._monotonic()
-            if self._paused_until > now:
-                raise RateLimited(self._paused_until - now)
             full = len(self._calls) == self._calls.maxlen
             start = max(now, self._calls[0] + _WINDOW_SECONDS) if full else now
             if start - now > LONGEST_WAIT_SECONDS:
                 raise RateLimited(start - now)
             self._calls.append(start)
             return start - now
+
+    def require_unpaused(self) -> None:
+        """Raise RateLimited while calls are paused."""
+        with self._lock:
+            left = self._paused_until - self._monotonic()
+        if left > 0:
+            raise RateLimited(left)
 
     def pause(self, seconds: float) -> None:
         """Hold all calls for this many seconds, as Partner Center asked."""

@@ -73,9 +73,10 @@ def test_a_gate_that_closes_after_the_first_attempt_stops_the_repeat(
 def test_the_gate_is_asked_after_the_token_and_the_wait_for_a_turn(
     connect: Connect, simulator: Simulator
 ) -> None:
-    clock = iter((0.0, 59.0))
-    limiter = RateLimiter(1, monotonic=lambda: next(clock))
+    now = [0.0]
+    limiter = RateLimiter(1, monotonic=lambda: now[0])
     limiter.acquire()
+    now[0] = 59.0
     slept: list[float] = []
 
     def gate() -> None:
@@ -86,6 +87,20 @@ def test_the_gate_is_asked_after_the_token_and_the_wait_for_a_turn(
     with pytest.raises(Stopped):
         PartnerCenter(connect(limiter, slept.append), "c", gate=gate).delete_customer("c")
 
+    assert "DELETE" not in sent(simulator)
+
+
+def test_a_call_that_waited_at_the_gate_keeps_to_a_pause_that_came_meanwhile(
+    connect: Connect, simulator: Simulator
+) -> None:
+    limiter = RateLimiter(10, monotonic=lambda: 0.0)
+
+    client = PartnerCenter(connect(limiter), "c", gate=lambda: limiter.pause(60))
+
+    with pytest.raises(errors.HeldBack) as caught:
+        client.delete_customer("c")
+
+    assert caught.value.retry_after == 60
     assert "DELETE" not in sent(simulator)
 
 

@@ -333,6 +333,8 @@ def untrue_refusal() -> Book:
 def poisoned_good_message() -> Book:
     book = begun()
     book.event("poisoned", "p1", queue="customers-to-delete", id="m1", text=TENANT)
+    line = f"message_poisoned queue=customers-to-delete message=m2 tenant={TENANT} reason=x"
+    book.event("log", "p1", "record_poison_requests#2", line=line)
     book.end()
     return book
 
@@ -370,6 +372,8 @@ def crash() -> Book:
 
 def hung() -> Book:
     book = begun()
+    book.event("began", "p1", "redrive#4")
+    book.place += 300
     book.event("still running", "p1", "redrive#4")
     book.end()
     return book
@@ -410,6 +414,29 @@ BAD: list[tuple[str, Callable[[], Book]]] = [
 
 def test_a_good_log_breaks_no_rule() -> None:
     assert broken(good_log()) == set()
+
+
+def put_back_from_poison() -> Book:
+    book = begun()
+    book.event("poisoned", "p1", queue="customers-to-delete", id="m1", text=TENANT)
+    book.end()
+    return book
+
+
+def under_way_at_the_end() -> Book:
+    book = begun()
+    book.event("began", "p1", "redrive#4")
+    book.event("still running", "p1", "redrive#4")
+    book.end()
+    return book
+
+
+@pytest.mark.parametrize(
+    ("rule", "log"),
+    [("poisoned_good_message", put_back_from_poison), ("hung", under_way_at_the_end)],
+)
+def test_a_log_that_looks_bad_breaks_no_rule(rule: str, log: Callable[[], Book]) -> None:
+    assert rule not in broken(log())
 
 
 @pytest.mark.parametrize(("rule", "log"), BAD, ids=lambda each: getattr(each, "__name__", each))

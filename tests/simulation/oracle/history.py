@@ -244,10 +244,13 @@ class History:
         return found
 
     def _acknowledged_trips(self) -> Iterator[Stop]:
+        # A reset applies to the state that it has read.
         resets = [
-            event.place
-            for event in self.named("asked")
-            if (event.fact("method"), event.fact("path")) == ("DELETE", "/api/switch")
+            call.served
+            for call in self.calls
+            if row_of(call) == ("sandbox", "switch")
+            and call.method == "GET"
+            and call.run.startswith("reset_switch")
         ]
         asked = {event.run: event.place for event in self.named("asked")}
         for event in self.named("responded"):

@@ -13,6 +13,8 @@ from tests.simulation.oracle.violation import Violation
 Rule = Callable[[History], Iterator[Violation]]
 
 POISON: Final = "-poison"
+# In seconds, as in host.json.
+_FUNCTION_TIMEOUT: Final = 300.0
 _BUGS: Final = frozenset(
     {"AssertionError", "AttributeError", "IndexError", "KeyError", "NameError", "RecursionError",
      "TypeError", "UnboundLocalError", "ValueError", "RuntimeError"}
@@ -375,9 +377,19 @@ def untrue_refusal(history: History) -> Iterator[Violation]:
 
 
 def poisoned_good_message(history: History) -> Iterator[Violation]:
-    """No good message ends in a poison queue."""
+    """No good message ends in a poison queue; the app may put it back from there."""
+    given_up = [
+        (event.place, event.fact("line"))
+        for event in history.named("log")
+        if event.fact("line").startswith("message_poisoned ")
+    ]
     for event in history.named("poisoned"):
-        if wish_of(event.fact("text")) or step_tenant(event.fact("text")):
+        wish = wish_of(event.fact("text"))
+        tenant = wish.tenant if wish else step_tenant(event.fact("text"))
+        queue = f"queue={event.fact('queue')} "
+        if tenant and any(
+            place > event.place and queue in line and tenant in line for place, line in given_up
+        ):
             text = f"{event.fact('queue')}: {event.fact('text')[:200]}"
             yield Violation("poisoned_good_message", event.place, text, _raised(history, event))
 
@@ -404,7 +416,9 @@ def junk_vanished(history: History) -> Iterator[Violation]:
 def over_limit(history: History) -> Iterator[Violation]:
     """A process sends no more calls in any 60 seconds than its setting allows."""
     for process in {each.process for each in history.instances}:
-        calls = [call for call in history.partner_center if call.process == process]
+        # A request that arrived after its sender gave up has an entry of its own.
+        sent = [call for call in history.partner_center if call.process == process]
+        calls = [call for call in sent if call.returned]
         for index, call in enumerate(calls):
             instance = history.instance(process, call.left)
             if instance is None:
@@ -442,7 +456,11 @@ def crash(history: History) -> Iterator[Violation]:
 
 def hung(history: History) -> Iterator[Violation]:
     """Every run ends."""
+    began = {event.run: event.at for event in history.named("began")}
     for event in history.named("still running"):
+        # A check repeats while the switch is tripped, so one may be running at the end.
+        if event.at - began.get(event.run, 0.0) < _FUNCTION_TIMEOUT:
+            continue
         yield Violation("hung", event.place, "it never ended", event.run)
 
 
