@@ -16,3 +16,4 @@ MICROSOFT_CALLS_PER_MINUTE: Final = 500
 
 # No purchase of Partner Center is older. .NET writes year 1 for a date that is not set.
 FIRST_YEAR: Final = 2010
+LAST_YEAR: Final = 2199

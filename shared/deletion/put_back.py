@@ -7,7 +7,7 @@ from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from typing import Final
 
-from shared.deletion.claims import Claim, Delivery, claim_step, request_claim
+from shared.deletion.claims import Delivery, claim_step
 from shared.deletion.deletion import Deletion
 from shared.deletion.held_up import described
 from shared.deletion.messages import (
@@ -115,22 +115,19 @@ def _is_young(services: StorageServices, parcel: Parcel) -> bool:
 
 
 def _may_start(services: StorageServices, record: DeletionRecord | None, parcel: Parcel) -> bool:
-    """Whether a request that never got a record may still start one, for as long as a deletion.
+    """Whether a request may still start the first deletion of a customer, while it is young.
 
-    An abort wins: the host does not say when a message that it moved was dropped.
+    The host does not say when a message that it moved was dropped. So where a deletion has ended,
+    the drop may be from before that end, or before an abort: it is recorded, and nothing starts.
     """
-    if not _is_young(services, parcel):
-        return False
-    if record is not None and record.state is State.ABORTED:
-        return False
-    return request_claim(record, Delivery("", parcel.inserted_at)) is Claim.START
+    return record is None and _is_young(services, parcel)
 
 
 def _step_put_back(services: StorageServices, queue: str, message: StepMessage) -> bool:
     record = services.records.get(message.tenant)
-    if record is None or not record.live:
+    if record is None:
         return False
-    if message.generation < record.generation:
+    if not record.live or message.generation < record.generation:
         emit(Event.MESSAGE_STALE, tenant=message.tenant, generation=message.generation)
         return True
     return _continued(services, queue, record)

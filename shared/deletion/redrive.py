@@ -33,7 +33,7 @@ def _redrive(deletion: Deletion) -> bool:
         deletion.send_again(CUSTOMERS_READY if state is State.DELETING else ORDERS_TO_CHECK)
     except RecordChanged:
         return False
-    if state is State.REQUESTED:
+    if state in {State.REQUESTED, State.CANCELLING}:
         # Whoever accepted the request may have died before it was in the history.
         deletion.journal.requested()
         deletion.journal.write()

@@ -160,8 +160,7 @@ def _decide(deletion: Deletion, plan: Plan) -> None:
     """Send the message that follows a step, or end a deletion that took too long."""
     if plan.clear:
         emit(Event.DELETION_READY, **deletion.ids, never=len(plan.never))
-        checked = replace(deletion.record, state=State.CHECKING)
-        deletion.send_on(CUSTOMERS_READY, changed=checked)
+        deletion.send_on(CUSTOMERS_READY, changed=_checked(deletion.record))
         deletion.journal.note(EntryKind.READY)
     elif deletion.ends_late():
         deletion.finish(State.STUCK, unfinished_reason(plan), unfinished_remedy(plan))
@@ -184,8 +183,13 @@ def _wait(deletion: Deletion, plan: Plan) -> None:
 
 
 def _check_after(deletion: Deletion, delay: timedelta, changed: DeletionRecord) -> None:
-    checking = replace(changed, state=State.CHECKING, attempt=changed.attempt + 1)
-    deletion.send_on(ORDERS_TO_CHECK, delay, checking)
+    checked = _checked(replace(changed, attempt=changed.attempt + 1))
+    deletion.send_on(ORDERS_TO_CHECK, delay, checked)
+
+
+def _checked(record: DeletionRecord) -> DeletionRecord:
+    """Return the record after a look at the customer; a DELETE may still have been carried out."""
+    return record if record.state is State.DELETING else replace(record, state=State.CHECKING)
 
 
 def _after_rejected_delete(deletion: Deletion, error: ErrorStatus) -> None:
@@ -201,5 +205,8 @@ def _after_rejected_delete(deletion: Deletion, error: ErrorStatus) -> None:
     # was rejected for good need not be tried again only because the customer is busy.
     kept = deletion.record.purchases if plan.never else ()
     changed = replace(deletion.record, reason=reason, purchases=kept)
+    if not isinstance(error, Busy):
+        # A definite no to this DELETE, and so to an earlier one without a clear response.
+        changed = replace(changed, state=State.CHECKING)
     deletion.journal.note(EntryKind.WAITING, reason)
     _check_after(deletion, deletion.delay(error.retry_after), changed)

@@ -13,7 +13,7 @@ from math import isfinite
 from typing import Any, Final
 
 from shared.errors import shown
-from shared.limits import FIRST_YEAR
+from shared.limits import FIRST_YEAR, LAST_YEAR
 from shared.partner_center.errors import UnexpectedResponse
 from shared.tenants import NotATenantId, TenantId, tenant_id
 
@@ -220,5 +220,8 @@ def _timestamp(value: object) -> datetime | None:
 
 
 def known_date(timestamp: datetime) -> datetime | None:
-    """Return a date, None if it is too early to be one: an unknown date must not count as old."""
-    return timestamp if timestamp.year >= FIRST_YEAR else None
+    """Return a date, None if it cannot be one: an unknown date must not count as old.
+
+    .NET's unset date is in the year 1, its largest in 9999.
+    """
+    return timestamp if FIRST_YEAR <= timestamp.year <= LAST_YEAR else None

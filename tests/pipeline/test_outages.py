@@ -597,3 +597,19 @@ def test_a_drop_of_a_deletion_that_is_ready_is_not_put_back(
     assert not bench.poisoned()
     assert not bench.waiting(CUSTOMERS_TO_DELETE)
     assert not bench.waiting(CUSTOMERS_READY)
+
+
+def test_a_poisoned_drop_that_may_be_older_than_an_end_starts_nothing(
+    bench: Bench, customer: Customer
+) -> None:
+    """The host does not say when a message that it moved was dropped: perhaps before an abort."""
+    customer.add_order(ProductKind.RESERVED_INSTANCE, age_days=61)
+    assert bench.run(customer.tenant_id).state is State.STUCK
+    deletes = len(bench.calls("DELETE"))
+
+    bench.drop(customer.tenant_id, CUSTOMERS_TO_DELETE + POISON_SUFFIX)
+    bench.pump()
+
+    assert bench.record(customer.tenant_id).state is State.STUCK
+    assert len(bench.calls("DELETE")) == deletes
+    assert len(bench.poisoned()) == 1

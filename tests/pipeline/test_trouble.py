@@ -336,6 +336,24 @@ def test_a_delete_with_a_lost_response_cannot_be_aborted_even_after_a_429(
     assert bench.record(customer.tenant_id).state is State.DELETED
 
 
+def test_a_delete_that_is_busy_after_a_lost_response_still_cannot_be_aborted(
+    bench: Bench, simulator: Simulator, customer: Customer
+) -> None:
+    """The first DELETE may be what is in progress."""
+    busy = {"code": 800060, "description": "in progress"}
+    bench.drop(customer.tenant_id)
+    bench.pump(passes=1)
+    simulator.add_fault(Fault(method="DELETE", status=503, times=1))
+    simulator.add_fault(Fault(method="DELETE", status=409, body=busy, times=1))
+    bench.pump(passes=1)
+
+    with pytest.raises(NotAbortable):
+        abort(bench.services, TenantId(customer.tenant_id), "ann")
+    bench.pump()
+
+    assert bench.record(customer.tenant_id).state is State.DELETED
+
+
 def test_what_a_step_has_learned_survives_a_401(
     bench: Bench, simulator: Simulator, customer: Customer
 ) -> None:
