@@ -23,6 +23,7 @@ from shared.partner_center.errors import (
     OrderRouteClosed,
     PartnerCenterError,
     PurchaseGone,
+    Redirected,
     Rejected,
     Unavailable,
     UnexpectedResponse,
@@ -76,10 +77,13 @@ class Sender:
         """Send one action and return the purchase as it stands after the response.
 
         A success that cannot be read counts as accepted: the next snapshot shows its effect.
+        A redirection does not: Redirected is raised.
         """
         status, trouble = None, ""
         try:
             status = self._calls()[action](purchase)
+        except Redirected:
+            raise
         except UnexpectedResponse as error:
             trouble = f"{action} got an unclear response: {error}"[:TROUBLE_CHARACTERS]
         return replace(
@@ -201,7 +205,7 @@ def _attempt(sender: Sender, purchase: Purchase, action: Action) -> Purchase:
             code=error.response.code,
             reason=error.response.description,
         )
-    except UnreadPurchase as error:
+    except (UnreadPurchase, Redirected) as error:
         changed = _troubled(sender, purchase, action, str(error))
     else:
         emit(

@@ -10,6 +10,7 @@ from local.simulator import Behaviour, Customer, Fault, ProductKind, Simulator
 from local.simulator.state.behaviour import BlockedDelete, ErrorBody, UnknownDelete
 from shared.deletion.deletion import Deletion
 from shared.deletion.submission import NotAbortable, abort
+from shared.purchases.plan import make_plan
 from shared.settings import CheckSettings
 from shared.storage.names import CUSTOMERS_TO_DELETE, ORDERS_TO_CHECK
 from shared.storage.records import State
@@ -518,3 +519,24 @@ def test_an_order_that_was_updated_too_often_is_not_updated_again(
     assert record.state is State.STUCK
     assert "900311" in record.reason
     assert len(bench.calls("PATCH")) == 1
+
+
+@pytest.mark.parametrize("status", [302, 307])
+def test_a_redirected_cancellation_is_sent_again_at_the_next_check(
+    bench: Bench, simulator: Simulator, customer: Customer, status: int
+) -> None:
+    slow = customer.add_order(ProductKind.RESERVED_INSTANCE, cancel_after_seconds=200)
+    redirected = customer.orders[0]
+    path = f"*/orders/{redirected.id}"
+    simulator.add_fault(Fault(method="PATCH", path=path, status=status, body="", times=2))
+    bench.drop(customer.tenant_id)
+
+    bench.pump(passes=1)
+    entry = make_plan(bench.record(customer.tenant_id).purchases, bench.services.now()).open[0]
+    bench.pump()
+
+    assert entry.purchase.id == redirected.id
+    assert str(status) in entry.reason
+    assert [call.status for call in bench.calls("PATCH", redirected.id)] == [status, status, 200]
+    assert [call.status for call in bench.calls("PATCH", slow.id)] == [200]
+    assert bench.record(customer.tenant_id).state is State.DELETED
