@@ -1,7 +1,7 @@
 """The steps of a deletion, one per message: read, plan, act, decide on the next message."""
 
 from dataclasses import replace
-from datetime import timedelta
+from datetime import datetime, timedelta
 
 from azure.core.exceptions import AzureError
 
@@ -142,7 +142,7 @@ def _cancel(services: Services, deletion: Deletion, step: str) -> None:
             # An accepted call may have had no effect; at this rate, repeating it costs little.
             purchases = forget_sent(purchases)
 
-        sender = Sender(client, customer.id, snapshot.subscriptions_by_id())
+        sender = Sender(client, customer.id, snapshot.subscriptions_by_id(), services.now)
         found = carry_out(sender, purchases, now)
         progress = len(found.plan.unfinished) < len(remembered.unfinished)
         attempt = 0 if progress else deletion.record.attempt
@@ -163,14 +163,22 @@ def _decide(deletion: Deletion, plan: Plan) -> None:
         checked = replace(deletion.record, state=State.CHECKING)
         deletion.send_on(CUSTOMERS_READY, changed=checked)
         deletion.journal.note(EntryKind.READY)
+    elif plan.wait_until is not None:
+        _wait_until(deletion, plan, plan.wait_until)
     elif deletion.ends_late():
         deletion.finish(State.STUCK, unfinished_reason(plan), unfinished_remedy(plan))
     else:
-        _wait(deletion, plan)
+        _wait(deletion, plan, deletion.delay(), deletion.record)
 
 
-def _wait(deletion: Deletion, plan: Plan) -> None:
-    delay = deletion.delay()
+def _wait_until(deletion: Deletion, plan: Plan, until: datetime) -> None:
+    """Wait as Partner Center asks for: that says nothing about the customer, so it is parked."""
+    now = deletion.now()
+    delay = deletion.delay(max(0.0, (until - now).total_seconds()))
+    _wait(deletion, plan, delay, replace(deletion.record, parked_since=now))
+
+
+def _wait(deletion: Deletion, plan: Plan, delay: timedelta, changed: DeletionRecord) -> None:
     open_count, waiting_count = len(plan.open), len(plan.waiting)
     deletion.journal.note(EntryKind.WAITING, f"{open_count} open, {waiting_count} waited for")
     emit(
@@ -180,7 +188,7 @@ def _wait(deletion: Deletion, plan: Plan) -> None:
         waiting=waiting_count,
         delay_seconds=round(delay.total_seconds(), 1),
     )
-    _check_after(deletion, delay, deletion.record)
+    _check_after(deletion, delay, changed)
 
 
 def _check_after(deletion: Deletion, delay: timedelta, changed: DeletionRecord) -> None:
