@@ -198,16 +198,21 @@ def _check_after(deletion: Deletion, delay: timedelta, changed: DeletionRecord) 
 
 def _after_rejected_delete(deletion: Deletion, error: ErrorStatus) -> None:
     """End as stuck if nothing can change any more; otherwise read everything again."""
-    plan = make_plan(deletion.record.purchases, deletion.now())
+    now = deletion.now()
+    plan = make_plan(deletion.record.purchases, now)
     reason = rejected_delete_reason(str(error), plan)
     emit(Event.DELETE_REJECTED, **deletion.ids, reason=reason)
-    if deletion.ends_late() or (plan.never and not isinstance(error, Busy)):
-        later = retry_at(plan, deletion.now())
+    busy = isinstance(error, Busy)
+    must_wait = busy and error.retry_after is not None
+    ends_late = not must_wait and deletion.ends_late()
+    if ends_late or (plan.never and not busy):
+        later = retry_at(plan, now)
         deletion.finish(State.STUCK, reason, rejected_delete_remedy(plan, later), later)
         return
     # The plan is clear, so the next step reads everything again and finds what was missed. What
     # was rejected for good need not be tried again only because the customer is busy.
     kept = deletion.record.purchases if plan.never else ()
-    changed = replace(deletion.record, reason=reason, purchases=kept)
+    parked_since = now if must_wait else None
+    changed = replace(deletion.record, reason=reason, purchases=kept, parked_since=parked_since)
     deletion.journal.note(EntryKind.WAITING, reason)
     _check_after(deletion, deletion.delay(error.retry_after), changed)

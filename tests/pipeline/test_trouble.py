@@ -621,3 +621,37 @@ def test_of_two_failures_the_longer_retry_after_is_kept(
     record = bench.record(customer.tenant_id)
     assert record.next_check_at is not None
     assert record.next_check_at - bench.services.now() > timedelta(seconds=590)
+
+
+def test_a_wait_that_a_delete_asks_for_moves_the_deadline(
+    bench: Bench, simulator: Simulator, customer: Customer
+) -> None:
+    simulator.add_fault(Fault(method="DELETE", status=409, body=PENDING_OPERATION))
+
+    waiting = bench.run(customer.tenant_id)
+    assert waiting.next_check_at is not None
+    check_at(bench, customer.tenant_id, waiting.next_check_at)
+    bench.pump()
+
+    record = bench.record(customer.tenant_id)
+    assert record.state is State.DELETED
+    assert record.parked > timedelta(hours=23, minutes=59)
+    assert record.deadline - waiting.deadline == record.parked
+
+
+def test_a_wait_that_a_delete_asks_for_after_the_deadline_is_kept(
+    bench: Bench, simulator: Simulator, customer: Customer
+) -> None:
+    simulator.add_fault(Fault(method="DELETE", status=409, body=PENDING_OPERATION, times=2))
+    bench.drop(customer.tenant_id)
+    bench.pump(passes=1)
+    bench.move_clock_to(bench.record(customer.tenant_id).deadline + SECOND)
+
+    bench.pump()
+    waiting = bench.record(customer.tenant_id)
+    assert waiting.next_check_at is not None
+    check_at(bench, customer.tenant_id, waiting.next_check_at)
+    bench.pump()
+
+    assert [call.status for call in bench.calls("DELETE")] == [409, 409]
+    assert bench.record(customer.tenant_id).live
