@@ -1,7 +1,7 @@
 """The steps of a deletion, one per message: read, plan, act, decide on the next message."""
 
 from dataclasses import replace
-from datetime import timedelta
+from datetime import datetime, timedelta
 
 from azure.core.exceptions import AzureError
 
@@ -142,7 +142,7 @@ def _cancel(services: Services, deletion: Deletion, step: str) -> None:
             # An accepted call may have had no effect; at this rate, repeating it costs little.
             purchases = forget_sent(purchases)
 
-        sender = Sender(client, customer.id, snapshot.subscriptions_by_id())
+        sender = Sender(client, customer.id, snapshot.subscriptions_by_id(), services.now)
         found = carry_out(sender, purchases, now)
         progress = len(found.plan.unfinished) < len(remembered.unfinished)
         attempt = 0 if progress else deletion.record.attempt
@@ -162,14 +162,22 @@ def _decide(deletion: Deletion, plan: Plan) -> None:
         emit(Event.DELETION_READY, **deletion.ids, never=len(plan.never))
         deletion.send_on(CUSTOMERS_READY, changed=_checked(deletion.record))
         deletion.journal.note(EntryKind.READY)
+    elif plan.wait_until is not None:
+        _wait_until(deletion, plan, plan.wait_until)
     elif deletion.ends_late():
         deletion.finish(State.STUCK, unfinished_reason(plan), unfinished_remedy(plan))
     else:
-        _wait(deletion, plan)
+        _wait(deletion, plan, deletion.delay(), deletion.record)
 
 
-def _wait(deletion: Deletion, plan: Plan) -> None:
-    delay = deletion.delay()
+def _wait_until(deletion: Deletion, plan: Plan, until: datetime) -> None:
+    """Wait as Partner Center asks for: that says nothing about the customer, so it is parked."""
+    now = deletion.now()
+    delay = deletion.delay(max(0.0, (until - now).total_seconds()))
+    _wait(deletion, plan, delay, replace(deletion.record, parked_since=now))
+
+
+def _wait(deletion: Deletion, plan: Plan, delay: timedelta, changed: DeletionRecord) -> None:
     open_count, waiting_count = len(plan.open), len(plan.waiting)
     deletion.journal.note(EntryKind.WAITING, f"{open_count} open, {waiting_count} waited for")
     emit(
@@ -179,7 +187,7 @@ def _wait(deletion: Deletion, plan: Plan) -> None:
         waiting=waiting_count,
         delay_seconds=round(delay.total_seconds(), 1),
     )
-    _check_after(deletion, delay, deletion.record)
+    _check_after(deletion, delay, changed)
 
 
 def _check_after(deletion: Deletion, delay: timedelta, changed: DeletionRecord) -> None:
@@ -194,17 +202,22 @@ def _checked(record: DeletionRecord) -> DeletionRecord:
 
 def _after_rejected_delete(deletion: Deletion, error: ErrorStatus) -> None:
     """End as stuck if nothing can change any more; otherwise read everything again."""
-    plan = make_plan(deletion.record.purchases, deletion.now())
+    now = deletion.now()
+    plan = make_plan(deletion.record.purchases, now)
     reason = rejected_delete_reason(str(error), plan)
     emit(Event.DELETE_REJECTED, **deletion.ids, reason=reason)
-    if deletion.ends_late() or (plan.never and not isinstance(error, Busy)):
-        later = retry_at(plan, deletion.now())
+    busy = isinstance(error, Busy)
+    must_wait = busy and error.retry_after is not None
+    ends_late = not must_wait and deletion.ends_late()
+    if ends_late or (plan.never and not busy):
+        later = retry_at(plan, now)
         deletion.finish(State.STUCK, reason, rejected_delete_remedy(plan, later), later)
         return
     # The plan is clear, so the next step reads everything again and finds what was missed. What
     # was rejected for good need not be tried again only because the customer is busy.
     kept = deletion.record.purchases if plan.never else ()
-    changed = replace(deletion.record, reason=reason, purchases=kept)
+    parked_since = now if must_wait else None
+    changed = replace(deletion.record, reason=reason, purchases=kept, parked_since=parked_since)
     if not isinstance(error, Busy):
         # A definite no to this DELETE, and so to an earlier one without a clear response.
         changed = replace(changed, state=State.CHECKING)

@@ -28,9 +28,9 @@ from shared.partner_center.errors import (
     HeldBack,
     NoResponse,
     PartnerCenterError,
+    Redirected,
     Throttled,
     TimedOut,
-    UnexpectedResponse,
     error_of,
 )
 from shared.partner_center.rate_limit import RateLimited, RateLimiter
@@ -136,8 +136,8 @@ class Connection:
         `path` is relative to /v1/, or a link from a response; without a `request_id` the call gets
         one of its own. `gate` is asked directly before each attempt leaves, and stops the call by
         raising. Raises what it raises, ForeignLink, HeldBack, OutOfTime, NoResponse, SignInFailed,
-        UnexpectedResponse for a redirection, or an ErrorStatus; with anything that stops a repeat,
-        the error of the attempt before it.
+        Redirected, or an ErrorStatus; with anything that stops a repeat, the error of the attempt
+        before it.
         """
         # Each attempt sends the same MS-RequestId, which makes it safe to repeat a PATCH or a
         # DELETE (Microsoft's page "Partner Center REST headers").
@@ -198,7 +198,7 @@ class Connection:
             message = (
                 f"{request.method} {request.path} got status {response.status_code}: expected a 2xx"
             )
-            raise UnexpectedResponse(message)
+            raise Redirected(message)
         return Response(response.status_code, _json(response))
 
     def _resolve(self, path: str) -> str:

@@ -8,6 +8,7 @@ PartnerCenterError
 ├── OutOfTime                 the step's time is over
 ├── ForeignLink               a response pointed to another host
 ├── UnexpectedResponse        a success whose body is not as documented
+│   └── Redirected            a redirection, which is not followed
 └── ErrorStatus               Partner Center responded with an error status
     ├── NotASandbox           the account is not an integration sandbox
     ├── Unauthorized          the token is not accepted
@@ -83,6 +84,10 @@ class UnexpectedResponse(PartnerCenterError):
     """Partner Center reported success with a body that is not as documented."""
 
     may_be_done = True
+
+
+class Redirected(UnexpectedResponse):
+    """Partner Center, or something in front of it, responded with a redirection (3xx)."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass, replace
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Final
 
 from azure.core.exceptions import AzureError
@@ -21,8 +21,8 @@ from shared.partner_center.errors import (
     NotCancellable,
     NotFound,
     OrderRouteClosed,
-    PartnerCenterError,
     PurchaseGone,
+    Redirected,
     Rejected,
     Unavailable,
     UnexpectedResponse,
@@ -66,20 +66,25 @@ class Sender:
     """Sends the actions for one customer.
 
     `read` holds the subscriptions of this snapshot, because a PATCH sends the whole resource back.
+    A wait that a response asks for is counted from `now`.
     """
 
     client: PartnerCenter
     customer: TenantId
     read: Mapping[str, Subscription]
+    now: Callable[[], datetime]
 
     def send(self, purchase: Purchase, action: Action) -> Purchase:
         """Send one action and return the purchase as it stands after the response.
 
         A success that cannot be read counts as accepted: the next snapshot shows its effect.
+        A redirection does not: Redirected is raised.
         """
         status, trouble = None, ""
         try:
             status = self._calls()[action](purchase)
+        except Redirected:
+            raise
         except UnexpectedResponse as error:
             trouble = f"{action} got an unclear response: {error}"[:TROUBLE_CHARACTERS]
         return replace(
@@ -88,6 +93,7 @@ class Sender:
             status=_status_after(purchase, status),
             trouble=trouble,
             needs_activation=False,
+            wait_until=None,
         )
 
     def _calls(self) -> Mapping[Action, Callable[[Purchase], str | None]]:
@@ -138,11 +144,11 @@ def carry_out(sender: Sender, purchases: Collection[Purchase], now: datetime) ->
     Stops early on any error that concerns more than one purchase, at the second failure of the
     service, and as soon as the client's gate lets no write leave; the result holds what is known by
     then. One service failure, an odd response, or a purchase that asks for a wait does not keep the
-    others from being tried.
+    others from being tried. Of two failures, the one that asks for the longer wait is kept.
     """
     known = {purchase.key: purchase for purchase in purchases}
     tried: set[tuple[Purchase, Action]] = set()
-    interruption: PartnerCenterError | None = None
+    interruption: Unavailable | None = None
     missing: NotFound | None = None
     while True:
         # Each response may open or close another purchase, so the plan is made again every time.
@@ -155,12 +161,10 @@ def carry_out(sender: Sender, purchases: Collection[Purchase], now: datetime) ->
         try:
             changed = _attempt(sender, entry.purchase, entry.action)
         except Unavailable as error:
-            if isinstance(interruption, Unavailable):
-                return CancellationResult(tuple(known.values()), plan, error)
+            if interruption is not None:
+                longer = max(interruption, error, key=lambda failure: failure.retry_after or 0)
+                return CancellationResult(tuple(known.values()), plan, longer)
             interruption = error
-            continue
-        except Busy as error:
-            interruption = interruption or error
             continue
         except NotFound as error:
             missing = error
@@ -189,7 +193,7 @@ def _attempt(sender: Sender, purchase: Purchase, action: Action) -> Purchase:
     try:
         changed = sender.send(purchase, action)
     except ErrorStatus as error:
-        changed = after_error(purchase, action, error)
+        changed = after_error(purchase, action, error, sender.now())
         emit(
             Event.CANCELLATION_REJECTED,
             tenant=sender.customer,
@@ -201,7 +205,7 @@ def _attempt(sender: Sender, purchase: Purchase, action: Action) -> Purchase:
             code=error.response.code,
             reason=error.response.description,
         )
-    except UnreadPurchase as error:
+    except (UnreadPurchase, Redirected) as error:
         changed = _troubled(sender, purchase, action, str(error))
     else:
         emit(
@@ -231,7 +235,7 @@ def _troubled(sender: Sender, purchase: Purchase, action: Action, reason: str) -
     return replace(purchase, trouble=f"{action} is tried again: {reason}"[:TROUBLE_CHARACTERS])
 
 
-def after_error(purchase: Purchase, action: Action, error: ErrorStatus) -> Purchase:
+def after_error(purchase: Purchase, action: Action, error: ErrorStatus, now: datetime) -> Purchase:
     """Return the purchase after a failed action; re-raises what concerns the whole customer."""
     match error:
         case AlreadyDeleted():
@@ -239,7 +243,9 @@ def after_error(purchase: Purchase, action: Action, error: ErrorStatus) -> Purch
         case PurchaseGone():
             return _gone(purchase)
         case Busy() if error.retry_after is not None:
-            raise error
+            until = now + timedelta(seconds=error.retry_after)
+            trouble = f"{action} waits until {until:%Y-%m-%d %H:%M:%S} UTC: {error}"
+            return replace(purchase, wait_until=until, trouble=trouble[:TROUBLE_CHARACTERS])
         case Busy() | AzureSubscriptionsActive():
             return purchase
         case NotActivated():

@@ -31,13 +31,15 @@ class Standing(StrEnum):
 class Entry:
     """A purchase and where it stands; `action` is the call to send while it is open.
 
-    `reason` says why it can never be cancelled, or what keeps it from being clear.
+    `reason` says why it can never be cancelled, or what keeps it from being clear. `until` is the
+    time before which Partner Center asked to send nothing for it.
     """
 
     purchase: Purchase
     standing: Standing
     action: Action | None = None
     reason: str = ""
+    until: datetime | None = None
 
 
 @dataclass(frozen=True)
@@ -53,7 +55,7 @@ class Plan:
 
     @cached_property
     def waiting(self) -> tuple[Entry, ...]:
-        """The purchases whose cancellation was accepted and is not finished."""
+        """The purchases whose cancellation was accepted, or must not be sent yet."""
         return self._standing(Standing.WAITING)
 
     @cached_property
@@ -70,6 +72,13 @@ class Plan:
     def clear(self) -> bool:
         """Whether nothing is left to send or wait for; also if no purchase is known."""
         return not self.unfinished
+
+    @property
+    def wait_until(self) -> datetime | None:
+        """The earliest time at which a call may be sent, if that is all there is to wait for."""
+        times = [entry.until for entry in self.unfinished]
+        known = [time for time in times if time is not None]
+        return min(known) if known and len(known) == len(times) else None
 
     def _standing(self, standing: Standing) -> tuple[Entry, ...]:
         return tuple(entry for entry in self.entries if entry.standing is standing)
@@ -113,7 +122,7 @@ def _order(order: Purchase, family: _Family, now: datetime) -> Entry:
     if order.status == Status.CANCELLED:
         return Entry(order, Standing.CLOSED)
     if _order_route_open(order, family, now):
-        return _try(order, Action.CANCEL_ORDER)
+        return _try(order, Action.CANCEL_ORDER, now)
     subscriptions = family.children(order)
     if subscriptions:
         entries = [_subscription(each, family, now) for each in subscriptions]
@@ -164,10 +173,10 @@ def _subscription(subscription: Purchase, family: _Family, now: datetime) -> Ent
     if any(entry.standing is Standing.NEVER for entry in azure):
         reason = "an Azure subscription of this plan cannot be cancelled"
         return Entry(subscription, Standing.NEVER, reason=reason)
-    return _next_subscription_action(subscription)
+    return _next_subscription_action(subscription, now)
 
 
-def _next_subscription_action(subscription: Purchase) -> Entry:
+def _next_subscription_action(subscription: Purchase, now: datetime) -> Entry:
     row = row_of(subscription.product)
     left = [action for action in row.actions if action not in subscription.rejected]
     if subscription.status == Status.SUSPENDED and left == [Action.SUSPEND_SUBSCRIPTION]:
@@ -178,21 +187,24 @@ def _next_subscription_action(subscription: Purchase) -> Entry:
         return Entry(subscription, Standing.NEVER, reason=subscription.reason)
     activation = Action.ACTIVATE_SUBSCRIPTION
     if subscription.needs_activation and activation not in subscription.rejected:
-        return _try(subscription, activation)
-    return _try(subscription, left[0])
+        return _try(subscription, activation, now)
+    return _try(subscription, left[0], now)
 
 
-def _azure_subscription(azure: Purchase, _family: _Family, _now: datetime) -> Entry:
+def _azure_subscription(azure: Purchase, _family: _Family, now: datetime) -> Entry:
     if azure.status == UNREADABLE:
         return Entry(azure, Standing.WAITING, reason=azure.trouble)
     if azure.status != Status.ACTIVE:
         return Entry(azure, Standing.CLOSED)
     if Action.CANCEL_AZURE_SUBSCRIPTION in azure.rejected:
         return Entry(azure, Standing.NEVER, reason=azure.reason)
-    return _try(azure, Action.CANCEL_AZURE_SUBSCRIPTION)
+    return _try(azure, Action.CANCEL_AZURE_SUBSCRIPTION, now)
 
 
-def _try(purchase: Purchase, action: Action) -> Entry:
+def _try(purchase: Purchase, action: Action, now: datetime) -> Entry:
     if action in purchase.sent:
         return Entry(purchase, Standing.WAITING, reason=purchase.trouble)
+    until = purchase.wait_until
+    if until is not None and until > now:
+        return Entry(purchase, Standing.WAITING, reason=purchase.trouble, until=until)
     return Entry(purchase, Standing.OPEN, action=action, reason=purchase.trouble)

@@ -32,7 +32,7 @@ class Purchase:
     the actions that Partner Center accepted, `rejected` those that it never will; `reason` is its
     description of the last rejection. `trouble` says what came instead of a clear response to the
     last call, or to the read of what it holds; it may be clear the next time. `term_end` is the end
-    of a subscription's commitment.
+    of a subscription's commitment. No call is sent for it before `wait_until`.
     """
 
     kind: PurchaseKind
@@ -48,6 +48,7 @@ class Purchase:
     reason: str = ""
     trouble: str = ""
     needs_activation: bool = False
+    wait_until: datetime | None = None
 
     @property
     def key(self) -> tuple[PurchaseKind, str]:

@@ -261,6 +261,7 @@ def _carried_on(fresh: Purchase, remembered: Purchase, snapshot: Snapshot) -> Pu
         reason=remembered.reason,
         trouble=fresh.trouble or remembered.trouble,
         needs_activation=remembered.needs_activation,
+        wait_until=remembered.wait_until,
     )
 
 

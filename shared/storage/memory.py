@@ -128,6 +128,7 @@ def _row(purchase: Purchase) -> dict[str, Any]:
         "reason": purchase.reason,
         "trouble": purchase.trouble,
         "needsActivation": purchase.needs_activation,
+        "waitUntil": purchase.wait_until.isoformat() if purchase.wait_until else "",
     }
     return {name: value for name, value in row.items() if value}
 
@@ -147,6 +148,7 @@ def _purchase(row: Mapping[str, Any]) -> Purchase:
         reason=row.get("reason", ""),
         trouble=row.get("trouble", ""),
         needs_activation=row.get("needsActivation", False),
+        wait_until=_date(row.get("waitUntil")),
     )
 
 

@@ -1,15 +1,16 @@
 """Throttling, failures and lost responses: a deletion waits, goes on, or says why it ended."""
 
 from dataclasses import replace
-from datetime import timedelta
+from datetime import datetime, timedelta
 from typing import Any
 
 import pytest
 
 from local.simulator import Behaviour, Customer, Fault, ProductKind, Simulator
 from local.simulator.state.behaviour import BlockedDelete, ErrorBody, UnknownDelete
-from shared.deletion.deletion import Deletion
+from shared.deletion.deletion import Deletion, first_message
 from shared.deletion.submission import NotAbortable, abort
+from shared.purchases.plan import make_plan
 from shared.settings import CheckSettings
 from shared.storage.names import CUSTOMERS_TO_DELETE, ORDERS_TO_CHECK
 from shared.storage.records import State
@@ -18,6 +19,7 @@ from tests.bench import Bench
 
 SECOND = timedelta(seconds=1)
 DAY = timedelta(days=1)
+PENDING_OPERATION = {"code": 900278, "description": "Pending operation, try after 24 hours."}
 
 
 @pytest.fixture
@@ -510,8 +512,8 @@ def test_an_operation_that_blocks_for_24_hours_is_not_repeated_before(
 ) -> None:
     other = customer.add_order(ProductKind.RESERVED_INSTANCE)
     blocked = customer.orders[0]
-    body = {"code": 900278, "description": "Pending operation, try after 24 hours."}
-    fault = Fault(method="PATCH", path=f"*/{blocked.id}", status=409, body=body, times=None)
+    path = f"*/{blocked.id}"
+    fault = Fault(method="PATCH", path=path, status=409, body=PENDING_OPERATION, times=None)
     simulator.add_fault(fault)
     bench.drop(customer.tenant_id)
 
@@ -536,3 +538,138 @@ def test_an_order_that_was_updated_too_often_is_not_updated_again(
     assert record.state is State.STUCK
     assert "900311" in record.reason
     assert len(bench.calls("PATCH")) == 1
+
+
+@pytest.mark.parametrize("status", [302, 307])
+def test_a_redirected_cancellation_is_sent_again_at_the_next_check(
+    bench: Bench, simulator: Simulator, customer: Customer, status: int
+) -> None:
+    slow = customer.add_order(ProductKind.RESERVED_INSTANCE, cancel_after_seconds=200)
+    redirected = customer.orders[0]
+    path = f"*/orders/{redirected.id}"
+    simulator.add_fault(Fault(method="PATCH", path=path, status=status, body="", times=2))
+    bench.drop(customer.tenant_id)
+
+    bench.pump(passes=1)
+    entry = make_plan(bench.record(customer.tenant_id).purchases, bench.services.now()).open[0]
+    bench.pump()
+
+    assert entry.purchase.id == redirected.id
+    assert str(status) in entry.reason
+    assert [call.status for call in bench.calls("PATCH", redirected.id)] == [status, status, 200]
+    assert [call.status for call in bench.calls("PATCH", slow.id)] == [200]
+    assert bench.record(customer.tenant_id).state is State.DELETED
+
+
+def check_at(bench: Bench, tenant: str, timestamp: datetime) -> None:
+    """Take the next step at this time, although its message is still invisible."""
+    bench.move_clock_to(timestamp)
+    bench.drop(first_message(bench.record(tenant)).to_json(), ORDERS_TO_CHECK)
+    bench.pump(passes=1)
+
+
+def test_a_wait_of_24_hours_is_kept_while_another_order_fails(
+    bench: Bench, simulator: Simulator, customer: Customer
+) -> None:
+    blocked = customer.orders[0]
+    failing = customer.add_order(ProductKind.RESERVED_INSTANCE)
+    for order, status, body in [(blocked, 409, PENDING_OPERATION), (failing, 503, None)]:
+        path = f"*/{order.id}"
+        simulator.add_fault(Fault(method="PATCH", path=path, status=status, body=body, times=None))
+    bench.drop(customer.tenant_id)
+
+    bench.pump(passes=20)
+    before = len(bench.calls("PATCH", blocked.id))
+    bench.move_clock_to(bench.services.now() + DAY + SECOND)
+    bench.pump(passes=1)
+
+    assert before == 1
+    assert len(bench.calls("PATCH", failing.id)) >= 20
+    assert len(bench.calls("PATCH", blocked.id)) == 2
+
+
+def test_each_order_is_sent_again_when_its_own_wait_is_over(
+    bench: Bench, simulator: Simulator, customer: Customer
+) -> None:
+    short, long = customer.orders[0], customer.add_order(ProductKind.RESERVED_INSTANCE)
+    headers = {"Retry-After": "5"}
+    simulator.add_fault(Fault(path=f"*/{short.id}", status=409, headers=headers))
+    simulator.add_fault(Fault(path=f"*/{long.id}", status=409, body=PENDING_OPERATION))
+    bench.drop(customer.tenant_id)
+
+    bench.pump(passes=1)
+    first = bench.record(customer.tenant_id)
+    assert first.next_check_at is not None
+    check_at(bench, customer.tenant_id, first.next_check_at + SECOND)
+    second = bench.record(customer.tenant_id)
+    patches = [len(bench.calls("PATCH", order.id)) for order in (short, long)]
+    assert second.next_check_at is not None
+    check_at(bench, customer.tenant_id, second.next_check_at)
+
+    assert first.next_check_at - first.requested_at < timedelta(seconds=60)
+    assert patches == [2, 1]
+    assert second.next_check_at - first.requested_at >= DAY
+    assert [call.status for call in bench.calls("PATCH", long.id)] == [409, 200]
+    assert bench.record(customer.tenant_id).deadline - second.deadline >= timedelta(hours=23)
+
+
+def test_a_retry_after_of_0_on_one_order_waits_for_the_next_check(
+    bench: Bench, simulator: Simulator, customer: Customer
+) -> None:
+    headers = {"Retry-After": "0"}
+    simulator.add_fault(Fault(method="PATCH", status=409, headers=headers, times=None))
+    bench.drop(customer.tenant_id)
+
+    bench.pump(passes=3)
+
+    assert len(bench.calls("PATCH")) == 3
+
+
+def test_of_two_failures_the_longer_retry_after_is_kept(
+    bench: Bench, simulator: Simulator, customer: Customer
+) -> None:
+    other = customer.add_order(ProductKind.RESERVED_INSTANCE)
+    for order, seconds in [(customer.orders[0], "600"), (other, "5")]:
+        headers = {"Retry-After": seconds}
+        simulator.add_fault(Fault(path=f"*/{order.id}", status=503, headers=headers))
+    bench.drop(customer.tenant_id)
+
+    bench.pump(passes=1)
+
+    record = bench.record(customer.tenant_id)
+    assert record.next_check_at is not None
+    assert record.next_check_at - bench.services.now() > timedelta(seconds=590)
+
+
+def test_a_wait_that_a_delete_asks_for_moves_the_deadline(
+    bench: Bench, simulator: Simulator, customer: Customer
+) -> None:
+    simulator.add_fault(Fault(method="DELETE", status=409, body=PENDING_OPERATION))
+
+    waiting = bench.run(customer.tenant_id)
+    assert waiting.next_check_at is not None
+    check_at(bench, customer.tenant_id, waiting.next_check_at)
+    bench.pump()
+
+    record = bench.record(customer.tenant_id)
+    assert record.state is State.DELETED
+    assert record.parked > timedelta(hours=23, minutes=59)
+    assert record.deadline - waiting.deadline == record.parked
+
+
+def test_a_wait_that_a_delete_asks_for_after_the_deadline_is_kept(
+    bench: Bench, simulator: Simulator, customer: Customer
+) -> None:
+    simulator.add_fault(Fault(method="DELETE", status=409, body=PENDING_OPERATION, times=2))
+    bench.drop(customer.tenant_id)
+    bench.pump(passes=1)
+    bench.move_clock_to(bench.record(customer.tenant_id).deadline + SECOND)
+
+    bench.pump()
+    waiting = bench.record(customer.tenant_id)
+    assert waiting.next_check_at is not None
+    check_at(bench, customer.tenant_id, waiting.next_check_at)
+    bench.pump()
+
+    assert [call.status for call in bench.calls("DELETE")] == [409, 409]
+    assert bench.record(customer.tenant_id).live

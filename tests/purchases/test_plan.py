@@ -238,3 +238,19 @@ def test_an_order_that_becomes_too_old_while_it_is_cancelled_is_waited_for() -> 
     assert [entry.purchase.id for entry in plan.waiting] == ["o"]
     assert not plan.open
     assert not plan.clear
+
+
+def test_a_purchase_that_asked_for_a_wait_is_open_again_once_it_is_over() -> None:
+    hour = timedelta(hours=1)
+    order = Purchase(ORDER, "o", "completed", wait_until=NOW + hour)
+
+    assert make_plan([order], NOW).wait_until == NOW + hour
+    assert not make_plan([order], NOW).open
+    assert make_plan([order], NOW + hour).open
+
+
+def test_a_plan_does_not_wait_for_one_purchase_while_another_is_unfinished() -> None:
+    waits = Purchase(ORDER, "o", "completed", wait_until=NOW + timedelta(hours=1))
+    accepted = Purchase(ORDER, "p", "pending", sent=frozenset({Action.CANCEL_ORDER}))
+
+    assert make_plan([waits, accepted], NOW).wait_until is None

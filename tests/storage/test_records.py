@@ -57,6 +57,7 @@ purchases = st.builds(
     rejected=st.frozensets(st.sampled_from(Action)),
     reason=texts,
     needs_activation=st.booleans(),
+    wait_until=st.none() | st.just(NOW),
 )
 records = st.builds(
     replace,
