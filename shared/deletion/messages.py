@@ -4,7 +4,8 @@ import base64
 import binascii
 import json
 import re
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Any, Final
@@ -28,11 +29,16 @@ _STEP_MEMBERS: Final = frozenset({"version", "tenantId", "generation", "correlat
 
 
 class BadMessage(TipsweepError):
-    """A message that tipsweep does not understand; `tenant` is set if it names one."""
+    """A message that tipsweep does not understand; `tenant` is set if it names one.
 
-    def __init__(self, text: str, tenant: TenantId | None = None) -> None:
+    `dry_run` says that nobody can tell whether a deletion was asked for: the message asks for a dry
+    run, or says something unreadable about one.
+    """
+
+    def __init__(self, text: str, tenant: TenantId | None = None, *, dry_run: bool = False) -> None:
         super().__init__(text)
         self.tenant = tenant
+        self.dry_run = dry_run
 
 
 @dataclass(frozen=True, slots=True)
@@ -138,7 +144,7 @@ def parse_drop(body: bytes) -> Drop:
             return _plain_drop(_text(inner))
         except BadMessage as error:
             message = f"The message is base64, and inside it: {error}"
-            raise BadMessage(message, error.tenant) from plain_error
+            raise BadMessage(message, error.tenant, dry_run=error.dry_run) from plain_error
 
 
 def request_from_json(value: object) -> DeletionRequest:
@@ -151,13 +157,13 @@ def request_from_json(value: object) -> DeletionRequest:
     if not isinstance(value, dict):
         message = f"Expected a tenant ID or an object with tenantId, found {_kind(value)}"
         raise BadMessage(message)
-    tenant = _tenant(value.get("tenantId"))
-    unknown = sorted(set(value) - _REQUEST_MEMBERS)
-    if unknown:
-        known = ", ".join(sorted(_REQUEST_MEMBERS))
-        message = f"Unknown member {shown(unknown[0])}: expected only {known}"
-        raise BadMessage(message, tenant)
-    return DeletionRequest(tenant, _requested_by(value, tenant), _dry_run(value, tenant))
+    with _request_of(value) as tenant:
+        unknown = sorted(set(value) - _REQUEST_MEMBERS)
+        if unknown:
+            known = ", ".join(sorted(_REQUEST_MEMBERS))
+            message = f"Unknown member {shown(unknown[0])}: expected only {known}"
+            raise BadMessage(message)
+        return DeletionRequest(tenant, _requested_by(value), _dry_run(value))
 
 
 def parse_step(body: bytes) -> StepMessage:
@@ -245,26 +251,45 @@ def _forwarded(value: Mapping[str, Any]) -> DeletionRequest:
             f"With version, expected {_VERSION} and exactly {', '.join(sorted(_FORWARDED_MEMBERS))}"
         )
         raise BadMessage(message)
-    tenant, attempt = _tenant(value["tenantId"]), value["attempt"]
-    if type(attempt) is not int or attempt < 0:
-        message = "Expected a number from 0 in attempt"
-        raise BadMessage(message, tenant)
-    return DeletionRequest(
-        tenant,
-        _requested_by(value, tenant),
-        _dry_run(value, tenant),
-        _dropped_at(value["droppedAt"], tenant),
-        attempt,
+    with _request_of(value) as tenant:
+        attempt = value["attempt"]
+        if type(attempt) is not int or attempt < 0:
+            message = "Expected a number from 0 in attempt"
+            raise BadMessage(message)
+        return DeletionRequest(
+            tenant,
+            _requested_by(value),
+            _dry_run(value),
+            _dropped_at(value["droppedAt"]),
+            attempt,
+        )
+
+
+@contextmanager
+def _request_of(value: Mapping[str, Any]) -> Iterator[TenantId]:
+    """Give the tenant of a request, and say in every error what the request was about."""
+    tenant = _tenant(value.get("tenantId"))
+    try:
+        yield tenant
+    except BadMessage as error:
+        dry_run = _perhaps_dry_run(value)
+        raise BadMessage(str(error), tenant, dry_run=dry_run) from error
+
+
+def _perhaps_dry_run(value: Mapping[str, Any]) -> bool:
+    """Whether a member may ask for a dry run, however it is spelled and whatever it holds."""
+    return any(
+        name.casefold() == "dryrun" and member is not False for name, member in value.items()
     )
 
 
-def _dropped_at(value: object, tenant: TenantId) -> datetime | None:
+def _dropped_at(value: object) -> datetime | None:
     if value is None:
         return None
     timestamp = _timestamp(str(value))
     if timestamp is None or timestamp.tzinfo is None:
         message = f"droppedAt is {shown(str(value))}: expected a timestamp with its time zone"
-        raise BadMessage(message, tenant)
+        raise BadMessage(message)
     return timestamp
 
 
@@ -311,21 +336,21 @@ def _tenant(value: object) -> TenantId:
         raise BadMessage(str(error)) from error
 
 
-def _requested_by(value: Mapping[str, Any], tenant: TenantId) -> str:
+def _requested_by(value: Mapping[str, Any]) -> str:
     name = value.get("requestedBy", "")
     if not isinstance(name, str) or not is_line(name, REQUESTED_BY_CHARACTERS):
         message = (
             f"Expected one line of at most {REQUESTED_BY_CHARACTERS} characters in requestedBy"
         )
-        raise BadMessage(message, tenant)
+        raise BadMessage(message)
     return name
 
 
-def _dry_run(value: Mapping[str, Any], tenant: TenantId) -> bool:
+def _dry_run(value: Mapping[str, Any]) -> bool:
     dry_run = value.get("dryRun", False)
     if not isinstance(dry_run, bool):
         message = f"Expected true or false in dryRun, found {_kind(dry_run)}"
-        raise BadMessage(message, tenant)
+        raise BadMessage(message)
     return dry_run
 
 
