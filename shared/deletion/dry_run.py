@@ -7,17 +7,20 @@ no deletion record is written.
 from dataclasses import dataclass, replace
 from typing import Final
 
+from azure.core.exceptions import AzureError
+
 from shared.deletion.claims import Delivery
 from shared.deletion.deletion import next_delay
 from shared.deletion.dry_run_result import DryRunResult, Outcome
+from shared.deletion.held_up import described, log_held_up
 from shared.deletion.messages import DeletionRequest
 from shared.events import Event, emit
 from shared.partner_center.errors import (
     TEMPORARY,
-    ErrorStatus,
     HeldBack,
     PartnerCenterError,
     SignInFailed,
+    Unauthorized,
 )
 from shared.partner_center.resources import Customer
 from shared.purchases.plan import Plan, make_plan
@@ -25,6 +28,7 @@ from shared.purchases.snapshot import merge_snapshot, take_snapshot
 from shared.safety.rules import Refused
 from shared.services import Services, StorageServices
 from shared.storage.names import CUSTOMERS_TO_DELETE
+from shared.storage.outages import is_outage
 from shared.storage.rejected import RejectedMessage
 from shared.tenants import TenantId
 
@@ -56,18 +60,28 @@ def dry_run(services: Services, tenant: TenantId) -> DryRun:
 def run_dry(services: Services, request: DeletionRequest, delivery: Delivery) -> None:
     """Make the dry run that a dropped message asks for, and store and log its result.
 
-    Temporary trouble puts the request back on its queue; any other error is stored and raised.
+    Trouble that passes, or that a person ends, puts the request back on its queue; any other error
+    of Partner Center is stored and raised.
     """
+    try:
+        _find_out(services, request)
+    except (*TEMPORARY, SignInFailed, Unauthorized) as error:
+        _put_back(services, request, delivery, error)
+    except AzureError as error:
+        if not is_outage(error):
+            raise
+        _put_back(services, request, delivery, error)
+    except PartnerCenterError as error:
+        note_failure(services, request, f"{type(error).__name__}: {error}")
+        raise
+
+
+def _find_out(services: Services, request: DeletionRequest) -> None:
     try:
         found = dry_run(services, request.tenant)
     except Refused as refusal:
         reason = f"rule {refusal.rule}: {refusal.finding}"
         _keep(services, request, Outcome.REFUSED, reason=reason, remedy=refusal.remedy)
-    except (*TEMPORARY, SignInFailed) as error:
-        _put_back(services, request, delivery, error)
-    except PartnerCenterError as error:
-        note_failure(services, request, f"{type(error).__name__}: {error}")
-        raise
     else:
         _log_plan(request.tenant, found.plan)
         _keep(
@@ -122,7 +136,10 @@ def _keep(
 
 
 def _put_back(
-    services: Services, request: DeletionRequest, delivery: Delivery, error: PartnerCenterError
+    services: Services,
+    request: DeletionRequest,
+    delivery: Delivery,
+    error: PartnerCenterError | AzureError,
 ) -> None:
     """Send the same request with a delay, until it is as old as a deletion may become.
 
@@ -131,15 +148,17 @@ def _put_back(
     checks, now = services.settings.checks, services.now()
     dropped_at = request.dropped_at or delivery.inserted_at or now
     if now >= dropped_at + checks.deadline:
-        _give_up(services, request, delivery, str(error))
+        _give_up(services, request, delivery, described(error))
         return
-    retry_after = error.response.retry_after if isinstance(error, ErrorStatus) else None
+    retry_after = error.retry_after if isinstance(error, PartnerCenterError) else None
     delay = next_delay(checks, request.attempt, services.jitter(), retry_after)
+    seconds = round(delay.total_seconds(), 1)
+    log_held_up(error, tenant=request.tenant, delay_seconds=seconds)
     emit(
         Event.DRY_RUN_WAITING,
         tenant=request.tenant,
-        delay_seconds=round(delay.total_seconds(), 1),
-        reason=str(error),
+        delay_seconds=seconds,
+        reason=described(error),
     )
     # Our own limit says nothing about Partner Center, so it does not make the tries rarer.
     attempt = request.attempt + (not isinstance(error, HeldBack))

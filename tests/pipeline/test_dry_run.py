@@ -5,6 +5,7 @@ from dataclasses import replace
 from datetime import timedelta
 
 import pytest
+from azure.core.exceptions import HttpResponseError
 
 from local.simulator import Customer, Fault, ProductKind, Simulator
 from shared.deletion.claims import Delivery
@@ -13,7 +14,8 @@ from shared.deletion.dry_run_result import DryRunResult, Outcome
 from shared.deletion.messages import DeletionRequest
 from shared.deletion.submission import submit
 from shared.partner_center.errors import NotFound
-from shared.storage.names import CUSTOMERS_TO_DELETE, QUEUES
+from shared.storage.names import CUSTOMERS_TO_DELETE, QUEUES, SANDBOX_TABLE
+from shared.storage.plans import Plans
 from shared.tenants import TenantId
 from tests.bench import Bench
 
@@ -150,8 +152,9 @@ def test_its_refusal_is_stored(bench: Bench, customer: Customer) -> None:
         Fault(path="*/orders", status=503, times=24),
         Fault(path="*/orders", drop=True, times=24),
         Fault(path="*/token", status=401, body={"error": "invalid_client"}, times=8),
+        Fault(path="*/orders", status=401, times=24),
     ],
-    ids=["throttled", "unavailable", "lost", "sign-in"],
+    ids=["throttled", "unavailable", "lost", "sign-in", "token"],
 )
 def test_trouble_that_passes_burns_no_try_and_touches_no_record(
     bench: Bench, simulator: Simulator, customer: Customer, fault: Fault
@@ -168,6 +171,57 @@ def test_trouble_that_passes_burns_no_try_and_touches_no_record(
         Outcome.CANCEL,
         "ann",
     )
+
+
+@pytest.mark.parametrize("protected", [False, True], ids=["plan", "refusal"])
+def test_a_table_that_is_away_burns_no_try(
+    bench: Bench, customer: Customer, caplog: pytest.LogCaptureFixture, protected: bool
+) -> None:
+    if protected:
+        bench.use(PROTECTED_TENANTS=customer.tenant_id)
+    bench.tables.delete_table(SANDBOX_TABLE)
+    bench.drop(request(customer))
+
+    bench.pump(passes=8)
+    assert bench.waiting(CUSTOMERS_TO_DELETE) == 1
+    bench.tables.create_table(SANDBOX_TABLE)
+    bench.pump()
+
+    assert not bench.errors
+    assert not bench.poisoned()
+    expected = Outcome.REFUSED if protected else Outcome.CANCEL
+    assert result(bench, customer).outcome is expected
+    assert "work_held_up cause=storage" in caplog.text
+    assert 'reason="storage failed: ' in caplog.text
+
+
+def test_a_mistake_of_ours_in_a_storage_call_reaches_the_host(
+    bench: Bench, customer: Customer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    mistake = HttpResponseError("no such property")
+    mistake.status_code = 400
+
+    def keep(*_: object) -> None:
+        raise mistake
+
+    monkeypatch.setattr(Plans, "keep", keep)
+    bench.drop(request(customer))
+
+    bench.pump(passes=1)
+
+    assert bench.errors == [mistake]
+
+
+def test_a_token_that_is_not_accepted_is_logged_with_what_to_do(
+    bench: Bench, simulator: Simulator, customer: Customer, caplog: pytest.LogCaptureFixture
+) -> None:
+    simulator.add_fault(Fault(path="*/orders", status=401, times=None))
+    bench.drop(request(customer))
+
+    bench.pump(passes=1)
+
+    assert "work_held_up cause=token" in caplog.text
+    assert bench.waiting(CUSTOMERS_TO_DELETE) == 1
 
 
 def test_it_is_put_back_with_the_delay_that_was_asked_for(
