@@ -5,6 +5,7 @@ no deletion record is written.
 """
 
 from dataclasses import dataclass, replace
+from datetime import datetime
 from typing import Final
 
 from azure.core.exceptions import AzureError
@@ -61,18 +62,17 @@ def run_dry(services: Services, request: DeletionRequest, delivery: Delivery) ->
     """Make the dry run that a dropped message asks for, and store and log its result.
 
     Trouble that passes, or that a person ends, puts the request back on its queue; any other error
-    of Partner Center is stored and raised.
+    is stored and raised.
     """
     try:
         _find_out(services, request)
     except (*TEMPORARY, SignInFailed, Unauthorized) as error:
         _put_back(services, request, delivery, error)
-    except AzureError as error:
-        if not is_outage(error):
-            raise
-        _put_back(services, request, delivery, error)
-    except PartnerCenterError as error:
-        note_failure(services, request, f"{type(error).__name__}: {error}")
+    except Exception as error:
+        if isinstance(error, AzureError) and is_outage(error):
+            _put_back(services, request, delivery, error)
+            return
+        _note_try(services, request, error)
         raise
 
 
@@ -92,16 +92,51 @@ def _find_out(services: Services, request: DeletionRequest) -> None:
         )
 
 
+def _note_try(services: Services, request: DeletionRequest, error: Exception) -> None:
+    reason = f"{type(error).__name__}: {error}"
+    try:
+        _keep_failure(services, request, reason, final=False)
+    except AzureError as outage:
+        # The error itself must reach the host.
+        log_held_up(outage, tenant=request.tenant)
+
+
 def note_failure(services: StorageServices, request: DeletionRequest, reason: str) -> None:
-    """Store and log that a dry run found nothing out."""
-    _keep(services, request, Outcome.FAILED, reason=reason, remedy=_FAILED_REMEDY)
+    """Store and log that a dry run found nothing out, and will not be tried again."""
+    _keep_failure(services, request, reason, final=True)
 
 
-def noted_failure(services: StorageServices, tenant: TenantId) -> str:
-    """Return why the customer's last dry run failed, "" if it did not."""
-    text = services.plans.last(tenant)
+def _keep_failure(
+    services: StorageServices, request: DeletionRequest, reason: str, *, final: bool
+) -> None:
+    _keep(
+        services,
+        request,
+        Outcome.FAILED,
+        reason=reason,
+        remedy=_FAILED_REMEDY,
+        final=final,
+    )
+
+
+def noted_failure(
+    services: StorageServices, request: DeletionRequest, inserted_at: datetime | None
+) -> str:
+    """Return the error that a try of this very request has stored, "" if none has.
+
+    `inserted_at` is when the message was put on the poison queue, or first put back. Its tries came
+    before that, but the host does not say when it was dropped.
+    """
+    text = services.plans.last(request.tenant)
     result = DryRunResult.from_json(text) if text else None
-    return result.reason if result and result.outcome is Outcome.FAILED else ""
+    if result is None or result.outcome is not Outcome.FAILED or result.final:
+        return ""
+    if result.requested_by != request.requested_by:
+        return ""
+    since = request.dropped_at
+    if since is None and inserted_at is not None:
+        since = inserted_at - services.settings.checks.deadline
+    return result.reason if since is None or result.made_at >= since else ""
 
 
 def _keep(
@@ -112,6 +147,7 @@ def _keep(
     found: DryRun | None = None,
     reason: str = "",
     remedy: str = "",
+    final: bool = True,
 ) -> None:
     result = DryRunResult(
         tenant=request.tenant,
@@ -123,6 +159,7 @@ def _keep(
         reason=reason,
         remedy=remedy,
         entries=found.plan.entries if found else (),
+        final=final,
     )
     services.plans.keep(result.tenant, result.to_json(), result.made_at)
     emit(

@@ -3,6 +3,7 @@
 import base64
 from contextlib import suppress
 from dataclasses import dataclass
+from datetime import datetime
 from typing import Final
 
 from shared.deletion.claims import started
@@ -37,11 +38,15 @@ _UNCLAIMED: Final = frozenset({State.REQUESTED, State.CANCELLING})
 
 @dataclass(frozen=True, slots=True)
 class Poisoned:
-    """A message from a poison queue; `queue` is the name without the poison suffix."""
+    """A message from a poison queue; `queue` is the name without the poison suffix.
+
+    `inserted_at` is when it was put there, or first put back; None if nobody knows.
+    """
 
     queue: str
     message_id: str
     body: bytes
+    inserted_at: datetime | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,7 +84,7 @@ def record_poisoned(services: StorageServices, poisoned: Poisoned) -> None:
     have asked for one.
     """
     subject = _subject(poisoned)
-    reason = subject.fault or _last_error(services, subject) or _UNKNOWN_REASON
+    reason = subject.fault or _last_error(services, subject, poisoned) or _UNKNOWN_REASON
     services.rejected.keep(
         RejectedMessage(
             poisoned.queue,
@@ -133,12 +138,12 @@ def _expected(queue: str) -> str:
     return _EXPECTED_DROP if queue == CUSTOMERS_TO_DELETE else _EXPECTED_STEP
 
 
-def _last_error(services: StorageServices, subject: Subject) -> str:
+def _last_error(services: StorageServices, subject: Subject, poisoned: Poisoned) -> str:
     """Return the error of the last try, as the try itself has stored it; "" if it has not."""
     if subject.tenant is None:
         return ""
     if subject.dry_runs:
-        return noted_failure(services, subject.tenant)
+        return noted_failure(services, subject.dry_runs[0], poisoned.inserted_at)
     try:
         record = services.records.get(subject.tenant)
     except UnreadableRecord as error:

@@ -13,8 +13,8 @@ from shared.deletion.dry_run import dry_run, run_dry
 from shared.deletion.dry_run_result import DryRunResult, Outcome
 from shared.deletion.messages import DeletionRequest
 from shared.deletion.submission import submit
-from shared.partner_center.errors import NotFound
-from shared.storage.names import CUSTOMERS_TO_DELETE, QUEUES, SANDBOX_TABLE
+from shared.partner_center.errors import NotFound, UnexpectedResponse
+from shared.storage.names import CUSTOMERS_TO_DELETE, POISON_SUFFIX, QUEUES, SANDBOX_TABLE
 from shared.storage.plans import Plans
 from shared.tenants import TenantId
 from tests.bench import Bench
@@ -297,3 +297,70 @@ def test_one_that_fails_every_time_is_listed_and_touches_no_record(
     assert "items" in row["reason"]
     assert result(bench, customer).outcome is Outcome.FAILED
     assert "items" in result(bench, customer).reason
+
+
+def fail_one_try(bench: Bench, simulator: Simulator, customer: Customer, text: str) -> None:
+    """Let one try of a dry run fail, and its message vanish."""
+    simulator.add_fault(Fault(method="GET", path="*/orders", status=200, body={"items": "none"}))
+    bench.drop(text)
+    message = bench.take(CUSTOMERS_TO_DELETE)
+    assert message is not None
+    with pytest.raises(UnexpectedResponse):
+        bench.deliver(CUSTOMERS_TO_DELETE, message)
+    bench.forget(CUSTOMERS_TO_DELETE, message)
+    assert result(bench, customer).outcome is Outcome.FAILED
+
+
+def give_up(bench: Bench, text: str) -> str:
+    """Let the host move a message when it is too late to put it back; return the last reason."""
+    for row in bench.poisoned():
+        bench.sandbox.delete_entity(row)
+    bench.move_clock_to(bench.services.now() + 2 * bench.services.settings.checks.deadline)
+    bench.drop(text, CUSTOMERS_TO_DELETE + POISON_SUFFIX)
+    bench.pump()
+    (row,) = bench.poisoned()
+    return str(row["reason"])
+
+
+def test_the_error_of_one_of_its_tries_is_the_reason(
+    bench: Bench, simulator: Simulator, customer: Customer
+) -> None:
+    fail_one_try(bench, simulator, customer, request(customer))
+
+    assert "items" in give_up(bench, request(customer))
+
+
+def test_the_error_of_an_earlier_dry_run_is_not_the_reason(
+    bench: Bench, simulator: Simulator, customer: Customer
+) -> None:
+    fault = Fault(method="GET", path="*/orders", status=200, body={"items": "none"}, times=5)
+    simulator.add_fault(fault)
+    bench.drop(request(customer))
+    bench.pump()
+    assert "items" in bench.poisoned()[0]["reason"]
+
+    assert "items" not in give_up(bench, request(customer))
+    assert "items" not in result(bench, customer).reason
+
+
+def test_the_error_of_a_try_of_somebody_else_is_not_the_reason(
+    bench: Bench, simulator: Simulator, customer: Customer
+) -> None:
+    fail_one_try(bench, simulator, customer, request(customer, requestedBy="bob"))
+
+    assert "items" not in give_up(bench, request(customer, requestedBy="ann"))
+
+
+@pytest.mark.parametrize("forwarded", [False, True], ids=["drop", "put back"])
+def test_the_error_of_a_try_before_it_was_dropped_is_not_the_reason(
+    bench: Bench, simulator: Simulator, customer: Customer, forwarded: bool
+) -> None:
+    now, deadline = bench.services.now(), bench.services.settings.checks.deadline
+    bench.move_clock_to(now - (MINUTE if forwarded else deadline + MINUTE))
+    fail_one_try(bench, simulator, customer, request(customer))
+    wanted = DeletionRequest(TenantId(customer.tenant_id), dry_run=True, dropped_at=now)
+    bench.move_clock_to(now)
+
+    reason = give_up(bench, wanted.to_json() if forwarded else request(customer))
+
+    assert "items" not in reason
