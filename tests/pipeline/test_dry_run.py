@@ -8,10 +8,11 @@ import pytest
 from azure.core.exceptions import HttpResponseError
 
 from local.simulator import Customer, Fault, ProductKind, Simulator
+from shared.deletion import put_back
 from shared.deletion.claims import Delivery
 from shared.deletion.dry_run import dry_run, run_dry
 from shared.deletion.dry_run_result import DryRunResult, Outcome
-from shared.deletion.messages import DeletionRequest
+from shared.deletion.messages import DeletionRequest, Parcel
 from shared.deletion.submission import submit
 from shared.partner_center.errors import NotFound, UnexpectedResponse
 from shared.storage.names import CUSTOMERS_TO_DELETE, POISON_SUFFIX, QUEUES, SANDBOX_TABLE
@@ -320,6 +321,79 @@ def give_up(bench: Bench, text: str) -> str:
     bench.pump()
     (row,) = bench.poisoned()
     return str(row["reason"])
+
+
+@pytest.mark.parametrize("earlier", ["none", "plan", "failure"])
+def test_one_whose_host_died_every_time_goes_on(
+    bench: Bench,
+    simulator: Simulator,
+    customer: Customer,
+    monkeypatch: pytest.MonkeyPatch,
+    earlier: str,
+) -> None:
+    monkeypatch.setattr(put_back, "_SHORTEST", timedelta(0))
+    if earlier == "failure":
+        body = {"items": "none"}
+        simulator.add_fault(Fault(path="*/orders", status=200, body=body, times=5))
+    if earlier != "none":
+        bench.drop(request(customer, requestedBy="ann"))
+        bench.pump()
+    listed = len(bench.poisoned())
+    bench.drop(request(customer, requestedBy="ann"), CUSTOMERS_TO_DELETE + POISON_SUFFIX)
+
+    assert bench.pump() == 2
+
+    assert len(bench.poisoned()) == listed
+    assert result(bench, customer).outcome is Outcome.CANCEL
+    assert list(bench.services.records.all()) == []
+
+
+@pytest.mark.parametrize("forwarded", [False, True], ids=["drop", "put back"])
+def test_one_whose_host_died_every_time_is_listed_when_it_is_too_old(
+    bench: Bench, customer: Customer, forwarded: bool
+) -> None:
+    old = bench.services.now() - bench.services.settings.checks.deadline
+    wanted = DeletionRequest(TenantId(customer.tenant_id), dry_run=True, dropped_at=old)
+    text = wanted.to_json() if forwarded else Parcel(request(customer).encode(), old).sealed()
+    bench.drop(text, CUSTOMERS_TO_DELETE + POISON_SUFFIX)
+
+    bench.pump()
+
+    (row,) = bench.poisoned()
+    assert row["reason"].startswith("the message failed every time")
+    assert result(bench, customer).outcome is Outcome.FAILED
+    assert not bench.calls()
+    assert list(bench.services.records.all()) == []
+
+
+def test_a_try_that_failed_is_not_put_back(
+    bench: Bench, simulator: Simulator, customer: Customer
+) -> None:
+    fail_one_try(bench, simulator, customer, request(customer))
+    bench.drop(request(customer), CUSTOMERS_TO_DELETE + POISON_SUFFIX)
+
+    bench.pump()
+
+    (row,) = bench.poisoned()
+    assert "items" in row["reason"]
+    assert not bench.waiting(CUSTOMERS_TO_DELETE)
+
+
+@pytest.mark.parametrize("method", ["take_snapshot", "make_plan"])
+def test_a_bug_ends_it_after_five_tries_with_its_type(
+    bench: Bench, customer: Customer, monkeypatch: pytest.MonkeyPatch, method: str
+) -> None:
+    def wrong(*_: object) -> None:
+        raise TypeError("no such thing")
+
+    monkeypatch.setattr(f"shared.deletion.dry_run.{method}", wrong)
+    bench.drop(request(customer))
+
+    bench.pump()
+
+    assert len(bench.errors) == 5
+    (row,) = bench.poisoned()
+    assert row["reason"] == "TypeError: no such thing"
 
 
 def test_the_error_of_one_of_its_tries_is_the_reason(
