@@ -59,7 +59,7 @@ def record_poison_deletes(message: func.QueueMessage) -> None:
 
 def _record(queue: str, message: func.QueueMessage) -> None:
     parcel = parcel_of(message)
-    poisoned = Poisoned(queue, message_id(message), parcel.body)
+    poisoned = Poisoned(queue, message_id(message), parcel.body, parcel.inserted_at)
     try:
         services = current_storage()
         if not put_back_if_unharmed(services, queue, parcel):

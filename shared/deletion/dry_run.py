@@ -5,19 +5,23 @@ no deletion record is written.
 """
 
 from dataclasses import dataclass, replace
+from datetime import datetime
 from typing import Final
+
+from azure.core.exceptions import AzureError
 
 from shared.deletion.claims import Delivery
 from shared.deletion.deletion import next_delay
 from shared.deletion.dry_run_result import DryRunResult, Outcome
+from shared.deletion.held_up import described, log_held_up
 from shared.deletion.messages import DeletionRequest
 from shared.events import Event, emit
 from shared.partner_center.errors import (
     TEMPORARY,
-    ErrorStatus,
     HeldBack,
     PartnerCenterError,
     SignInFailed,
+    Unauthorized,
 )
 from shared.partner_center.resources import Customer
 from shared.purchases.plan import Plan, make_plan
@@ -25,6 +29,7 @@ from shared.purchases.snapshot import merge_snapshot, take_snapshot
 from shared.safety.rules import Refused
 from shared.services import Services, StorageServices
 from shared.storage.names import CUSTOMERS_TO_DELETE
+from shared.storage.outages import is_outage
 from shared.storage.rejected import RejectedMessage
 from shared.tenants import TenantId
 
@@ -56,18 +61,27 @@ def dry_run(services: Services, tenant: TenantId) -> DryRun:
 def run_dry(services: Services, request: DeletionRequest, delivery: Delivery) -> None:
     """Make the dry run that a dropped message asks for, and store and log its result.
 
-    Temporary trouble puts the request back on its queue; any other error is stored and raised.
+    Trouble that passes, or that a person ends, puts the request back on its queue; any other error
+    is stored and raised.
     """
+    try:
+        _find_out(services, request)
+    except (*TEMPORARY, SignInFailed, Unauthorized) as error:
+        _put_back(services, request, delivery, error)
+    except Exception as error:
+        if isinstance(error, AzureError) and is_outage(error):
+            _put_back(services, request, delivery, error)
+            return
+        _note_try(services, request, error)
+        raise
+
+
+def _find_out(services: Services, request: DeletionRequest) -> None:
     try:
         found = dry_run(services, request.tenant)
     except Refused as refusal:
         reason = f"rule {refusal.rule}: {refusal.finding}"
         _keep(services, request, Outcome.REFUSED, reason=reason, remedy=refusal.remedy)
-    except (*TEMPORARY, SignInFailed) as error:
-        _put_back(services, request, delivery, error)
-    except PartnerCenterError as error:
-        note_failure(services, request, f"{type(error).__name__}: {error}")
-        raise
     else:
         _log_plan(request.tenant, found.plan)
         _keep(
@@ -78,16 +92,51 @@ def run_dry(services: Services, request: DeletionRequest, delivery: Delivery) ->
         )
 
 
+def _note_try(services: Services, request: DeletionRequest, error: Exception) -> None:
+    reason = f"{type(error).__name__}: {error}"
+    try:
+        _keep_failure(services, request, reason, final=False)
+    except AzureError as outage:
+        # The error itself must reach the host.
+        log_held_up(outage, tenant=request.tenant)
+
+
 def note_failure(services: StorageServices, request: DeletionRequest, reason: str) -> None:
-    """Store and log that a dry run found nothing out."""
-    _keep(services, request, Outcome.FAILED, reason=reason, remedy=_FAILED_REMEDY)
+    """Store and log that a dry run found nothing out, and will not be tried again."""
+    _keep_failure(services, request, reason, final=True)
 
 
-def noted_failure(services: StorageServices, tenant: TenantId) -> str:
-    """Return why the customer's last dry run failed, "" if it did not."""
-    text = services.plans.last(tenant)
+def _keep_failure(
+    services: StorageServices, request: DeletionRequest, reason: str, *, final: bool
+) -> None:
+    _keep(
+        services,
+        request,
+        Outcome.FAILED,
+        reason=reason,
+        remedy=_FAILED_REMEDY,
+        final=final,
+    )
+
+
+def noted_failure(
+    services: StorageServices, request: DeletionRequest, inserted_at: datetime | None
+) -> str:
+    """Return the error that a try of this very request has stored, "" if none has.
+
+    `inserted_at` is when the message was put on the poison queue, or first put back. Its tries came
+    before that, but the host does not say when it was dropped.
+    """
+    text = services.plans.last(request.tenant)
     result = DryRunResult.from_json(text) if text else None
-    return result.reason if result and result.outcome is Outcome.FAILED else ""
+    if result is None or result.outcome is not Outcome.FAILED or result.final:
+        return ""
+    if result.requested_by != request.requested_by:
+        return ""
+    since = request.dropped_at
+    if since is None and inserted_at is not None:
+        since = inserted_at - services.settings.checks.deadline
+    return result.reason if since is None or result.made_at >= since else ""
 
 
 def _keep(
@@ -98,6 +147,7 @@ def _keep(
     found: DryRun | None = None,
     reason: str = "",
     remedy: str = "",
+    final: bool = True,
 ) -> None:
     result = DryRunResult(
         tenant=request.tenant,
@@ -109,6 +159,7 @@ def _keep(
         reason=reason,
         remedy=remedy,
         entries=found.plan.entries if found else (),
+        final=final,
     )
     services.plans.keep(result.tenant, result.to_json(), result.made_at)
     emit(
@@ -122,7 +173,10 @@ def _keep(
 
 
 def _put_back(
-    services: Services, request: DeletionRequest, delivery: Delivery, error: PartnerCenterError
+    services: Services,
+    request: DeletionRequest,
+    delivery: Delivery,
+    error: PartnerCenterError | AzureError,
 ) -> None:
     """Send the same request with a delay, until it is as old as a deletion may become.
 
@@ -131,15 +185,17 @@ def _put_back(
     checks, now = services.settings.checks, services.now()
     dropped_at = request.dropped_at or delivery.inserted_at or now
     if now >= dropped_at + checks.deadline:
-        _give_up(services, request, delivery, str(error))
+        _give_up(services, request, delivery, described(error))
         return
-    retry_after = error.response.retry_after if isinstance(error, ErrorStatus) else None
+    retry_after = error.retry_after if isinstance(error, PartnerCenterError) else None
     delay = next_delay(checks, request.attempt, services.jitter(), retry_after)
+    seconds = round(delay.total_seconds(), 1)
+    log_held_up(error, tenant=request.tenant, delay_seconds=seconds)
     emit(
         Event.DRY_RUN_WAITING,
         tenant=request.tenant,
-        delay_seconds=round(delay.total_seconds(), 1),
-        reason=str(error),
+        delay_seconds=seconds,
+        reason=described(error),
     )
     # Our own limit says nothing about Partner Center, so it does not make the tries rarer.
     attempt = request.attempt + (not isinstance(error, HeldBack))

@@ -24,7 +24,10 @@ class Outcome(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class DryRunResult:
-    """The plan as it was made, or the reason why there is none."""
+    """The plan as it was made, or the reason why there is none.
+
+    `final` is False for the error of one try, after which the host delivers the request again.
+    """
 
     tenant: TenantId
     outcome: Outcome
@@ -35,6 +38,7 @@ class DryRunResult:
     reason: str = ""
     remedy: str = ""
     entries: tuple[Entry, ...] = ()
+    final: bool = True
 
     def to_json(self) -> str:
         """Return the result as a JSON object with names in camel case."""
@@ -49,6 +53,7 @@ class DryRunResult:
                 "reason": self.reason,
                 "remedy": self.remedy,
                 "purchases": [_row(entry) for entry in self.entries],
+                "final": self.final,
             },
             separators=(",", ":"),
         )
@@ -67,6 +72,7 @@ class DryRunResult:
             reason=members["reason"],
             remedy=members["remedy"],
             entries=tuple(_entry(row) for row in members["purchases"]),
+            final=members.get("final", True),
         )
 
 

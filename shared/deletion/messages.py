@@ -4,7 +4,8 @@ import base64
 import binascii
 import json
 import re
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Any, Final
@@ -19,6 +20,8 @@ _INSERTED_AT: Final = "firstInsertedAt"
 _VERSION: Final = 1
 _SEPARATORS: Final = re.compile(r"[,\r\n]+")
 REQUESTED_BY_CHARACTERS: Final = 200
+# People paste secrets, so a reason shows little of what they sent.
+REASON_CHARACTERS: Final = 500
 _REQUEST_MEMBERS: Final = frozenset({"tenantId", "requestedBy", "dryRun"})
 # Not `insertionTime` or `id`: the host takes members of these names for the message's own.
 _FORWARDED_MEMBERS: Final = frozenset(
@@ -28,11 +31,29 @@ _STEP_MEMBERS: Final = frozenset({"version", "tenantId", "generation", "correlat
 
 
 class BadMessage(TipsweepError):
-    """A message that tipsweep does not understand; `tenant` is set if it names one."""
+    """A message that tipsweep does not understand; `tenant` is set if it names one.
 
-    def __init__(self, text: str, tenant: TenantId | None = None) -> None:
-        super().__init__(text)
+    `expected` says what belongs there and repeats nothing of the message. `dry_run` says that
+    nobody can tell whether a deletion was asked for: the message asks for a dry run, or says
+    something unreadable about one.
+    """
+
+    def __init__(
+        self,
+        text: str,
+        tenant: TenantId | None = None,
+        *,
+        expected: str = "a tenant ID",
+        dry_run: bool = False,
+    ) -> None:
+        super().__init__(_capped(text))
         self.tenant = tenant
+        self.expected = expected
+        self.dry_run = dry_run
+
+
+def _capped(text: str) -> str:
+    return text if len(text) <= REASON_CHARACTERS else text[: REASON_CHARACTERS - 1] + "…"
 
 
 @dataclass(frozen=True, slots=True)
@@ -124,8 +145,8 @@ def parse_drop(body: bytes) -> Drop:
     """Read a dropped message: one request for each customer, at most as many as a sandbox holds.
 
     A drop is text with tenant IDs, one a line or between commas; a JSON string or object; or a
-    JSON array of these. Each form may be in base64. Raises BadMessage, which names every entry
-    that is wrong.
+    JSON array of these. Each form may be in base64. Raises BadMessage, which names the entries that
+    are wrong.
     """
     text = _text(body)
     try:
@@ -138,7 +159,7 @@ def parse_drop(body: bytes) -> Drop:
             return _plain_drop(_text(inner))
         except BadMessage as error:
             message = f"The message is base64, and inside it: {error}"
-            raise BadMessage(message, error.tenant) from plain_error
+            raise BadMessage(message, error.tenant, dry_run=error.dry_run) from plain_error
 
 
 def request_from_json(value: object) -> DeletionRequest:
@@ -149,15 +170,16 @@ def request_from_json(value: object) -> DeletionRequest:
     if isinstance(value, str):
         return DeletionRequest(_tenant(value))
     if not isinstance(value, dict):
-        message = f"Expected a tenant ID or an object with tenantId, found {_kind(value)}"
-        raise BadMessage(message)
-    tenant = _tenant(value.get("tenantId"))
-    unknown = sorted(set(value) - _REQUEST_MEMBERS)
-    if unknown:
-        known = ", ".join(sorted(_REQUEST_MEMBERS))
-        message = f"Unknown member {shown(unknown[0])}: expected only {known}"
-        raise BadMessage(message, tenant)
-    return DeletionRequest(tenant, _requested_by(value, tenant), _dry_run(value, tenant))
+        expected = "a tenant ID or an object with tenantId"
+        message = f"Expected {expected}, found {_kind(value)}"
+        raise BadMessage(message, expected=expected)
+    with _request_of(value) as tenant:
+        unknown = sorted(set(value) - _REQUEST_MEMBERS)
+        if unknown:
+            expected = f"only {', '.join(sorted(_REQUEST_MEMBERS))}"
+            message = f"Unknown member {shown(unknown[0])}: expected {expected}"
+            raise BadMessage(message, expected=expected)
+        return DeletionRequest(tenant, _requested_by(value), _dry_run(value))
 
 
 def parse_step(body: bytes) -> StepMessage:
@@ -198,7 +220,7 @@ def _json_drop(value: object) -> Drop:
 
 
 def _requests(entries: Iterable[object], read: Callable[[Any], DeletionRequest]) -> Drop:
-    """Read every entry; raises BadMessage that names each wrong one, so that none is started."""
+    """Read every entry; raises BadMessage if one is wrong, so that none is started."""
     found: dict[TenantId, DeletionRequest] = {}
     wrong: dict[int, BadMessage] = {}
     number = 0
@@ -221,20 +243,28 @@ def _folded(known: DeletionRequest | None, request: DeletionRequest) -> Deletion
         return request
     if known.dry_run is not request.dry_run:
         message = f"{request.tenant} is there twice, once as a dry run: expected it once"
-        raise BadMessage(message)
+        raise BadMessage(message, expected="each tenant ID either as a dry run or not")
     return replace(known, requested_by=known.requested_by or request.requested_by)
 
 
 def _together(wrong: Mapping[int, BadMessage], entries: int) -> BadMessage:
-    """Return one error for all; only a drop of a single entry names a tenant."""
+    """Return one error for all; only a drop of a single entry names a tenant.
+
+    Only the first wrong entry is shown; the others have their numbers and what was expected.
+    """
     if entries == 1:
         return wrong[1]
-    named = [f"entry {number}: {error}" for number, error in wrong.items()][:SANDBOX_CUSTOMERS]
-    more = len(wrong) - len(named)
-    rest = [f"and {more} more"] if more else []
+    (first, error), *rest = wrong.items()
+    numbers: dict[str, list[str]] = {}
+    for number, each in rest:
+        numbers.setdefault(each.expected, []).append(str(number))
+    others = [
+        f"expected {expected} in {'entry' if len(found) == 1 else 'entries'} {', '.join(found)}"
+        for expected, found in numbers.items()
+    ]
     return BadMessage(
         f"{len(wrong)} of {entries} entries are wrong, so none is started: "
-        + "; ".join([*named, *rest])
+        + "; ".join([f"entry {first}: {error}", *others])
     )
 
 
@@ -245,26 +275,45 @@ def _forwarded(value: Mapping[str, Any]) -> DeletionRequest:
             f"With version, expected {_VERSION} and exactly {', '.join(sorted(_FORWARDED_MEMBERS))}"
         )
         raise BadMessage(message)
-    tenant, attempt = _tenant(value["tenantId"]), value["attempt"]
-    if type(attempt) is not int or attempt < 0:
-        message = "Expected a number from 0 in attempt"
-        raise BadMessage(message, tenant)
-    return DeletionRequest(
-        tenant,
-        _requested_by(value, tenant),
-        _dry_run(value, tenant),
-        _dropped_at(value["droppedAt"], tenant),
-        attempt,
+    with _request_of(value) as tenant:
+        attempt = value["attempt"]
+        if type(attempt) is not int or attempt < 0:
+            message = "Expected a number from 0 in attempt"
+            raise BadMessage(message)
+        return DeletionRequest(
+            tenant,
+            _requested_by(value),
+            _dry_run(value),
+            _dropped_at(value["droppedAt"]),
+            attempt,
+        )
+
+
+@contextmanager
+def _request_of(value: Mapping[str, Any]) -> Iterator[TenantId]:
+    """Give the tenant of a request, and say in every error what the request was about."""
+    tenant = _tenant(value.get("tenantId"))
+    try:
+        yield tenant
+    except BadMessage as error:
+        dry_run = _perhaps_dry_run(value)
+        raise BadMessage(str(error), tenant, expected=error.expected, dry_run=dry_run) from error
+
+
+def _perhaps_dry_run(value: Mapping[str, Any]) -> bool:
+    """Whether a member may ask for a dry run, however it is spelled and whatever it holds."""
+    return any(
+        name.casefold() == "dryrun" and member is not False for name, member in value.items()
     )
 
 
-def _dropped_at(value: object, tenant: TenantId) -> datetime | None:
+def _dropped_at(value: object) -> datetime | None:
     if value is None:
         return None
     timestamp = _timestamp(str(value))
     if timestamp is None or timestamp.tzinfo is None:
         message = f"droppedAt is {shown(str(value))}: expected a timestamp with its time zone"
-        raise BadMessage(message, tenant)
+        raise BadMessage(message)
     return timestamp
 
 
@@ -301,7 +350,7 @@ def _json(text: str) -> object:
 def _tenant(value: object) -> TenantId:
     if not isinstance(value, str):
         message = f"Expected a tenant ID in tenantId, found {_kind(value)}"
-        raise BadMessage(message)
+        raise BadMessage(message, expected="a tenant ID in tenantId")
     if not value.strip():
         message = "The message is empty: expected a tenant ID"
         raise BadMessage(message)
@@ -311,21 +360,21 @@ def _tenant(value: object) -> TenantId:
         raise BadMessage(str(error)) from error
 
 
-def _requested_by(value: Mapping[str, Any], tenant: TenantId) -> str:
+def _requested_by(value: Mapping[str, Any]) -> str:
     name = value.get("requestedBy", "")
     if not isinstance(name, str) or not is_line(name, REQUESTED_BY_CHARACTERS):
-        message = (
-            f"Expected one line of at most {REQUESTED_BY_CHARACTERS} characters in requestedBy"
-        )
-        raise BadMessage(message, tenant)
+        expected = f"one line of at most {REQUESTED_BY_CHARACTERS} characters in requestedBy"
+        message = f"Expected {expected}"
+        raise BadMessage(message, expected=expected)
     return name
 
 
-def _dry_run(value: Mapping[str, Any], tenant: TenantId) -> bool:
+def _dry_run(value: Mapping[str, Any]) -> bool:
     dry_run = value.get("dryRun", False)
     if not isinstance(dry_run, bool):
-        message = f"Expected true or false in dryRun, found {_kind(dry_run)}"
-        raise BadMessage(message, tenant)
+        expected = "true or false in dryRun"
+        message = f"Expected {expected}, found {_kind(dry_run)}"
+        raise BadMessage(message, expected=expected)
     return dry_run
 
 

@@ -3,6 +3,7 @@
 import base64
 from contextlib import suppress
 from dataclasses import dataclass
+from datetime import datetime
 from typing import Final
 
 from shared.deletion.claims import started
@@ -37,11 +38,15 @@ _UNCLAIMED: Final = frozenset({State.REQUESTED, State.CANCELLING})
 
 @dataclass(frozen=True, slots=True)
 class Poisoned:
-    """A message from a poison queue; `queue` is the name without the poison suffix."""
+    """A message from a poison queue; `queue` is the name without the poison suffix.
+
+    `inserted_at` is when it was put there, or first put back; None if nobody knows.
+    """
 
     queue: str
     message_id: str
     body: bytes
+    inserted_at: datetime | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,18 +55,20 @@ class Subject:
 
     `tenants` are the customers that were to be deleted, `dry_runs` the requests that were to show
     what that would do. `fault` says what is wrong with the message itself, "" if it could be read.
+    `unclear` is the customer of such a message that may have asked for a dry run.
     """
 
     tenants: tuple[TenantId, ...] = ()
     dry_runs: tuple[DeletionRequest, ...] = ()
     generation: int | None = None
     fault: str = ""
+    unclear: TenantId | None = None
 
     @property
     def tenant(self) -> TenantId | None:
         """The only customer that the message names; None if there is none or several."""
         named = [*self.tenants, *(each.tenant for each in self.dry_runs)]
-        return named[0] if len(named) == 1 else None
+        return named[0] if len(named) == 1 else self.unclear
 
 
 def reject(queues: Queues, queue: str, body: bytes, error: BadMessage) -> None:
@@ -73,10 +80,11 @@ def reject(queues: Queues, queue: str, body: bytes, error: BadMessage) -> None:
 def record_poisoned(services: StorageServices, poisoned: Poisoned) -> None:
     """Record a message from a poison queue, and end the deletion it belonged to.
 
-    A dry run belongs to no deletion and leaves every record alone.
+    A dry run belongs to no deletion and leaves every record alone, and so does a message that may
+    have asked for one.
     """
     subject = _subject(poisoned)
-    reason = subject.fault or _last_error(services, subject) or _UNKNOWN_REASON
+    reason = subject.fault or _last_error(services, subject, poisoned) or _UNKNOWN_REASON
     services.rejected.keep(
         RejectedMessage(
             poisoned.queue,
@@ -110,7 +118,13 @@ def _subject(poisoned: Poisoned) -> Subject:
         step = parse_step(poisoned.body)
         return Subject((step.tenant,), generation=step.generation)
     except BadMessage as error:
-        return Subject((error.tenant,) if error.tenant else (), fault=str(error))
+        return _subject_of_fault(error)
+
+
+def _subject_of_fault(error: BadMessage) -> Subject:
+    if error.dry_run or error.tenant is None:
+        return Subject(fault=str(error), unclear=error.tenant)
+    return Subject((error.tenant,), fault=str(error))
 
 
 def _subject_of_drop(drop: Drop) -> Subject:
@@ -124,12 +138,12 @@ def _expected(queue: str) -> str:
     return _EXPECTED_DROP if queue == CUSTOMERS_TO_DELETE else _EXPECTED_STEP
 
 
-def _last_error(services: StorageServices, subject: Subject) -> str:
+def _last_error(services: StorageServices, subject: Subject, poisoned: Poisoned) -> str:
     """Return the error of the last try, as the try itself has stored it; "" if it has not."""
     if subject.tenant is None:
         return ""
     if subject.dry_runs:
-        return noted_failure(services, subject.tenant)
+        return noted_failure(services, subject.dry_runs[0], poisoned.inserted_at)
     try:
         record = services.records.get(subject.tenant)
     except UnreadableRecord as error:

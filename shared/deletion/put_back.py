@@ -9,9 +9,11 @@ from typing import Final
 
 from shared.deletion.claims import Delivery, claim_step
 from shared.deletion.deletion import Deletion
+from shared.deletion.dry_run import noted_failure
 from shared.deletion.held_up import described
 from shared.deletion.messages import (
     BadMessage,
+    DeletionRequest,
     Drop,
     Parcel,
     StepMessage,
@@ -80,14 +82,13 @@ def put_back_if_unharmed(services: StorageServices, queue: str, parcel: Parcel) 
 def _drop_put_back(services: StorageServices, drop: Drop, parcel: Parcel) -> bool:
     """Put a drop back, or continue the only deletion that it asks for.
 
-    Several requests are only split into messages, which has no record. A dry run has none either:
-    it says in its own result why it failed.
+    Several requests are only split into messages, which has no record.
     """
     if len(drop) > 1:
         return _is_young(services, parcel) and _put_back_drop(services, parcel)
     (request,) = drop
     if request.dry_run:
-        return False
+        return _dry_run_put_back(services, request, parcel)
     record = services.records.get(request.tenant)
     if record is not None and record.live:
         if record.state in _UNCLAIMED:
@@ -97,6 +98,18 @@ def _drop_put_back(services: StorageServices, drop: Drop, parcel: Parcel) -> boo
     if not _may_start(services, record, parcel):
         return False
     return _put_back_drop(services, parcel, request.tenant)
+
+
+def _dry_run_put_back(services: StorageServices, request: DeletionRequest, parcel: Parcel) -> bool:
+    """Put a dry run back while it is young, unless a try of it has stored its own error.
+
+    It has no record that counts its tries.
+    """
+    if noted_failure(services, request, parcel.inserted_at):
+        return False
+    known = [each for each in (request.dropped_at, parcel.inserted_at) if each is not None]
+    dropped = replace(parcel, inserted_at=min(known, default=None))
+    return _is_young(services, dropped) and _put_back_drop(services, parcel, request.tenant)
 
 
 def _put_back_drop(

@@ -111,11 +111,21 @@ def test_each_of_several_requests_keeps_who_wants_it() -> None:
 @pytest.mark.parametrize(
     ("text", "named"),
     [
-        (f"{FIRST}\ncontoso\n{SECOND}\nfabrikam", ["entry 2", "contoso", "entry 4", "fabrikam"]),
-        (f"tenantId,name\n{FIRST},Contoso", ["3 of 4", "tenantId", "name", "Contoso"]),
-        (json.dumps([FIRST, 7, {"tenantId": SECOND, "force": 1}]), ["entry 2", "entry 3", "force"]),
+        (f"{FIRST}\ncontoso\n{SECOND}\nfabrikam", ["entry 2", "contoso", "entry 4"]),
+        (f"tenantId,name\n{FIRST},Contoso", ["3 of 4", "tenantId", "entries 2, 4"]),
+        (json.dumps([FIRST, 7, {"tenantId": SECOND, "force": 1}]), ["entry 2", "only dryRun"]),
         (json.dumps([FIRST, {"tenantId": FIRST, "dryRun": True}]), ["entry 2", "dry run"]),
         (json.dumps([FIRST, ""]), ["entry 2", "empty"]),
+        (
+            json.dumps(
+                [FIRST, {"tenantId": FIRST, "dryRun": 1}, {"tenantId": SECOND, "dryRun": 2}]
+            ),
+            ["entry 2: Expected true or false", "expected true or false in dryRun in entry 3"],
+        ),
+        (
+            json.dumps(["x", {"tenantId": FIRST}, {"tenantId": FIRST, "dryRun": True}]),
+            ["entry 1: 'x'", "expected each tenant ID either as a dry run or not in entry 3"],
+        ),
     ],
 )
 def test_one_bad_entry_rejects_all_and_each_is_named(text: str, named: list[str]) -> None:
@@ -188,9 +198,22 @@ def test_a_tenant_id_is_a_guid_or_an_error(text: str) -> None:
         tenant_id(text)
 
 
-def test_the_error_shows_foreign_text_short_and_printable() -> None:
+@pytest.mark.parametrize(
+    "text",
+    [
+        "\x1b[31mé" * 5000,
+        "\U0001f600" * 60,
+        json.dumps({"tenantId": FIRST, "\U0001f600" * 60: 1}),
+        "contoso," * 5000,
+    ],
+    ids=["long", "escaped", "member", "many"],
+)
+@pytest.mark.parametrize("encoded", [False, True], ids=["plain", "base64"])
+def test_the_error_is_short_and_printable(text: str, encoded: bool) -> None:
+    body = base64.b64encode(text.encode()) if encoded else text.encode()
+
     with pytest.raises(BadMessage) as caught:
-        parse_drop(("\x1b[31mé" * 5000).encode())
+        parse_drop(body)
 
     assert str(caught.value).isprintable()
-    assert len(str(caught.value)) < 600
+    assert len(str(caught.value)) <= 500

@@ -13,6 +13,7 @@ from tests.http.app import App
 from tests.http.chromium import text_of
 
 REJECTED = "/api/requests/rejected"
+GOOD = "5e2c1a70-0d3b-4c55-9a41-7f6b2d9e8c10"
 SECRET_TAIL = "x" * 500 + "the secret"
 
 
@@ -59,6 +60,36 @@ def test_no_more_than_500_characters_of_a_body_are_kept(api: App, bench: Bench) 
 
     assert item["body"] == "x" * 500
     assert all("secret" not in str(row) for row in bench.sandbox.list_entities())
+
+
+SECRETS = {
+    "lines": "\n".join(f"secret{number}-{'Q' * 80}" for number in range(1, 76)),
+    "array": json.dumps([f"secret{number}-{'Q' * 80}" for number in range(1, 76)]),
+    "objects": json.dumps(
+        [{"tenantId": f"secret{number}-{'Q' * 80}", "dryRun": True} for number in range(1, 76)]
+    ),
+    "members": json.dumps(
+        [{"tenantId": GOOD, f"secret{number}-{'Q' * 80}": 1} for number in range(1, 76)]
+    ),
+}
+
+
+@pytest.mark.parametrize("text", SECRETS.values(), ids=SECRETS)
+def test_a_reason_shows_60_characters_of_the_first_wrong_entry_and_numbers_the_others(
+    api: App, bench: Bench, caplog: pytest.LogCaptureFixture, text: str
+) -> None:
+    rejected(bench, text)
+
+    (item,) = api.get(REJECTED).json["items"]
+    logged = [line for line in caplog.messages if line.startswith("message_")]
+    assert [line.split()[0] for line in logged] == ["message_rejected", "message_poisoned"]
+    assert len(item["reason"]) <= 500
+    assert "75 of 75 entries" in item["reason"]
+    assert "in entries 2, 3, 4, " in item["reason"]
+    for shown in (item["reason"], *logged):
+        assert shown.count("secret") == 1
+        assert "secret1-" in shown
+        assert shown.count("Q") <= 60 - len("secret1-")
 
 
 def test_the_latest_come_first_and_all_are_counted(api: App, bench: Bench) -> None:

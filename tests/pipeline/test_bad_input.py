@@ -3,6 +3,7 @@
 import base64
 import json
 import os
+from collections.abc import Callable
 
 import pytest
 from azure.functions.queue import QueueMessage
@@ -45,11 +46,27 @@ BAD = {
 }
 BAD_WITH_TENANT = {
     "unknown member": f'{{"tenantId": "{GOOD}", "force": true}}',
-    "dryRun of wrong type": f'{{"tenantId": "{GOOD}", "dryRun": "yes"}}',
     "requestedBy of wrong type": f'{{"tenantId": "{GOOD}", "requestedBy": 1}}',
     "long requestedBy": json.dumps({"tenantId": GOOD, "requestedBy": "x" * 201}),
 }
-EVERY = {**BAD, **BAD_WITH_TENANT}
+BAD_DRY_RUN: dict[str, dict[str, object]] = {
+    "dry run with requestedBy of wrong type": {"dryRun": True, "requestedBy": 5},
+    "dry run with an unknown member": {"dryRun": True, "force": True},
+    "dryRun as text": {"dryRun": "true"},
+    "dryRun as null": {"dryRun": None},
+    "dryRun in lower case": {"dryrun": True},
+    "dry run that we forward": {
+        "version": 1,
+        "dryRun": True,
+        "requestedBy": "",
+        "droppedAt": None,
+        "attempt": -1,
+    },
+}
+BAD_DRY_RUNS = {
+    name: json.dumps({"tenantId": GOOD, **members}) for name, members in BAD_DRY_RUN.items()
+}
+EVERY = {**BAD, **BAD_WITH_TENANT, **BAD_DRY_RUNS}
 
 
 @pytest.mark.parametrize("text", EVERY.values(), ids=EVERY.keys())
@@ -93,6 +110,34 @@ def test_a_bad_message_that_names_its_tenant_leaves_a_refused_record(
     record = bench.record(GOOD)
     assert record.state is State.REFUSED
     assert record.reason == bench.poisoned()[0]["reason"]
+
+
+@pytest.mark.parametrize("text", BAD_DRY_RUNS.values(), ids=BAD_DRY_RUNS.keys())
+@pytest.mark.parametrize(
+    "form",
+    [str, lambda text: f"[{text}]", lambda text: base64.b64encode(text.encode()).decode()],
+    ids=["plain", "array", "base64"],
+)
+def test_a_bad_message_that_may_be_a_dry_run_is_listed_and_leaves_no_record(
+    bench: Bench, text: str, form: Callable[[str], str]
+) -> None:
+    bench.drop(form(text))
+
+    bench.pump()
+
+    (row,) = bench.poisoned()
+    assert row["tenant"] == GOOD
+    assert row["reason"]
+    assert bench.services.records.get(TenantId(GOOD)) is None
+    assert not bench.services.history.page(TenantId(GOOD), "", 10)
+
+
+def test_a_bad_message_that_asks_for_no_dry_run_leaves_a_refused_record(bench: Bench) -> None:
+    bench.drop(json.dumps({"tenantId": GOOD, "dryRun": False, "requestedBy": 5}))
+
+    bench.pump()
+
+    assert bench.record(GOOD).state is State.REFUSED
 
 
 def test_a_bad_message_does_not_touch_a_deletion_in_progress(

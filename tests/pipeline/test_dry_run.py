@@ -5,15 +5,18 @@ from dataclasses import replace
 from datetime import timedelta
 
 import pytest
+from azure.core.exceptions import HttpResponseError
 
 from local.simulator import Customer, Fault, ProductKind, Simulator
+from shared.deletion import put_back
 from shared.deletion.claims import Delivery
 from shared.deletion.dry_run import dry_run, run_dry
 from shared.deletion.dry_run_result import DryRunResult, Outcome
-from shared.deletion.messages import DeletionRequest
+from shared.deletion.messages import DeletionRequest, Parcel
 from shared.deletion.submission import submit
-from shared.partner_center.errors import NotFound
-from shared.storage.names import CUSTOMERS_TO_DELETE, QUEUES
+from shared.partner_center.errors import NotFound, UnexpectedResponse
+from shared.storage.names import CUSTOMERS_TO_DELETE, POISON_SUFFIX, QUEUES, SANDBOX_TABLE
+from shared.storage.plans import Plans
 from shared.tenants import TenantId
 from tests.bench import Bench
 
@@ -150,8 +153,9 @@ def test_its_refusal_is_stored(bench: Bench, customer: Customer) -> None:
         Fault(path="*/orders", status=503, times=24),
         Fault(path="*/orders", drop=True, times=24),
         Fault(path="*/token", status=401, body={"error": "invalid_client"}, times=8),
+        Fault(path="*/orders", status=401, times=24),
     ],
-    ids=["throttled", "unavailable", "lost", "sign-in"],
+    ids=["throttled", "unavailable", "lost", "sign-in", "token"],
 )
 def test_trouble_that_passes_burns_no_try_and_touches_no_record(
     bench: Bench, simulator: Simulator, customer: Customer, fault: Fault
@@ -168,6 +172,57 @@ def test_trouble_that_passes_burns_no_try_and_touches_no_record(
         Outcome.CANCEL,
         "ann",
     )
+
+
+@pytest.mark.parametrize("protected", [False, True], ids=["plan", "refusal"])
+def test_a_table_that_is_away_burns_no_try(
+    bench: Bench, customer: Customer, caplog: pytest.LogCaptureFixture, protected: bool
+) -> None:
+    if protected:
+        bench.use(PROTECTED_TENANTS=customer.tenant_id)
+    bench.tables.delete_table(SANDBOX_TABLE)
+    bench.drop(request(customer))
+
+    bench.pump(passes=8)
+    assert bench.waiting(CUSTOMERS_TO_DELETE) == 1
+    bench.tables.create_table(SANDBOX_TABLE)
+    bench.pump()
+
+    assert not bench.errors
+    assert not bench.poisoned()
+    expected = Outcome.REFUSED if protected else Outcome.CANCEL
+    assert result(bench, customer).outcome is expected
+    assert "work_held_up cause=storage" in caplog.text
+    assert 'reason="storage failed: ' in caplog.text
+
+
+def test_a_mistake_of_ours_in_a_storage_call_reaches_the_host(
+    bench: Bench, customer: Customer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    mistake = HttpResponseError("no such property")
+    mistake.status_code = 400
+
+    def keep(*_: object) -> None:
+        raise mistake
+
+    monkeypatch.setattr(Plans, "keep", keep)
+    bench.drop(request(customer))
+
+    bench.pump(passes=1)
+
+    assert bench.errors == [mistake]
+
+
+def test_a_token_that_is_not_accepted_is_logged_with_what_to_do(
+    bench: Bench, simulator: Simulator, customer: Customer, caplog: pytest.LogCaptureFixture
+) -> None:
+    simulator.add_fault(Fault(path="*/orders", status=401, times=None))
+    bench.drop(request(customer))
+
+    bench.pump(passes=1)
+
+    assert "work_held_up cause=token" in caplog.text
+    assert bench.waiting(CUSTOMERS_TO_DELETE) == 1
 
 
 def test_it_is_put_back_with_the_delay_that_was_asked_for(
@@ -243,3 +298,143 @@ def test_one_that_fails_every_time_is_listed_and_touches_no_record(
     assert "items" in row["reason"]
     assert result(bench, customer).outcome is Outcome.FAILED
     assert "items" in result(bench, customer).reason
+
+
+def fail_one_try(bench: Bench, simulator: Simulator, customer: Customer, text: str) -> None:
+    """Let one try of a dry run fail, and its message vanish."""
+    simulator.add_fault(Fault(method="GET", path="*/orders", status=200, body={"items": "none"}))
+    bench.drop(text)
+    message = bench.take(CUSTOMERS_TO_DELETE)
+    assert message is not None
+    with pytest.raises(UnexpectedResponse):
+        bench.deliver(CUSTOMERS_TO_DELETE, message)
+    bench.forget(CUSTOMERS_TO_DELETE, message)
+    assert result(bench, customer).outcome is Outcome.FAILED
+
+
+def give_up(bench: Bench, text: str) -> str:
+    """Let the host move a message when it is too late to put it back; return the last reason."""
+    for row in bench.poisoned():
+        bench.sandbox.delete_entity(row)
+    bench.move_clock_to(bench.services.now() + 2 * bench.services.settings.checks.deadline)
+    bench.drop(text, CUSTOMERS_TO_DELETE + POISON_SUFFIX)
+    bench.pump()
+    (row,) = bench.poisoned()
+    return str(row["reason"])
+
+
+@pytest.mark.parametrize("earlier", ["none", "plan", "failure"])
+def test_one_whose_host_died_every_time_goes_on(
+    bench: Bench,
+    simulator: Simulator,
+    customer: Customer,
+    monkeypatch: pytest.MonkeyPatch,
+    earlier: str,
+) -> None:
+    monkeypatch.setattr(put_back, "_SHORTEST", timedelta(0))
+    if earlier == "failure":
+        body = {"items": "none"}
+        simulator.add_fault(Fault(path="*/orders", status=200, body=body, times=5))
+    if earlier != "none":
+        bench.drop(request(customer, requestedBy="ann"))
+        bench.pump()
+    listed = len(bench.poisoned())
+    bench.drop(request(customer, requestedBy="ann"), CUSTOMERS_TO_DELETE + POISON_SUFFIX)
+
+    assert bench.pump() == 2
+
+    assert len(bench.poisoned()) == listed
+    assert result(bench, customer).outcome is Outcome.CANCEL
+    assert list(bench.services.records.all()) == []
+
+
+@pytest.mark.parametrize("forwarded", [False, True], ids=["drop", "put back"])
+def test_one_whose_host_died_every_time_is_listed_when_it_is_too_old(
+    bench: Bench, customer: Customer, forwarded: bool
+) -> None:
+    old = bench.services.now() - bench.services.settings.checks.deadline
+    wanted = DeletionRequest(TenantId(customer.tenant_id), dry_run=True, dropped_at=old)
+    text = wanted.to_json() if forwarded else Parcel(request(customer).encode(), old).sealed()
+    bench.drop(text, CUSTOMERS_TO_DELETE + POISON_SUFFIX)
+
+    bench.pump()
+
+    (row,) = bench.poisoned()
+    assert row["reason"].startswith("the message failed every time")
+    assert result(bench, customer).outcome is Outcome.FAILED
+    assert not bench.calls()
+    assert list(bench.services.records.all()) == []
+
+
+def test_a_try_that_failed_is_not_put_back(
+    bench: Bench, simulator: Simulator, customer: Customer
+) -> None:
+    fail_one_try(bench, simulator, customer, request(customer))
+    bench.drop(request(customer), CUSTOMERS_TO_DELETE + POISON_SUFFIX)
+
+    bench.pump()
+
+    (row,) = bench.poisoned()
+    assert "items" in row["reason"]
+    assert not bench.waiting(CUSTOMERS_TO_DELETE)
+
+
+@pytest.mark.parametrize("method", ["take_snapshot", "make_plan"])
+def test_a_bug_ends_it_after_five_tries_with_its_type(
+    bench: Bench, customer: Customer, monkeypatch: pytest.MonkeyPatch, method: str
+) -> None:
+    def wrong(*_: object) -> None:
+        raise TypeError("no such thing")
+
+    monkeypatch.setattr(f"shared.deletion.dry_run.{method}", wrong)
+    bench.drop(request(customer))
+
+    bench.pump()
+
+    assert len(bench.errors) == 5
+    (row,) = bench.poisoned()
+    assert row["reason"] == "TypeError: no such thing"
+
+
+def test_the_error_of_one_of_its_tries_is_the_reason(
+    bench: Bench, simulator: Simulator, customer: Customer
+) -> None:
+    fail_one_try(bench, simulator, customer, request(customer))
+
+    assert "items" in give_up(bench, request(customer))
+
+
+def test_the_error_of_an_earlier_dry_run_is_not_the_reason(
+    bench: Bench, simulator: Simulator, customer: Customer
+) -> None:
+    fault = Fault(method="GET", path="*/orders", status=200, body={"items": "none"}, times=5)
+    simulator.add_fault(fault)
+    bench.drop(request(customer))
+    bench.pump()
+    assert "items" in bench.poisoned()[0]["reason"]
+
+    assert "items" not in give_up(bench, request(customer))
+    assert "items" not in result(bench, customer).reason
+
+
+def test_the_error_of_a_try_of_somebody_else_is_not_the_reason(
+    bench: Bench, simulator: Simulator, customer: Customer
+) -> None:
+    fail_one_try(bench, simulator, customer, request(customer, requestedBy="bob"))
+
+    assert "items" not in give_up(bench, request(customer, requestedBy="ann"))
+
+
+@pytest.mark.parametrize("forwarded", [False, True], ids=["drop", "put back"])
+def test_the_error_of_a_try_before_it_was_dropped_is_not_the_reason(
+    bench: Bench, simulator: Simulator, customer: Customer, forwarded: bool
+) -> None:
+    now, deadline = bench.services.now(), bench.services.settings.checks.deadline
+    bench.move_clock_to(now - (MINUTE if forwarded else deadline + MINUTE))
+    fail_one_try(bench, simulator, customer, request(customer))
+    wanted = DeletionRequest(TenantId(customer.tenant_id), dry_run=True, dropped_at=now)
+    bench.move_clock_to(now)
+
+    reason = give_up(bench, wanted.to_json() if forwarded else request(customer))
+
+    assert "items" not in reason
