@@ -32,7 +32,7 @@ class Book:
     def call(
         self, service: Service, method: str, path: str, *, run: str = "check_orders#1",
         process: str = "p1", sent: object = None, status: int | None = 200, response: object = None,
-        at: float | None = None, retry_after: float = 0.0,
+        at: float | None = None, retry_after: float = 0.0, served_status: int | None = None,
     ) -> None:  # fmt: skip
         moment = float(self.place) if at is None else at
         body = sent if isinstance(sent, bytes) else json.dumps(sent).encode() if sent else b""
@@ -42,7 +42,8 @@ class Book:
                 left=self.place + 1, served=self.place + 2, returned=self.place + 3,
                 left_at=moment, served_at=moment, returned_at=moment, process=process, run=run,
                 service=service, method=method, path=path, sent=body, status=status,
-                served_status=status or 0, received=received, served_body=received,
+                served_status=(status or 0) if served_status is None else served_status,
+                received=received, served_body=received,
                 retry_after=retry_after, fault="",
             )
         )  # fmt: skip
@@ -232,6 +233,34 @@ def deleted_twice() -> Book:
     return book
 
 
+def deleted_twice_before_the_record() -> Book:
+    book = begun()
+    book.delete()
+    book.delete("delete_customer#3")
+    book.record("deleted", run="delete_customer#3")
+    book.end("deleted", deleted=True)
+    return book
+
+
+def deleted_by_a_late_request() -> Book:
+    book = begun()
+    book.delete(status=None, served_status=204)
+    book.delete()
+    book.record("deleted")
+    book.end("deleted", deleted=True)
+    return book
+
+
+def deleted_after_a_failure() -> Book:
+    book = begun()
+    book.delete(status=503)
+    book.delete(status=None)
+    book.delete()
+    book.record("deleted")
+    book.end("deleted", deleted=True)
+    return book
+
+
 def unended() -> Book:
     book = begun()
     book.end("checking")
@@ -390,6 +419,8 @@ BAD: list[tuple[str, Callable[[], Book]]] = [
     ("trip_lost", others_write_after_refusal),
     ("delete_while_open", delete_while_open),
     ("deleted_twice", deleted_twice),
+    ("deleted_twice", deleted_twice_before_the_record),
+    ("deleted_twice", deleted_by_a_late_request),
     ("unended", unended),
     ("request_ignored", request_ignored),
     ("live_without_request", live_without_request),
@@ -433,7 +464,11 @@ def under_way_at_the_end() -> Book:
 
 @pytest.mark.parametrize(
     ("rule", "log"),
-    [("poisoned_good_message", put_back_from_poison), ("hung", under_way_at_the_end)],
+    [
+        ("deleted_twice", deleted_after_a_failure),
+        ("poisoned_good_message", put_back_from_poison),
+        ("hung", under_way_at_the_end),
+    ],
 )
 def test_a_log_that_looks_bad_breaks_no_rule(rule: str, log: Callable[[], Book]) -> None:
     assert rule not in broken(log())

@@ -132,7 +132,8 @@ def delete_while_open(history: History) -> Iterator[Violation]:
 
 
 def deleted_twice(history: History) -> Iterator[Violation]:
-    """No DELETE once the customer is recorded as deleted, until the next request."""
+    """At most one DELETE succeeds, and none follows the record of it until the next request."""
+    yield from _second_deletes(history)
     for call in history.writes:
         tenant = tenant_of(call)
         state = history.record_at(tenant, call.left)
@@ -140,6 +141,16 @@ def deleted_twice(history: History) -> Iterator[Violation]:
             continue
         if not any(r.tenant == tenant and r.effect > state.place for r in history.requests):
             yield _of("deleted_twice", call, "it had been deleted")
+
+
+def _second_deletes(history: History) -> Iterator[Violation]:
+    """Yield each DELETE that the service served with success after an earlier one."""
+    done: set[str] = set()
+    for call in sorted(history.writes, key=lambda each: each.served):
+        if call.method == "DELETE" and call.served_status // 100 == 2:
+            if tenant_of(call) in done:
+                yield _of("deleted_twice", call, "a DELETE before it had succeeded")
+            done.add(tenant_of(call))
 
 
 def unended(history: History) -> Iterator[Violation]:
