@@ -77,6 +77,12 @@ class Book:
         path = f"/a/sandbox(PartitionKey='{PARTNER}',RowKey='switch')"
         self.call(Service.TABLE, "PUT", path, sent={"tripped": tripped}, run="trip_switch#9")
 
+    def post(self, status: int, run: str = "request_deletion#6") -> None:
+        facts = {"method": "POST", "path": "/api/deletions"}
+        body = json.dumps({"tenantId": TENANT})
+        self.event("asked", "p1", run, body=body, **facts)
+        self.event("responded", "p1", run, body=body, status=status, **facts)
+
     def abort(self) -> None:
         facts = {"method": "DELETE", "path": f"/api/deletions/{TENANT}"}
         self.event("asked", "p1", "abort_deletion#8", body="null", **facts)
@@ -151,6 +157,61 @@ def unasked_write() -> Book:
     book.drop(json.dumps({"tenantId": TENANT, "dryRun": True}))
     book.patch()
     book.end()
+    return book
+
+
+def wrote_after_a_refused_post() -> Book:
+    book = Book()
+    book.begin()
+    book.post(403)
+    book.delete()
+    book.end(deleted=True)
+    return book
+
+
+def wrote_after_the_end() -> Book:
+    book = begun()
+    book.record("refused")
+    book.patch("cancel_orders#9")
+    book.end("refused")
+    return book
+
+
+def wrote_twice_after_the_end() -> Book:
+    book = begun()
+    book.ask_record()
+    book.record("stuck", run="cancel_orders#4")
+    book.patch()
+    book.patch()
+    book.end("stuck", hopeless=True)
+    return book
+
+
+def wrote_once_after_the_end() -> Book:
+    book = begun()
+    book.ask_record()
+    book.record("stuck", run="cancel_orders#4")
+    book.patch()
+    book.end("stuck", hopeless=True)
+    return book
+
+
+def wrote_after_an_accepted_post() -> Book:
+    book = Book()
+    book.begin()
+    book.post(202)
+    book.delete()
+    book.end(deleted=True)
+    return book
+
+
+def wrote_after_the_next_request() -> Book:
+    book = begun()
+    book.record("refused")
+    book.drop(identifier="m2")
+    book.record("cancelling", claimed="m2")
+    book.patch("cancel_orders#9")
+    book.end("refused")
     return book
 
 
@@ -410,6 +471,9 @@ def hung() -> Book:
 
 BAD: list[tuple[str, Callable[[], Book]]] = [
     ("unasked_write", unasked_write),
+    ("unasked_write", wrote_after_a_refused_post),
+    ("unasked_write", wrote_after_the_end),
+    ("unasked_write", wrote_twice_after_the_end),
     ("protected_write", protected_write),
     ("foreign_write", foreign_write),
     ("stopped_but_wrote", wrote_twice_after_a_trip),
@@ -465,6 +529,9 @@ def under_way_at_the_end() -> Book:
 @pytest.mark.parametrize(
     ("rule", "log"),
     [
+        ("unasked_write", wrote_once_after_the_end),
+        ("unasked_write", wrote_after_an_accepted_post),
+        ("unasked_write", wrote_after_the_next_request),
         ("deleted_twice", deleted_after_a_failure),
         ("poisoned_good_message", put_back_from_poison),
         ("hung", under_way_at_the_end),

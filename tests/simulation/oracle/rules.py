@@ -5,7 +5,16 @@ from itertools import pairwise
 from typing import Final
 
 from tests.simulation.log import Call, Event, Service
-from tests.simulation.oracle.history import History, Sent, Stop, code_of, row_of, tenant_of
+from tests.simulation.oracle.history import (
+    NEVER,
+    History,
+    RecordState,
+    Sent,
+    Stop,
+    code_of,
+    row_of,
+    tenant_of,
+)
 from tests.simulation.oracle.requests import step_tenant, wish_of
 from tests.simulation.oracle.shown import open_purchases
 from tests.simulation.oracle.violation import Violation
@@ -22,12 +31,36 @@ _BUGS: Final = frozenset(
 
 
 def unasked_write(history: History) -> Iterator[Violation]:
-    """No write for a customer without an accepted request."""
+    """No write for a customer without an accepted request that is not yet fulfilled.
+
+    A request permits writes until its deletion has ended; a step that was about to write at that
+    moment may still do so once.
+    """
     for call in history.writes:
         tenant = tenant_of(call)
-        asked = any(r.tenant == tenant and r.place < call.left for r in history.requests)
-        if not asked and not history.may_sweep(tenant, call.left):
+        ended = _last_end(history, call)
+        since = ended.place if ended else 0
+        if history.may_write(tenant, since, call.left):
+            continue
+        if ended is None:
             yield _of("unasked_write", call, "nobody requested it")
+        elif not _was_about_to(history, ended, call):
+            yield _of("unasked_write", call, f"its deletion had ended as {ended.state}")
+
+
+def _last_end(history: History, call: Call) -> RecordState | None:
+    """Return the last terminal state of a customer's record before a write left."""
+    states = history.records.get(tenant_of(call), ())
+    ends = [each for each in states if not each.live and each.place < call.left]
+    return ends[-1] if ends else None
+
+
+def _was_about_to(history: History, ended: RecordState, call: Call) -> bool:
+    """Return whether the run of a write could not have known that the deletion had ended."""
+    if call.run == ended.run:
+        return False
+    stop = Stop("end", ended.tenant, ended.place, ended.at, NEVER)
+    return _ignores(history, stop, call) is None
 
 
 def protected_write(history: History) -> Iterator[Violation]:
