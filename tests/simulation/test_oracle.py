@@ -336,6 +336,61 @@ def request_ignored() -> Book:
     return book
 
 
+def left(text: str, queue: str) -> Book:
+    book = begun()
+    book.event("left on a queue", queue=queue, text=text)
+    book.end("deleted", deleted=True)
+    return book
+
+
+def request_left_in_poison() -> Book:
+    return left(TENANT, "customers-to-delete-poison")
+
+
+def sealed_request_left_in_poison() -> Book:
+    sealed = json.dumps({"putBack": TENANT, "firstInsertedAt": ""})
+    return left(sealed, "customers-to-delete-poison")
+
+
+def step_left_in_poison() -> Book:
+    return left(STEP, "orders-to-check-poison")
+
+
+def request_left_waiting() -> Book:
+    return left(TENANT, "customers-to-delete")
+
+
+def request_left_long_after_the_trouble() -> Book:
+    book = begun()
+    book.event("calm")
+    book.entries.append(
+        Event(book.place, book.place + 4000.0, "", "", "left on a queue", (("text", TENANT),))
+    )
+    return book
+
+
+def request_left_soon_after_the_trouble() -> Book:
+    book = begun()
+    book.event("calm")
+    book.event("left on a queue", queue="customers-to-delete", text=TENANT)
+    return book
+
+
+def junk_left_in_poison() -> Book:
+    return left("not a tenant", "customers-to-delete-poison")
+
+
+def step_left_waiting() -> Book:
+    return left(STEP, "orders-to-check")
+
+
+def request_left_while_tripped() -> Book:
+    book = begun()
+    book.trip()
+    book.event("left on a queue", queue="customers-to-delete", text=TENANT)
+    return book
+
+
 def live_without_request() -> Book:
     book = Book()
     book.begin()
@@ -487,6 +542,11 @@ BAD: list[tuple[str, Callable[[], Book]]] = [
     ("deleted_twice", deleted_by_a_late_request),
     ("unended", unended),
     ("request_ignored", request_ignored),
+    ("left_over", request_left_in_poison),
+    ("left_over", sealed_request_left_in_poison),
+    ("left_over", step_left_in_poison),
+    ("left_over", request_left_waiting),
+    ("left_over", request_left_long_after_the_trouble),
     ("live_without_request", live_without_request),
     ("live_without_request", revived_after_an_abort),
     ("message_lost", message_lost),
@@ -532,6 +592,10 @@ def under_way_at_the_end() -> Book:
         ("unasked_write", wrote_once_after_the_end),
         ("unasked_write", wrote_after_an_accepted_post),
         ("unasked_write", wrote_after_the_next_request),
+        ("left_over", request_left_soon_after_the_trouble),
+        ("left_over", junk_left_in_poison),
+        ("left_over", step_left_waiting),
+        ("left_over", request_left_while_tripped),
         ("deleted_twice", deleted_after_a_failure),
         ("poisoned_good_message", put_back_from_poison),
         ("hung", under_way_at_the_end),

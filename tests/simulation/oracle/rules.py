@@ -15,7 +15,7 @@ from tests.simulation.oracle.history import (
     row_of,
     tenant_of,
 )
-from tests.simulation.oracle.requests import step_tenant, wish_of
+from tests.simulation.oracle.requests import step_tenant, subject_of, unsealed, wish_of
 from tests.simulation.oracle.shown import open_purchases
 from tests.simulation.oracle.violation import Violation
 
@@ -188,7 +188,7 @@ def _second_deletes(history: History) -> Iterator[Violation]:
 
 def unended(history: History) -> Iterator[Violation]:
     """Each deletion ends, unless the switch stays tripped."""
-    if any(stop.until > 10**11 for stop in history.trips) or any(history.named("production")):
+    if _stays_tripped(history):
         return
     for event in history.named("record"):
         if event.fact("state") not in {"deleted", "stuck", "refused", "aborted"}:
@@ -199,9 +199,9 @@ def unended(history: History) -> Iterator[Violation]:
 def request_ignored(history: History) -> Iterator[Violation]:
     """Each accepted request leads to a deletion, or joins the one in progress."""
     last = max((event.place for event in history.named("end")), default=0)
-    waiting = {event.fact("text") for event in history.named("left on a queue")}
+    waiting = {subject_of(event.fact("text")) for event in history.named("left on a queue")}
     for request in history.requests:
-        if not request.certain or _still_waiting(request.tenant, waiting):
+        if not request.certain or request.tenant in waiting:
             continue
         states = history.records.get(request.tenant, [])
         if any(each.live and each.until > request.place for each in states):
@@ -212,9 +212,29 @@ def request_ignored(history: History) -> Iterator[Violation]:
         yield Violation("request_ignored", last, text)
 
 
-def _still_waiting(tenant: str, texts: set[str]) -> bool:
-    wishes = (wish_of(text) for text in texts)
-    return any(wish and wish.tenant == tenant for wish in wishes)
+def left_over(history: History) -> Iterator[Violation]:
+    """No good message is left on a poison queue, and no request on any queue, after all trouble.
+
+    While the switch stays tripped, deletions are parked, and their messages wait.
+    """
+    if _stays_tripped(history):
+        return
+    calm = max((event.at for event in history.named("calm")), default=None)
+    for event in history.named("left on a queue"):
+        if calm is not None and event.at - calm < _LONG_AFTER:
+            continue
+        text = event.fact("text")
+        poisoned = event.fact("queue").endswith(POISON)
+        if wish_of(unsealed(text)) or (poisoned and subject_of(text)):
+            yield Violation("left_over", event.place, f"{event.fact('queue')}: {text[:200]}")
+
+
+# In seconds; more than a lease and the delay of a message that is put back, twice over.
+_LONG_AFTER: Final = 3600.0
+
+
+def _stays_tripped(history: History) -> bool:
+    return any(stop.until == NEVER for stop in history.trips) or any(history.named("production"))
 
 
 def live_without_request(history: History) -> Iterator[Violation]:
@@ -520,6 +540,7 @@ RULES: Final[tuple[Rule, ...]] = (
     deleted_twice,
     unended,
     request_ignored,
+    left_over,
     live_without_request,
     message_lost,
     claimed_twice,
