@@ -305,9 +305,28 @@ def deleted_twice_before_the_record() -> Book:
 
 def deleted_by_a_late_request() -> Book:
     book = begun()
+    book.delete()
+    book.delete(status=None, served_status=204)
+    book.record("deleted")
+    book.end("deleted", deleted=True)
+    return book
+
+
+def deleted_again_after_a_lost_response() -> Book:
+    book = begun()
     book.delete(status=None, served_status=204)
     book.delete()
     book.record("deleted")
+    book.end("deleted", deleted=True)
+    return book
+
+
+def deleted_again_after_a_restart() -> Book:
+    book = begun()
+    book.delete()
+    book.begin()
+    book.delete("delete_customer#3")
+    book.record("deleted", run="delete_customer#3")
     book.end("deleted", deleted=True)
     return book
 
@@ -597,6 +616,8 @@ def under_way_at_the_end() -> Book:
         ("left_over", step_left_waiting),
         ("left_over", request_left_while_tripped),
         ("deleted_twice", deleted_after_a_failure),
+        ("deleted_twice", deleted_again_after_a_lost_response),
+        ("deleted_twice", deleted_again_after_a_restart),
         ("poisoned_good_message", put_back_from_poison),
         ("hung", under_way_at_the_end),
     ],

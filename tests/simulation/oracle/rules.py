@@ -177,13 +177,36 @@ def deleted_twice(history: History) -> Iterator[Violation]:
 
 
 def _second_deletes(history: History) -> Iterator[Violation]:
-    """Yield each DELETE that the service served with success after an earlier one."""
-    done: set[str] = set()
-    for call in sorted(history.writes, key=lambda each: each.served):
-        if call.method == "DELETE" and call.served_status // 100 == 2:
-            if tenant_of(call) in done:
-                yield _of("deleted_twice", call, "a DELETE before it had succeeded")
-            done.add(tenant_of(call))
+    """Yield each DELETE that succeeded after one of which the app knew, or could have known."""
+    done: dict[str, Call] = {}
+    for call in history.writes:
+        if call.method != "DELETE" or call.served_status // 100 != 2:
+            continue
+        first = done.get(tenant_of(call))
+        if first and not _may_repeat(history, first, call):
+            yield _of("deleted_twice", call, f"the DELETE of {first.run} had succeeded")
+        done[tenant_of(call)] = call
+
+
+def _may_repeat(history: History, first: Call, second: Call) -> bool:
+    """Return whether nobody could know at the second DELETE that the first had succeeded.
+
+    A lost response, a death or a failed save leaves the app without knowledge, and Partner Center
+    may respond 204 once more for a customer that is gone.
+    """
+    life = history.instance(first.process, first.left)
+    if history.instance(first.process, second.left) is not life:
+        return True
+    if first.status is None or first.status >= 500:
+        # A request that arrived late has an entry of its own, beside that of its sender.
+        same = [each for each in history.runs[first.run] if each.left == first.left]
+        return any(0 < each.returned < second.left for each in same)
+    since = [
+        each
+        for each in history.runs[first.run]
+        if first.left < each.left < second.left and row_of(each)[0] == "deletions"
+    ]
+    return any(each.method != "GET" and (each.status or 500) >= 400 for each in since)
 
 
 def unended(history: History) -> Iterator[Violation]:
