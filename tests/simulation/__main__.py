@@ -18,9 +18,11 @@ from tests.simulation.known import KNOWN
 from tests.simulation.outcome import Outcome
 from tests.simulation.planted import PLANTED
 from tests.simulation.pool import replay, run_seeds, see_mistake, shrunk, traced, workers
+from tests.simulation.process import state_names
 
 BATCH: Final = 25
 SHOWN: Final = 10
+LAST_LINES: Final = 30
 MOST_SEEDS_FOR_A_MISTAKE: Final = 5000
 
 
@@ -112,7 +114,7 @@ def _explore(pool: ProcessPoolExecutor, options: argparse.Namespace) -> int:
         share = pool.submit(traced, sample, options.without).result()
         print(f"Lines of shared/ covered by a sample of {len(sample)} seeds: {share:.1f} %")
     for outcome in tally.failed[:SHOWN]:
-        _print_failure(outcome, options.without)
+        _print_failure(pool, outcome, options.without)
     return 1 if tally.failed else 0
 
 
@@ -144,7 +146,7 @@ def _report(tally: Tally) -> None:
     print()
     print(f"{tally.seeds} seeds, {tally.calls} calls")
     print("Faults:", _counted(tally.struck, list(Kind)))
-    print("States reached:", _counted(tally.states, []))
+    print("States reached:", _counted(tally.states, state_names()))
     for each in KNOWN:
         if tally.known[each.name]:
             print(
@@ -158,11 +160,14 @@ def _counted(counter: Counter[str], names: Sequence[str]) -> str:
     return ", ".join(f"{name} {count}" for name, count in found.items())
 
 
-def _print_failure(outcome: Outcome, without: frozenset[str]) -> None:
+def _print_failure(pool: ProcessPoolExecutor, outcome: Outcome, without: frozenset[str]) -> None:
     print(f"\nSeed {outcome.seed} breaks {len(outcome.unknown)} rule(s):")
     for violation in outcome.unknown[:3]:
         print(f"  {violation}")
-    print(f"  {command(outcome.seed, without)}")
+    _, lines = pool.submit(replay, outcome.seed, without, frozenset()).result()
+    print(f"The last {min(LAST_LINES, len(lines))} of {len(lines)} lines of its story:")
+    print("\n".join(f"  {line}" for line in lines[-LAST_LINES:]))
+    print(f"The whole story and a minimal set of faults: {command(outcome.seed, without)}")
 
 
 def command(seed: int, without: frozenset[str]) -> str:

@@ -39,8 +39,8 @@ KNOWN: Final[tuple[Known, ...]] = (
         rule="gone_but_not_deleted",
         faults=frozenset({Kind.RESTART_PROTECTED}),
         text="PROTECTED_TENANTS",
-        reason="a DELETE took effect, its response was lost, and the process came back with the "
-        "customer protected: the record says refused although the customer is gone",
+        reason="a DELETE succeeded, the process stopped before the record was written, and came "
+        "back with the customer protected: the record says refused although the customer is gone",
         seed=610,
     ),
 )

@@ -23,6 +23,7 @@ from azure.functions.queue import QueueMessage
 from azure.functions.timer import TimerRequest
 
 from shared.storage.names import POISON_QUEUES, QUEUES, TABLES
+from shared.storage.records import State
 
 ROOTS: Final = ("function_app", "functions", "shared")
 _CONTAINERS: Final = (list, dict, set)
@@ -200,3 +201,8 @@ def queue_names() -> tuple[str, ...]:
 def table_names() -> tuple[str, ...]:
     """Return the tables that the infrastructure creates."""
     return TABLES
+
+
+def state_names() -> tuple[str, ...]:
+    """Return the states that a deletion can have."""
+    return tuple(each.value for each in State)

@@ -32,7 +32,7 @@ class Book:
     def call(
         self, service: Service, method: str, path: str, *, run: str = "check_orders#1",
         process: str = "p1", sent: object = None, status: int | None = 200, response: object = None,
-        at: float | None = None, retry_after: float = 0.0,
+        at: float | None = None, retry_after: float = 0.0, served_status: int | None = None,
     ) -> None:  # fmt: skip
         moment = float(self.place) if at is None else at
         body = sent if isinstance(sent, bytes) else json.dumps(sent).encode() if sent else b""
@@ -42,7 +42,8 @@ class Book:
                 left=self.place + 1, served=self.place + 2, returned=self.place + 3,
                 left_at=moment, served_at=moment, returned_at=moment, process=process, run=run,
                 service=service, method=method, path=path, sent=body, status=status,
-                served_status=status or 0, received=received, served_body=received,
+                served_status=(status or 0) if served_status is None else served_status,
+                received=received, served_body=received,
                 retry_after=retry_after, fault="",
             )
         )  # fmt: skip
@@ -75,6 +76,12 @@ class Book:
     def trip(self, *, tripped: bool = True) -> None:
         path = f"/a/sandbox(PartitionKey='{PARTNER}',RowKey='switch')"
         self.call(Service.TABLE, "PUT", path, sent={"tripped": tripped}, run="trip_switch#9")
+
+    def post(self, status: int, run: str = "request_deletion#6") -> None:
+        facts = {"method": "POST", "path": "/api/deletions"}
+        body = json.dumps({"tenantId": TENANT})
+        self.event("asked", "p1", run, body=body, **facts)
+        self.event("responded", "p1", run, body=body, status=status, **facts)
 
     def abort(self) -> None:
         facts = {"method": "DELETE", "path": f"/api/deletions/{TENANT}"}
@@ -150,6 +157,61 @@ def unasked_write() -> Book:
     book.drop(json.dumps({"tenantId": TENANT, "dryRun": True}))
     book.patch()
     book.end()
+    return book
+
+
+def wrote_after_a_refused_post() -> Book:
+    book = Book()
+    book.begin()
+    book.post(403)
+    book.delete()
+    book.end(deleted=True)
+    return book
+
+
+def wrote_after_the_end() -> Book:
+    book = begun()
+    book.record("refused")
+    book.patch("cancel_orders#9")
+    book.end("refused")
+    return book
+
+
+def wrote_twice_after_the_end() -> Book:
+    book = begun()
+    book.ask_record()
+    book.record("stuck", run="cancel_orders#4")
+    book.patch()
+    book.patch()
+    book.end("stuck", hopeless=True)
+    return book
+
+
+def wrote_once_after_the_end() -> Book:
+    book = begun()
+    book.ask_record()
+    book.record("stuck", run="cancel_orders#4")
+    book.patch()
+    book.end("stuck", hopeless=True)
+    return book
+
+
+def wrote_after_an_accepted_post() -> Book:
+    book = Book()
+    book.begin()
+    book.post(202)
+    book.delete()
+    book.end(deleted=True)
+    return book
+
+
+def wrote_after_the_next_request() -> Book:
+    book = begun()
+    book.record("refused")
+    book.drop(identifier="m2")
+    book.record("cancelling", claimed="m2")
+    book.patch("cancel_orders#9")
+    book.end("refused")
     return book
 
 
@@ -232,6 +294,53 @@ def deleted_twice() -> Book:
     return book
 
 
+def deleted_twice_before_the_record() -> Book:
+    book = begun()
+    book.delete()
+    book.delete("delete_customer#3")
+    book.record("deleted", run="delete_customer#3")
+    book.end("deleted", deleted=True)
+    return book
+
+
+def deleted_by_a_late_request() -> Book:
+    book = begun()
+    book.delete()
+    book.delete(status=None, served_status=204)
+    book.record("deleted")
+    book.end("deleted", deleted=True)
+    return book
+
+
+def deleted_again_after_a_lost_response() -> Book:
+    book = begun()
+    book.delete(status=None, served_status=204)
+    book.delete()
+    book.record("deleted")
+    book.end("deleted", deleted=True)
+    return book
+
+
+def deleted_again_after_a_restart() -> Book:
+    book = begun()
+    book.delete()
+    book.begin()
+    book.delete("delete_customer#3")
+    book.record("deleted", run="delete_customer#3")
+    book.end("deleted", deleted=True)
+    return book
+
+
+def deleted_after_a_failure() -> Book:
+    book = begun()
+    book.delete(status=503)
+    book.delete(status=None)
+    book.delete()
+    book.record("deleted")
+    book.end("deleted", deleted=True)
+    return book
+
+
 def unended() -> Book:
     book = begun()
     book.end("checking")
@@ -243,6 +352,61 @@ def request_ignored() -> Book:
     book.begin()
     book.drop()
     book.end()
+    return book
+
+
+def left(text: str, queue: str) -> Book:
+    book = begun()
+    book.event("left on a queue", queue=queue, text=text)
+    book.end("deleted", deleted=True)
+    return book
+
+
+def request_left_in_poison() -> Book:
+    return left(TENANT, "customers-to-delete-poison")
+
+
+def sealed_request_left_in_poison() -> Book:
+    sealed = json.dumps({"putBack": TENANT, "firstInsertedAt": ""})
+    return left(sealed, "customers-to-delete-poison")
+
+
+def step_left_in_poison() -> Book:
+    return left(STEP, "orders-to-check-poison")
+
+
+def request_left_waiting() -> Book:
+    return left(TENANT, "customers-to-delete")
+
+
+def request_left_long_after_the_trouble() -> Book:
+    book = begun()
+    book.event("calm")
+    book.entries.append(
+        Event(book.place, book.place + 4000.0, "", "", "left on a queue", (("text", TENANT),))
+    )
+    return book
+
+
+def request_left_soon_after_the_trouble() -> Book:
+    book = begun()
+    book.event("calm")
+    book.event("left on a queue", queue="customers-to-delete", text=TENANT)
+    return book
+
+
+def junk_left_in_poison() -> Book:
+    return left("not a tenant", "customers-to-delete-poison")
+
+
+def step_left_waiting() -> Book:
+    return left(STEP, "orders-to-check")
+
+
+def request_left_while_tripped() -> Book:
+    book = begun()
+    book.trip()
+    book.event("left on a queue", queue="customers-to-delete", text=TENANT)
     return book
 
 
@@ -381,6 +545,9 @@ def hung() -> Book:
 
 BAD: list[tuple[str, Callable[[], Book]]] = [
     ("unasked_write", unasked_write),
+    ("unasked_write", wrote_after_a_refused_post),
+    ("unasked_write", wrote_after_the_end),
+    ("unasked_write", wrote_twice_after_the_end),
     ("protected_write", protected_write),
     ("foreign_write", foreign_write),
     ("stopped_but_wrote", wrote_twice_after_a_trip),
@@ -390,8 +557,15 @@ BAD: list[tuple[str, Callable[[], Book]]] = [
     ("trip_lost", others_write_after_refusal),
     ("delete_while_open", delete_while_open),
     ("deleted_twice", deleted_twice),
+    ("deleted_twice", deleted_twice_before_the_record),
+    ("deleted_twice", deleted_by_a_late_request),
     ("unended", unended),
     ("request_ignored", request_ignored),
+    ("left_over", request_left_in_poison),
+    ("left_over", sealed_request_left_in_poison),
+    ("left_over", step_left_in_poison),
+    ("left_over", request_left_waiting),
+    ("left_over", request_left_long_after_the_trouble),
     ("live_without_request", live_without_request),
     ("live_without_request", revived_after_an_abort),
     ("message_lost", message_lost),
@@ -433,7 +607,20 @@ def under_way_at_the_end() -> Book:
 
 @pytest.mark.parametrize(
     ("rule", "log"),
-    [("poisoned_good_message", put_back_from_poison), ("hung", under_way_at_the_end)],
+    [
+        ("unasked_write", wrote_once_after_the_end),
+        ("unasked_write", wrote_after_an_accepted_post),
+        ("unasked_write", wrote_after_the_next_request),
+        ("left_over", request_left_soon_after_the_trouble),
+        ("left_over", junk_left_in_poison),
+        ("left_over", step_left_waiting),
+        ("left_over", request_left_while_tripped),
+        ("deleted_twice", deleted_after_a_failure),
+        ("deleted_twice", deleted_again_after_a_lost_response),
+        ("deleted_twice", deleted_again_after_a_restart),
+        ("poisoned_good_message", put_back_from_poison),
+        ("hung", under_way_at_the_end),
+    ],
 )
 def test_a_log_that_looks_bad_breaks_no_rule(rule: str, log: Callable[[], Book]) -> None:
     assert rule not in broken(log())

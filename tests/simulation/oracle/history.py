@@ -27,6 +27,7 @@ class Request:
     """A request for a deletion; `certain` once the response has accepted it.
 
     `place` is when it was made, `effect` when it wrote a record itself, as HTTP requests do.
+    One that wrote a record and then died or failed is `accepted` too, although nobody can tell.
     """
 
     tenant: str
@@ -35,6 +36,7 @@ class Request:
     at: float
     source: str
     certain: bool
+    accepted: bool
 
 
 @dataclass(frozen=True, slots=True)
@@ -136,7 +138,7 @@ class History:
         for event in self.named("dropped"):
             wish = wish_of(event.fact("text"))
             if wish and not wish.dry:
-                yield Request(wish.tenant, event.place, event.place, event.at, "drop", True)
+                yield Request(wish.tenant, event.place, event.place, event.at, "drop", True, True)
 
     def _posted(self) -> Iterator[Request]:
         responses = {event.run: event for event in self.named("responded")}
@@ -147,10 +149,12 @@ class History:
             if wish is None or wish.dry:
                 continue
             response = responses.get(event.run)
-            certain = response is not None and response.fact("status") == "202"
+            status = int(response.fact("status")) if response else 0
+            certain = status // 100 == 2
             made = [s.place for s in self.records.get(wish.tenant, ()) if s.run == event.run]
             effect = made[-1] if made else event.place
-            yield Request(wish.tenant, event.place, effect, event.at, "post", certain)
+            accepted = certain or (bool(made) and (not status or status >= 500))
+            yield Request(wish.tenant, event.place, effect, event.at, "post", certain, accepted)
 
     @cached_property
     def sweeps(self) -> list[tuple[int, float]]:
@@ -168,13 +172,23 @@ class History:
         """The account's own customers, as they really were at the end."""
         return {event.fact("tenant"): event for event in self.named("customer")}
 
-    def may_sweep(self, tenant: str, place: int) -> bool:
-        """Return whether a sweep that may pick this customer had begun."""
+    def may_write(self, tenant: str, since: int, place: int) -> bool:
+        """Return whether an accepted request or a sweep came between two places."""
+        asked = any(
+            each.tenant == tenant and each.accepted and since <= each.effect and each.place < place
+            for each in self.requests
+        )
+        return asked or self.may_sweep(tenant, place, since)
+
+    def may_sweep(self, tenant: str, place: int, since: int = 0) -> bool:
+        """Return whether a sweep that may pick this customer had begun since a place."""
         customer = self.customers.get(tenant)
         if customer is None:
             return False
         age = float(customer.fact("age_days") or 0)
-        return any(begun < place and (not least or age >= least) for begun, least in self.sweeps)
+        return any(
+            since <= begun < place and (not least or age >= least) for begun, least in self.sweeps
+        )
 
     @cached_property
     def records(self) -> dict[str, list[RecordState]]:

@@ -10,6 +10,8 @@ from typing import Any, Final
 _GUID: Final = re.compile(r"[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}", re.ASCII)
 _STEP: Final = frozenset({"version", "tenantId", "generation", "correlationId"})
 
+_SEALED: Final = frozenset({"putBack", "firstInsertedAt"})
+
 
 @dataclass(frozen=True, slots=True)
 class Wish:
@@ -51,6 +53,23 @@ def step_tenant(text: str) -> str | None:
     except ValueError:
         return None
     return _tenant(value["tenantId"]) if isinstance(value, dict) and set(value) >= _STEP else None
+
+
+def subject_of(text: str) -> str:
+    """Return the customer of a request or a step, also of one put back; empty if of neither."""
+    inner = unsealed(text)
+    wish = wish_of(inner)
+    return wish.tenant if wish else step_tenant(inner) or ""
+
+
+def unsealed(text: str) -> str:
+    """Return the message that the app put back in a message of its own, or the text itself."""
+    try:
+        value = json.loads(text)
+    except ValueError:
+        return text
+    sealed = isinstance(value, dict) and set(value) == _SEALED
+    return str(value["putBack"]) if sealed else text
 
 
 def _plain(text: str) -> Wish | None:

@@ -5,8 +5,17 @@ from itertools import pairwise
 from typing import Final
 
 from tests.simulation.log import Call, Event, Service
-from tests.simulation.oracle.history import History, Sent, Stop, code_of, row_of, tenant_of
-from tests.simulation.oracle.requests import step_tenant, wish_of
+from tests.simulation.oracle.history import (
+    NEVER,
+    History,
+    RecordState,
+    Sent,
+    Stop,
+    code_of,
+    row_of,
+    tenant_of,
+)
+from tests.simulation.oracle.requests import step_tenant, subject_of, unsealed, wish_of
 from tests.simulation.oracle.shown import open_purchases
 from tests.simulation.oracle.violation import Violation
 
@@ -22,12 +31,36 @@ _BUGS: Final = frozenset(
 
 
 def unasked_write(history: History) -> Iterator[Violation]:
-    """No write for a customer without an accepted request."""
+    """No write for a customer without an accepted request that is not yet fulfilled.
+
+    A request permits writes until its deletion has ended; a step that was about to write at that
+    moment may still do so once.
+    """
     for call in history.writes:
         tenant = tenant_of(call)
-        asked = any(r.tenant == tenant and r.place < call.left for r in history.requests)
-        if not asked and not history.may_sweep(tenant, call.left):
+        ended = _last_end(history, call)
+        since = ended.place if ended else 0
+        if history.may_write(tenant, since, call.left):
+            continue
+        if ended is None:
             yield _of("unasked_write", call, "nobody requested it")
+        elif not _was_about_to(history, ended, call):
+            yield _of("unasked_write", call, f"its deletion had ended as {ended.state}")
+
+
+def _last_end(history: History, call: Call) -> RecordState | None:
+    """Return the last terminal state of a customer's record before a write left."""
+    states = history.records.get(tenant_of(call), ())
+    ends = [each for each in states if not each.live and each.place < call.left]
+    return ends[-1] if ends else None
+
+
+def _was_about_to(history: History, ended: RecordState, call: Call) -> bool:
+    """Return whether the run of a write could not have known that the deletion had ended."""
+    if call.run == ended.run:
+        return False
+    stop = Stop("end", ended.tenant, ended.place, ended.at, NEVER)
+    return _ignores(history, stop, call) is None
 
 
 def protected_write(history: History) -> Iterator[Violation]:
@@ -132,7 +165,8 @@ def delete_while_open(history: History) -> Iterator[Violation]:
 
 
 def deleted_twice(history: History) -> Iterator[Violation]:
-    """No DELETE once the customer is recorded as deleted, until the next request."""
+    """At most one DELETE succeeds, and none follows the record of it until the next request."""
+    yield from _second_deletes(history)
     for call in history.writes:
         tenant = tenant_of(call)
         state = history.record_at(tenant, call.left)
@@ -142,9 +176,42 @@ def deleted_twice(history: History) -> Iterator[Violation]:
             yield _of("deleted_twice", call, "it had been deleted")
 
 
+def _second_deletes(history: History) -> Iterator[Violation]:
+    """Yield each DELETE that succeeded after one of which the app knew, or could have known."""
+    done: dict[str, Call] = {}
+    for call in history.writes:
+        if call.method != "DELETE" or call.served_status // 100 != 2:
+            continue
+        first = done.get(tenant_of(call))
+        if first and not _may_repeat(history, first, call):
+            yield _of("deleted_twice", call, f"the DELETE of {first.run} had succeeded")
+        done[tenant_of(call)] = call
+
+
+def _may_repeat(history: History, first: Call, second: Call) -> bool:
+    """Return whether nobody could know at the second DELETE that the first had succeeded.
+
+    A lost response, a death or a failed save leaves the app without knowledge, and Partner Center
+    may respond 204 once more for a customer that is gone.
+    """
+    life = history.instance(first.process, first.left)
+    if history.instance(first.process, second.left) is not life:
+        return True
+    if first.status is None or first.status >= 500:
+        # A request that arrived late has an entry of its own, beside that of its sender.
+        same = [each for each in history.runs[first.run] if each.left == first.left]
+        return any(0 < each.returned < second.left for each in same)
+    since = [
+        each
+        for each in history.runs[first.run]
+        if first.left < each.left < second.left and row_of(each)[0] == "deletions"
+    ]
+    return any(each.method != "GET" and (each.status or 500) >= 400 for each in since)
+
+
 def unended(history: History) -> Iterator[Violation]:
     """Each deletion ends, unless the switch stays tripped."""
-    if any(stop.until > 10**11 for stop in history.trips) or any(history.named("production")):
+    if _stays_tripped(history):
         return
     for event in history.named("record"):
         if event.fact("state") not in {"deleted", "stuck", "refused", "aborted"}:
@@ -155,9 +222,9 @@ def unended(history: History) -> Iterator[Violation]:
 def request_ignored(history: History) -> Iterator[Violation]:
     """Each accepted request leads to a deletion, or joins the one in progress."""
     last = max((event.place for event in history.named("end")), default=0)
-    waiting = {event.fact("text") for event in history.named("left on a queue")}
+    waiting = {subject_of(event.fact("text")) for event in history.named("left on a queue")}
     for request in history.requests:
-        if not request.certain or _still_waiting(request.tenant, waiting):
+        if not request.certain or request.tenant in waiting:
             continue
         states = history.records.get(request.tenant, [])
         if any(each.live and each.until > request.place for each in states):
@@ -168,9 +235,29 @@ def request_ignored(history: History) -> Iterator[Violation]:
         yield Violation("request_ignored", last, text)
 
 
-def _still_waiting(tenant: str, texts: set[str]) -> bool:
-    wishes = (wish_of(text) for text in texts)
-    return any(wish and wish.tenant == tenant for wish in wishes)
+def left_over(history: History) -> Iterator[Violation]:
+    """No good message is left on a poison queue, and no request on any queue, after all trouble.
+
+    While the switch stays tripped, deletions are parked, and their messages wait.
+    """
+    if _stays_tripped(history):
+        return
+    calm = max((event.at for event in history.named("calm")), default=None)
+    for event in history.named("left on a queue"):
+        if calm is not None and event.at - calm < _LONG_AFTER:
+            continue
+        text = event.fact("text")
+        poisoned = event.fact("queue").endswith(POISON)
+        if wish_of(unsealed(text)) or (poisoned and subject_of(text)):
+            yield Violation("left_over", event.place, f"{event.fact('queue')}: {text[:200]}")
+
+
+# In seconds; more than a lease and the delay of a message that is put back, twice over.
+_LONG_AFTER: Final = 3600.0
+
+
+def _stays_tripped(history: History) -> bool:
+    return any(stop.until == NEVER for stop in history.trips) or any(history.named("production"))
 
 
 def live_without_request(history: History) -> Iterator[Violation]:
@@ -476,6 +563,7 @@ RULES: Final[tuple[Rule, ...]] = (
     deleted_twice,
     unended,
     request_ignored,
+    left_over,
     live_without_request,
     message_lost,
     claimed_twice,
