@@ -104,7 +104,7 @@ PLANTED: Final[Mapping[str, Mistake]] = {
             "    update = services.records.update(tenant, change)\n",
         ),
         frozenset({"live_without_request", "unasked_write"}),
-        seed=22,
+        seed=71,
     ),
     "trip-in-memory": Mistake(
         "a trip is never stored and stays in the memory of its process",
