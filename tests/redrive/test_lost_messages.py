@@ -229,7 +229,7 @@ def test_a_poisoned_deletion_is_started_again_by_a_new_request(
 def test_a_rejected_request_with_a_known_tenant_is_started_by_a_new_one(
     bench: Bench, customer: Customer, tenant: TenantId
 ) -> None:
-    bench.drop(f'{{"tenantId": "{tenant}", "dryrun": true}}')
+    bench.drop(f'{{"tenantId": "{tenant}", "requestedBy": 5}}')
     bench.pump()
     assert bench.record(tenant).state is State.REFUSED
 
