@@ -64,7 +64,7 @@ resource azureQueues 'Microsoft.Web/connections@2016-06-01' = {
       id: azureQueuesApiId
     }
     // The published type lacks this property; without it the connection asks for a key.
-    #disable-next-line BCP037
+    #disable-next-line BCP089
     parameterValueSet: {
       name: 'managedIdentityAuth'
       values: {}
