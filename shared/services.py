@@ -173,5 +173,5 @@ def _instead_of(everything: SettingsError) -> Iterator[None]:
     """Raise the error that names every setting instead of one about some of them."""
     try:
         yield
-    except SettingsError:
-        raise everything from None
+    except SettingsError as some:
+        raise everything from some

@@ -258,7 +258,7 @@ def _partner_center(reader: Reader) -> PartnerCenterSettings:
             authority=reader.https_url("PARTNER_CENTER_AUTHORITY") or cloud.authority,
             scope=reader.text("PARTNER_CENTER_SCOPE") or cloud.scope,
         ),
-        # Below Microsoft's 500, where short retries count too.
+        # Below Microsoft's 500, which the partner tenant's other apps share.
         rate_limit_per_minute=reader.whole(
             "PARTNER_CENTER_RATE_LIMIT_PER_MINUTE", 475, 1, MICROSOFT_CALLS_PER_MINUTE
         ),
