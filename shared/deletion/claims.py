@@ -34,6 +34,18 @@ class Delivery:
     inserted_at: datetime | None = None
 
 
+@dataclass(frozen=True, slots=True)
+class TakenStep:
+    """A claimed deletion; `again` says that an earlier delivery of the message had claimed it.
+
+    That delivery may still be running. Each claim changes the ETag, which stops it at its next
+    write, but not a call that has already left.
+    """
+
+    record: DeletionRecord
+    again: bool
+
+
 class Claim(StrEnum):
     """What a message may do."""
 
@@ -85,18 +97,27 @@ def claim_step(
     records: Records, message: StepMessage, message_id: str, now: datetime
 ) -> DeletionRecord | None:
     """Claim the deletion that one of our own messages continues; None if it may not."""
-    claim = Claim.STALE
+    taken = take_step(records, message, message_id, now)
+    return taken.record if taken else None
+
+
+def take_step(
+    records: Records, message: StepMessage, message_id: str, now: datetime
+) -> TakenStep | None:
+    """Claim as `claim_step` does, and tell whether the message had claimed the deletion before."""
+    claim, again = Claim.STALE, False
 
     def change(current: DeletionRecord | None) -> DeletionRecord | None:
-        nonlocal claim
+        nonlocal claim, again
         claim = step_claim(current, message, message_id)
         if current is None or claim is not Claim.CONTINUE:
             return None
+        again = current.claimed_by == message_id
         return claimed(current, message.generation, message_id, now)
 
     update = records.update(message.tenant, change)
-    if update.written:
-        return update.record
+    if update.record is not None and update.written:
+        return TakenStep(update.record, again)
     event = Event.MESSAGE_STALE if claim is Claim.STALE else Event.DELETION_DUPLICATE
     emit(event, tenant=message.tenant, generation=message.generation, message=message_id)
     return None

@@ -1,5 +1,6 @@
 """A claimed deletion: its record, and how it continues or ends."""
 
+import time
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
@@ -10,6 +11,7 @@ from azure.core.exceptions import AzureError
 from shared.deletion.journal import Journal
 from shared.deletion.messages import StepMessage
 from shared.events import Event, emit
+from shared.partner_center.errors import OutOfTime
 from shared.safety.switch import Switch
 from shared.services import StorageServices
 from shared.settings import CheckSettings
@@ -18,6 +20,9 @@ from shared.storage.outages import is_outage
 from shared.storage.queues import Queues
 from shared.storage.records import DeletionRecord, RecordChanged, Records, State
 
+# What was asked longer ago says too little: another delivery may have taken over since.
+_FRESH_SECONDS: Final = 2.0
+_GATE_TRIES: Final = 3
 _JITTER: Final = 0.25
 _GROWTH: Final = 1.5
 # Enough to pass every maximum that the settings allow; without a bound the power overflows.
@@ -49,6 +54,7 @@ class Deletion:
     checks: CheckSettings
     now: Callable[[], datetime]
     jitter: Callable[[], float]
+    monotonic: Callable[[], float] = time.monotonic
 
     @classmethod
     def of(cls, services: StorageServices, record: DeletionRecord) -> Self:
@@ -82,9 +88,22 @@ class Deletion:
     def require_writable(self) -> None:
         """Nobody has aborted the deletion or tripped the switch: the gate of every cancellation.
 
-        Either may happen while a call waits, and a cancellation cannot be undone. Raises
-        RecordChanged or SwitchTripped.
+        Either may happen while a call waits, and a cancellation cannot be undone. Storage may be
+        slow, so the questions are asked again until the responses are fresh. Raises RecordChanged,
+        SwitchTripped, or OutOfTime if storage stays slow.
         """
+        for _ in range(_GATE_TRIES):
+            asked_at = self.monotonic()
+            self._require_unstopped()
+            if self.monotonic() - asked_at <= _FRESH_SECONDS:
+                return
+        message = (
+            f"no write was sent for customer {self.record.tenant}: storage took more than "
+            f"{_FRESH_SECONDS:.0f} s to show abort and switch, {_GATE_TRIES} times"
+        )
+        raise OutOfTime(message)
+
+    def _require_unstopped(self) -> None:
         if self.records.etag(self.record.tenant) != self.record.etag:
             message = f"The deletion of customer {self.record.tenant} was aborted or overtaken"
             raise RecordChanged(message)

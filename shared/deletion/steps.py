@@ -2,10 +2,11 @@
 
 from dataclasses import replace
 from datetime import datetime, timedelta
+from typing import Final
 
 from azure.core.exceptions import AzureError
 
-from shared.deletion.claims import Delivery, claim_request, claim_step
+from shared.deletion.claims import Delivery, claim_request, claim_step, take_step
 from shared.deletion.deletion import Deletion, is_at_longest_delay
 from shared.deletion.dry_run import run_dry
 from shared.deletion.error_handling import error_handling
@@ -20,6 +21,7 @@ from shared.deletion.reasons import (
 from shared.errors import TipsweepError
 from shared.events import Event, emit
 from shared.partner_center.client import PartnerCenter
+from shared.partner_center.deadline import STEP_SECONDS
 from shared.partner_center.errors import (
     Busy,
     ErrorStatus,
@@ -41,6 +43,9 @@ from shared.storage.memory import require_room
 from shared.storage.names import CUSTOMERS_READY, CUSTOMERS_TO_DELETE, ORDERS_TO_CHECK
 from shared.storage.queues import Queues
 from shared.storage.records import DeletionRecord, State
+
+# The step that sent it has ended by then, and with it the call.
+EARLIER_DELETE: Final = timedelta(seconds=STEP_SECONDS * 1.2)
 
 
 def take_drop(services: Services, drop: Drop, delivery: Delivery) -> None:
@@ -85,18 +90,19 @@ def check_orders(services: Services, message: StepMessage, delivery: Delivery) -
 
 def delete_customer(services: Services, message: StepMessage, delivery: Delivery) -> None:
     """Send the DELETE for a customer whose purchases have all ended."""
-    record = claim_step(services.records, message, delivery.message_id, services.now())
-    if record is None:
+    taken = take_step(services.records, message, delivery.message_id, services.now())
+    if taken is None:
         return
-    deletion = Deletion.of(services, record)
+    deletion = Deletion.of(services, taken.record)
     gate = deletion.require_deletable
-    if record.state is State.DELETING:
+    if taken.record.state is State.DELETING:
         # The step before may have died between its DELETE and its last write.
         deletion.journal.note(EntryKind.UNCLEAR, "an earlier step may have sent a DELETE")
     with error_handling(services, deletion, "delete_customer", CUSTOMERS_READY, gate) as client:
-        services.safety.require_writable()
-        customer = services.safety.require_customer(client, record.tenant)
-        deletion.record = replace(deletion.record, seen=True, domain=customer.domain)
+        _require_customer(services, deletion, client)
+        if taken.again and _may_still_run(taken.record):
+            _wait_for_earlier_delete(deletion)
+            return
         try:
             _send_delete(deletion, client)
         except (NotFound, NoRelationship, NotASandbox, Unauthorized, Throttled, Unavailable):
@@ -106,6 +112,29 @@ def delete_customer(services: Services, message: StepMessage, delivery: Delivery
             _after_rejected_delete(deletion, error)
         else:
             deletion.finish(State.DELETED)
+
+
+def _require_customer(services: Services, deletion: Deletion, client: PartnerCenter) -> None:
+    """Apply the rules to the customer before anything is written, and note that it was seen."""
+    services.safety.require_writable()
+    if deletion.record.state is State.DELETING:
+        services.safety.require_undeleted(client, deletion.record.tenant)
+    customer = services.safety.require_customer(client, deletion.record.tenant)
+    deletion.record = replace(deletion.record, seen=True, domain=customer.domain)
+
+
+def _may_still_run(record: DeletionRecord) -> bool:
+    """Whether the DELETE of an earlier delivery may be on its way; a failed try has ended."""
+    return record.state is State.DELETING and not record.failures
+
+
+def _wait_for_earlier_delete(deletion: Deletion) -> None:
+    """Come back when the DELETE of an earlier delivery of this message cannot be running any more.
+
+    The customer is still there, and two DELETEs at once would be one too many.
+    """
+    deletion.journal.note(EntryKind.WAITING, "an earlier DELETE may still be running")
+    deletion.send_again(CUSTOMERS_READY, EARLIER_DELETE)
 
 
 def _send_delete(deletion: Deletion, client: PartnerCenter) -> None:
@@ -126,13 +155,10 @@ def _cancel(services: Services, deletion: Deletion, step: str) -> None:
     """Cancel what is open, and decide on the next message from the outcome."""
     gate = deletion.require_writable
     with error_handling(services, deletion, step, ORDERS_TO_CHECK, gate) as client:
-        services.safety.require_writable()
-        customer = services.safety.require_customer(client, deletion.record.tenant)
-        deletion.record = replace(deletion.record, seen=True, domain=customer.domain)
-
-        now = services.now()
+        _require_customer(services, deletion, client)
+        tenant, now = deletion.record.tenant, services.now()
         remembered = make_plan(deletion.record.purchases, now)
-        snapshot = take_snapshot(client, customer.id, remembered)
+        snapshot = take_snapshot(client, tenant, remembered)
         # Only the purchases show this part of rule 2, so it stands between reading and writing.
         services.safety.require_sandbox_purchases(snapshot.subscriptions or ())
         purchases = merge_snapshot(snapshot, deletion.record.purchases)
@@ -142,7 +168,7 @@ def _cancel(services: Services, deletion: Deletion, step: str) -> None:
             # An accepted call may have had no effect; at this rate, repeating it costs little.
             purchases = forget_sent(purchases)
 
-        sender = Sender(client, customer.id, snapshot.subscriptions_by_id(), services.now)
+        sender = Sender(client, tenant, snapshot.subscriptions_by_id(), services.now)
         found = carry_out(sender, purchases, now)
         progress = len(found.plan.unfinished) < len(remembered.unfinished)
         attempt = 0 if progress else deletion.record.attempt
@@ -152,7 +178,7 @@ def _cancel(services: Services, deletion: Deletion, step: str) -> None:
             raise found.interruption
         if found.missing is not None:
             # One odd order must not end the deletion, but a customer that is gone must.
-            services.safety.require_present(client, customer.id)
+            services.safety.require_present(client, tenant)
         _decide(deletion, found.plan)
 
 

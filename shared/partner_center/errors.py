@@ -14,7 +14,8 @@ PartnerCenterError
     ├── Unauthorized          the token is not accepted
     ├── Forbidden             the credential lacks a right
     ├── NotFound              the customer, order or subscription does not exist
-    │   └── PurchaseGone      the order or subscription itself does not exist
+    │   ├── PurchaseGone      the order or subscription itself does not exist
+    │   └── NoRoute           a 404 without a code, perhaps from something in front of it
     ├── NoRelationship        the customer belongs to somebody else
     ├── Busy                  something is in progress: the same call succeeds later
     ├── OrderRouteClosed      this order is cancelled through its subscriptions
@@ -132,6 +133,10 @@ class NotFound(ErrorStatus):
     """The customer, order or subscription does not exist."""
 
 
+class NoRoute(NotFound):
+    """A 404 without a code of Partner Center: something in front of it may have made it."""
+
+
 class PurchaseGone(NotFound):
     """The order or subscription that the path names does not exist."""
 
@@ -182,8 +187,18 @@ class Rejected(ErrorStatus):
     """Partner Center rejected the call for a reason that has no meaning of its own here."""
 
 
-# Trouble that passes: the same call may succeed later.
-TEMPORARY: Final = (Throttled, HeldBack, Unavailable, Busy, NoResponse, OutOfTime)
+# Trouble that passes: the same call may succeed later. A response that something in front of
+# Partner Center may have made says nothing about what was asked for.
+TEMPORARY: Final = (
+    Throttled,
+    HeldBack,
+    Unavailable,
+    Busy,
+    NoResponse,
+    OutOfTime,
+    UnexpectedResponse,
+    NoRoute,
+)
 
 # The customer is under review or not approved yet.
 _UNDER_REVIEW: Final = ("800073", "800074", "800075")
@@ -236,6 +251,8 @@ def _meaning(status: int, code: str) -> type[ErrorStatus]:
     # A 429 stays a 429 whatever code it carries: the pause must be kept.
     if status == HTTPStatus.TOO_MANY_REQUESTS:
         return Throttled
+    if status == HTTPStatus.NOT_FOUND and not code:
+        return NoRoute
     if status == HTTPStatus.NOT_FOUND and code in _GONE_CODES:
         return PurchaseGone
     by_status = Unavailable if status >= HTTPStatus.INTERNAL_SERVER_ERROR else Rejected

@@ -147,6 +147,16 @@ class Safety:
         if tenant not in self.customers.refresh(client):
             customer_by_id(client, tenant)
 
+    def require_undeleted(self, client: PartnerCenter, tenant: TenantId) -> None:
+        """Raise ForeignCustomer if a customer is gone that a DELETE may have been sent for.
+
+        This only reads, so it comes before the protection of rule 3, but after rule 1: in another
+        account the customer would be missing too. Raises Refused.
+        """
+        require_confirmation(self._settings)
+        self._require_account(client)
+        self.require_present(client, tenant)
+
     def require_sandbox_purchases(self, subscriptions: Collection[Subscription]) -> None:
         """Rule 2 for the customer, once its purchases are read; raises Refused."""
         require_sandbox_limits(subscriptions)

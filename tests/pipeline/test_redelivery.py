@@ -1,20 +1,24 @@
 """Duplicate, reordered and repeated messages, and crashes between two calls."""
 
 import random
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from datetime import timedelta
+from itertools import count
 from typing import Any
 
 import pytest
 from azure.storage.queue import QueueMessage as StoredMessage
 
 from local.simulator import Customer, Fault, ProductKind, Simulator
+from shared.deletion.deletion import Deletion, first_message, next_message
 from shared.deletion.messages import DeletionRequest, StepMessage
 from shared.deletion.submission import abort, submit
+from shared.partner_center.deadline import STEP_SECONDS
+from shared.partner_center.errors import OutOfTime
 from shared.storage.names import CUSTOMERS_READY, CUSTOMERS_TO_DELETE, ORDERS_TO_CHECK, QUEUES
-from shared.storage.records import State
+from shared.storage.records import RecordChanged, State
 from shared.tenants import TenantId
 from tests.bench import Bench
 
@@ -184,6 +188,140 @@ def die_after(patch: pytest.MonkeyPatch, subject: object, method: str, calls: in
         return original(*arguments)
 
     patch.setattr(subject, method, call_or_die)
+
+
+def to_delete(bench: Bench, customer: Customer) -> StoredMessage:
+    """Take a deletion to the message that sends the DELETE."""
+    bench.drop(customer.tenant_id)
+    for queue in (CUSTOMERS_TO_DELETE, ORDERS_TO_CHECK):
+        bench.deliver(queue, taken(bench, queue))
+        bench.simulator.advance(10)
+    return taken(bench, CUSTOMERS_READY)
+
+
+def during_delete(
+    bench: Bench, patch: pytest.MonkeyPatch, event: Callable[[], object], *, sent: bool
+) -> None:
+    """Make something happen just before the first DELETE leaves, or when it was carried out."""
+    connection = bench.services.connection
+    original, events = connection._send, iter([event])
+
+    def send(request: Any, *arguments: Any) -> Any:
+        happens = next(events, None) if request.method == "DELETE" else None
+        if happens is not None and not sent:
+            happens()
+        response = original(request, *arguments)
+        if happens is not None and sent:
+            happens()
+        return response
+
+    patch.setattr(connection, "_send", send)
+
+
+@pytest.mark.parametrize("sent", [False, True])
+def test_a_message_that_comes_back_during_its_delete_sends_no_second_one(
+    bench: Bench, customer: Customer, monkeypatch: pytest.MonkeyPatch, sent: bool
+) -> None:
+    message = to_delete(bench, customer)
+    during_delete(bench, monkeypatch, lambda: bench.redeliver(CUSTOMERS_READY, message), sent=sent)
+
+    bench.deliver(CUSTOMERS_READY, message)
+    waits = bench.record(customer.tenant_id)
+    bench.drop(first_message(waits).to_json(), CUSTOMERS_READY)
+    bench.pump()
+
+    assert waits.state is (State.DELETED if sent else State.DELETING)
+    assert bench.record(customer.tenant_id).state is State.DELETED
+    assert len(bench.calls("DELETE")) == 1
+    assert not bench.errors
+
+
+def test_a_message_that_comes_back_waits_for_the_delete_longer_than_a_step_takes(
+    bench: Bench, customer: Customer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    message = to_delete(bench, customer)
+    during_delete(bench, monkeypatch, lambda: bench.redeliver(CUSTOMERS_READY, message), sent=False)
+
+    bench.deliver(CUSTOMERS_READY, message)
+
+    due = bench.record(customer.tenant_id).next_check_at
+    assert due is not None
+    assert due - bench.services.now() > timedelta(seconds=STEP_SECONDS)
+
+
+def test_a_takeover_while_storage_is_slow_stops_the_write(bench: Bench, customer: Customer) -> None:
+    """The switch is asked after the record, and its response takes ten seconds."""
+    submit(bench.services, DeletionRequest(TenantId(customer.tenant_id)))
+    record = bench.record(customer.tenant_id)
+    clock = iter([0.0, 10.0, 10.0, 10.0])
+    deletion = replace(Deletion.of(bench.services, record), monotonic=lambda: next(clock))
+    switch, taken_over = bench.services.switch, iter([True])
+
+    class SlowSwitch:
+        def require_untripped(self) -> None:
+            switch.require_untripped()
+            if next(taken_over, False):
+                bench.services.records.replace(record)
+
+    deletion.switch = SlowSwitch()  # type: ignore[assignment]
+
+    with pytest.raises(RecordChanged):
+        deletion.require_writable()
+
+
+def test_storage_that_stays_slow_lets_no_write_leave(bench: Bench, customer: Customer) -> None:
+    submit(bench.services, DeletionRequest(TenantId(customer.tenant_id)))
+    record = bench.record(customer.tenant_id)
+    clock = count(0.0, 10.0)
+    deletion = replace(Deletion.of(bench.services, record), monotonic=lambda: next(clock))
+
+    with pytest.raises(OutOfTime, match="storage took more than 2 s"):
+        deletion.require_writable()
+
+
+@pytest.mark.parametrize("queue", [CUSTOMERS_READY, ORDERS_TO_CHECK])
+def test_a_customer_that_was_protected_after_its_delete_ends_as_deleted(
+    bench: Bench, customer: Customer, monkeypatch: pytest.MonkeyPatch, queue: str
+) -> None:
+    """The process died before it could record the DELETE."""
+    message = to_delete(bench, customer)
+    with monkeypatch.context() as patch:
+        die_after(patch, bench.services.records, "replace", 2)
+        with pytest.raises(Crash):
+            bench.deliver(CUSTOMERS_READY, message)
+    writes = len(bench.writes())
+    bench.use(PROTECTED_TENANTS=customer.tenant_id)
+    bench.forget(CUSTOMERS_READY, message)
+    following = next_message(bench.record(customer.tenant_id))
+    bench.drop(following.to_json(), queue)
+
+    bench.pump()
+
+    assert bench.record(customer.tenant_id).state is State.DELETED
+    assert len(bench.writes()) == writes
+    assert not bench.errors
+
+
+def test_a_customer_that_was_protected_before_its_delete_is_refused(
+    bench: Bench, customer: Customer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    message = to_delete(bench, customer)
+    with monkeypatch.context() as patch:
+        patch.setattr(bench.services.connection, "_send", die)
+        bench.forget_customer_list()
+        with pytest.raises(Crash):
+            bench.deliver(CUSTOMERS_READY, message)
+    bench.services.records.replace(replace(bench.record(customer.tenant_id), state=State.DELETING))
+    bench.use(PROTECTED_TENANTS=customer.tenant_id)
+
+    bench.deliver(CUSTOMERS_READY, message)
+
+    assert bench.record(customer.tenant_id).state is State.REFUSED
+    assert not bench.calls("DELETE")
+
+
+def die(*_: object) -> None:
+    raise Crash
 
 
 def test_a_late_message_of_a_lower_generation_is_dropped(bench: Bench, customer: Customer) -> None:

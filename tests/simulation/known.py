@@ -33,17 +33,7 @@ class Known:
         )
 
 
-KNOWN: Final[tuple[Known, ...]] = (
-    Known(
-        "deleted-then-protected",
-        rule="gone_but_not_deleted",
-        faults=frozenset({Kind.RESTART_PROTECTED}),
-        text="PROTECTED_TENANTS",
-        reason="a DELETE succeeded, the process stopped before the record was written, and came "
-        "back with the customer protected: the record says refused although the customer is gone",
-        seed=610,
-    ),
-)
+KNOWN: Final[tuple[Known, ...]] = ()
 
 
 def known_as(violation: Violation, struck: Collection[str]) -> Known | None:

@@ -38,10 +38,10 @@ _SAVE_RAISED: Final = (
 )
 _CHECK_FOR_ABORT: Final = "        if self.records.etag(self.record.tenant) != self.record.etag:\n"
 _FIRST_STEP_ONLY: Final = """
-def _FIRST_STEP_ONLY(services, client, tenant, step):
-    if step == "cancel_orders":
-        return services.safety.require_customer(client, tenant)
-    return client.customer(tenant)
+def _FIRST_STEP_ONLY(services, client, record):
+    if not record.seen:
+        return services.safety.require_customer(client, record.tenant)
+    return client.customer(record.tenant)
 
 
 """
@@ -176,12 +176,8 @@ PLANTED: Final[Mapping[str, Mistake]] = {
         {
             _STEPS: (
                 (
-                    "customer = services.safety.require_customer(client, record.tenant)",
-                    "customer = client.customer(record.tenant)",
-                ),
-                (
                     "services.safety.require_customer(client, deletion.record.tenant)",
-                    "_FIRST_STEP_ONLY(services, client, deletion.record.tenant, step)",
+                    "_FIRST_STEP_ONLY(services, client, deletion.record)",
                 ),
                 ("def _decide(", _FIRST_STEP_ONLY + "def _decide("),
             )
