@@ -20,6 +20,8 @@ from shared.storage.outages import is_outage
 from shared.storage.queues import Queues
 from shared.storage.records import DeletionRecord, RecordChanged, Records, State
 
+# Error 900278 asks for this.
+LONGEST_DOCUMENTED_WAIT: Final = timedelta(hours=24)
 # What was asked longer ago says too little: another delivery may have taken over since.
 _FRESH_SECONDS: Final = 2.0
 _GATE_TRIES: Final = 3
@@ -164,6 +166,19 @@ class Deletion:
     def unpark(self) -> None:
         """Move the deadline by the time that the deletion was parked, at the start of a step."""
         self.record = unparked(self.record, self.now())
+
+    def grant(self, wait: timedelta) -> None:
+        """Move the deadline by a wait that Partner Center asks for, within what it may ask.
+
+        Otherwise a response that asks for ever would keep a deletion for ever.
+        """
+        most = max(self.checks.deadline, LONGEST_DOCUMENTED_WAIT)
+        granted = min(wait, max(timedelta(0), most - self.record.granted))
+        self.record = replace(
+            self.record,
+            deadline=self.record.deadline + granted,
+            granted=self.record.granted + granted,
+        )
 
     def _sent(self, queue: str, delay: timedelta, changed: DeletionRecord) -> DeletionRecord:
         """Send the next message and return the record of its generation, not written yet."""

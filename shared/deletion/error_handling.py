@@ -3,6 +3,7 @@
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import replace
+from typing import Final
 
 from azure.core.exceptions import AzureError
 
@@ -14,7 +15,10 @@ from shared.partner_center.client import PartnerCenter
 from shared.partner_center.connection import Gate
 from shared.partner_center.errors import (
     TEMPORARY,
+    ErrorStatus,
     HeldBack,
+    NoRelationship,
+    NotFound,
     PartnerCenterError,
     SignInFailed,
     Throttled,
@@ -27,6 +31,9 @@ from shared.storage.history import EntryKind
 from shared.storage.memory import TooManyPurchases
 from shared.storage.outages import is_outage
 from shared.storage.records import RecordChanged, State
+
+# The customer was listed again since, so these say nothing about it.
+_PRESENT: Final = (NotFound, NoRelationship)
 
 
 @contextmanager
@@ -72,8 +79,13 @@ def _handled(deletion: Deletion, queue: str, client: PartnerCenter) -> Iterator[
         parked = replace(deletion.record, reason=str(error))
         deletion.park(queue, deletion.checks.max_delay, parked)
         deletion.journal.note(EntryKind.WAITING, str(error))
-    except (*TEMPORARY, SignInFailed, Unauthorized) as error:
+    except (*TEMPORARY, *_PRESENT, SignInFailed, Unauthorized) as error:
         _postpone(deletion, queue, error, looked=client.calls > 0)
+    except ErrorStatus as error:
+        # Without a code of Partner Center, something in front of it may have made the response.
+        if error.response.code:
+            raise
+        _postpone(deletion, queue, error, looked=True)
     except AzureError as error:
         if not is_outage(error):
             raise
@@ -92,11 +104,13 @@ def _postpone(deletion: Deletion, queue: str, error: Exception, *, looked: bool)
     `looked` says whether Partner Center was called. The state stays as it is: `deleting` while a
     DELETE may have been carried out, which keeps an abort too late.
     """
-    parked = not looked or _says_nothing_about_the_customer(error)
+    parked = not looked or isinstance(error, SignInFailed | AzureError | HeldBack)
+    delay = deletion.delay(_retry_after(error))
+    if not parked and _asks_to_wait(error):
+        deletion.grant(delay)
     if not parked and deletion.ends_late():
         deletion.finish(State.STUCK, str(error), LATE_REMEDY)
         return
-    delay = deletion.delay(_retry_after(error))
     _log_postponed(deletion, error, round(delay.total_seconds(), 1))
     # Our own limit says nothing about the customer, so it does not make checks rarer.
     attempt = deletion.record.attempt + (not isinstance(error, HeldBack))
@@ -105,11 +119,8 @@ def _postpone(deletion: Deletion, queue: str, error: Exception, *, looked: bool)
     deletion.journal.note(EntryKind.WAITING, described(error))
 
 
-def _says_nothing_about_the_customer(error: Exception) -> bool:
-    """Whether the deadline moves: nobody refused the customer, somebody asked to wait."""
-    if isinstance(error, SignInFailed | AzureError | Throttled):
-        return True
-    return _retry_after(error) is not None
+def _asks_to_wait(error: Exception) -> bool:
+    return isinstance(error, Throttled) or _retry_after(error) is not None
 
 
 def _retry_after(error: Exception) -> float | None:

@@ -109,7 +109,7 @@ def delete_customer(services: Services, message: StepMessage, delivery: Delivery
             # Not a verdict on the customer's purchases, so error_handling decides.
             raise
         except ErrorStatus as error:
-            _after_rejected_delete(deletion, error)
+            _after_rejected_delete(deletion, client, error)
         else:
             deletion.finish(State.DELETED)
 
@@ -188,22 +188,24 @@ def _decide(deletion: Deletion, plan: Plan) -> None:
         emit(Event.DELETION_READY, **deletion.ids, never=len(plan.never))
         deletion.send_on(CUSTOMERS_READY, changed=_checked(deletion.record))
         deletion.journal.note(EntryKind.READY)
-    elif plan.wait_until is not None:
-        _wait_until(deletion, plan, plan.wait_until)
-    elif deletion.ends_late():
+        return
+    delay = _delay(deletion, plan.wait_until)
+    if deletion.ends_late():
         deletion.finish(State.STUCK, unfinished_reason(plan), unfinished_remedy(plan))
     else:
-        _wait(deletion, plan, deletion.delay(), deletion.record)
+        _wait(deletion, plan, delay)
 
 
-def _wait_until(deletion: Deletion, plan: Plan, until: datetime) -> None:
-    """Wait as Partner Center asks for: that says nothing about the customer, so it is parked."""
-    now = deletion.now()
-    delay = deletion.delay(max(0.0, (until - now).total_seconds()))
-    _wait(deletion, plan, delay, replace(deletion.record, parked_since=now))
+def _delay(deletion: Deletion, until: datetime | None) -> timedelta:
+    """Return the delay before the next check, until a time that Partner Center has asked for."""
+    if until is None:
+        return deletion.delay()
+    delay = deletion.delay(max(0.0, (until - deletion.now()).total_seconds()))
+    deletion.grant(delay)
+    return delay
 
 
-def _wait(deletion: Deletion, plan: Plan, delay: timedelta, changed: DeletionRecord) -> None:
+def _wait(deletion: Deletion, plan: Plan, delay: timedelta) -> None:
     open_count, waiting_count = len(plan.open), len(plan.waiting)
     deletion.journal.note(EntryKind.WAITING, f"{open_count} open, {waiting_count} waited for")
     emit(
@@ -213,7 +215,7 @@ def _wait(deletion: Deletion, plan: Plan, delay: timedelta, changed: DeletionRec
         waiting=waiting_count,
         delay_seconds=round(delay.total_seconds(), 1),
     )
-    _check_after(deletion, delay, changed)
+    _check_after(deletion, delay, deletion.record)
 
 
 def _check_after(deletion: Deletion, delay: timedelta, changed: DeletionRecord) -> None:
@@ -226,26 +228,40 @@ def _checked(record: DeletionRecord) -> DeletionRecord:
     return record if record.state is State.DELETING else replace(record, state=State.CHECKING)
 
 
-def _after_rejected_delete(deletion: Deletion, error: ErrorStatus) -> None:
+def _after_rejected_delete(deletion: Deletion, client: PartnerCenter, error: ErrorStatus) -> None:
     """End as stuck if nothing can change any more; otherwise read everything again."""
-    now = deletion.now()
-    plan = make_plan(deletion.record.purchases, now)
+    plan = make_plan(deletion.record.purchases, deletion.now())
     reason = rejected_delete_reason(str(error), plan)
     emit(Event.DELETE_REJECTED, **deletion.ids, reason=reason)
+    delay = deletion.delay(error.retry_after)
     busy = isinstance(error, Busy)
-    must_wait = busy and error.retry_after is not None
-    ends_late = not must_wait and deletion.ends_late()
-    if ends_late or (plan.never and not busy):
-        later = retry_at(plan, now)
+    if busy and error.retry_after is not None:
+        deletion.grant(delay)
+    ends = deletion.ends_late() or (
+        plan.never and not busy and not _finds_more(deletion, client, plan)
+    )
+    if ends:
+        later = retry_at(plan, deletion.now())
         deletion.finish(State.STUCK, reason, rejected_delete_remedy(plan, later), later)
         return
     # The plan is clear, so the next step reads everything again and finds what was missed. What
     # was rejected for good need not be tried again only because the customer is busy.
     kept = deletion.record.purchases if plan.never else ()
-    parked_since = now if must_wait else None
-    changed = replace(deletion.record, reason=reason, purchases=kept, parked_since=parked_since)
-    if not isinstance(error, Busy):
+    changed = replace(deletion.record, reason=reason, purchases=kept)
+    if not busy and error.response.code:
         # A definite no to this DELETE, and so to an earlier one without a clear response.
         changed = replace(changed, state=State.CHECKING)
     deletion.journal.note(EntryKind.WAITING, reason)
-    _check_after(deletion, deletion.delay(error.retry_after), changed)
+    _check_after(deletion, delay, changed)
+
+
+def _finds_more(deletion: Deletion, client: PartnerCenter, plan: Plan) -> bool:
+    """Read everything again after a rejected DELETE; whether there is more to cancel.
+
+    A late order may be what blocks it, not the purchases that can never be cancelled.
+    """
+    snapshot = take_snapshot(client, deletion.record.tenant, plan)
+    purchases = merge_snapshot(snapshot, deletion.record.purchases)
+    require_room(purchases)
+    deletion.record = replace(deletion.record, purchases=purchases)
+    return not make_plan(purchases, deletion.now()).clear

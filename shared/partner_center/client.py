@@ -15,6 +15,7 @@ from shared.partner_center.deadline import Deadline
 from shared.partner_center.errors import (
     ErrorStatus,
     Forbidden,
+    NoRelationship,
     NoResponse,
     NotASandbox,
     NotFound,
@@ -115,7 +116,8 @@ class PartnerCenter:
 
     def customer(self, customer_id: str) -> Customer:
         """Return one customer ("Get a customer by ID")."""
-        return resources.customer(_object(self._call("GET", _customer(customer_id))))
+        path = _customer(customer_id)
+        return resources.customer(_object(self._call("GET", path), path))
 
     def orders(self, customer_id: str) -> list[Order]:
         """Return all orders; a new one may be missing for up to 15 minutes."""
@@ -128,21 +130,28 @@ class PartnerCenter:
         return [resources.subscription(resources.listed(item)) for item in self._pages(path)]
 
     def entitlements(self, customer_id: str) -> list[Entitlement]:
-        """Return all entitlements, included ones too; none if the credential may not read them.
+        """Return all entitlements, included ones too; none if they cannot be read.
 
-        Microsoft's page "Get a collection of entitlements" names App+User only. A 403 that says so
-        is remembered for the life of the process; any other concerns this customer.
+        They only show orders that are not listed yet, and the DELETE has the last word. Microsoft's
+        page "Get a collection of entitlements" names App+User only. A 403 that says so is
+        remembered for the life of the process; any other failure concerns this customer.
         """
         tokens = self._connection.tokens
         if tokens.entitlements_forbidden:
             return []
         try:
             items = list(self._pages(f"{_customer(customer_id)}/entitlements"))
-        except Unauthorized:
-            return []
+        except (NotASandbox, NoRelationship, Throttled):
+            raise
         except Forbidden as error:
             tokens.entitlements_forbidden = error.response.code == _NOT_FOR_THIS_CREDENTIAL
             emit(Event.ENTITLEMENTS_FORBIDDEN, reason=str(error))
+            return []
+        except (ErrorStatus, UnexpectedResponse, NoResponse) as error:
+            # A 401 with a code says that the token is wrong, whatever is read with it.
+            if isinstance(error, Unauthorized) and error.response.code:
+                raise
+            emit(Event.ENTITLEMENTS_UNREAD, reason=str(error))
             return []
         return [found for item in items for found in resources.entitlements(item)]
 
@@ -159,7 +168,7 @@ class PartnerCenter:
         """
         path = f"{_customer(customer_id)}/orders/{_quoted(order_id)}"
         response = self._call("PATCH", path, body={"id": order_id, "status": Status.CANCELLED})
-        return None if _in_progress(response) else resources.order(_object(response))
+        return None if _in_progress(response) else resources.order(_object(response, path))
 
     def change_subscription(
         self, customer_id: str, subscription: Subscription, status: str
@@ -174,12 +183,12 @@ class PartnerCenter:
         # Without the ETag, a change made since the subscription was read would be undone.
         headers = {"If-Match": _quoted_etag(subscription.etag)} if subscription.etag else {}
         response = self._call("PATCH", path, body=body, headers=headers)
-        return None if _in_progress(response) else resources.subscription(_object(response))
+        return None if _in_progress(response) else resources.subscription(_object(response, path))
 
     def subscription(self, customer_id: str, subscription_id: str) -> Subscription:
         """Return one subscription ("Get a subscription by ID")."""
         path = _subscription(customer_id, subscription_id)
-        return resources.subscription(_object(self._call("GET", path)))
+        return resources.subscription(_object(self._call("GET", path), path))
 
     def activate_subscription(self, customer_id: str, subscription_id: str) -> None:
         """Activate a sandbox marketplace subscription, which cannot be changed before that."""
@@ -211,7 +220,7 @@ class PartnerCenter:
     def _pages(self, path: str) -> Iterator[Json]:
         headers: dict[str, str] = {}
         for _ in range(_PAGE_LIMIT):
-            page = _object(self._call("GET", path, headers=headers))
+            page = _object(self._call("GET", path, headers=headers), path)
             yield from _items(page, path)
             following = (page.get("links") or {}).get("next") or {}
             if not following.get("uri"):
@@ -307,10 +316,10 @@ def _status_member(response: Response) -> str:
     return str(response.body.get("status", "")) if isinstance(response.body, dict) else ""
 
 
-def _object(response: Response) -> Any:  # noqa: ANN401 - a JSON object
+def _object(response: Response, path: str) -> Any:  # noqa: ANN401 - a JSON object
     if not isinstance(response.body, dict):
-        found = f"{response.body!r:.80}"
-        message = f"Expected a JSON object with status {response.status}, found {found}"
+        found = "no JSON" if response.body is None else f"{response.body!r:.80}"
+        message = f"{path} got status {response.status} with {found}: expected a JSON object"
         raise UnexpectedResponse(message)
     return response.body
 

@@ -45,6 +45,8 @@ DEFAULT_RETRY_AFTER_SECONDS: Final = 30.0
 # One odd header must not park a deletion for weeks, or the calls of a whole process for hours.
 LONGEST_RETRY_AFTER_SECONDS: Final = 86_400.0
 LONGEST_HOLD_SECONDS: Final = 600.0
+# A 429 is over within minutes, whatever its header says.
+LONGEST_THROTTLED_SECONDS: Final = 3_600.0
 _REDIRECTION: Final = HTTPStatus.MULTIPLE_CHOICES
 _ERROR: Final = HTTPStatus.BAD_REQUEST
 _DESCRIPTION_CHARACTERS: Final = 1024
@@ -231,6 +233,8 @@ class Connection:
     def _error(self, request: _Request, response: requests.Response) -> ErrorStatus:
         code, description = _service_error(response)
         retry_after = retry_after_seconds(response.headers.get("Retry-After"))
+        if retry_after is not None and response.status_code == HTTPStatus.TOO_MANY_REQUESTS:
+            retry_after = min(retry_after, LONGEST_THROTTLED_SECONDS)
         error_response = ErrorResponse(
             method=request.method,
             path=request.path,

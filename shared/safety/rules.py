@@ -27,7 +27,13 @@ from shared.limits import (
 )
 from shared.partner_center.client import PartnerCenter
 from shared.partner_center.customer_list import CustomerList
-from shared.partner_center.errors import Forbidden, NoRelationship, NotASandbox, NotFound
+from shared.partner_center.errors import (
+    Forbidden,
+    NoRelationship,
+    NoRoute,
+    NotASandbox,
+    NotFound,
+)
 from shared.partner_center.resources import UNREADABLE, Customer, Status, Subscription
 from shared.safety.switch import Switch
 from shared.settings import NO_PROTECTION, ProtectionSettings, Settings
@@ -124,10 +130,22 @@ class Safety:
         listed = self._sandbox(self.customers.current(client))
         customer = listed.get(tenant) or self.customers.newer(tenant)
         if customer is None:
-            customer = customer_by_id(client, tenant)
+            customer = self._unlisted(client, tenant)
             self.customers.remember(customer)
         require_deletable(customer, self._settings)
         return customer
+
+    def _unlisted(self, client: PartnerCenter, tenant: TenantId) -> Customer:
+        """Read a customer that the listing lacks; a 404 without a code needs a newer listing."""
+        try:
+            return customer_by_id(client, tenant)
+        except ForeignCustomer as error:
+            if not isinstance(error.__cause__, NoRoute):
+                raise
+            listed = self._sandbox(self.customers.refresh(client)).get(tenant)
+            if listed is None:
+                raise
+            return listed
 
     @contextmanager
     def confirming_gone(self, client: PartnerCenter, tenant: TenantId) -> Iterator[None]:
@@ -275,13 +293,16 @@ def customer_by_id(client: PartnerCenter, tenant: TenantId) -> Customer:
     """Rule 3: read one customer.
 
     Raises ForeignCustomer if this partner has no customer with that ID, and another Refused if it
-    may not see it: that must not be mistaken for a customer that is gone.
+    may not see it: that must not be mistaken for a customer that is gone. A 403 without a code is
+    raised as it is: something in front of Partner Center may have made it.
     """
     try:
         return client.customer(tenant)
     except (NotFound, NoRelationship) as error:
         raise ForeignCustomer(tenant) from error
     except Forbidden as error:
+        if not error.response.code:
+            raise
         finding = f"Partner Center does not show tenant {tenant} ({error})"
         remedy = "Check the ID, and the rights of the app registration."
         raise Refused(Rule.CUSTOMER, finding, remedy) from error

@@ -71,7 +71,8 @@ class DeletionRecord:
     `attempt` counts the checks since the last progress, `failures` the tries since the last step
     that worked which failed because of the message or a bug. `parked_since` is set while the
     deletion waits for something that says nothing about it; `parked` is the time it waited like
-    this before, by which `deadline` has moved. `looked_at` is when a step last found it unfinished.
+    this before, by which `deadline` has moved; it has moved by `granted` too, for waits that
+    Partner Center asked for. `looked_at` is when a step last found it unfinished.
     `retry_at` is when what is stuck can be cancelled again. `ended_at` is when the row of an ended
     deletion was written, by the clock of the storage account; a record that has only just ended has
     none until it is read again. `dismissed_at` is set once a person has dealt with the end.
@@ -92,6 +93,7 @@ class DeletionRecord:
     looked_at: datetime | None = None
     parked_since: datetime | None = None
     parked: timedelta = timedelta(0)
+    granted: timedelta = timedelta(0)
     next_check_at: datetime | None = None
     finished_at: datetime | None = None
     retry_at: datetime | None = None
@@ -277,6 +279,7 @@ class Records:
             "failures": record.failures,
             "generation": record.generation,
             "lastError": (record.last_error or left_out)[:_TEXT_CHARACTERS],
+            "grantedSeconds": record.granted.total_seconds(),
             "parkedSeconds": record.parked.total_seconds(),
             "reason": record.reason[:_TEXT_CHARACTERS],
             "remedy": record.remedy[:_TEXT_CHARACTERS],
@@ -320,9 +323,10 @@ def _read(entity: TableEntity) -> DeletionRecord:
         domain=_value(entity, "domain", str),
         seen=_value(entity, "seen", bool),
         attempt=_value(entity, "attempt", int),
-        # Rows of earlier versions lack these three.
+        # Rows of earlier versions lack these four.
         failures=_value(entity, "failures", int) if "failures" in entity else 0,
         parked=timedelta(seconds=float(entity.get("parkedSeconds", 0.0))),
+        granted=timedelta(seconds=float(entity.get("grantedSeconds", 0.0))),
         dismissed_by=_value(entity, "dismissedBy", str) if "dismissedBy" in entity else "",
         looked_at=_optional(entity, "lookedAt"),
         parked_since=_optional(entity, "parkedSince"),

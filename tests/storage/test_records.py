@@ -72,6 +72,7 @@ records = st.builds(
     looked_at=st.none() | st.just(NOW),
     parked_since=st.none() | st.just(NOW),
     parked=st.timedeltas(timedelta(0), timedelta(days=90)),
+    granted=st.timedeltas(timedelta(0), timedelta(days=90)),
     retry_at=st.none() | st.just(NOW),
     next_check_at=st.none() | st.just(NOW),
     finished_at=st.none() | st.just(NOW),

@@ -1,0 +1,179 @@
+"""Responses that something in front of Partner Center may have made: the deletion waits."""
+
+from dataclasses import replace
+
+import pytest
+
+from local.simulator import Customer, Fault, ProductKind, Simulator
+from shared.deletion.submission import NotAbortable, abort
+from shared.storage.records import State
+from shared.tenants import TenantId
+from tests.bench import Bench
+
+HTML = "<html><body>Service unavailable</body></html>"
+ODD = [
+    Fault(method="GET", status=status, body=body)
+    for status, body in [
+        (200, ""),
+        (200, HTML),
+        (200, "{}"),
+        (302, ""),
+        (403, HTML),
+        (404, HTML),
+        (404, None),
+    ]
+]
+NAMES = ["empty", "html", "object", "302", "403-html", "404-html", "404-gateway"]
+MFA = {"code": 900421, "description": "MFA claim missing."}
+
+
+@pytest.fixture
+def customer(simulator: Simulator) -> Customer:
+    customer = simulator.sandbox.add_customer("tipdemo001.onmicrosoft.com")
+    customer.add_order(ProductKind.PERPETUAL_SOFTWARE)
+    return customer
+
+
+def outlasts(bench: Bench, simulator: Simulator, customer: Customer, fault: Fault) -> None:
+    """Check that a lasting fault fails no try, and that the deletion goes on after it."""
+    simulator.add_fault(replace(fault, times=None))
+    bench.drop(customer.tenant_id)
+    bench.pump(passes=8)
+
+    record = bench.record(customer.tenant_id)
+    assert record.live
+    assert record.failures == 0
+    assert record.last_error
+    assert not bench.errors
+    assert not bench.calls("DELETE")
+
+    simulator.clear_faults()
+    bench.pump()
+    assert bench.record(customer.tenant_id).state is State.DELETED
+
+
+@pytest.mark.parametrize("path", ["*/orders", "*/subscriptions"])
+@pytest.mark.parametrize("odd", ODD, ids=NAMES)
+def test_an_odd_listing_of_a_customer_is_waited_out(
+    bench: Bench, simulator: Simulator, customer: Customer, path: str, odd: Fault
+) -> None:
+    outlasts(bench, simulator, customer, replace(odd, path=path))
+
+
+@pytest.mark.parametrize("odd", ODD, ids=NAMES)
+def test_a_customer_that_the_listing_lacks_is_not_refused_for_an_odd_response(
+    bench: Bench, simulator: Simulator, customer: Customer, odd: Fault
+) -> None:
+    simulator.add_fault(Fault(path="/v1/customers", status=200, body={"items": []}))
+    simulator.add_fault(replace(odd, path=f"/v1/customers/{customer.tenant_id}"))
+    bench.drop(customer.tenant_id)
+    bench.pump()
+
+    assert bench.record(customer.tenant_id).state is State.DELETED
+    assert not bench.errors
+
+
+def test_a_customer_that_no_listing_shows_is_refused_after_a_404_without_a_code(
+    bench: Bench, simulator: Simulator
+) -> None:
+    unknown = "5e2c1a70-0d3b-4c55-9a41-7f6b2d9e8c10"
+    simulator.add_fault(Fault(path=f"/v1/customers/{unknown}", status=404, body=HTML, times=None))
+
+    assert bench.run(unknown).state is State.REFUSED
+    assert len(bench.calls("GET", "/v1/customers")) == 3
+
+
+def test_a_404_with_a_code_on_the_orders_of_a_listed_customer_is_waited_out(
+    bench: Bench, simulator: Simulator, customer: Customer
+) -> None:
+    body = {"code": 1000, "description": "Not found."}
+    fault = Fault(method="GET", path="*/orders", status=404, body=body)
+    outlasts(bench, simulator, customer, fault)
+
+
+@pytest.mark.parametrize(
+    "fault",
+    [
+        Fault(status=200, body=""),
+        Fault(status=200, body=HTML),
+        Fault(status=400, body={"code": 3000, "description": "Invalid."}),
+        Fault(status=401),
+        Fault(status=403, body={"code": 2032, "description": "Access denied."}),
+        Fault(status=403, body=HTML),
+        Fault(status=404, body={"code": 1000, "description": "Not found."}),
+        Fault(status=404, body=HTML),
+        Fault(status=500, body={"code": 800003, "description": "Failed."}),
+        Fault(status=503),
+    ],
+)
+def test_entitlements_that_cannot_be_read_stop_nothing_else(
+    bench: Bench,
+    simulator: Simulator,
+    customer: Customer,
+    caplog: pytest.LogCaptureFixture,
+    fault: Fault,
+) -> None:
+    caplog.set_level("INFO", "tipsweep")
+    simulator.add_fault(replace(fault, path="*/entitlements", times=None))
+
+    record = bench.run(customer.tenant_id)
+
+    assert record.state is State.DELETED
+    assert not bench.errors
+    event = "entitlements_forbidden" if fault.status == 403 else "entitlements_unread"
+    assert event in caplog.text
+
+
+def test_a_401_with_a_code_on_the_entitlements_is_a_token_that_is_not_accepted(
+    bench: Bench, simulator: Simulator, customer: Customer, caplog: pytest.LogCaptureFixture
+) -> None:
+    fault = Fault(path="*/entitlements", status=401, body=MFA)
+    outlasts(bench, simulator, customer, fault)
+    assert "work_held_up cause=token" in caplog.text
+
+
+def test_a_429_on_the_entitlements_puts_the_step_back(
+    bench: Bench, simulator: Simulator, customer: Customer
+) -> None:
+    fault = Fault(path="*/entitlements", status=429, headers={"Retry-After": "0"})
+    simulator.add_fault(fault)
+    bench.drop(customer.tenant_id)
+
+    bench.pump(passes=1)
+
+    assert not bench.calls("PATCH")
+    assert "429" in bench.record(customer.tenant_id).last_error
+
+
+@pytest.mark.parametrize("lost", [False, True], ids=["alone", "after a lost DELETE"])
+@pytest.mark.parametrize(
+    "fault",
+    [
+        Fault(status=401, body=MFA),
+        Fault(status=403, body=HTML),
+        Fault(status=404, body=HTML),
+        Fault(status=400, body=HTML),
+        Fault(status=409),
+    ],
+    ids=lambda fault: str(fault.status),
+)
+def test_only_a_delete_that_was_certainly_not_done_can_be_aborted(
+    bench: Bench, simulator: Simulator, customer: Customer, fault: Fault, lost: bool
+) -> None:
+    """None of these is Partner Center's word on the DELETE that got no response before."""
+    tenant = TenantId(customer.tenant_id)
+    bench.drop(tenant)
+    bench.pump(passes=1)
+    if lost:
+        simulator.add_fault(Fault(method="DELETE", drop=True))
+    simulator.add_fault(replace(fault, method="DELETE"))
+
+    bench.pump(passes=1)
+
+    assert bench.record(tenant).state is (State.DELETING if lost else State.CHECKING)
+    if lost:
+        with pytest.raises(NotAbortable):
+            abort(bench.services, tenant, "ann")
+    else:
+        abort(bench.services, tenant, "ann")
+        assert bench.record(tenant).state is State.ABORTED
