@@ -1,7 +1,7 @@
 """Carries out a plan: sends each open action once and merges the responses into the purchases."""
 
 from collections.abc import Callable, Collection, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from typing import Final
 
@@ -28,7 +28,7 @@ from shared.partner_center.errors import (
     UnexpectedResponse,
 )
 from shared.partner_center.resources import AzureSubscription, Status, Subscription
-from shared.purchases.plan import Entry, Plan, make_plan
+from shared.purchases.plan import Entry, Plan, families, make_plan
 from shared.purchases.products import Action
 from shared.purchases.purchase import (
     TROUBLE_CHARACTERS,
@@ -96,6 +96,20 @@ class Sender:
             wait_until=None,
         )
 
+    def log(
+        self, event: Event, purchase: Purchase, action: Action, **fields: str | float | None
+    ) -> None:
+        """Log what became of an action."""
+        emit(
+            event,
+            tenant=self.customer,
+            correlation=self.client.correlation_id,
+            kind=purchase.kind,
+            id=purchase.id,
+            action=action,
+            **fields,
+        )
+
     def _calls(self) -> Mapping[Action, Callable[[Purchase], str | None]]:
         return {
             Action.CANCEL_ORDER: self._cancel_order,
@@ -146,35 +160,60 @@ def carry_out(sender: Sender, purchases: Collection[Purchase], now: datetime) ->
     then. One service failure, an odd response, or a purchase that asks for a wait does not keep the
     others from being tried. Of two failures, the one that asks for the longer wait is kept.
     """
-    known = {purchase.key: purchase for purchase in purchases}
-    tried: set[tuple[Purchase, Action]] = set()
-    interruption: Unavailable | None = None
+    step = _Round(sender, now)
+    settled = {each.key: each for family in families(purchases) for each in step.settle(family)}
+    known = tuple(settled[each.key] for each in purchases)
+    return CancellationResult(known, make_plan(known, now), step.interruption, step.missing)
+
+
+@dataclass(slots=True)
+class _Round:
+    """What a step has tried so far, and what went wrong."""
+
+    sender: Sender
+    now: datetime
+    tried: set[tuple[Purchase, Action]] = field(default_factory=set)
+    interruption: TipsweepError | AzureError | None = None
+    failure: Unavailable | None = None
     missing: NotFound | None = None
-    while True:
-        # Each response may open or close another purchase, so the plan is made again every time.
-        plan = make_plan(tuple(known.values()), now)
-        entry = _untried(plan, tried)
-        if entry is None or entry.action is None:
-            return CancellationResult(tuple(known.values()), plan, interruption, missing)
+    stopped: bool = False
+
+    def settle(self, family: Collection[Purchase]) -> Collection[Purchase]:
+        """Return a family after everything that is open in it was tried once."""
+        known = {each.key: each for each in family}
+        while not self.stopped:
+            # Each response may open or close another purchase, so the plan is made again.
+            entry = _untried(make_plan(tuple(known.values()), self.now), self.tried)
+            if entry is None or entry.action is None:
+                break
+            known = _with(known, self._try(entry.purchase, entry.action))
+        return known.values()
+
+    def _try(self, purchase: Purchase, action: Action) -> Purchase:
         # With the purchase as it is now, so an action is tried again once a response changed it.
-        tried.add((entry.purchase, entry.action))
+        self.tried.add((purchase, action))
         try:
-            changed = _attempt(sender, entry.purchase, entry.action)
+            changed = _attempt(self.sender, purchase, action)
         except Unavailable as error:
-            if interruption is not None:
-                longer = max(interruption, error, key=lambda failure: failure.retry_after or 0)
-                return CancellationResult(tuple(known.values()), plan, longer)
-            interruption = error
-            continue
+            self._note_failure(error)
+            return purchase
         except NotFound as error:
-            missing = error
-            changed = _troubled(sender, entry.purchase, entry.action, str(error))
+            self.missing = error
+            changed = _troubled(self.sender, purchase, action, str(error))
         except (TipsweepError, AzureError) as error:
-            return CancellationResult(tuple(known.values()), plan, error)
-        known = _with(known, changed)
+            self.interruption, self.stopped = error, True
+            return purchase
         if changed.trouble:
             # The text may differ each time, so that the purchase would look changed for ever.
-            tried.add((changed, entry.action))
+            self.tried.add((changed, action))
+        return changed
+
+    def _note_failure(self, error: Unavailable) -> None:
+        before, self.failure = self.failure, error
+        self.stopped = before is not None
+        if before is not None and (before.retry_after or 0) >= (error.retry_after or 0):
+            self.failure = before
+        self.interruption = self.failure
 
 
 def _with(known: Mapping[_Key, Purchase], changed: Purchase) -> dict[_Key, Purchase]:
@@ -194,44 +233,28 @@ def _attempt(sender: Sender, purchase: Purchase, action: Action) -> Purchase:
         changed = sender.send(purchase, action)
     except ErrorStatus as error:
         changed = after_error(purchase, action, error, sender.now())
-        emit(
+        response = error.response
+        sender.log(
             Event.CANCELLATION_REJECTED,
-            tenant=sender.customer,
-            correlation=sender.client.correlation_id,
-            kind=purchase.kind,
-            id=purchase.id,
-            action=action,
-            status=error.response.status,
-            code=error.response.code,
-            reason=error.response.description,
+            purchase,
+            action,
+            status=response.status,
+            code=response.code,
+            reason=response.description,
         )
     except (UnreadPurchase, Redirected) as error:
         changed = _troubled(sender, purchase, action, str(error))
     else:
-        emit(
-            Event.CANCELLATION_SENT,
-            tenant=sender.customer,
-            correlation=sender.client.correlation_id,
-            kind=purchase.kind,
-            id=purchase.id,
-            action=action,
-            status=changed.status,
-            trouble=changed.trouble or None,
+        trouble = changed.trouble or None
+        sender.log(
+            Event.CANCELLATION_SENT, purchase, action, status=changed.status, trouble=trouble
         )
     return changed
 
 
 def _troubled(sender: Sender, purchase: Purchase, action: Action, reason: str) -> Purchase:
     """Return a purchase that is tried again later, with the reason."""
-    emit(
-        Event.CANCELLATION_UNCLEAR,
-        tenant=sender.customer,
-        correlation=sender.client.correlation_id,
-        kind=purchase.kind,
-        id=purchase.id,
-        action=action,
-        reason=reason,
-    )
+    sender.log(Event.CANCELLATION_UNCLEAR, purchase, action, reason=reason)
     return replace(purchase, trouble=f"{action} is tried again: {reason}"[:TROUBLE_CHARACTERS])
 
 

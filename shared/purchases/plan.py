@@ -4,7 +4,7 @@ What blocks a DELETE is documented for orders of software and reservations only,
 that is still active is cancelled as far as Partner Center allows.
 """
 
-from collections.abc import Callable, Collection
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from enum import StrEnum
@@ -98,24 +98,62 @@ def make_plan(purchases: Collection[Purchase], now: datetime) -> Plan:
     return Plan(tuple(decide[each.kind](each, family, now) for each in purchases))
 
 
+def families(purchases: Collection[Purchase]) -> Collection[Collection[Purchase]]:
+    """Return the purchases in groups; what becomes of one changes only the plan of its group.
+
+    A group is an order with its subscriptions and their Azure subscriptions, or a part of that.
+    """
+    orders = {each.id: each.parent for each in purchases if each.kind is PurchaseKind.SUBSCRIPTION}
+    found: dict[str, list[Purchase]] = {}
+    for each in purchases:
+        found.setdefault(_eldest(each, orders), []).append(each)
+    return found.values()
+
+
+def _eldest(purchase: Purchase, orders: Mapping[str, str]) -> str:
+    """Return what names the group; `orders` maps subscriptions to their orders, "" if unknown."""
+    match purchase.kind:
+        case PurchaseKind.ORDER:
+            return f"order {purchase.id}"
+        case PurchaseKind.SUBSCRIPTION:
+            subscription = purchase.id
+        case PurchaseKind.AZURE_SUBSCRIPTION:
+            subscription = purchase.parent
+    order = orders.get(subscription)
+    return f"order {order}" if order else f"subscription {subscription}"
+
+
 class _Family:
     """Finds the parent and the children of a purchase."""
 
     def __init__(self, purchases: Collection[Purchase]) -> None:
         self._orders = {p.id: p for p in purchases if p.kind is PurchaseKind.ORDER}
-        self._children: dict[str, list[Purchase]] = {}
+        self._children: dict[tuple[PurchaseKind, str], list[Purchase]] = {}
         for purchase in purchases:
-            self._children.setdefault(purchase.parent, []).append(purchase)
+            self._children.setdefault((purchase.kind, purchase.parent), []).append(purchase)
+        # Worked out once: it is asked for each subscription.
+        self._never_cancelled = {
+            parent
+            for (kind, parent), children in self._children.items()
+            if kind is PurchaseKind.SUBSCRIPTION
+            and not any(row_of(child.product).order_cancellable for child in children)
+        }
+
+    def cancellable(self, order: Purchase) -> bool:
+        """Whether an order can be cancelled itself, as one without subscriptions has to be."""
+        return order.id not in self._never_cancelled
 
     def order(self, subscription: Purchase) -> Purchase | None:
         return self._orders.get(subscription.parent)
 
-    def children(self, purchase: Purchase) -> list[Purchase]:
-        kind = {
-            PurchaseKind.ORDER: PurchaseKind.SUBSCRIPTION,
-            PurchaseKind.SUBSCRIPTION: PurchaseKind.AZURE_SUBSCRIPTION,
-        }[purchase.kind]
-        return [child for child in self._children.get(purchase.id, ()) if child.kind is kind]
+    def children(self, purchase: Purchase) -> Collection[Purchase]:
+        return self._children.get((_CHILD[purchase.kind], purchase.id), ())
+
+
+_CHILD: Final = {
+    PurchaseKind.ORDER: PurchaseKind.SUBSCRIPTION,
+    PurchaseKind.SUBSCRIPTION: PurchaseKind.AZURE_SUBSCRIPTION,
+}
 
 
 def _order(order: Purchase, family: _Family, now: datetime) -> Entry:
@@ -133,16 +171,11 @@ def _order(order: Purchase, family: _Family, now: datetime) -> Entry:
 
 
 def _order_route_open(order: Purchase, family: _Family, now: datetime) -> bool:
-    subscriptions = family.children(order)
-    # An order without subscriptions is tried: it can only be cancelled itself.
-    cancellable = not subscriptions or any(
-        row_of(each.product).order_cancellable for each in subscriptions
-    )
     return (
         order.status != Status.CANCELLED
         and Action.CANCEL_ORDER not in order.rejected
         and not _too_old(order, now)
-        and cancellable
+        and family.cancellable(order)
     )
 
 

@@ -7,6 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from shared.purchases import plan
 from shared.purchases.plan import Entry, Standing, make_plan
 from shared.purchases.products import Action, Product
 from shared.purchases.purchase import UNLISTED, Purchase, PurchaseKind, follow_orders
@@ -254,3 +255,13 @@ def test_a_plan_does_not_wait_for_one_purchase_while_another_is_unfinished() -> 
     accepted = Purchase(ORDER, "p", "pending", sent=frozenset({Action.CANCEL_ORDER}))
 
     assert make_plan([waits, accepted], NOW).wait_until is None
+
+
+@given(families())
+def test_the_plan_of_each_family_is_its_part_of_the_whole_plan(purchases: list[Purchase]) -> None:
+    whole = {entry.purchase.key: entry for entry in make_plan(purchases, NOW).entries}
+
+    parts = [make_plan(family, NOW).entries for family in plan.families(purchases)]
+
+    assert {entry.purchase.key: entry for part in parts for entry in part} == whole
+    assert sum(map(len, parts)) == len(purchases)
