@@ -13,6 +13,7 @@ from shared.deletion.messages import BadMessage, Parcel, StepMessage, opened
 from shared.deletion.poison import reject
 from shared.deletion.put_back import put_back_as_it_is, put_back_step
 from shared.environment import SettingsError
+from shared.partner_center.deadline import limited
 from shared.services import Services, current_queues, current_services, current_storage
 
 Parsed = TypeVar("Parsed")
@@ -56,7 +57,8 @@ def _run(
     except SettingsError as error:
         _wait_for_settings(queue, parcel, parsed, delivery, error)
     else:
-        step(services, parsed, delivery)
+        with limited(services.deadline()):
+            step(services, parsed, delivery)
 
 
 def _wait_for_settings(

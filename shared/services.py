@@ -14,7 +14,7 @@ from shared.partner_center.client import PartnerCenter, Recorder, reads_only, un
 from shared.partner_center.connection import Connection, Gate
 from shared.partner_center.credentials import TokenSource
 from shared.partner_center.customer_list import CustomerList
-from shared.partner_center.deadline import Deadline
+from shared.partner_center.deadline import Deadline, running_deadline
 from shared.partner_center.rate_limit import RateLimiter
 from shared.safety.rules import Safety
 from shared.safety.switch import Switch
@@ -90,11 +90,11 @@ class Services(StorageServices):
     def client(
         self, correlation_id: str, gate: Gate = reads_only, recorder: Recorder = unrecorded
     ) -> PartnerCenter:
-        """Return a client for one conversation, whose deadline begins now.
+        """Return a client for one conversation, with the step's deadline or one that begins now.
 
         Whoever writes gives a gate, and a recorder for the history.
         """
-        deadline = self.deadline()
+        deadline = running_deadline() or self.deadline()
         return PartnerCenter(self.connection, correlation_id, deadline, gate, recorder)
 
 

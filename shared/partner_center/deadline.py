@@ -1,14 +1,15 @@
 """The time that one step may take."""
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from contextvars import ContextVar
 from dataclasses import dataclass
 from typing import Final, Self
 
 from shared.partner_center.errors import OutOfTime
 
-# The host kills a worker at functionTimeout, 5 minutes, with all the steps that run in it. Storage
-# calls before and after the wait for Partner Center need the rest.
+# The host kills a worker at functionTimeout, 5 minutes, with all the steps that run in it.
 STEP_SECONDS: Final = 100.0
 
 
@@ -40,3 +41,21 @@ class Deadline:
                 "time are left"
             )
             raise OutOfTime(message)
+
+
+_running: ContextVar[Deadline | None] = ContextVar("deadline", default=None)
+
+
+@contextmanager
+def limited(deadline: Deadline) -> Iterator[None]:
+    """Run a step within a deadline, which `running_deadline` returns to all that it calls."""
+    token = _running.set(deadline)
+    try:
+        yield
+    finally:
+        _running.reset(token)
+
+
+def running_deadline() -> Deadline | None:
+    """Return the deadline of the step that runs in this thread, None outside of steps."""
+    return _running.get()

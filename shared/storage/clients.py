@@ -1,12 +1,16 @@
 """Clients of the storage account that holds queues and tables."""
 
+import threading
 from typing import Any, Final
 
 from azure.core.credentials import TokenCredential
+from azure.core.exceptions import ServiceRequestTimeoutError
+from azure.core.pipeline.transport import HttpRequest, RequestsTransport
 from azure.data.tables import TableServiceClient
 from azure.storage.queue import QueueServiceClient
 
 from shared.partner_center.credentials import azure_credential
+from shared.partner_center.deadline import running_deadline
 from shared.settings import StorageSettings
 
 # A handler must not wait for storage for minutes: putting the message back costs nothing.
@@ -23,15 +27,51 @@ _SHORT_QUEUE_RETRIES: Final = {
     "random_jitter_range": 1,
 }
 
+# A step has to note its end in storage after its deadline, so a first try always gets this.
+SHORTEST_TRY_SECONDS: Final = 5.0
+
+
+class LimitedTransport(RequestsTransport):  # type: ignore[misc] # the base is untyped
+    """Cuts each try of a call to what is left of the running step's time.
+
+    When the time is over, a call gets one short try and no repeats.
+    """
+
+    def __init__(self, **options: Any) -> None:  # noqa: ANN401 - the library's options
+        super().__init__(**options)
+        self._tried = threading.local()
+
+    def send(self, request: HttpRequest, **options: Any) -> Any:  # noqa: ANN401 - an HttpResponse
+        """Send one try; raises ServiceRequestTimeoutError for a repeat without time."""
+        deadline = running_deadline()
+        if deadline is None:
+            return super().send(request, **options)
+        repeat = getattr(self._tried, "request", None) is request
+        self._tried.request = request
+        left = deadline.left
+        if repeat and left < SHORTEST_TRY_SECONDS:
+            message = f"{request.method} to storage was not repeated: the step's time is over"
+            raise ServiceRequestTimeoutError(message)
+        longest = max(left, SHORTEST_TRY_SECONDS)
+        for name in ("connection_timeout", "read_timeout"):
+            options[name] = min(options.get(name, _SHORT_RETRIES[name]), longest)
+        return super().send(request, **options)
+
+
+def _options(retries: dict[str, Any]) -> dict[str, Any]:
+    return {"transport": LimitedTransport(**retries), **retries}
+
 
 def queue_service(settings: StorageSettings) -> QueueServiceClient:
     """Return the queue service by connection string, or by identity."""
     if settings.connection_string:
         return QueueServiceClient.from_connection_string(
-            settings.connection_string, **_SHORT_QUEUE_RETRIES
+            settings.connection_string, **_options(_SHORT_QUEUE_RETRIES)
         )
     return QueueServiceClient(
-        str(settings.queue_service_uri), credential=_identity(settings), **_SHORT_QUEUE_RETRIES
+        str(settings.queue_service_uri),
+        credential=_identity(settings),
+        **_options(_SHORT_QUEUE_RETRIES),
     )
 
 
@@ -39,10 +79,12 @@ def table_service(settings: StorageSettings) -> TableServiceClient:
     """Return the table service by connection string, or by identity."""
     if settings.connection_string:
         return TableServiceClient.from_connection_string(
-            settings.connection_string, **_SHORT_RETRIES
+            settings.connection_string, **_options(_SHORT_RETRIES)
         )
     return TableServiceClient(
-        endpoint=str(settings.table_service_uri), credential=_identity(settings), **_SHORT_RETRIES
+        endpoint=str(settings.table_service_uri),
+        credential=_identity(settings),
+        **_options(_SHORT_RETRIES),
     )
 
 
