@@ -43,9 +43,8 @@ def error_handling(
     """Give a step its client, and decide what becomes of the deletion if the step raises.
 
     The client's writes ask the gate. Every exit leaves one of three things behind: the next message
-    and a higher generation; a terminal record; or the message itself, which the host delivers
-    again. That is so after an unexpected error, which is noted in the record, and while the queues
-    are away.
+    and a higher generation; a terminal record; or, after an unexpected error and while the queues
+    are away, the message itself, which the host delivers again.
     """
     client = services.client(deletion.record.correlation_id, gate, deletion.journal.sent)
     deletion.unpark()

@@ -148,6 +148,9 @@ class Connection:
             "MS-CorrelationId": correlation_id,
         }
         request = _Request(method, self._resolve(path), {**ids, **(headers or {})}, body)
+        return self._call(request, deadline, gate)
+
+    def _call(self, request: _Request, deadline: Deadline, gate: Gate) -> Response:
         auth = self._wait(request, 0, deadline, gate)
         try:
             return self._attempt(request, auth, deadline)

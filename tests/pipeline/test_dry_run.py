@@ -14,13 +14,14 @@ from shared.deletion.dry_run import dry_run, run_dry
 from shared.deletion.dry_run_result import DryRunResult, Outcome
 from shared.deletion.messages import DeletionRequest, Parcel
 from shared.deletion.submission import submit
-from shared.partner_center.errors import NotFound, UnexpectedResponse
+from shared.partner_center.errors import NotFound, Rejected
 from shared.storage.names import CUSTOMERS_TO_DELETE, POISON_SUFFIX, QUEUES, SANDBOX_TABLE
 from shared.storage.plans import Plans
 from shared.tenants import TenantId
 from tests.bench import Bench
 
 MINUTE = timedelta(minutes=1)
+INVALID = {"code": 3000, "description": "Invalid items."}
 
 
 @pytest.fixture
@@ -286,7 +287,7 @@ def test_one_that_fails_every_time_is_listed_and_touches_no_record(
         for queue in QUEUES:
             bench.queues.get_queue_client(queue).clear_messages()
     before = list(bench.services.records.all())
-    fault = Fault(method="GET", path="*/orders", status=200, body={"items": "none"}, times=None)
+    fault = Fault(method="GET", path="*/orders", status=400, body=INVALID, times=None)
     simulator.add_fault(fault)
     bench.drop(request(customer))
 
@@ -302,11 +303,11 @@ def test_one_that_fails_every_time_is_listed_and_touches_no_record(
 
 def fail_one_try(bench: Bench, simulator: Simulator, customer: Customer, text: str) -> None:
     """Let one try of a dry run fail, and its message vanish."""
-    simulator.add_fault(Fault(method="GET", path="*/orders", status=200, body={"items": "none"}))
+    simulator.add_fault(Fault(method="GET", path="*/orders", status=400, body=INVALID))
     bench.drop(text)
     message = bench.take(CUSTOMERS_TO_DELETE)
     assert message is not None
-    with pytest.raises(UnexpectedResponse):
+    with pytest.raises(Rejected):
         bench.deliver(CUSTOMERS_TO_DELETE, message)
     bench.forget(CUSTOMERS_TO_DELETE, message)
     assert result(bench, customer).outcome is Outcome.FAILED
@@ -407,7 +408,7 @@ def test_the_error_of_one_of_its_tries_is_the_reason(
 def test_the_error_of_an_earlier_dry_run_is_not_the_reason(
     bench: Bench, simulator: Simulator, customer: Customer
 ) -> None:
-    fault = Fault(method="GET", path="*/orders", status=200, body={"items": "none"}, times=5)
+    fault = Fault(method="GET", path="*/orders", status=400, body=INVALID, times=5)
     simulator.add_fault(fault)
     bench.drop(request(customer))
     bench.pump()
