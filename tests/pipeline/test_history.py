@@ -29,6 +29,8 @@ from tests.bench import Bench
 
 STRANGER = TenantId("5e2c1a70-0d3b-4c55-9a41-7f6b2d9e8c10")
 
+TEAPOT = {"code": 3000, "description": "Invalid."}
+
 
 @pytest.fixture
 def customer(simulator: Simulator) -> Customer:
@@ -315,7 +317,7 @@ def test_a_redelivered_request_is_told_once(bench: Bench, customer: Customer) ->
     bench.drop(customer.tenant_id)
     message = bench.take(CUSTOMERS_TO_DELETE)
     assert isinstance(message, StoredMessage)
-    bench.simulator.add_fault(Fault("GET", "/v1/customers/*/orders", status=418, times=1))
+    bench.simulator.add_fault(Fault("GET", "/v1/customers/*/orders", 418, TEAPOT, times=1))
     with pytest.raises(Exception, match="418"):
         bench.deliver(CUSTOMERS_TO_DELETE, message)
 
@@ -387,7 +389,7 @@ def test_a_stuck_deletion_is_told_with_its_reason(bench: Bench, simulator: Simul
 def test_a_poisoned_deletion_is_told(
     bench: Bench, simulator: Simulator, customer: Customer
 ) -> None:
-    simulator.add_fault(Fault("GET", "/v1/customers/*/orders", status=418, times=None))
+    simulator.add_fault(Fault("GET", "/v1/customers/*/orders", 418, TEAPOT, times=None))
 
     bench.run(customer.tenant_id)
 
