@@ -53,11 +53,11 @@ def dismiss_rejected_request(req: func.HttpRequest) -> func.HttpResponse:
 def show_plan(req: func.HttpRequest) -> func.HttpResponse:
     """Return the result of the last dry run over the queue for a customer."""
     tenant = tenant_of_path(req)
-    text = current_services().plans.last(tenant)
-    if text is None:
+    result = current_services().plans.last(tenant, DryRunResult.from_json)
+    if result is None:
         message = (
             f"Customer {tenant} has no plan. Drop "
             f'{{"tenantId": "{tenant}", "dryRun": true}} on the queue to have one made.'
         )
         raise NoPlan(message)
-    return json_response(plan_members(DryRunResult.from_json(text)))
+    return json_response(plan_members(result))

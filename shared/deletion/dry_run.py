@@ -4,6 +4,7 @@ Over the queue, the result is stored beside the deletion records, and whatever h
 no deletion record is written.
 """
 
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Final
@@ -30,6 +31,7 @@ from shared.safety.rules import Refused
 from shared.services import Services, StorageServices
 from shared.storage.names import CUSTOMERS_TO_DELETE
 from shared.storage.outages import is_outage
+from shared.storage.plans import UnreadablePlan
 from shared.storage.rejected import RejectedMessage
 from shared.tenants import TenantId
 
@@ -127,8 +129,7 @@ def noted_failure(
     `inserted_at` is when the message was put on the poison queue, or first put back. Its tries came
     before that, but the host does not say when it was dropped.
     """
-    text = services.plans.last(request.tenant)
-    result = DryRunResult.from_json(text) if text else None
+    result = _last_result(services, request.tenant)
     if result is None or result.outcome is not Outcome.FAILED or result.final:
         return ""
     if result.requested_by != request.requested_by:
@@ -137,6 +138,13 @@ def noted_failure(
     if since is None and inserted_at is not None:
         since = inserted_at - services.settings.checks.deadline
     return result.reason if since is None or result.made_at >= since else ""
+
+
+def _last_result(services: StorageServices, tenant: TenantId) -> DryRunResult | None:
+    # One that cannot be read is logged, and says nothing about this request.
+    with suppress(UnreadablePlan):
+        return services.plans.last(tenant, DryRunResult.from_json)
+    return None
 
 
 def _keep(

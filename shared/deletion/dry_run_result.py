@@ -7,9 +7,11 @@ from datetime import datetime
 from enum import StrEnum
 from typing import Any, Self
 
+from shared.partner_center.resources import known_date
 from shared.purchases.plan import Entry, Standing
 from shared.purchases.products import Action, Product
 from shared.purchases.purchase import Purchase, PurchaseKind
+from shared.storage.columns import timestamp
 from shared.tenants import TenantId
 
 
@@ -65,7 +67,7 @@ class DryRunResult:
         return cls(
             tenant=TenantId(members["tenantId"]),
             outcome=Outcome(members["outcome"]),
-            made_at=datetime.fromisoformat(members["madeAt"]),
+            made_at=timestamp(members, "madeAt"),
             requested_by=members["requestedBy"],
             domain=members["domain"],
             company_name=members["companyName"],
@@ -97,7 +99,7 @@ def _entry(row: Mapping[str, Any]) -> Entry:
         id=row["id"],
         status=row["status"],
         product=Product[row["product"]] if row["product"] else None,
-        created=datetime.fromisoformat(row["created"]) if row["created"] else None,
+        created=known_date(datetime.fromisoformat(row["created"])) if row["created"] else None,
         name=row["name"],
     )
     action = Action(row["action"]) if row["action"] else None

@@ -12,7 +12,6 @@ from shared.partner_center.client import PartnerCenter
 from shared.services import Services
 from shared.settings import Settings, SweepMode
 from shared.storage.history import EntryKind, HistoryEntry
-from shared.storage.names import SWEEP_REPORT_ROW
 from shared.storage.records import DeletionRecord, Records, UnreadableRow
 from shared.storage.reports import Reports
 from shared.storage.sightings import Age
@@ -80,12 +79,7 @@ def _sweep(services: Services, mode: SweepMode, client: PartnerCenter) -> tuple[
 
 def last_report(reports: Reports) -> SweepReport | None:
     """Return the report of the last sweep; None if there is none that this version can read."""
-    text = reports.last()
-    try:
-        return None if text is None else SweepReport.from_json(text)
-    except (KeyError, ValueError, TypeError) as error:
-        emit(Event.ROW_UNREADABLE, key=SWEEP_REPORT_ROW, reason=f"{type(error).__name__}: {error}")
-        return None
+    return reports.last(SweepReport.from_json)
 
 
 def _read_sandbox(services: Services, client: PartnerCenter) -> Sandbox:

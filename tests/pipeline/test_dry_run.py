@@ -118,7 +118,7 @@ def request(customer: Customer, **members: object) -> str:
 
 
 def result(bench: Bench, customer: Customer) -> DryRunResult:
-    text = bench.services.plans.last(TenantId(customer.tenant_id))
+    text = bench.services.plans.last(TenantId(customer.tenant_id), str)
     assert text is not None, "no plan is stored"
     return DryRunResult.from_json(text)
 
