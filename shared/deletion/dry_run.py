@@ -6,7 +6,6 @@ no deletion record is written.
 
 from contextlib import suppress
 from dataclasses import dataclass, replace
-from datetime import datetime
 from typing import Final
 
 from azure.core.exceptions import AzureError
@@ -103,13 +102,23 @@ def _note_try(services: Services, request: DeletionRequest, error: Exception) ->
         log_held_up(outage, tenant=request.tenant)
 
 
-def note_failure(services: StorageServices, request: DeletionRequest, reason: str) -> None:
-    """Store and log that a dry run found nothing out, and will not be tried again."""
-    _keep_failure(services, request, reason, final=True)
+def note_failure(
+    services: StorageServices, request: DeletionRequest, reason: str, message_id: str
+) -> None:
+    """Store and log that a dry run found nothing out, and will not be tried again.
+
+    The failure is listed under the ID of its last message.
+    """
+    _keep_failure(services, request, reason, final=True, message_id=message_id)
 
 
 def _keep_failure(
-    services: StorageServices, request: DeletionRequest, reason: str, *, final: bool
+    services: StorageServices,
+    request: DeletionRequest,
+    reason: str,
+    *,
+    final: bool,
+    message_id: str = "",
 ) -> None:
     _keep(
         services,
@@ -118,25 +127,27 @@ def _keep_failure(
         reason=reason,
         remedy=_FAILED_REMEDY,
         final=final,
+        message_id=message_id,
     )
 
 
-def noted_failure(
-    services: StorageServices, request: DeletionRequest, inserted_at: datetime | None
-) -> str:
+def noted_failure(services: StorageServices, request: DeletionRequest, delivery: Delivery) -> str:
     """Return the error that a try of this very request has stored, "" if none has.
 
-    `inserted_at` is when the message was put on the poison queue, or first put back. Its tries came
-    before that, but the host does not say when it was dropped.
+    `delivery` is that of the message on the poison queue. It was inserted there, or first put back,
+    after its tries, but the host does not say when it was dropped. A message that has ended the
+    request before may be delivered again.
     """
     result = _last_result(services, request.tenant)
-    if result is None or result.outcome is not Outcome.FAILED or result.final:
+    if result is None or result.outcome is not Outcome.FAILED:
         return ""
+    if result.final:
+        return result.reason if result.message_id == delivery.message_id else ""
     if result.requested_by != request.requested_by:
         return ""
-    since = request.dropped_at
-    if since is None and inserted_at is not None:
-        since = inserted_at - services.settings.checks.deadline
+    since = delivery.inserted_at
+    if since is not None and not request.attempt:
+        since -= services.settings.checks.deadline
     return result.reason if since is None or result.made_at >= since else ""
 
 
@@ -156,6 +167,7 @@ def _keep(
     reason: str = "",
     remedy: str = "",
     final: bool = True,
+    message_id: str = "",
 ) -> None:
     result = DryRunResult(
         tenant=request.tenant,
@@ -168,6 +180,7 @@ def _keep(
         remedy=remedy,
         entries=found.plan.entries if found else (),
         final=final,
+        message_id=message_id,
     )
     services.plans.keep(result.tenant, result.to_json(), result.made_at)
     emit(
@@ -191,7 +204,7 @@ def _put_back(
     As a message of its own it does not come closer to the poison queue.
     """
     checks, now = services.settings.checks, services.now()
-    dropped_at = request.dropped_at or delivery.inserted_at or now
+    dropped_at = delivery.inserted_at or now
     if now >= dropped_at + checks.deadline:
         _give_up(services, request, delivery, described(error))
         return
@@ -207,12 +220,12 @@ def _put_back(
     )
     # Our own limit says nothing about Partner Center, so it does not make the tries rarer.
     attempt = request.attempt + (not isinstance(error, HeldBack))
-    again = replace(request, dropped_at=dropped_at, attempt=attempt)
-    services.queues.send(CUSTOMERS_TO_DELETE, again.to_json(), delay)
+    again = replace(request, attempt=attempt)
+    services.queues.send(CUSTOMERS_TO_DELETE, again.sealed(dropped_at), delay)
 
 
 def _give_up(services: Services, request: DeletionRequest, delivery: Delivery, reason: str) -> None:
-    note_failure(services, request, reason)
+    note_failure(services, request, reason, delivery.message_id)
     services.rejected.keep(
         RejectedMessage(
             queue=CUSTOMERS_TO_DELETE,

@@ -29,6 +29,7 @@ class DryRunResult:
     """The plan as it was made, or the reason why there is none.
 
     `final` is False for the error of one try, after which the host delivers the request again.
+    `message_id` names the message that a final failure is listed under.
     """
 
     tenant: TenantId
@@ -41,6 +42,7 @@ class DryRunResult:
     remedy: str = ""
     entries: tuple[Entry, ...] = ()
     final: bool = True
+    message_id: str = ""
 
     def to_json(self) -> str:
         """Return the result as a JSON object with names in camel case."""
@@ -56,6 +58,7 @@ class DryRunResult:
                 "remedy": self.remedy,
                 "purchases": [_row(entry) for entry in self.entries],
                 "final": self.final,
+                "messageId": self.message_id,
             },
             separators=(",", ":"),
         )
@@ -75,6 +78,7 @@ class DryRunResult:
             remedy=members["remedy"],
             entries=tuple(_entry(row) for row in members["purchases"]),
             final=members.get("final", True),
+            message_id=members.get("messageId", ""),
         )
 
 

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Final
 
-from shared.deletion.claims import started
+from shared.deletion.claims import Delivery, started
 from shared.deletion.deletion import ended, log_end
 from shared.deletion.dry_run import note_failure, noted_failure
 from shared.deletion.journal import Journal
@@ -101,7 +101,7 @@ def record_poisoned(services: StorageServices, poisoned: Poisoned) -> None:
         with suppress(UnreadableRecord):
             _end(services, tenant, subject, reason)
     for request in subject.dry_runs:
-        note_failure(services, request, reason)
+        note_failure(services, request, reason, poisoned.message_id)
     emit(
         Event.MESSAGE_POISONED,
         queue=poisoned.queue,
@@ -143,7 +143,8 @@ def _last_error(services: StorageServices, subject: Subject, poisoned: Poisoned)
     if subject.tenant is None:
         return ""
     if subject.dry_runs:
-        return noted_failure(services, subject.dry_runs[0], poisoned.inserted_at)
+        delivery = Delivery(poisoned.message_id, poisoned.inserted_at)
+        return noted_failure(services, subject.dry_runs[0], delivery)
     try:
         record = services.records.get(subject.tenant)
     except UnreadableRecord as error:
