@@ -192,5 +192,11 @@ def claimed(
     """
     state = State.CANCELLING if record.state is State.REQUESTED else record.state
     return replace(
-        record, generation=generation, claimed_by=message_id, state=state, next_check_at=now
+        record,
+        generation=generation,
+        claimed_by=message_id,
+        state=state,
+        next_check_at=now,
+        told=False,
+        resumed=record.interrupted,
     )

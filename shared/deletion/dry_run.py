@@ -28,6 +28,7 @@ from shared.purchases.plan import Plan, make_plan
 from shared.purchases.snapshot import merge_snapshot, take_snapshot
 from shared.safety.rules import Refused
 from shared.services import Services, StorageServices
+from shared.storage.history import EntryKind, HistoryEntry
 from shared.storage.names import CUSTOMERS_TO_DELETE
 from shared.storage.outages import is_outage
 from shared.storage.plans import UnreadablePlan
@@ -59,6 +60,18 @@ def dry_run(services: Services, tenant: TenantId) -> DryRun:
     return DryRun(customer, make_plan(merge_snapshot(snapshot), services.now()))
 
 
+def dry_run_now(services: Services, request: DeletionRequest) -> DryRun:
+    """Make the dry run that a caller waits for; the history tells if it is refused or fails."""
+    try:
+        return dry_run(services, request.tenant)
+    except Refused as refusal:
+        _tell(services, request, EntryKind.DRY_RUN_REFUSED, str(refusal))
+        raise
+    except PartnerCenterError as error:
+        _tell(services, request, EntryKind.DRY_RUN_FAILED, str(error))
+        raise
+
+
 def run_dry(services: Services, request: DeletionRequest, delivery: Delivery) -> None:
     """Make the dry run that a dropped message asks for, and store and log its result.
 
@@ -83,6 +96,7 @@ def _find_out(services: Services, request: DeletionRequest) -> None:
     except Refused as refusal:
         reason = f"rule {refusal.rule}: {refusal.finding}"
         _keep(services, request, Outcome.REFUSED, reason=reason, remedy=refusal.remedy)
+        _tell(services, request, EntryKind.DRY_RUN_REFUSED, str(refusal))
     else:
         _log_plan(request.tenant, found.plan)
         _keep(
@@ -91,6 +105,13 @@ def _find_out(services: Services, request: DeletionRequest) -> None:
             Outcome.DELETE if found.plan.clear else Outcome.CANCEL,
             found=found,
         )
+
+
+def _tell(
+    services: StorageServices, request: DeletionRequest, kind: EntryKind, detail: str
+) -> None:
+    entry = HistoryEntry(kind, services.now(), request.requested_by, detail=detail)
+    services.history.add(request.tenant, [entry])
 
 
 def _note_try(services: Services, request: DeletionRequest, error: Exception) -> None:
@@ -110,6 +131,7 @@ def note_failure(
     The failure is listed under the ID of its last message.
     """
     _keep_failure(services, request, reason, final=True, message_id=message_id)
+    _tell(services, request, EntryKind.DRY_RUN_FAILED, reason)
 
 
 def _keep_failure(

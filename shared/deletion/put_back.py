@@ -166,7 +166,9 @@ def _continued(services: StorageServices, queue: str, record: DeletionRecord) ->
     if record.state in _UNCLAIMED:
         # Whoever took the request may have died each time before it was in the history.
         deletion.journal.requested()
-        deletion.journal.write()
+    if record.interrupted:
+        deletion.journal.stopped_step()
+    deletion.journal.write()
     seconds = round(delay.total_seconds(), 1)
     emit(Event.MESSAGE_PUT_BACK, queue=queue, **deletion.ids, delay_seconds=seconds, reason=reason)
     return True

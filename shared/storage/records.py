@@ -73,6 +73,8 @@ class DeletionRecord:
     `retry_at` is when what is stuck can be cancelled again. `ended_at` is when the row of an ended
     deletion was written, by the clock of the storage account; a record that has only just ended has
     none until it is read again. `dismissed_at` is set once a person has dealt with the end.
+    `told` says that the step of the message in `claimed_by` failed, and told the history so;
+    `resumed`, which is not stored, that the message took over from a step that did not come so far.
     """
 
     tenant: TenantId
@@ -99,13 +101,20 @@ class DeletionRecord:
     purchases: tuple[Purchase, ...] = ()
     dismissed_at: datetime | None = None
     dismissed_by: str = ""
+    told: bool = False
     ended_at: datetime | None = field(default=None, compare=False)
+    resumed: bool = field(default=False, compare=False)
     etag: str = field(default="", compare=False)
 
     @property
     def live(self) -> bool:
         """Whether the deletion has not ended."""
         return self.state not in TERMINAL
+
+    @property
+    def interrupted(self) -> bool:
+        """Whether a step works on the deletion, or was stopped before it could tell of its end."""
+        return self.live and bool(self.claimed_by) and not self.told
 
     @property
     def needs_attention(self) -> bool:
@@ -277,6 +286,7 @@ def _columns(record: DeletionRecord, left_out: str) -> dict[str, Any]:
         "requestedBy": record.requested_by,
         "seen": record.seen,
         "state": record.state.value,
+        "told": record.told,
     }
 
 
@@ -323,7 +333,8 @@ def _read(entity: TableEntity) -> DeletionRecord:
         domain=value(entity, "domain", str),
         seen=value(entity, "seen", bool),
         attempt=value(entity, "attempt", int),
-        # Rows of earlier versions lack these three.
+        # Rows of earlier versions lack these four.
+        told=optional(entity, "told", False),
         failures=optional(entity, "failures", 0),
         parked=timedelta(seconds=float(entity.get("parkedSeconds", 0.0))),
         dismissed_by=optional(entity, "dismissedBy", ""),
