@@ -303,9 +303,8 @@ def test_the_calls_of_a_killed_step_are_told_to_be_missing(
         bench.move_clock_to(bench.services.now() + timedelta(minutes=16))
         bench.redrive()
     elif then == "poisoned":
-        record_poisoned(
-            bench.services, Poisoned(CUSTOMERS_TO_DELETE, "p", str(message.content).encode())
-        )
+        body = str(message.content).encode()
+        record_poisoned(bench.services, Poisoned(CUSTOMERS_TO_DELETE, "p", body))
     elif then == "stuck":
         bench.drop(message.content, CUSTOMERS_TO_DELETE + POISON_SUFFIX)
         bench.move_clock_to(bench.services.now() + timedelta(days=30))
