@@ -62,7 +62,7 @@ def _record(queue: str, message: func.QueueMessage) -> None:
     poisoned = Poisoned(queue, message_id(message), parcel.body, parcel.inserted_at)
     try:
         services = current_storage()
-        if not put_back_if_unharmed(services, queue, parcel):
+        if not put_back_if_unharmed(services, queue, parcel, poisoned.message_id):
             record_poisoned(services, poisoned)
     except (SettingsError, AzureError) as error:
         _keep(queue, parcel, error)

@@ -20,7 +20,7 @@ from functions.api.responses import (
     problem_response,
     server_address,
 )
-from shared.deletion.dry_run import dry_run
+from shared.deletion.dry_run import dry_run_now
 from shared.deletion.messages import request_from_json
 from shared.deletion.submission import NoDeletion, abort, dismiss, submit
 from shared.errors import shown
@@ -44,7 +44,7 @@ def request_deletion(req: func.HttpRequest) -> func.HttpResponse:
     services = current_services()
     request = request_from_json({"requestedBy": principal_name(req), **json_object(req)})
     if request.dry_run:
-        return json_response(dry_run_members(dry_run(services, request.tenant)))
+        return json_response(dry_run_members(dry_run_now(services, request)))
     return _record_response(req, services, submit(services, request))
 
 

@@ -20,6 +20,7 @@ from shared.partner_center.errors import (
 )
 from shared.safety.rules import Refused
 from shared.safety.switch import SwitchChanged, SwitchTripped
+from shared.storage.plans import UnreadablePlan
 from shared.storage.records import RecordChanged, State, UnreadableRecord
 from shared.tenants import NotATenantId
 
@@ -158,6 +159,7 @@ _MEANINGS: Final[tuple[tuple[type[Exception], ProblemType], ...]] = (
     (PartnerCenterError, PARTNER_CENTER),
     (RecordChanged, STORAGE),
     (UnreadableRecord, STORAGE),
+    (UnreadablePlan, STORAGE),
     (AzureError, STORAGE),
 )
 
@@ -184,7 +186,7 @@ def _detail(error: TipsweepError | AzureError) -> str:
 def _retry_after(error: TipsweepError | AzureError) -> int | None:
     if isinstance(error, SwitchTripped):
         return SWITCH_RETRY_SECONDS
-    storage = (AzureError, RecordChanged, UnreadableRecord)
+    storage = (AzureError, RecordChanged, UnreadableRecord, UnreadablePlan)
     if not isinstance(error, (*storage, SettingsError, *TEMPORARY)):
         return None
     asked_for = error.retry_after if isinstance(error, PartnerCenterError) else None

@@ -11,8 +11,8 @@ from functions.api.problems import NoPlan, NoRejectedRequest
 from functions.api.representations import plan_members, rejected_members
 from functions.api.responses import json_response
 from shared.deletion.dry_run_result import DryRunResult
+from shared.deletion.submission import dismiss_rejected
 from shared.errors import shown
-from shared.events import Event, emit
 from shared.services import current_services
 
 SHOWN_REQUESTS: Final = 100
@@ -35,16 +35,10 @@ def dismiss_rejected_request(req: func.HttpRequest) -> func.HttpResponse:
     """Remove a rejected request that a person has dealt with, and return it."""
     requested_by = caller_of(req)
     request_id = req.route_params.get("requestId", "")
-    removed = current_services().rejected.remove(request_id)
+    removed = dismiss_rejected(current_services(), request_id, requested_by)
     if removed is None:
         message = f"No rejected request has the ID {shown(request_id)}."
         raise NoRejectedRequest(message)
-    emit(
-        Event.REQUEST_DISMISSED,
-        message=removed.message_id,
-        tenant=removed.tenant,
-        requested_by=requested_by,
-    )
     return json_response(rejected_members(removed))
 
 
@@ -53,11 +47,11 @@ def dismiss_rejected_request(req: func.HttpRequest) -> func.HttpResponse:
 def show_plan(req: func.HttpRequest) -> func.HttpResponse:
     """Return the result of the last dry run over the queue for a customer."""
     tenant = tenant_of_path(req)
-    text = current_services().plans.last(tenant)
-    if text is None:
+    result = current_services().plans.last(tenant, DryRunResult.from_json)
+    if result is None:
         message = (
             f"Customer {tenant} has no plan. Drop "
             f'{{"tenantId": "{tenant}", "dryRun": true}} on the queue to have one made.'
         )
         raise NoPlan(message)
-    return json_response(plan_members(DryRunResult.from_json(text)))
+    return json_response(plan_members(result))

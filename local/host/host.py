@@ -74,17 +74,15 @@ class Host:
             for listener in listeners:
                 listener.start()
             try:
-                yield cls(
-                    f"http://{ADDRESS}:{server.getsockname()[1]}",
-                    tuple(worker.triggers),
-                    tuple(
-                        trigger.queue
-                        for trigger in worker.triggers.values()
-                        if isinstance(trigger, OnMessage)
-                    ),
-                )
+                url = f"http://{ADDRESS}:{server.getsockname()[1]}"
+                yield cls(url, tuple(worker.triggers), _queues(worker))
             finally:
                 _stop(listeners, grace_seconds)
+
+
+def _queues(worker: Worker) -> tuple[str, ...]:
+    triggers = worker.triggers.values()
+    return tuple(each.queue for each in triggers if isinstance(each, OnMessage))
 
 
 def _listeners(

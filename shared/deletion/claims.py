@@ -27,7 +27,8 @@ _ENDED_FOR_US: Final = frozenset({State.REFUSED, State.STUCK})
 class Delivery:
     """How a message arrived; `message_id` stays the same when it is delivered again.
 
-    `inserted_at` is when the queue took it, to the whole second; None if the host did not say.
+    `inserted_at` is when a queue first took it, or the drop that it came from, to the whole second;
+    None if the host did not say.
     """
 
     message_id: str
@@ -77,7 +78,7 @@ def claim_request(
 
     def change(current: DeletionRecord | None) -> DeletionRecord | None:
         nonlocal claim
-        claim = request_claim(current, delivery, request.dropped_at)
+        claim = request_claim(current, delivery)
         if claim in _DROPPED:
             return None
         known = None if claim is Claim.START else current
@@ -123,13 +124,10 @@ def take_step(
     return None
 
 
-def request_claim(
-    record: DeletionRecord | None, delivery: Delivery, dropped_at: datetime | None = None
-) -> Claim:
+def request_claim(record: DeletionRecord | None, delivery: Delivery) -> Claim:
     """Decide on a dropped message.
 
     A message that waited on the queue while the deletion ran belongs to that deletion.
-    `dropped_at` is when the drop was inserted that the message came from, if that is another one.
     """
     if record is None:
         return Claim.START
@@ -138,8 +136,7 @@ def request_claim(
         return Claim.CONTINUE
     if record.live or mine:
         return Claim.DUPLICATE
-    times = [each for each in (delivery.inserted_at, dropped_at) if each is not None]
-    return _claim_after_end(record, min(times, default=None))
+    return _claim_after_end(record, delivery.inserted_at)
 
 
 def _claim_after_end(record: DeletionRecord, inserted_at: datetime | None) -> Claim:
@@ -216,5 +213,11 @@ def claimed(
     """
     state = State.CANCELLING if record.state is State.REQUESTED else record.state
     return replace(
-        record, generation=generation, claimed_by=message_id, state=state, next_check_at=now
+        record,
+        generation=generation,
+        claimed_by=message_id,
+        state=state,
+        next_check_at=now,
+        told=False,
+        resumed=record.interrupted,
     )

@@ -4,8 +4,8 @@ Over the queue, the result is stored beside the deletion records, and whatever h
 no deletion record is written.
 """
 
+from contextlib import suppress
 from dataclasses import dataclass, replace
-from datetime import datetime
 from typing import Final
 
 from azure.core.exceptions import AzureError
@@ -28,8 +28,10 @@ from shared.purchases.plan import Plan, make_plan
 from shared.purchases.snapshot import merge_snapshot, take_snapshot
 from shared.safety.rules import Refused
 from shared.services import Services, StorageServices
+from shared.storage.history import EntryKind, HistoryEntry
 from shared.storage.names import CUSTOMERS_TO_DELETE
 from shared.storage.outages import is_outage
+from shared.storage.plans import UnreadablePlan
 from shared.storage.rejected import RejectedMessage
 from shared.tenants import TenantId
 
@@ -58,6 +60,18 @@ def dry_run(services: Services, tenant: TenantId) -> DryRun:
     return DryRun(customer, make_plan(merge_snapshot(snapshot), services.now()))
 
 
+def dry_run_now(services: Services, request: DeletionRequest) -> DryRun:
+    """Make the dry run that a caller waits for; the history tells if it is refused or fails."""
+    try:
+        return dry_run(services, request.tenant)
+    except Refused as refusal:
+        _tell(services, request, EntryKind.DRY_RUN_REFUSED, str(refusal))
+        raise
+    except PartnerCenterError as error:
+        _tell(services, request, EntryKind.DRY_RUN_FAILED, str(error))
+        raise
+
+
 def run_dry(services: Services, request: DeletionRequest, delivery: Delivery) -> None:
     """Make the dry run that a dropped message asks for, and store and log its result.
 
@@ -82,6 +96,7 @@ def _find_out(services: Services, request: DeletionRequest) -> None:
     except Refused as refusal:
         reason = f"rule {refusal.rule}: {refusal.finding}"
         _keep(services, request, Outcome.REFUSED, reason=reason, remedy=refusal.remedy)
+        _tell(services, request, EntryKind.DRY_RUN_REFUSED, str(refusal))
     else:
         _log_plan(request.tenant, found.plan)
         _keep(
@@ -90,6 +105,13 @@ def _find_out(services: Services, request: DeletionRequest) -> None:
             Outcome.DELETE if found.plan.clear else Outcome.CANCEL,
             found=found,
         )
+
+
+def _tell(
+    services: StorageServices, request: DeletionRequest, kind: EntryKind, detail: str
+) -> None:
+    entry = HistoryEntry(kind, services.now(), request.requested_by, detail=detail)
+    services.history.add(request.tenant, [entry])
 
 
 def _note_try(services: Services, request: DeletionRequest, error: Exception) -> None:
@@ -101,13 +123,24 @@ def _note_try(services: Services, request: DeletionRequest, error: Exception) ->
         log_held_up(outage, tenant=request.tenant)
 
 
-def note_failure(services: StorageServices, request: DeletionRequest, reason: str) -> None:
-    """Store and log that a dry run found nothing out, and will not be tried again."""
-    _keep_failure(services, request, reason, final=True)
+def note_failure(
+    services: StorageServices, request: DeletionRequest, reason: str, message_id: str
+) -> None:
+    """Store and log that a dry run found nothing out, and will not be tried again.
+
+    The failure is listed under the ID of its last message.
+    """
+    _keep_failure(services, request, reason, final=True, message_id=message_id)
+    _tell(services, request, EntryKind.DRY_RUN_FAILED, reason)
 
 
 def _keep_failure(
-    services: StorageServices, request: DeletionRequest, reason: str, *, final: bool
+    services: StorageServices,
+    request: DeletionRequest,
+    reason: str,
+    *,
+    final: bool,
+    message_id: str = "",
 ) -> None:
     _keep(
         services,
@@ -116,27 +149,35 @@ def _keep_failure(
         reason=reason,
         remedy=_FAILED_REMEDY,
         final=final,
+        message_id=message_id,
     )
 
 
-def noted_failure(
-    services: StorageServices, request: DeletionRequest, inserted_at: datetime | None
-) -> str:
+def noted_failure(services: StorageServices, request: DeletionRequest, delivery: Delivery) -> str:
     """Return the error that a try of this very request has stored, "" if none has.
 
-    `inserted_at` is when the message was put on the poison queue, or first put back. Its tries came
-    before that, but the host does not say when it was dropped.
+    `delivery` is that of the message on the poison queue. It was inserted there, or first put back,
+    after its tries, but the host does not say when it was dropped. A message that has ended the
+    request before may be delivered again.
     """
-    text = services.plans.last(request.tenant)
-    result = DryRunResult.from_json(text) if text else None
-    if result is None or result.outcome is not Outcome.FAILED or result.final:
+    result = _last_result(services, request.tenant)
+    if result is None or result.outcome is not Outcome.FAILED:
         return ""
+    if result.final:
+        return result.reason if result.message_id == delivery.message_id else ""
     if result.requested_by != request.requested_by:
         return ""
-    since = request.dropped_at
-    if since is None and inserted_at is not None:
-        since = inserted_at - services.settings.checks.deadline
+    since = delivery.inserted_at
+    if since is not None and not request.attempt:
+        since -= services.settings.checks.deadline
     return result.reason if since is None or result.made_at >= since else ""
+
+
+def _last_result(services: StorageServices, tenant: TenantId) -> DryRunResult | None:
+    # One that cannot be read is logged, and says nothing about this request.
+    with suppress(UnreadablePlan):
+        return services.plans.last(tenant, DryRunResult.from_json)
+    return None
 
 
 def _keep(
@@ -148,6 +189,7 @@ def _keep(
     reason: str = "",
     remedy: str = "",
     final: bool = True,
+    message_id: str = "",
 ) -> None:
     result = DryRunResult(
         tenant=request.tenant,
@@ -160,6 +202,7 @@ def _keep(
         remedy=remedy,
         entries=found.plan.entries if found else (),
         final=final,
+        message_id=message_id,
     )
     services.plans.keep(result.tenant, result.to_json(), result.made_at)
     emit(
@@ -183,7 +226,7 @@ def _put_back(
     As a message of its own it does not come closer to the poison queue.
     """
     checks, now = services.settings.checks, services.now()
-    dropped_at = request.dropped_at or delivery.inserted_at or now
+    dropped_at = delivery.inserted_at or now
     if now >= dropped_at + checks.deadline:
         _give_up(services, request, delivery, described(error))
         return
@@ -199,12 +242,12 @@ def _put_back(
     )
     # Our own limit says nothing about Partner Center, so it does not make the tries rarer.
     attempt = request.attempt + (not isinstance(error, HeldBack))
-    again = replace(request, dropped_at=dropped_at, attempt=attempt)
-    services.queues.send(CUSTOMERS_TO_DELETE, again.to_json(), delay)
+    again = replace(request, attempt=attempt)
+    services.queues.send(CUSTOMERS_TO_DELETE, again.sealed(dropped_at), delay)
 
 
 def _give_up(services: Services, request: DeletionRequest, delivery: Delivery, reason: str) -> None:
-    note_failure(services, request, reason)
+    note_failure(services, request, reason, delivery.message_id)
     services.rejected.keep(
         RejectedMessage(
             queue=CUSTOMERS_TO_DELETE,

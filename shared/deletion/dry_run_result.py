@@ -7,9 +7,11 @@ from datetime import datetime
 from enum import StrEnum
 from typing import Any, Self
 
+from shared.partner_center.resources import known_date
 from shared.purchases.plan import Entry, Standing
 from shared.purchases.products import Action, Product
 from shared.purchases.purchase import Purchase, PurchaseKind
+from shared.storage.columns import timestamp
 from shared.tenants import TenantId
 
 
@@ -27,6 +29,7 @@ class DryRunResult:
     """The plan as it was made, or the reason why there is none.
 
     `final` is False for the error of one try, after which the host delivers the request again.
+    `message_id` names the message that a final failure is listed under.
     """
 
     tenant: TenantId
@@ -39,6 +42,7 @@ class DryRunResult:
     remedy: str = ""
     entries: tuple[Entry, ...] = ()
     final: bool = True
+    message_id: str = ""
 
     def to_json(self) -> str:
         """Return the result as a JSON object with names in camel case."""
@@ -54,6 +58,7 @@ class DryRunResult:
                 "remedy": self.remedy,
                 "purchases": [_row(entry) for entry in self.entries],
                 "final": self.final,
+                "messageId": self.message_id,
             },
             separators=(",", ":"),
         )
@@ -65,7 +70,7 @@ class DryRunResult:
         return cls(
             tenant=TenantId(members["tenantId"]),
             outcome=Outcome(members["outcome"]),
-            made_at=datetime.fromisoformat(members["madeAt"]),
+            made_at=timestamp(members, "madeAt"),
             requested_by=members["requestedBy"],
             domain=members["domain"],
             company_name=members["companyName"],
@@ -73,6 +78,7 @@ class DryRunResult:
             remedy=members["remedy"],
             entries=tuple(_entry(row) for row in members["purchases"]),
             final=members.get("final", True),
+            message_id=members.get("messageId", ""),
         )
 
 
@@ -97,7 +103,7 @@ def _entry(row: Mapping[str, Any]) -> Entry:
         id=row["id"],
         status=row["status"],
         product=Product[row["product"]] if row["product"] else None,
-        created=datetime.fromisoformat(row["created"]) if row["created"] else None,
+        created=known_date(datetime.fromisoformat(row["created"])) if row["created"] else None,
         name=row["name"],
     )
     action = Action(row["action"]) if row["action"] else None

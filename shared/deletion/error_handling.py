@@ -155,7 +155,7 @@ def _note_failure(deletion: Deletion, step: str, error: Exception) -> None:
     deletion.journal.note(EntryKind.FAILED, reason)
     failures = deletion.record.failures + 1
     try:
-        deletion.save(replace(deletion.record, last_error=reason, failures=failures))
+        deletion.save(replace(deletion.record, last_error=reason, failures=failures, told=True))
     except RecordChanged:
         emit(Event.DELETION_DUPLICATE, **deletion.ids, reason="overtaken")
     except AzureError as outage:

@@ -11,6 +11,9 @@ from shared.storage.records import DeletionRecord
 # A deletion that waits for two days is looked at hundreds of times, and nobody would read that.
 _ROUTINE: Final = frozenset({EntryKind.WAITING, EntryKind.OVERTAKEN, EntryKind.UNCLEAR})
 
+# A killed step cannot say what it has sent, so the one that follows says that much.
+STOPPED_STEP: Final = "a step stopped before its end: calls that it has sent may be missing here"
+
 
 class Journal:
     """The entries of one step, about the deletion of this record."""
@@ -22,6 +25,8 @@ class Journal:
         self._record = record
         self._now = now
         self._entries: list[HistoryEntry] = []
+        if record.resumed:
+            self.stopped_step()
 
     def requested(self) -> None:
         """Note that the deletion was requested; the history takes this once for each deletion."""
@@ -34,6 +39,10 @@ class Journal:
     def note(self, kind: EntryKind, detail: str = "") -> None:
         """Note a decision."""
         self._note(kind, detail)
+
+    def stopped_step(self) -> None:
+        """Note that an earlier step was stopped before it could tell what it sent."""
+        self.note(EntryKind.STEP_UNCLEAR, STOPPED_STEP)
 
     def write(self) -> None:
         """Write what was noted, unless the step only looked; raises nothing if storage fails."""

@@ -12,7 +12,8 @@ from typing import Any, Final
 
 from shared.errors import TipsweepError, shown
 from shared.inputs import NotJson, is_line, parse_json
-from shared.limits import SANDBOX_CUSTOMERS
+from shared.limits import FIRST_YEAR, LAST_YEAR, SANDBOX_CUSTOMERS
+from shared.partner_center.resources import known_date
 from shared.tenants import NotATenantId, TenantId, tenant_id
 
 _BODY: Final = "putBack"
@@ -24,9 +25,10 @@ REQUESTED_BY_CHARACTERS: Final = 200
 REASON_CHARACTERS: Final = 500
 _REQUEST_MEMBERS: Final = frozenset({"tenantId", "requestedBy", "dryRun"})
 # Not `insertionTime` or `id`: the host takes members of these names for the message's own.
-_FORWARDED_MEMBERS: Final = frozenset(
-    {"version", "tenantId", "requestedBy", "dryRun", "droppedAt", "attempt"}
-)
+_FORWARDED_MEMBERS: Final = frozenset({"version", "tenantId", "requestedBy", "dryRun", "attempt"})
+# An earlier version forwarded requests with this member instead of in a parcel.
+_DROPPED_AT: Final = "droppedAt"
+_TIME: Final = f"a time with its zone, between the years {FIRST_YEAR} and {LAST_YEAR}"
 _STEP_MEMBERS: Final = frozenset({"version", "tenantId", "generation", "correlationId"})
 
 
@@ -60,28 +62,28 @@ def _capped(text: str) -> str:
 class DeletionRequest:
     """A request to delete a customer, or to see what that would do.
 
-    A request that tipsweep itself puts on the queue carries `dropped_at`, when the drop that it
-    came from was inserted, and `attempt`, how often its dry run had to be put back.
+    `attempt` is how often its dry run had to be put back.
     """
 
     tenant: TenantId
     requested_by: str = ""
     dry_run: bool = False
-    dropped_at: datetime | None = None
     attempt: int = 0
 
     def to_json(self) -> str:
-        """Return the text of the queue message that forwards the request."""
-        return json.dumps(
-            {
-                "version": _VERSION,
-                "tenantId": self.tenant,
-                "requestedBy": self.requested_by,
-                "dryRun": self.dry_run,
-                "droppedAt": self.dropped_at.isoformat() if self.dropped_at else None,
-                "attempt": self.attempt,
-            }
-        )
+        """Return the text of a message that asks for the same."""
+        request = {
+            "tenantId": self.tenant,
+            "requestedBy": self.requested_by,
+            "dryRun": self.dry_run,
+        }
+        if self.attempt:
+            request |= {"version": _VERSION, "attempt": self.attempt}
+        return json.dumps(request)
+
+    def sealed(self, dropped_at: datetime | None) -> str:
+        """Return the text of a message that counts as inserted when the drop was."""
+        return Parcel(self.to_json().encode(), dropped_at).sealed()
 
 
 @dataclass(frozen=True, slots=True)
@@ -129,16 +131,23 @@ class Parcel:
 def opened(body: bytes, inserted_at: datetime | None) -> Parcel:
     """Return what a message holds: itself, unless it was put back.
 
-    Nobody gains by writing a parcel by hand: it can only count as older than it is.
+    Nobody gains by writing a parcel by hand: it can only count as older than it is. One that is
+    not as tipsweep writes it is returned as it is, and nothing parses it.
     """
     members = _members(body)
     try:
-        first = datetime.fromisoformat(members[_INSERTED_AT]) if members[_INSERTED_AT] else None
-        inner = members[_BODY].encode(errors="surrogateescape")
-        known = [each for each in (first, inserted_at) if each is not None]
-        return Parcel(inner, min(known, default=None))
-    except (AttributeError, KeyError, TypeError, ValueError):
-        return Parcel(body, inserted_at)
+        if members.keys() == {_BODY, _INSERTED_AT}:
+            inner = members[_BODY].encode(errors="surrogateescape")
+            return Parcel(inner, _earliest(_time_of(members, _INSERTED_AT), inserted_at))
+        if _DROPPED_AT in members:
+            return Parcel(body, _earliest(_time_of(members, _DROPPED_AT), inserted_at))
+    except (AttributeError, UnicodeEncodeError, BadMessage):
+        pass
+    return Parcel(body, inserted_at)
+
+
+def _earliest(*times: datetime | None) -> datetime | None:
+    return min((each for each in times if each is not None), default=None)
 
 
 def parse_drop(body: bytes) -> Drop:
@@ -185,6 +194,7 @@ def request_from_json(value: object) -> DeletionRequest:
 def parse_step(body: bytes) -> StepMessage:
     """Read one of our own messages; raises BadMessage."""
     value = _json(_text(body))
+    _require_no_parcel(value)
     if not isinstance(value, dict) or set(value) != _STEP_MEMBERS:
         message = f"Expected an object with exactly {', '.join(sorted(_STEP_MEMBERS))}"
         raise BadMessage(message)
@@ -214,6 +224,7 @@ def _json_drop(value: object) -> Drop:
             message = "The array is empty: expected tenant IDs"
             raise BadMessage(message)
         return _requests(value, request_from_json)
+    _require_no_parcel(value)
     if isinstance(value, dict) and "version" in value:
         return (_forwarded(value),)
     return (request_from_json(value),)
@@ -269,8 +280,8 @@ def _together(wrong: Mapping[int, BadMessage], entries: int) -> BadMessage:
 
 
 def _forwarded(value: Mapping[str, Any]) -> DeletionRequest:
-    """Read a request that `to_json` has written."""
-    if set(value) != _FORWARDED_MEMBERS or value["version"] != _VERSION:
+    """Read a request that `to_json` of this version, or the one before, has written."""
+    if set(value) - {_DROPPED_AT} != _FORWARDED_MEMBERS or value["version"] != _VERSION:
         message = (
             f"With version, expected {_VERSION} and exactly {', '.join(sorted(_FORWARDED_MEMBERS))}"
         )
@@ -280,13 +291,18 @@ def _forwarded(value: Mapping[str, Any]) -> DeletionRequest:
         if type(attempt) is not int or attempt < 0:
             message = "Expected a number from 0 in attempt"
             raise BadMessage(message)
-        return DeletionRequest(
-            tenant,
-            _requested_by(value),
-            _dry_run(value),
-            _dropped_at(value["droppedAt"]),
-            attempt,
-        )
+        _time_of(value, _DROPPED_AT)
+        return DeletionRequest(tenant, _requested_by(value), _dry_run(value), attempt)
+
+
+def _require_no_parcel(value: object) -> None:
+    """Say what is wrong with a parcel that `opened` has not opened."""
+    if not isinstance(value, dict) or not {_BODY, _INSERTED_AT} & value.keys():
+        return
+    _time_of(value, _INSERTED_AT)
+    expected = f"text in {_BODY}, {_INSERTED_AT}, and nothing else"
+    message = f"A message that was put back is wrong: expected {expected}"
+    raise BadMessage(message, expected=expected)
 
 
 @contextmanager
@@ -307,14 +323,17 @@ def _perhaps_dry_run(value: Mapping[str, Any]) -> bool:
     )
 
 
-def _dropped_at(value: object) -> datetime | None:
-    if value is None:
+def _time_of(members: Mapping[str, Any], name: str) -> datetime | None:
+    """Read when a message was first inserted, None if it does not say; raises BadMessage."""
+    text = members.get(name)
+    if text is None or text == "":
         return None
-    timestamp = _timestamp(str(value))
-    if timestamp is None or timestamp.tzinfo is None:
-        message = f"droppedAt is {shown(str(value))}: expected a timestamp with its time zone"
-        raise BadMessage(message)
-    return timestamp
+    found = _timestamp(text) if isinstance(text, str) else None
+    if found is None or found.tzinfo is None or known_date(found) is None:
+        expected = f"{_TIME} in {name}"
+        message = f"{name} is {shown(str(text))}: expected {_TIME}"
+        raise BadMessage(message, expected=expected)
+    return found
 
 
 def _timestamp(text: str) -> datetime | None:
@@ -383,11 +402,11 @@ def _kind(value: object) -> str:
 
 
 def _members(body: bytes) -> dict[str, Any]:
-    """Return the members of a JSON object that looks like a parcel; nothing otherwise."""
-    if not body.startswith(b'{"putBack":'):
+    """Return the members of a JSON object that tipsweep may have written; nothing otherwise."""
+    if not body.startswith((b'{"putBack":', b'{"version":')):
         return {}
     try:
         value = parse_json(body.decode())
     except (NotJson, UnicodeDecodeError):
         return {}
-    return value if isinstance(value, dict) and value.keys() == {_BODY, _INSERTED_AT} else {}
+    return value if isinstance(value, dict) else {}

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Final
 
-from shared.deletion.claims import started
+from shared.deletion.claims import Delivery, started
 from shared.deletion.deletion import ended, log_end
 from shared.deletion.dry_run import note_failure, noted_failure
 from shared.deletion.journal import Journal
@@ -19,7 +19,7 @@ from shared.deletion.messages import (
 )
 from shared.events import Event, emit
 from shared.services import StorageServices
-from shared.storage.history import EntryKind
+from shared.storage.history import EntryKind, HistoryEntry
 from shared.storage.names import CUSTOMERS_TO_DELETE, POISON_SUFFIX
 from shared.storage.queues import Queues
 from shared.storage.records import DeletionRecord, State, UnreadableRecord
@@ -97,11 +97,12 @@ def record_poisoned(services: StorageServices, poisoned: Poisoned) -> None:
         )
     )
     for tenant in subject.tenants:
-        # A record that cannot be read is left to the version that wrote it.
-        with suppress(UnreadableRecord):
-            _end(services, tenant, subject, reason)
+        if not _ended(services, tenant, subject, reason):
+            _tell_rejected(services, tenant, poisoned, reason)
+    if subject.unclear:
+        _tell_rejected(services, subject.unclear, poisoned, reason)
     for request in subject.dry_runs:
-        note_failure(services, request, reason)
+        note_failure(services, request, reason, poisoned.message_id)
     emit(
         Event.MESSAGE_POISONED,
         queue=poisoned.queue,
@@ -143,7 +144,8 @@ def _last_error(services: StorageServices, subject: Subject, poisoned: Poisoned)
     if subject.tenant is None:
         return ""
     if subject.dry_runs:
-        return noted_failure(services, subject.dry_runs[0], poisoned.inserted_at)
+        delivery = Delivery(poisoned.message_id, poisoned.inserted_at)
+        return noted_failure(services, subject.dry_runs[0], delivery)
     try:
         record = services.records.get(subject.tenant)
     except UnreadableRecord as error:
@@ -151,12 +153,32 @@ def _last_error(services: StorageServices, subject: Subject, poisoned: Poisoned)
     return record.last_error if record else ""
 
 
-def _end(services: StorageServices, tenant: TenantId, subject: Subject, reason: str) -> None:
+def _tell_rejected(
+    services: StorageServices, tenant: TenantId, poisoned: Poisoned, reason: str
+) -> None:
+    """Tell the history of a message that left the customer's deletion alone."""
+    detail = f"message {poisoned.message_id} on {poisoned.queue}: {reason}"
+    entry = HistoryEntry(EntryKind.REJECTED, services.now(), detail=detail)
+    services.history.add(tenant, [entry])
+
+
+def _ended(services: StorageServices, tenant: TenantId, subject: Subject, reason: str) -> bool:
+    # A record that cannot be read is left to the version that wrote it.
+    with suppress(UnreadableRecord):
+        return _end(services, tenant, subject, reason)
+    return False
+
+
+def _end(services: StorageServices, tenant: TenantId, subject: Subject, reason: str) -> bool:
     """Put the reason in the customer's record, unless a later message continues the deletion."""
     state = State.REFUSED if subject.fault else State.STUCK
     now, deadline = services.now(), services.settings.checks.deadline
 
+    interrupted = False
+
     def change(current: DeletionRecord | None) -> DeletionRecord | None:
+        nonlocal interrupted
+        interrupted = current is not None and current.interrupted
         if current is None:
             # Inserted as ended: between two writes it would be live, and redrive would start it.
             current = started(DeletionRequest(tenant), None, now=now, deadline=deadline)
@@ -168,8 +190,11 @@ def _end(services: StorageServices, tenant: TenantId, subject: Subject, reason: 
     if update.written and update.record is not None:
         log_end(update.record)
         journal = Journal(services.history, update.record, services.now)
+        if interrupted:
+            journal.stopped_step()
         journal.note(EntryKind(state), reason)
         journal.write()
+    return update.written
 
 
 def _belongs(record: DeletionRecord, subject: Subject) -> bool:

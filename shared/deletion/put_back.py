@@ -65,7 +65,9 @@ def put_back_step(
         _log_overtaken(record)
 
 
-def put_back_if_unharmed(services: StorageServices, queue: str, parcel: Parcel) -> bool:
+def put_back_if_unharmed(
+    services: StorageServices, queue: str, parcel: Parcel, message_id: str
+) -> bool:
     """Put a message from a poison queue back on its own; False if it has to be recorded.
 
     The host moves a message there after five tries, whatever ended them. Those that failed because
@@ -73,13 +75,13 @@ def put_back_if_unharmed(services: StorageServices, queue: str, parcel: Parcel) 
     """
     try:
         if queue == CUSTOMERS_TO_DELETE:
-            return _drop_put_back(services, parse_drop(parcel.body), parcel)
+            return _drop_put_back(services, parse_drop(parcel.body), parcel, message_id)
         return _step_put_back(services, queue, parse_step(parcel.body))
     except (BadMessage, UnreadableRecord):
         return False
 
 
-def _drop_put_back(services: StorageServices, drop: Drop, parcel: Parcel) -> bool:
+def _drop_put_back(services: StorageServices, drop: Drop, parcel: Parcel, message_id: str) -> bool:
     """Put a drop back, or continue the only deletion that it asks for.
 
     Several requests are only split into messages, which has no record.
@@ -88,7 +90,7 @@ def _drop_put_back(services: StorageServices, drop: Drop, parcel: Parcel) -> boo
         return _is_young(services, parcel) and _put_back_drop(services, parcel)
     (request,) = drop
     if request.dry_run:
-        return _dry_run_put_back(services, request, parcel)
+        return _dry_run_put_back(services, request, parcel, message_id)
     record = services.records.get(request.tenant)
     if record is not None and record.live:
         if record.state in _UNCLAIMED:
@@ -100,16 +102,16 @@ def _drop_put_back(services: StorageServices, drop: Drop, parcel: Parcel) -> boo
     return _put_back_drop(services, parcel, request.tenant)
 
 
-def _dry_run_put_back(services: StorageServices, request: DeletionRequest, parcel: Parcel) -> bool:
+def _dry_run_put_back(
+    services: StorageServices, request: DeletionRequest, parcel: Parcel, message_id: str
+) -> bool:
     """Put a dry run back while it is young, unless a try of it has stored its own error.
 
     It has no record that counts its tries.
     """
-    if noted_failure(services, request, parcel.inserted_at):
+    if noted_failure(services, request, Delivery(message_id, parcel.inserted_at)):
         return False
-    known = [each for each in (request.dropped_at, parcel.inserted_at) if each is not None]
-    dropped = replace(parcel, inserted_at=min(known, default=None))
-    return _is_young(services, dropped) and _put_back_drop(services, parcel, request.tenant)
+    return _is_young(services, parcel) and _put_back_drop(services, parcel, request.tenant)
 
 
 def _put_back_drop(
@@ -164,7 +166,9 @@ def _continued(services: StorageServices, queue: str, record: DeletionRecord) ->
     if record.state in _UNCLAIMED:
         # Whoever took the request may have died each time before it was in the history.
         deletion.journal.requested()
-        deletion.journal.write()
+    if record.interrupted:
+        deletion.journal.stopped_step()
+    deletion.journal.write()
     seconds = round(delay.total_seconds(), 1)
     emit(Event.MESSAGE_PUT_BACK, queue=queue, **deletion.ids, delay_seconds=seconds, reason=reason)
     return True

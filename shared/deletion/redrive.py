@@ -28,7 +28,7 @@ def _overdue(record: DeletionRecord, now: datetime) -> bool:
 
 def _redrive(deletion: Deletion) -> bool:
     """Send a message for a deletion; False if another message continued it first."""
-    state = deletion.record.state
+    state, interrupted = deletion.record.state, deletion.record.interrupted
     try:
         deletion.send_again(CUSTOMERS_READY if state is State.DELETING else ORDERS_TO_CHECK)
     except RecordChanged:
@@ -36,6 +36,8 @@ def _redrive(deletion: Deletion) -> bool:
     if state in {State.REQUESTED, State.CANCELLING}:
         # Whoever accepted the request may have died before it was in the history.
         deletion.journal.requested()
-        deletion.journal.write()
+    if interrupted:
+        deletion.journal.stopped_step()
+    deletion.journal.write()
     emit(Event.DELETION_REDRIVEN, tenant=deletion.record.tenant, state=state)
     return True

@@ -63,8 +63,7 @@ def _split(queues: Queues, drop: Drop, delivery: Delivery) -> None:
     so that the later ones count as dropped before the end, or the abort, of what the first started.
     """
     for request in drop:
-        forwarded = replace(request, dropped_at=delivery.inserted_at)
-        queues.send(CUSTOMERS_TO_DELETE, forwarded.to_json())
+        queues.send(CUSTOMERS_TO_DELETE, request.sealed(delivery.inserted_at))
     emit(Event.REQUESTS_SPLIT, message=delivery.message_id, requests=len(drop))
 
 

@@ -4,15 +4,17 @@ from dataclasses import replace
 
 from shared.deletion.claims import started
 from shared.deletion.deletion import ended, first_message, ids, log_end
-from shared.deletion.journal import Journal
+from shared.deletion.journal import STOPPED_STEP, Journal
 from shared.deletion.messages import DeletionRequest
 from shared.errors import TipsweepError
 from shared.events import Event, emit
 from shared.safety.rules import Refused
+from shared.safety.switch import SwitchTripped
 from shared.services import Services
 from shared.storage.history import EntryKind, HistoryEntry
 from shared.storage.names import ORDERS_TO_CHECK
 from shared.storage.records import NEED_ATTENTION, DeletionRecord, State
+from shared.storage.rejected import RejectedMessage
 from shared.tenants import TenantId
 
 
@@ -41,7 +43,6 @@ def submit(services: Services, request: DeletionRequest) -> DeletionRecord:
     RecordChanged.
     """
     _require_acceptable(services, request)
-    services.safety.require_writable()
     now, deadline = services.now(), services.settings.checks.deadline
 
     def change(current: DeletionRecord | None) -> DeletionRecord:
@@ -62,10 +63,10 @@ def submit(services: Services, request: DeletionRequest) -> DeletionRecord:
 def _require_acceptable(services: Services, request: DeletionRequest) -> None:
     try:
         services.safety.require_acceptable(request.tenant)
-    except Refused as refusal:
-        entry = HistoryEntry(
-            EntryKind.REFUSED, services.now(), request.requested_by, detail=str(refusal)
-        )
+        services.safety.require_writable()
+    except (Refused, SwitchTripped) as error:
+        kind = EntryKind.REFUSED if isinstance(error, Refused) else EntryKind.STOPPED
+        entry = HistoryEntry(kind, services.now(), request.requested_by, detail=str(error))
         services.history.add(request.tenant, [entry])
         raise
 
@@ -76,10 +77,10 @@ def abort(services: Services, tenant: TenantId, requested_by: str) -> DeletionRe
     Aborting it again also stops what was dropped since. Raises NoDeletion, NotAbortable or
     RecordChanged.
     """
-    again = False
+    again, interrupted = False, False
 
     def change(current: DeletionRecord | None) -> DeletionRecord:
-        nonlocal again
+        nonlocal again, interrupted
         current = _known(current, tenant)
         again = current.state is State.ABORTED
         if again:
@@ -89,12 +90,14 @@ def abort(services: Services, tenant: TenantId, requested_by: str) -> DeletionRe
         if not current.live or current.state is State.DELETING:
             message = f"The deletion of customer {tenant} is {current.state}: too late to abort"
             raise NotAbortable(message)
+        interrupted = current.interrupted
         reason = f"aborted by {requested_by}"
         remedy = "Request it again to start over."
         return ended(current, State.ABORTED, reason, remedy, services.now())
 
     record = services.records.update(tenant, change).record
-    _tell(services, record, EntryKind.ABORTED, requested_by)
+    detail = STOPPED_STEP if interrupted else ""
+    _tell(services, record, EntryKind.ABORTED, requested_by, detail)
     if not again:
         log_end(record)
     return record
@@ -123,9 +126,37 @@ def dismiss(services: Services, tenant: TenantId, requested_by: str) -> Deletion
     return update.record
 
 
-def _tell(services: Services, record: DeletionRecord, kind: EntryKind, requested_by: str) -> None:
+def dismiss_rejected(
+    services: Services, message_id: str, requested_by: str
+) -> RejectedMessage | None:
+    """Remove a rejected message that a person has dealt with, and return it; None if unknown."""
+    removed = services.rejected.remove(message_id)
+    if removed is None:
+        return None
+    detail = f"message {removed.message_id} on {removed.queue}: {removed.reason}"
+    entry = HistoryEntry(EntryKind.REJECTED_DISMISSED, services.now(), requested_by, detail=detail)
+    if removed.tenant is None:
+        services.history.add_for_account(entry)
+    else:
+        services.history.add(removed.tenant, [entry])
+    emit(
+        Event.REQUEST_DISMISSED,
+        message=removed.message_id,
+        tenant=removed.tenant,
+        requested_by=requested_by,
+    )
+    return removed
+
+
+def _tell(
+    services: Services,
+    record: DeletionRecord,
+    kind: EntryKind,
+    requested_by: str,
+    detail: str = "",
+) -> None:
     """Tell the history what a person did, who need not be the one who requested the deletion."""
-    entry = HistoryEntry(kind, services.now(), requested_by, record.correlation_id)
+    entry = HistoryEntry(kind, services.now(), requested_by, record.correlation_id, detail)
     services.history.add(record.tenant, [entry])
 
 

@@ -15,6 +15,7 @@ from azure.data.tables import TableClient, TableEntity, TableTransactionError
 from shared.events import Event, emit
 from shared.partner_center.client import SentWrite
 from shared.safety.switch import SwitchState
+from shared.storage.columns import UNREADABLE, optional, timestamp, unreadable, value, written_at
 from shared.tenants import TenantId
 
 # One transaction of Table storage holds no more.
@@ -45,6 +46,7 @@ class EntryKind(StrEnum):
     WAITING = "waiting"
     READY = "ready"
     UNCLEAR = "delete_unclear"
+    STEP_UNCLEAR = "step_unclear"
     FAILED = "failed"
     OVERTAKEN = "overtaken"
     DELETED = "deleted"
@@ -52,10 +54,16 @@ class EntryKind(StrEnum):
     REFUSED = "refused"
     ABORTED = "aborted"
     DISMISSED = "dismissed"
+    STOPPED = "stopped"
+    REJECTED = "rejected"
+    REJECTED_DISMISSED = "rejected_dismissed"
+    DRY_RUN_REFUSED = "dry_run_refused"
+    DRY_RUN_FAILED = "dry_run_failed"
     SWITCH_TRIPPED = "switch_tripped"
     SWITCH_RESET = "switch_reset"
     SWEEP = "sweep"
     SWEEP_FAILED = "sweep_failed"
+    UNREADABLE = "unreadable"
 
 
 @dataclass(frozen=True, slots=True)
@@ -240,12 +248,22 @@ def _log_lost(tenant: TenantId, entry: HistoryEntry, failure: AzureError) -> Non
 
 
 def _entry(row: TableEntity) -> HistoryEntry:
+    """Return the entry of a row; one that cannot be read is shown as well as it can be."""
+    try:
+        return _readable(row)
+    except UNREADABLE as error:
+        reason = unreadable(row, "This row of the history", error)
+        at, key = written_at(row), row["RowKey"]
+        return HistoryEntry(EntryKind.UNREADABLE, at, detail=reason, key=key)
+
+
+def _readable(row: TableEntity) -> HistoryEntry:
     return HistoryEntry(
-        kind=row["kind"],
-        at=datetime.fromisoformat(row["at"]),
-        requested_by=row.get("requestedBy", ""),
-        correlation_id=row.get("correlationId", ""),
-        detail=row.get("detail", ""),
+        kind=value(row, "kind", str),
+        at=timestamp(row, "at"),
+        requested_by=optional(row, "requestedBy", ""),
+        correlation_id=optional(row, "correlationId", ""),
+        detail=optional(row, "detail", ""),
         write=_write(row) if "method" in row else None,
         key=row["RowKey"],
     )
@@ -253,10 +271,10 @@ def _entry(row: TableEntity) -> HistoryEntry:
 
 def _write(row: TableEntity) -> SentWrite:
     return SentWrite(
-        method=row["method"],
-        path=row.get("path", ""),
-        asked=row.get("asked", ""),
-        request_id=row.get("requestId", ""),
-        status=row.get("status"),
-        code=row.get("code", ""),
+        method=value(row, "method", str),
+        path=optional(row, "path", ""),
+        asked=optional(row, "asked", ""),
+        request_id=optional(row, "requestId", ""),
+        status=value(row, "status", int) if "status" in row else None,
+        code=optional(row, "code", ""),
     )

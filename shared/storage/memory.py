@@ -12,10 +12,10 @@ from datetime import datetime
 from typing import Any, Final
 
 from shared.errors import TipsweepError
-from shared.events import Event, emit
 from shared.partner_center.resources import known_date
 from shared.purchases.products import Action, Product
 from shared.purchases.purchase import Purchase, PurchaseKind
+from shared.storage.columns import UNREADABLE, unreadable
 from shared.storage.names import PROPERTY_CHARACTERS
 
 _NAME_CHARACTERS: Final = 100
@@ -70,9 +70,8 @@ def unpack(row: Mapping[str, Any]) -> tuple[Purchase, ...]:
     try:
         rows = json.loads(_text_of(row))
         return tuple(_purchase(each) for each in rows)
-    except (ValueError, KeyError, TypeError, AttributeError, zlib.error) as error:
-        reason = f"purchases: {type(error).__name__}: {error}"
-        emit(Event.ROW_UNREADABLE, key=row["RowKey"], reason=reason)
+    except UNREADABLE as error:
+        unreadable(row, f"The list of purchases of customer {row['RowKey']}", error)
         return ()
 
 

@@ -1,17 +1,26 @@
 """The results of dry runs over the queue, as text in rows of the table `sandbox`."""
 
 import zlib
+from collections.abc import Callable
 from datetime import datetime
-from typing import Final
+from typing import Final, TypeVar
 
 from azure.core.exceptions import ResourceNotFoundError
 from azure.data.tables import TableClient, UpdateMode
 
+from shared.errors import TipsweepError
+from shared.storage.columns import UNREADABLE, unreadable, value
 from shared.storage.names import PLAN_ROW_PREFIX
 from shared.tenants import TenantId
 
 # Table storage holds 64 KiB of bytes in a property.
 _PROPERTY_BYTES: Final = 64_000
+
+Result = TypeVar("Result")
+
+
+class UnreadablePlan(TipsweepError):
+    """A result is not as this version writes it; a later one may have written it."""
 
 
 class Plans:
@@ -37,11 +46,15 @@ class Plans:
             UpdateMode.REPLACE,
         )
 
-    def last(self, tenant: TenantId) -> str | None:
-        """Return the result that was stored last for a customer."""
+    def last(self, tenant: TenantId, read: Callable[[str], Result]) -> Result | None:
+        """Return the result that was stored last for a customer; raises UnreadablePlan."""
         try:
             row = self._table.get_entity(self._partner, PLAN_ROW_PREFIX + tenant)
         except ResourceNotFoundError:
             return None
-        packed = b"".join(row[f"plan{number}"] for number in range(row["parts"]))
-        return zlib.decompress(packed).decode()
+        try:
+            packed = b"".join(row[f"plan{number}"] for number in range(value(row, "parts", int)))
+            return read(zlib.decompress(packed).decode())
+        except UNREADABLE as error:
+            what = f"The plan of customer {tenant}"
+            raise UnreadablePlan(unreadable(row, what, error)) from error

@@ -16,12 +16,10 @@ from azure.core.exceptions import (
 from azure.data.tables import TableClient, TableEntity, UpdateMode
 
 from shared.errors import TipsweepError
-from shared.events import Event, emit
 from shared.purchases.purchase import Purchase
+from shared.storage.columns import UNREADABLE, optional, timestamp, unreadable, value
 from shared.storage.memory import pack, unpack
 from shared.tenants import TenantId
-
-Value = TypeVar("Value")
 
 _TEXT_CHARACTERS: Final = 4_000
 _TRIES: Final = 20
@@ -76,6 +74,8 @@ class DeletionRecord:
     `retry_at` is when what is stuck can be cancelled again. `ended_at` is when the row of an ended
     deletion was written, by the clock of the storage account; a record that has only just ended has
     none until it is read again. `dismissed_at` is set once a person has dealt with the end.
+    `told` says that the step of the message in `claimed_by` failed, and told the history so;
+    `resumed`, which is not stored, that the message took over from a step that did not come so far.
     """
 
     tenant: TenantId
@@ -103,13 +103,20 @@ class DeletionRecord:
     purchases: tuple[Purchase, ...] = ()
     dismissed_at: datetime | None = None
     dismissed_by: str = ""
+    told: bool = False
     ended_at: datetime | None = field(default=None, compare=False)
+    resumed: bool = field(default=False, compare=False)
     etag: str = field(default="", compare=False)
 
     @property
     def live(self) -> bool:
         """Whether the deletion has not ended."""
         return self.state not in TERMINAL
+
+    @property
+    def interrupted(self) -> bool:
+        """Whether a step works on the deletion, or was stopped before it could tell of its end."""
+        return self.live and bool(self.claimed_by) and not self.told
 
     @property
     def needs_attention(self) -> bool:
@@ -251,45 +258,55 @@ class Records:
             try:
                 yield _record(entity)
             except UnreadableRecord as error:
-                emit(Event.ROW_UNREADABLE, key=entity["RowKey"], reason=str(error))
                 yield UnreadableRow(TenantId(entity["RowKey"]), str(error))
 
     def _entity(self, record: DeletionRecord) -> dict[str, Any]:
-        timestamps = {
-            "deadline": record.deadline,
-            "dismissedAt": record.dismissed_at,
-            # Carried along, because writing the row again sets its own timestamp again.
-            "endedAt": None if record.live else record.ended_at,
-            "finishedAt": record.finished_at,
-            "lookedAt": record.looked_at,
-            "nextCheckAt": record.next_check_at,
-            "parkedSince": record.parked_since,
-            "requestedAt": record.requested_at,
-            "retryAt": record.retry_at,
-        }
         purchases, left_out = pack(record.purchases)
         return {
             "PartitionKey": self._partner,
             "RowKey": record.tenant,
-            "attempt": record.attempt,
-            "claimedBy": record.claimed_by,
-            "correlationId": record.correlation_id,
-            "dismissedBy": record.dismissed_by,
-            "domain": record.domain,
-            "failures": record.failures,
-            "generation": record.generation,
-            "lastError": (record.last_error or left_out)[:_TEXT_CHARACTERS],
-            "grantedSeconds": record.granted.total_seconds(),
-            "parkedSeconds": record.parked.total_seconds(),
-            "reason": record.reason[:_TEXT_CHARACTERS],
-            "remedy": record.remedy[:_TEXT_CHARACTERS],
-            "requestedBy": record.requested_by,
-            "seen": record.seen,
-            "state": record.state.value,
             "writeId": str(uuid.uuid4()),
+            **_columns(record, left_out),
+            **_times(record),
             **purchases,
-            **{name: timestamp.isoformat() for name, timestamp in timestamps.items() if timestamp},
         }
+
+
+def _columns(record: DeletionRecord, left_out: str) -> dict[str, Any]:
+    return {
+        "attempt": record.attempt,
+        "claimedBy": record.claimed_by,
+        "correlationId": record.correlation_id,
+        "dismissedBy": record.dismissed_by,
+        "domain": record.domain,
+        "failures": record.failures,
+        "generation": record.generation,
+        "grantedSeconds": record.granted.total_seconds(),
+        "lastError": (record.last_error or left_out)[:_TEXT_CHARACTERS],
+        "parkedSeconds": record.parked.total_seconds(),
+        "reason": record.reason[:_TEXT_CHARACTERS],
+        "remedy": record.remedy[:_TEXT_CHARACTERS],
+        "requestedBy": record.requested_by,
+        "seen": record.seen,
+        "state": record.state.value,
+        "told": record.told,
+    }
+
+
+def _times(record: DeletionRecord) -> dict[str, str]:
+    times = {
+        "deadline": record.deadline,
+        "dismissedAt": record.dismissed_at,
+        # Carried along, because writing the row again sets its own timestamp again.
+        "endedAt": None if record.live else record.ended_at,
+        "finishedAt": record.finished_at,
+        "lookedAt": record.looked_at,
+        "nextCheckAt": record.next_check_at,
+        "parkedSince": record.parked_since,
+        "requestedAt": record.requested_at,
+        "retryAt": record.retry_at,
+    }
+    return {name: time.isoformat() for name, time in times.items() if time}
 
 
 def _changed(record: DeletionRecord) -> RecordChanged:
@@ -300,13 +317,9 @@ def _changed(record: DeletionRecord) -> RecordChanged:
 def _record(entity: TableEntity) -> DeletionRecord:
     try:
         return _read(entity)
-    except (KeyError, ValueError, TypeError) as error:
-        message = (
-            f"The deletion record of customer {entity['RowKey']} cannot be read "
-            f"({type(error).__name__}: {error}). Deploy the version that wrote it, or remove the "
-            "row"
-        )
-        raise UnreadableRecord(message) from error
+    except UNREADABLE as error:
+        what = f"The deletion record of customer {entity['RowKey']}"
+        raise UnreadableRecord(unreadable(entity, what, error)) from error
 
 
 def _read(entity: TableEntity) -> DeletionRecord:
@@ -314,54 +327,39 @@ def _read(entity: TableEntity) -> DeletionRecord:
     return DeletionRecord(
         tenant=TenantId(entity["RowKey"]),
         state=state,
-        generation=_value(entity, "generation", int),
-        correlation_id=_value(entity, "correlationId", str),
-        requested_at=_timestamp(entity, "requestedAt"),
-        deadline=_timestamp(entity, "deadline"),
-        requested_by=_value(entity, "requestedBy", str),
-        claimed_by=_value(entity, "claimedBy", str),
-        domain=_value(entity, "domain", str),
-        seen=_value(entity, "seen", bool),
-        attempt=_value(entity, "attempt", int),
-        # Rows of earlier versions lack these four.
-        failures=_value(entity, "failures", int) if "failures" in entity else 0,
+        generation=value(entity, "generation", int),
+        correlation_id=value(entity, "correlationId", str),
+        requested_at=timestamp(entity, "requestedAt"),
+        deadline=timestamp(entity, "deadline"),
+        requested_by=value(entity, "requestedBy", str),
+        claimed_by=value(entity, "claimedBy", str),
+        domain=value(entity, "domain", str),
+        seen=value(entity, "seen", bool),
+        attempt=value(entity, "attempt", int),
+        # Rows of earlier versions lack these.
+        told=optional(entity, "told", False),
+        failures=optional(entity, "failures", 0),
         parked=timedelta(seconds=float(entity.get("parkedSeconds", 0.0))),
         granted=timedelta(seconds=float(entity.get("grantedSeconds", 0.0))),
-        dismissed_by=_value(entity, "dismissedBy", str) if "dismissedBy" in entity else "",
-        looked_at=_optional(entity, "lookedAt"),
-        parked_since=_optional(entity, "parkedSince"),
-        next_check_at=_optional(entity, "nextCheckAt"),
-        finished_at=_optional(entity, "finishedAt"),
-        retry_at=_optional(entity, "retryAt"),
-        dismissed_at=_optional(entity, "dismissedAt"),
+        dismissed_by=optional(entity, "dismissedBy", ""),
+        looked_at=_time(entity, "lookedAt"),
+        parked_since=_time(entity, "parkedSince"),
+        next_check_at=_time(entity, "nextCheckAt"),
+        finished_at=_time(entity, "finishedAt"),
+        retry_at=_time(entity, "retryAt"),
+        dismissed_at=_time(entity, "dismissedAt"),
         ended_at=_ended_at(entity) if state in TERMINAL else None,
-        reason=_value(entity, "reason", str),
-        remedy=_value(entity, "remedy", str),
-        last_error=_value(entity, "lastError", str),
+        reason=value(entity, "reason", str),
+        remedy=value(entity, "remedy", str),
+        last_error=value(entity, "lastError", str),
         purchases=unpack(entity),
         etag=entity.metadata["etag"] or "",
     )
 
 
 def _ended_at(entity: TableEntity) -> datetime | None:
-    return _optional(entity, "endedAt") or entity.metadata["timestamp"]
+    return _time(entity, "endedAt") or entity.metadata["timestamp"]
 
 
-def _optional(entity: TableEntity, name: str) -> datetime | None:
-    return _timestamp(entity, name) if name in entity else None
-
-
-def _value(entity: TableEntity, name: str, kind: type[Value]) -> Value:
-    value = entity[name]
-    if not isinstance(value, kind):
-        message = f"{name} is a {type(value).__name__}: expected {kind.__name__}"
-        raise TypeError(message)
-    return value
-
-
-def _timestamp(entity: TableEntity, name: str) -> datetime:
-    timestamp = datetime.fromisoformat(_value(entity, name, str))
-    if timestamp.tzinfo is None:
-        message = f"{name} is {timestamp}: expected a time zone"
-        raise ValueError(message)
-    return timestamp
+def _time(entity: TableEntity, name: str) -> datetime | None:
+    return timestamp(entity, name) if name in entity else None

@@ -10,6 +10,7 @@ from typing import Final
 from azure.core.exceptions import ResourceNotFoundError
 from azure.data.tables import TableClient, TableEntity, UpdateMode
 
+from shared.storage.columns import UNREADABLE, optional, timestamp, unreadable, value, written_at
 from shared.storage.names import REJECTED_ROW_PREFIX
 from shared.tenants import TenantId
 
@@ -90,14 +91,25 @@ def _key(message: RejectedMessage) -> str:
 
 
 def _message(row: TableEntity) -> RejectedMessage:
+    """Return the message of a row; one that cannot be read is shown as well as it can be."""
+    message_id = row["RowKey"].removeprefix(REJECTED_ROW_PREFIX)
+    try:
+        return _readable(row, message_id)
+    except UNREADABLE as error:
+        reason = unreadable(row, f"The row of the rejected message {message_id}", error)
+        return RejectedMessage("", message_id, b"", None, reason, written_at(row))
+
+
+def _readable(row: TableEntity, message_id: str) -> RejectedMessage:
+    tenant = value(row, "tenant", str)
     return RejectedMessage(
-        queue=row["queue"],
-        message_id=row["RowKey"].removeprefix(REJECTED_ROW_PREFIX),
+        queue=value(row, "queue", str),
+        message_id=message_id,
         body=_bytes(row["body"]),
-        tenant=TenantId(row["tenant"]) if row["tenant"] else None,
-        reason=row["reason"],
-        at=datetime.fromisoformat(row["at"]),
-        expected=row.get("expected", ""),
+        tenant=TenantId(tenant) if tenant else None,
+        reason=value(row, "reason", str),
+        at=timestamp(row, "at"),
+        expected=optional(row, "expected", ""),
     )
 
 

@@ -1,10 +1,16 @@
 """The report of the last sweep, as text in a row of the table `sandbox`."""
 
+from collections.abc import Callable
+from typing import TypeVar
+
 from azure.core.exceptions import ResourceNotFoundError
 from azure.data.tables import TableClient, UpdateMode
 
+from shared.storage.columns import UNREADABLE, unreadable
 from shared.storage.names import PROPERTY_CHARACTERS, SWEEP_REPORT_ROW
 from shared.tenants import TenantId
+
+Report = TypeVar("Report")
 
 
 class Reports:
@@ -28,10 +34,14 @@ class Reports:
             UpdateMode.REPLACE,
         )
 
-    def last(self) -> str | None:
-        """Return the report that was stored last."""
+    def last(self, read: Callable[[str], Report]) -> Report | None:
+        """Return the report that was stored last; None also if this version cannot read it."""
         try:
             row = self._table.get_entity(self._partner, SWEEP_REPORT_ROW)
         except ResourceNotFoundError:
             return None
-        return "".join(row[f"report{number}"] for number in range(row["parts"]))
+        try:
+            return read("".join(row[f"report{number}"] for number in range(row["parts"])))
+        except UNREADABLE as error:
+            unreadable(row, "The report of the last sweep", error)
+            return None

@@ -9,6 +9,7 @@ from typing import Final
 
 from azure.data.tables import TableClient, TableEntity
 
+from shared.storage.columns import UNREADABLE, timestamp, unreadable
 from shared.storage.history import History
 from shared.storage.names import PLAN_ROW_PREFIX, REJECTED_ROW_PREFIX, SEEN_ROW_PREFIX
 from shared.storage.records import DeletionRecord, RecordChanged, Records
@@ -63,7 +64,12 @@ class Retention:
 
 
 def _is_old(row: TableEntity, now: datetime) -> bool:
-    age = now - datetime.fromisoformat(row["at"])
+    """Whether a row is outdated; one whose age is unknown never is."""
+    try:
+        age = now - timestamp(row, "at")
+    except UNREADABLE as error:
+        unreadable(row, f"The time of the row {row['RowKey']}", error)
+        return False
     return any(
         row["RowKey"].startswith(prefix) and age > kept for prefix, kept in _KEPT_BY_PREFIX.items()
     )

@@ -7,7 +7,7 @@ from typing import Any
 
 from azure.data.tables import TableClient, TableEntity, UpdateMode
 
-from shared.partner_center.resources import known_date
+from shared.storage.columns import UNREADABLE, timestamp, unreadable, value
 from shared.storage.names import SEEN_ROW_PREFIX
 from shared.tenants import TenantId
 
@@ -22,9 +22,12 @@ class Age:
 
 @dataclass(frozen=True, slots=True)
 class Sighting:
-    """When a sweep first saw a customer, and the age that it last found."""
+    """When a sweep first saw a customer, and the age that it last found.
 
-    first_seen: datetime
+    `first_seen` is None if the row cannot be read; the age says why, and is unknown.
+    """
+
+    first_seen: datetime | None
     age: Age | None = None
 
 
@@ -50,9 +53,16 @@ class Sightings:
         }
 
     def note(self, sightings: Mapping[TenantId, Sighting], at: datetime) -> None:
-        """Store the customers that exist now, at most 100: one transaction holds no more."""
-        if sightings:
-            rows = (self._row(tenant, each, at) for tenant, each in sightings.items())
+        """Store the customers that exist now, at most 100: one transaction holds no more.
+
+        A row that cannot be read stays as it is, for the version that wrote it.
+        """
+        rows = [
+            self._row(tenant, each.first_seen, each.age, at)
+            for tenant, each in sightings.items()
+            if each.first_seen is not None
+        ]
+        if rows:
             self._table.submit_transaction(
                 [("upsert", row, {"mode": UpdateMode.REPLACE}) for row in rows]
             )
@@ -62,24 +72,26 @@ class Sightings:
         for tenant in gone:
             self._table.delete_entity(self._partner, SEEN_ROW_PREFIX + tenant)
 
-    def _row(self, tenant: TenantId, sighting: Sighting, at: datetime) -> dict[str, Any]:
+    def _row(
+        self, tenant: TenantId, first_seen: datetime, age: Age | None, at: datetime
+    ) -> dict[str, Any]:
         row = {
             "PartitionKey": self._partner,
             "RowKey": SEEN_ROW_PREFIX + tenant,
-            "firstSeen": sighting.first_seen.isoformat(),
+            "firstSeen": first_seen.isoformat(),
             "at": at.isoformat(),
         }
-        if sighting.age is None or sighting.age.since is None:
+        if age is None or age.since is None:
             return row
-        return {
-            **row,
-            "ageBasis": sighting.age.basis,
-            "ageSince": sighting.age.since.isoformat(),
-        }
+        return {**row, "ageBasis": age.basis, "ageSince": age.since.isoformat()}
 
 
 def _sighting(row: TableEntity) -> Sighting:
-    since = row.get("ageSince")
-    known = known_date(datetime.fromisoformat(since)) if since else None
-    age = Age(row["ageBasis"], known) if known else None
-    return Sighting(datetime.fromisoformat(row["firstSeen"]), age)
+    try:
+        first_seen = timestamp(row, "firstSeen")
+        known = "ageSince" in row
+        age = Age(value(row, "ageBasis", str), timestamp(row, "ageSince")) if known else None
+    except UNREADABLE as error:
+        reason = unreadable(row, f"The row {row['RowKey']} about its age", error)
+        return Sighting(None, Age(reason))
+    return Sighting(first_seen, age)

@@ -3,7 +3,6 @@
 import uuid
 from collections.abc import Mapping
 from dataclasses import replace
-from datetime import datetime
 from typing import Any, Final
 
 from azure.core import MatchConditions
@@ -14,7 +13,9 @@ from azure.core.exceptions import (
 )
 from azure.data.tables import TableClient, TableEntity, TableErrorCode, UpdateMode
 
+from shared.safety.rules import BY_ITSELF
 from shared.safety.switch import SwitchChanged, SwitchState
+from shared.storage.columns import UNREADABLE, optional, timestamp, unreadable, value
 from shared.storage.names import SWITCH_ROW
 from shared.tenants import TenantId
 
@@ -91,14 +92,23 @@ class SwitchRow:
 
 
 def _state(row: TableEntity | None) -> SwitchState:
+    """Return the state in the row; a row that cannot be read may be that of a trip."""
     if row is None:
         return _UNUSED
+    etag = row.metadata["etag"] or ""
+    try:
+        return replace(_readable(row), etag=etag)
+    except UNREADABLE as error:
+        reason = unreadable(row, "The row of the switch", error)
+        return SwitchState(True, BY_ITSELF, f"{reason}, or reset the switch", etag=etag)
+
+
+def _readable(row: TableEntity) -> SwitchState:
     return SwitchState(
-        tripped=row["tripped"],
-        requested_by=row["requestedBy"],
-        reason=row["reason"],
-        at=datetime.fromisoformat(row["at"]) if row["at"] else None,
+        tripped=value(row, "tripped", bool),
+        requested_by=value(row, "requestedBy", str),
+        reason=value(row, "reason", str),
+        at=timestamp(row, "at") if row["at"] else None,
         # Rows of earlier versions have none.
-        trip_id=row.get("tripId", ""),
-        etag=row.metadata["etag"] or "",
+        trip_id=optional(row, "tripId", ""),
     )

@@ -64,6 +64,12 @@ def _reason_to_stop(error: PartnerCenterError) -> str:
 def _age(orders: Iterable[Order], sighting: Sighting) -> Age:
     known = list(orders)
     if not known:
-        return Age(BY_SIGHT, sighting.first_seen)
+        return _by_sight(sighting)
     dates = [order.created for order in known if order.created is not None]
     return Age(BY_ORDER, min(dates)) if dates else Age("none of its orders has a date")
+
+
+def _by_sight(sighting: Sighting) -> Age:
+    if sighting.first_seen is None and sighting.age is not None:
+        return sighting.age
+    return Age(BY_SIGHT, sighting.first_seen)

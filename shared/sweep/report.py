@@ -6,6 +6,7 @@ from datetime import datetime
 from typing import Any, Self
 
 from shared.settings import SweepMode
+from shared.storage.columns import timestamp
 from shared.sweep.decision import Candidate, SweepVerdict
 from shared.tenants import TenantId
 
@@ -43,7 +44,7 @@ class SweepReport:
         """Read a report that `to_json` has written."""
         members = json.loads(text)
         return cls(
-            at=datetime.fromisoformat(members["at"]),
+            at=timestamp(members, "at"),
             mode=SweepMode(members["mode"]),
             customers=members["customers"],
             free_slots=members["freeSlots"],

@@ -1,8 +1,6 @@
 """The sweep: reads the whole sandbox, decides, and submits the deletions it selects."""
 
 import uuid
-from collections.abc import Iterable
-from datetime import datetime
 from typing import Final
 
 from shared.deletion.messages import DeletionRequest
@@ -12,7 +10,6 @@ from shared.partner_center.client import PartnerCenter
 from shared.services import Services
 from shared.settings import Settings, SweepMode
 from shared.storage.history import EntryKind, HistoryEntry
-from shared.storage.names import SWEEP_REPORT_ROW
 from shared.storage.records import DeletionRecord, Records, UnreadableRow
 from shared.storage.reports import Reports
 from shared.storage.sightings import Age
@@ -80,12 +77,7 @@ def _sweep(services: Services, mode: SweepMode, client: PartnerCenter) -> tuple[
 
 def last_report(reports: Reports) -> SweepReport | None:
     """Return the report of the last sweep; None if there is none that this version can read."""
-    text = reports.last()
-    try:
-        return None if text is None else SweepReport.from_json(text)
-    except (KeyError, ValueError, TypeError) as error:
-        emit(Event.ROW_UNREADABLE, key=SWEEP_REPORT_ROW, reason=f"{type(error).__name__}: {error}")
-        return None
+    return reports.last(SweepReport.from_json)
 
 
 def _read_sandbox(services: Services, client: PartnerCenter) -> Sandbox:
@@ -122,23 +114,25 @@ def _report(settings: Settings, mode: SweepMode, sandbox: Sandbox) -> SweepRepor
 
 
 def _start(services: Services, report: SweepReport) -> int:
-    """Submit what was selected and still qualifies, up to the limit."""
+    """Submit what was selected and still qualifies, up to the limit.
+
+    Another sweep may have started some since the decision, and may go on at the same time.
+    """
     services.safety.require_writable()
+    running = {each.tenant for each in services.records.all() if _is_running(each)}
     started = 0
     for tenant in report.selected:
-        # Another sweep may submit at the same time, so what runs is counted before each one.
-        if _running(services.records.all()) >= services.settings.sweep.max_deletions:
+        if len(running) >= services.settings.sweep.max_deletions:
             break
+        record = services.records.get(tenant)
         # A person may have aborted or requested the deletion since the decision.
-        if _still_qualifies(services.records, tenant, services.now()):
-            submit(services, DeletionRequest(tenant, REQUESTED_BY))
+        if remembered(record, services.now()) is None:
+            record = submit(services, DeletionRequest(tenant, REQUESTED_BY))
             started += 1
+        if record is not None and _is_running(record):
+            running.add(tenant)
     return started
 
 
-def _running(records: Iterable[DeletionRecord]) -> int:
-    return sum(record.live and record.requested_by == REQUESTED_BY for record in records)
-
-
-def _still_qualifies(records: Records, tenant: TenantId, now: datetime) -> bool:
-    return remembered(records.get(tenant), now) is None
+def _is_running(record: DeletionRecord) -> bool:
+    return record.live and record.requested_by == REQUESTED_BY

@@ -94,18 +94,6 @@ def test_only_a_later_request_restarts_an_ended_deletion(
 
 
 @pytest.mark.parametrize("state", sorted(TERMINAL))
-def test_a_forwarded_request_is_as_old_as_the_drop_it_came_from(state: State) -> None:
-    record = replace(RECORD, state=state, ended_at=NOW)
-    delivery = Delivery("m", NOW + timedelta(minutes=10))
-    before = NOW - timedelta(seconds=1)
-
-    claim = request_claim(record, delivery, before)
-
-    assert claim is (Claim.ABORTED if state is State.ABORTED else Claim.DUPLICATE)
-    assert request_claim(record, delivery, NOW + timedelta(days=1)) is Claim.START
-
-
-@pytest.mark.parametrize("state", sorted(TERMINAL))
 def test_the_message_that_a_deletion_ended_with_never_starts_another(state: State) -> None:
     record = replace(RECORD, state=state, ended_at=NOW)
 

@@ -4,21 +4,26 @@ import base64
 import json
 import string
 import uuid
-from datetime import UTC, datetime
+from collections.abc import Callable
+from datetime import UTC, datetime, timedelta, timezone
 
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from shared.deletion.messages import (
     BadMessage,
     DeletionRequest,
     StepMessage,
+    opened,
     parse_drop,
     parse_step,
 )
 from shared.tenants import NotATenantId, TenantId, tenant_id
 
+NOW = datetime(2026, 11, 28, 6, tzinfo=UTC)
+HOUR = timedelta(hours=1)
+KNOWN_TIMES = st.timedeltas(-timedelta(days=5000), timedelta(days=5000)).map(lambda far: NOW + far)
 tenants = st.uuids().filter(lambda value: value.int != 0)
 FORMS = [
     lambda tenant: tenant,
@@ -148,19 +153,99 @@ def test_a_drop_holds_at_most_a_full_sandbox() -> None:
     tenants,
     st.text(max_size=200).filter(str.isprintable),
     st.booleans(),
-    st.none() | st.datetimes(timezones=st.just(UTC)),
     st.integers(0, 10**6),
+    st.none() | KNOWN_TIMES,
 )
 def test_a_forwarded_request_survives_the_queue(
     tenant: uuid.UUID,
     requested_by: str,
     dry_run: bool,
-    dropped_at: datetime | None,
     attempt: int,
+    dropped_at: datetime | None,
 ) -> None:
-    request = DeletionRequest(TenantId(str(tenant)), requested_by, dry_run, dropped_at, attempt)
+    request = DeletionRequest(TenantId(str(tenant)), requested_by, dry_run, attempt)
 
-    assert parse_drop(request.to_json().encode()) == (request,)
+    parcel = opened(request.sealed(dropped_at).encode(), dropped_at and dropped_at + HOUR)
+
+    assert parse_drop(parcel.body) == (request,)
+    assert parcel.inserted_at == dropped_at
+
+
+def forwarded_before(**members: object) -> bytes:
+    """Return a request as the version before has forwarded it."""
+    return json.dumps(
+        {
+            "version": 1,
+            "tenantId": FIRST,
+            "requestedBy": "ann",
+            "dryRun": True,
+            "droppedAt": None,
+            "attempt": 2,
+            **members,
+        }
+    ).encode()
+
+
+@pytest.mark.parametrize("dropped_at", [None, NOW - HOUR, NOW + HOUR])
+def test_a_request_that_the_version_before_forwarded_is_read(dropped_at: datetime | None) -> None:
+    parcel = opened(forwarded_before(droppedAt=dropped_at and dropped_at.isoformat()), NOW)
+
+    assert parse_drop(parcel.body) == (DeletionRequest(TenantId(FIRST), "ann", True, 2),)
+    assert parcel.inserted_at == min(dropped_at or NOW, NOW)
+
+
+def with_time(form: str, time: object) -> tuple[bytes, Callable[[bytes], object]]:
+    """Return a message whose time somebody has written by hand, and what reads it."""
+    if form == "forwarded":
+        return forwarded_before(droppedAt=time), parse_drop
+    step = StepMessage(TenantId(FIRST), 1, "c")
+    inner = step.to_json() if form == "step" else FIRST
+    parcel = json.dumps({"putBack": inner, "firstInsertedAt": time})
+    return parcel.encode(), parse_step if form == "step" else parse_drop
+
+
+@given(
+    st.sampled_from(["parcel", "step", "forwarded"]),
+    st.datetimes(timezones=st.none() | st.timezones() | st.just(timezone(timedelta(hours=-14)))),
+)
+@example("parcel", datetime.max.replace(tzinfo=UTC))
+@example("forwarded", datetime.min.replace(tzinfo=UTC))
+def test_a_time_in_a_message_is_between_2010_and_2199_or_the_message_is_rejected(
+    form: str, time: datetime
+) -> None:
+    body, parse = with_time(form, time.isoformat())
+
+    parcel = opened(body, NOW)
+
+    assert parcel.inserted_at is not None
+    assert parcel.inserted_at <= NOW
+    if time.tzinfo and 2010 <= time.year <= 2199:
+        parse(parcel.body)
+        assert parcel.inserted_at == min(time, NOW)
+    else:
+        assert parcel.inserted_at == NOW
+        with pytest.raises(BadMessage, match="a time with its zone, between the years 2010"):
+            parse(parcel.body)
+
+
+@pytest.mark.parametrize("form", ["parcel", "step", "forwarded"])
+@given(time=st.text(max_size=40).filter(bool) | st.integers() | st.booleans() | st.just([]))
+def test_what_is_no_time_rejects_the_message(form: str, time: object) -> None:
+    body, parse = with_time(form, time)
+
+    with pytest.raises(BadMessage, match="a time with its zone"):
+        parse(opened(body, NOW).body)
+
+
+@pytest.mark.parametrize("members", [{"putBack": 7}, {"force": True}, {"putBack": None}])
+@pytest.mark.parametrize("parse", [parse_drop, parse_step])
+def test_a_message_that_only_looks_put_back_is_rejected(
+    members: dict[str, object], parse: Callable[[bytes], object]
+) -> None:
+    body = json.dumps({"putBack": FIRST, "firstInsertedAt": "", **members}).encode()
+
+    with pytest.raises(BadMessage, match="text in putBack"):
+        parse(opened(body, NOW).body)
 
 
 @pytest.mark.parametrize(
@@ -172,12 +257,13 @@ def test_a_forwarded_request_survives_the_queue(
         {"attempt": True},
         {"droppedAt": "yesterday"},
         {"droppedAt": "2026-11-28T06:00:00"},
+        {"droppedAt": "9999-12-31T00:00:00+00:00"},
         {"dryRun": "false"},
         {"requestedBy": None},
     ],
 )
 def test_a_forwarded_request_of_any_other_shape_is_rejected(changes: dict[str, object]) -> None:
-    members = {**json.loads(DeletionRequest(TenantId(FIRST)).to_json()), **changes}
+    members = {**json.loads(DeletionRequest(TenantId(FIRST), attempt=1).to_json()), **changes}
 
     with pytest.raises(BadMessage):
         parse_drop(json.dumps(members).encode())

@@ -8,6 +8,7 @@ from functions.api.requests import SHOWN_REQUESTS
 from local.simulator import Customer, Fault, Simulator
 from shared.deletion.poison import Poisoned, record_poisoned
 from shared.storage.names import CUSTOMERS_TO_DELETE, ORDERS_TO_CHECK
+from shared.tenants import TenantId
 from tests.bench import Bench
 from tests.http.app import App
 from tests.http.chromium import text_of
@@ -220,3 +221,15 @@ def test_the_plan_of_a_dry_run_over_the_queue_is_the_one_that_http_returns(
         assert plan[member] == direct[member]
     assert (plan["outcome"], plan["requestedBy"]) == (direct["next"], "ann")
     assert plan["madeAt"]
+
+
+def test_a_plan_that_cannot_be_read_is_a_503_with_the_reason(
+    api: App, bench: Bench, customer: Customer
+) -> None:
+    tenant = TenantId(customer.tenant_id)
+    bench.services.plans.keep(tenant, '{"outcome": "postponed"}', bench.services.now())
+
+    response = api.get(f"/api/deletions/{tenant}/plan")
+
+    assert (response.status, response.problem) == (503, "storage")
+    assert "cannot be read" in response.json["detail"]

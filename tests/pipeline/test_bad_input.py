@@ -129,7 +129,8 @@ def test_a_bad_message_that_may_be_a_dry_run_is_listed_and_leaves_no_record(
     assert row["tenant"] == GOOD
     assert row["reason"]
     assert bench.services.records.get(TenantId(GOOD)) is None
-    assert not bench.services.history.page(TenantId(GOOD), "", 10)
+    (entry,) = bench.services.history.page(TenantId(GOOD), "", 10)
+    assert entry.kind == "rejected"
 
 
 def test_a_bad_message_that_asks_for_no_dry_run_leaves_a_refused_record(bench: Bench) -> None:

@@ -119,7 +119,7 @@ def request(customer: Customer, **members: object) -> str:
 
 
 def result(bench: Bench, customer: Customer) -> DryRunResult:
-    text = bench.services.plans.last(TenantId(customer.tenant_id))
+    text = bench.services.plans.last(TenantId(customer.tenant_id), str)
     assert text is not None, "no plan is stored"
     return DryRunResult.from_json(text)
 
@@ -354,8 +354,8 @@ def test_one_whose_host_died_every_time_is_listed_when_it_is_too_old(
     bench: Bench, customer: Customer, forwarded: bool
 ) -> None:
     old = bench.services.now() - bench.services.settings.checks.deadline
-    wanted = DeletionRequest(TenantId(customer.tenant_id), dry_run=True, dropped_at=old)
-    text = wanted.to_json() if forwarded else Parcel(request(customer).encode(), old).sealed()
+    wanted = DeletionRequest(TenantId(customer.tenant_id), dry_run=True, attempt=1)
+    text = wanted.sealed(old) if forwarded else Parcel(request(customer).encode(), old).sealed()
     bench.drop(text, CUSTOMERS_TO_DELETE + POISON_SUFFIX)
 
     bench.pump()
@@ -378,6 +378,43 @@ def test_a_try_that_failed_is_not_put_back(
     (row,) = bench.poisoned()
     assert "items" in row["reason"]
     assert not bench.waiting(CUSTOMERS_TO_DELETE)
+
+
+def test_a_poison_message_that_has_ended_a_dry_run_does_not_start_it_again(
+    bench: Bench, simulator: Simulator, customer: Customer
+) -> None:
+    poison = CUSTOMERS_TO_DELETE + POISON_SUFFIX
+    fail_one_try(bench, simulator, customer, request(customer))
+    bench.drop(request(customer), poison)
+    message = bench.take(poison)
+    assert message is not None
+    bench.redeliver(poison, message)
+    ended = result(bench, customer)
+
+    bench.deliver(poison, message)
+
+    assert not bench.waiting(CUSTOMERS_TO_DELETE)
+    assert (result(bench, customer).reason, ended.final) == (ended.reason, True)
+    assert len(bench.poisoned()) == 1
+
+
+@pytest.mark.parametrize("time", ["9999-12-31T23:00:00-14:00", "0001-01-01T00:00:00+00:00"])
+@pytest.mark.parametrize("queue", [CUSTOMERS_TO_DELETE, CUSTOMERS_TO_DELETE + POISON_SUFFIX])
+@pytest.mark.parametrize("form", ["forwarded", "parcel"])
+def test_one_with_an_impossible_time_is_rejected(
+    bench: Bench, customer: Customer, time: str, queue: str, form: str
+) -> None:
+    members = {"tenantId": customer.tenant_id, "requestedBy": "", "dryRun": True}
+    forwarded = {"version": 1, **members, "droppedAt": time, "attempt": 1}
+    parcel = {"putBack": json.dumps(members), "firstInsertedAt": time}
+    bench.drop(json.dumps(forwarded if form == "forwarded" else parcel), queue)
+
+    bench.pump()
+
+    (row,) = bench.poisoned()
+    assert "expected a time with its zone, between the years 2010" in row["reason"]
+    assert not bench.errors
+    assert not bench.calls()
 
 
 @pytest.mark.parametrize("method", ["take_snapshot", "make_plan"])
@@ -433,9 +470,9 @@ def test_the_error_of_a_try_before_it_was_dropped_is_not_the_reason(
     now, deadline = bench.services.now(), bench.services.settings.checks.deadline
     bench.move_clock_to(now - (MINUTE if forwarded else deadline + MINUTE))
     fail_one_try(bench, simulator, customer, request(customer))
-    wanted = DeletionRequest(TenantId(customer.tenant_id), dry_run=True, dropped_at=now)
+    wanted = DeletionRequest(TenantId(customer.tenant_id), dry_run=True, attempt=1)
     bench.move_clock_to(now)
 
-    reason = give_up(bench, wanted.to_json() if forwarded else request(customer))
+    reason = give_up(bench, wanted.sealed(now) if forwarded else request(customer))
 
     assert "items" not in reason

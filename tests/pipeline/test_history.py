@@ -14,14 +14,20 @@ from azure.storage.queue import QueueMessage as StoredMessage
 
 from local.simulator import Customer, Fault, ProductKind, Simulator
 from shared.deletion.deletion import Deletion
+from shared.deletion.dry_run import dry_run_now
+from shared.deletion.journal import STOPPED_STEP
 from shared.deletion.messages import DeletionRequest
-from shared.deletion.submission import abort, dismiss, submit
+from shared.deletion.poison import Poisoned, record_poisoned
+from shared.deletion.submission import abort, dismiss, dismiss_rejected, submit
 from shared.partner_center.client import PartnerCenter
 from shared.partner_center.deadline import Deadline
+from shared.partner_center.errors import PartnerCenterError
 from shared.safety.rules import Refused
+from shared.safety.switch import SwitchTripped
 from shared.settings import SweepMode
 from shared.storage.history import EntryKind, History, HistoryEntry
 from shared.storage.names import CUSTOMERS_TO_DELETE, HISTORY_TABLE, POISON_SUFFIX
+from shared.storage.queues import Queues
 from shared.storage.records import State
 from shared.sweep.run import run_sweep
 from shared.tenants import TenantId
@@ -260,7 +266,66 @@ def test_a_drop_whose_worker_died_five_times_is_told(
 
     bench.pump()
 
-    assert kinds(bench, customer.tenant_id) == ["requested", "call", "ready", "call", "deleted"]
+    assert kinds(bench, customer.tenant_id) == [
+        "requested",
+        "step_unclear",
+        "call",
+        "ready",
+        "call",
+        "deleted",
+    ]
+
+
+def kill_after_its_calls(
+    bench: Bench, customer: Customer, monkeypatch: pytest.MonkeyPatch
+) -> StoredMessage:
+    """Kill the first step of a deletion after its PATCH; return its message."""
+    bench.drop(customer.tenant_id)
+    message = bench.take(CUSTOMERS_TO_DELETE)
+    assert message
+    with monkeypatch.context() as patch:
+        patch.setattr(History, "add", interrupted)
+        patch.setattr(Queues, "send", interrupted)
+        with pytest.raises(KeyboardInterrupt):
+            bench.deliver(CUSTOMERS_TO_DELETE, message)
+    assert [call.method for call in bench.writes()] == ["PATCH"]
+    assert entries(bench, customer.tenant_id) == []
+    return message
+
+
+@pytest.mark.parametrize("then", ["redelivered", "redriven", "poisoned", "aborted", "stuck"])
+def test_the_calls_of_a_killed_step_are_told_to_be_missing(
+    bench: Bench, customer: Customer, monkeypatch: pytest.MonkeyPatch, then: str
+) -> None:
+    tenant = TenantId(customer.tenant_id)
+    message = kill_after_its_calls(bench, customer, monkeypatch)
+    if then == "redelivered":
+        bench.deliver(CUSTOMERS_TO_DELETE, message)
+    elif then == "redriven":
+        bench.move_clock_to(bench.services.now() + timedelta(minutes=16))
+        bench.redrive()
+    elif then == "poisoned":
+        body = str(message.content).encode()
+        record_poisoned(bench.services, Poisoned(CUSTOMERS_TO_DELETE, "p", body))
+    elif then == "stuck":
+        bench.drop(message.content, CUSTOMERS_TO_DELETE + POISON_SUFFIX)
+        bench.move_clock_to(bench.services.now() + timedelta(days=30))
+        bench.pump(passes=2)
+    else:
+        abort(bench.services, tenant, "bob")
+
+    told = [each for each in entries(bench, tenant) if each.detail == STOPPED_STEP]
+    assert [each.kind for each in told] == ["aborted" if then == "aborted" else "step_unclear"]
+
+
+def test_a_step_that_told_of_its_failure_is_not_told_to_be_missing(
+    bench: Bench, simulator: Simulator, customer: Customer
+) -> None:
+    simulator.add_fault(Fault("GET", "/v1/customers/*/orders", status=418, times=2))
+
+    bench.run(customer.tenant_id)
+
+    assert kinds(bench, customer.tenant_id)[:4] == ["requested", "failed", "failed", "call"]
 
 
 def test_a_deletion_that_waits_is_told_once(bench: Bench, simulator: Simulator) -> None:
@@ -405,7 +470,70 @@ def test_the_history_of_the_last_deletion_stays(bench: Bench, customer: Customer
     assert kinds(bench, customer.tenant_id).count("deleted") == 2
 
 
-def test_a_dry_run_leaves_nothing(bench: Bench, customer: Customer) -> None:
+def test_a_request_that_the_switch_stops_is_told(bench: Bench, customer: Customer) -> None:
+    bench.services.switch.trip("eve", "wrong credentials")
+
+    with pytest.raises(SwitchTripped):
+        submit(bench.services, DeletionRequest(TenantId(customer.tenant_id), "ann"))
+
+    (stopped,) = entries(bench, customer.tenant_id)
+    assert (stopped.kind, stopped.requested_by) == ("stopped", "ann")
+    assert "wrong credentials" in stopped.detail
+
+
+@pytest.mark.parametrize("record", [True, False], ids=["with a record", "without"])
+def test_a_rejected_drop_about_a_customer_is_told(
+    bench: Bench, customer: Customer, record: bool
+) -> None:
+    if record:
+        bench.run(customer.tenant_id)
+    bench.drop(f'{{"tenantId": "{customer.tenant_id}", "force": true}}')
+
+    bench.pump()
+
+    last = entries(bench, customer.tenant_id)[-1]
+    assert last.kind == ("rejected" if record else "refused")
+    assert "Unknown member 'force'" in last.detail
+
+
+@pytest.mark.parametrize("about", [True, False], ids=["about a customer", "about none"])
+def test_the_dismissal_of_a_rejected_message_is_told(
+    bench: Bench, customer: Customer, about: bool
+) -> None:
+    body = f'{{"tenantId": "{customer.tenant_id}", "force": true}}' if about else "contoso"
+    record_poisoned(bench.services, Poisoned(CUSTOMERS_TO_DELETE, "p", body.encode()))
+
+    dismiss_rejected(bench.services, "p", "bob")
+    dismiss_rejected(bench.services, "p", "eve")
+
+    told = entries(bench, customer.tenant_id)[1:] if about else account_entries(bench)
+    assert [(each.kind, each.requested_by) for each in told] == [("rejected_dismissed", "bob")]
+    assert "message p on customers-to-delete: " in told[0].detail
+
+
+@pytest.mark.parametrize("over", ["queue", "http"])
+@pytest.mark.parametrize("end", ["dry_run_refused", "dry_run_failed"])
+def test_a_dry_run_that_shows_no_plan_is_told(
+    bench: Bench, simulator: Simulator, customer: Customer, over: str, end: str
+) -> None:
+    tenant = TenantId(customer.tenant_id)
+    if end == "dry_run_refused":
+        bench.use(PROTECTED_TENANTS=tenant)
+    else:
+        simulator.add_fault(Fault("GET", "/v1/customers/*/orders", status=418, times=None))
+    if over == "queue":
+        bench.drop(f'{{"tenantId": "{tenant}", "dryRun": true, "requestedBy": "ann"}}')
+        bench.pump()
+    else:
+        with pytest.raises((Refused, PartnerCenterError)):
+            dry_run_now(bench.services, DeletionRequest(tenant, "ann", dry_run=True))
+
+    (told,) = entries(bench, tenant)
+    assert (told.kind, told.requested_by) == (end, "ann")
+    assert ("PROTECTED_TENANTS" if end == "dry_run_refused" else "418") in told.detail
+
+
+def test_a_dry_run_that_shows_its_plan_leaves_nothing(bench: Bench, customer: Customer) -> None:
     bench.drop(f'{{"tenantId": "{customer.tenant_id}", "dryRun": true}}')
 
     bench.pump()

@@ -13,7 +13,7 @@ from shared.storage.names import (
     POISON_SUFFIX,
 )
 from shared.sweep.decision import SweepVerdict
-from shared.sweep.run import last_report, run_sweep
+from shared.sweep.run import run_sweep
 from shared.tenants import TenantId
 from tests.bench import Bench
 from tests.sweep.customers import PROTECTED, add, found, later, started
@@ -60,17 +60,6 @@ def test_a_sweep_leaves_the_customer_alone_and_starts_the_others(
     assert found(report, odd).verdict is SweepVerdict.UNREADABLE
     assert "'paused' is not a valid State" in found(report, odd).reason
     assert started(bench) == [other.tenant_id]
-
-
-def test_a_report_that_cannot_be_read_counts_as_none(
-    bench: Bench, simulator: Simulator, caplog: pytest.LogCaptureFixture
-) -> None:
-    add(simulator, 1)
-    report = run_sweep(bench.services, SweepMode.REPORT)
-    bench.services.reports.keep(report.to_json().replace('"delete"', '"postpone"'))
-
-    assert last_report(bench.services.reports) is None
-    assert "row_unreadable key=sweep" in caplog.text
 
 
 def test_a_drop_is_recorded_as_rejected_and_leaves_the_row_alone(

@@ -37,7 +37,7 @@ def test_the_plan_of_a_huge_customer_comes_back_as_it_was_stored(bench: Bench) -
 
     bench.services.plans.keep(TENANT, result.to_json(), NOW)
 
-    text = bench.services.plans.last(TENANT)
+    text = bench.services.plans.last(TENANT, str)
     assert text is not None
     assert DryRunResult.from_json(text) == result
 
@@ -46,4 +46,4 @@ def test_a_customer_has_only_its_last_plan(bench: Bench) -> None:
     for text in ("first", "second"):
         bench.services.plans.keep(TENANT, text, NOW)
 
-    assert bench.services.plans.last(TENANT) == "second"
+    assert bench.services.plans.last(TENANT, str) == "second"

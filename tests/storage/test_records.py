@@ -67,6 +67,7 @@ records = st.builds(
     requested_by=texts,
     claimed_by=texts,
     seen=st.booleans(),
+    told=st.booleans(),
     attempt=st.integers(0, 1000),
     failures=st.integers(0, 9),
     looked_at=st.none() | st.just(NOW),

@@ -13,7 +13,7 @@ from shared.deletion.submission import submit
 from shared.limits import SANDBOX_CUSTOMERS
 from shared.settings import SweepMode
 from shared.storage.names import ORDERS_TO_CHECK
-from shared.storage.records import TERMINAL, State
+from shared.storage.records import TERMINAL, DeletionRecord, Records, State, UnreadableRow
 from shared.sweep.decision import REST, SweepVerdict
 from shared.sweep.run import last_report, run_sweep
 from shared.tenants import TenantId
@@ -54,6 +54,26 @@ def test_a_sweep_deletes_what_it_selected_and_nobody_else(
     assert all(each.deleted for each in old)
     assert not any(each.deleted for each in (*young, *kept))
     assert not bench.errors
+
+
+def test_the_records_are_read_once_to_decide_and_once_to_start(
+    bench: Bench, simulator: Simulator, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    add(simulator, 6)
+    reads = 0
+    rows = Records.rows
+
+    def counted(records: Records) -> Iterator[DeletionRecord | UnreadableRow]:
+        nonlocal reads
+        reads += 1
+        return rows(records)
+
+    monkeypatch.setattr(Records, "rows", counted)
+
+    report = run_sweep(bench.services, SweepMode.DELETE)
+
+    assert len(report.selected) == 6
+    assert reads == 2
 
 
 @settings(
