@@ -6,11 +6,11 @@ subscription, which a PATCH must send back whole.
 """
 
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from enum import StrEnum
 from math import isfinite
-from typing import Any, Final
+from typing import Any, Final, Self
 
 from shared.errors import shown
 from shared.limits import FIRST_YEAR, LAST_YEAR
@@ -41,11 +41,21 @@ UNREADABLE: Final = "unreadable"
 
 @dataclass(frozen=True, slots=True)
 class Customer:
-    """A customer of the partner."""
+    """A customer of the partner; `other_domains` are those that repeated rows of a listing show."""
 
     id: TenantId
     domain: str
     company_name: str
+    other_domains: frozenset[str] = frozenset()
+
+    @property
+    def domains(self) -> tuple[str, ...]:
+        """Every domain that was listed, "" for a row that shows none."""
+        return (self.domain, *sorted(self.other_domains - {self.domain}))
+
+    def merged_with(self, row: Self) -> Self:
+        """Return this customer with the domains of another row of the same listing."""
+        return replace(self, other_domains=self.other_domains | set(row.domains))
 
 
 @dataclass(frozen=True, slots=True)

@@ -17,6 +17,7 @@ from collections.abc import Collection, Iterator, Mapping
 from contextlib import contextmanager
 from enum import StrEnum
 from fnmatch import fnmatchcase
+from itertools import product
 from typing import Final
 
 from shared.errors import TipsweepError
@@ -196,7 +197,8 @@ def require_sandbox_size(customers: int) -> None:
 def require_sandbox_limits(subscriptions: Collection[Subscription]) -> None:
     """Rule 2: the customer holds no more than a sandbox customer can; raises Refused."""
     remedy = "This looks like a production customer: nothing was changed. Check the credentials."
-    running = [each for each in subscriptions if each.status in _RUNNING]
+    # A repeated row is one subscription, and each of its rows counts for its licences.
+    running = {each.id.lower() for each in subscriptions if each.status in _RUNNING}
     if len(running) > SANDBOX_SUBSCRIPTIONS_PER_CUSTOMER:
         finding = (
             f"the customer has {len(running)} active subscriptions, and a sandbox allows "
@@ -240,16 +242,16 @@ def require_unlisted(tenant: TenantId, protection: ProtectionSettings) -> None:
 
 
 def require_unprotected(customer: Customer, protection: ProtectionSettings) -> None:
-    """Rule 3: the customer's domain matches no protected pattern; raises Refused.
+    """Rule 3: none of the customer's domains matches a protected pattern; raises Refused.
 
-    A customer whose domain is unknown is refused while any pattern is set.
+    A customer with an unknown domain is refused while any pattern is set.
     """
-    for pattern in protection.domains:
-        if not customer.domain:
+    for domain, pattern in product(customer.domains, protection.domains):
+        if not domain:
             finding = f"customer {customer.id} has no domain to compare with PROTECTED_DOMAINS"
             raise Refused(Rule.CUSTOMER, finding, "List it by ID, or delete it by hand.")
-        if fnmatchcase(customer.domain, pattern):
-            finding = f"domain {customer.domain} matches {pattern} in PROTECTED_DOMAINS"
+        if fnmatchcase(domain, pattern):
+            finding = f"domain {domain} matches {pattern} in PROTECTED_DOMAINS"
             raise Refused(Rule.CUSTOMER, finding, "Change the pattern to have it deleted.")
 
 

@@ -17,7 +17,14 @@ from shared.storage.records import DeletionRecord, Records, UnreadableRow
 from shared.storage.reports import Reports
 from shared.storage.sightings import Age
 from shared.sweep.ages import read_ages
-from shared.sweep.decision import REQUESTED_BY, Sandbox, decide, exclude, remembered
+from shared.sweep.decision import (
+    REQUESTED_BY,
+    Sandbox,
+    counts_as_started,
+    decide,
+    exclude,
+    remembered,
+)
 from shared.sweep.memory import known_ages, seen, with_ages
 from shared.sweep.report import SweepReport
 from shared.tenants import TenantId
@@ -127,7 +134,7 @@ def _start(services: Services, report: SweepReport) -> int:
     started = 0
     for tenant in report.selected:
         # Another sweep may submit at the same time, so what runs is counted before each one.
-        if _running(services.records.all()) >= services.settings.sweep.max_deletions:
+        if _running(services.records.rows()) >= services.settings.sweep.max_deletions:
             break
         # A person may have aborted or requested the deletion since the decision.
         if _still_qualifies(services.records, tenant, services.now()):
@@ -136,8 +143,8 @@ def _start(services: Services, report: SweepReport) -> int:
     return started
 
 
-def _running(records: Iterable[DeletionRecord]) -> int:
-    return sum(record.live and record.requested_by == REQUESTED_BY for record in records)
+def _running(rows: Iterable[DeletionRecord | UnreadableRow]) -> int:
+    return sum(counts_as_started(row) for row in rows)
 
 
 def _still_qualifies(records: Records, tenant: TenantId, now: datetime) -> bool:

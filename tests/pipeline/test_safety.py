@@ -129,6 +129,35 @@ def test_75_customers_are_a_sandbox_and_76_are_not(
     assert bench.run(customer.tenant_id).state is state
 
 
+@pytest.mark.parametrize(("customers", "state"), [(75, State.DELETED), (402, State.REFUSED)])
+def test_rows_that_repeat_where_pages_meet_change_nothing_about_that(
+    bench: Bench, customer: Customer, customers: int, state: State
+) -> None:
+    bench.simulator.behaviour = Behaviour(customers_page_size=30, customers_page_overlap=7)
+    for number in range(customers - 1):
+        bench.simulator.sandbox.add_customer(f"other{number}.onmicrosoft.com")
+
+    record = bench.run(customer.tenant_id)
+
+    assert record.state is state
+    assert bool(bench.writes()) is (state is State.DELETED)
+
+
+@pytest.mark.parametrize("domain", ["keep-it.onmicrosoft.com", ""])
+def test_a_customer_is_protected_by_each_row_that_lists_it(
+    bench: Bench, customer: Customer, domain: str
+) -> None:
+    bench.use(PROTECTED_DOMAINS="keep-*")
+    repeated = bench.simulator.sandbox.add_customer(domain, tenant_id=customer.tenant_id)
+    repeated.domain = domain
+
+    record = bench.run(customer.tenant_id)
+
+    assert record.state is State.REFUSED
+    assert "PROTECTED_DOMAINS" in record.reason
+    assert not bench.writes()
+
+
 def test_a_small_production_account_trips_the_switch_at_its_first_rejection(
     bench: Bench, simulator: Simulator
 ) -> None:

@@ -39,12 +39,27 @@ def test_75_customers_pass_and_76_do_not() -> None:
 
 @pytest.mark.parametrize("status", ["active", "pending"])
 def test_five_running_subscriptions_pass_and_six_do_not(status: str) -> None:
-    running = replace(SUBSCRIPTION, status=status)
-    ended = replace(SUBSCRIPTION, status="deleted")
-    rules.require_sandbox_limits([running] * 5 + [ended] * 20)
+    running = [replace(SUBSCRIPTION, id=f"s{number}", status=status) for number in range(6)]
+    ended = [replace(SUBSCRIPTION, id=f"e{number}", status="deleted") for number in range(20)]
+    rules.require_sandbox_limits(running[:5] + ended)
 
     with pytest.raises(rules.Refused, match="6 active subscriptions"):
-        rules.require_sandbox_limits([running] * 6)
+        rules.require_sandbox_limits(running)
+
+
+def test_a_subscription_that_is_listed_twice_is_one() -> None:
+    running = [replace(SUBSCRIPTION, id=f"s{number}") for number in range(5)]
+    repeated = [replace(each, id=each.id.upper()) for each in running]
+    rules.require_sandbox_limits([*running, *repeated])
+
+    sixth = replace(SUBSCRIPTION, id="s6")
+    with pytest.raises(rules.Refused, match="6 active subscriptions"):
+        rules.require_sandbox_limits([*running, *repeated, sixth])
+
+
+def test_each_row_of_a_repeated_subscription_counts_for_its_licences() -> None:
+    with pytest.raises(rules.Refused, match="26 licences"):
+        rules.require_sandbox_limits([SUBSCRIPTION, replace(SUBSCRIPTION, quantity=26)])
 
 
 @pytest.mark.parametrize("status", ["active", "suspended", "deleted"])

@@ -118,6 +118,8 @@ class Behaviour:
     """The form of error bodies; gateway and empty bodies were both observed."""
     customers_page_size: int = 500
     """The most customers on one page, regardless of `size`."""
+    customers_page_overlap: int = 0
+    """Customers at the end of a page that the next one repeats; fewer than a page holds."""
     next_link_version: bool = False
     """Whether `links.next.uri` starts with /v1, as it has since November 2021."""
     next_link_host: str | None = None
