@@ -5,11 +5,12 @@ and "Entitlement resources"; members that tipsweep does not use are left out, ex
 subscription, which a PATCH must send back whole.
 """
 
+import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from enum import StrEnum
-from math import isfinite
+from math import ceil
 from typing import Any, Final, Self
 
 from shared.errors import shown
@@ -18,6 +19,10 @@ from shared.partner_center.errors import UnexpectedResponse
 from shared.tenants import NotATenantId, TenantId, tenant_id
 
 Json = Mapping[str, Any]
+
+_NUMBER: Final = re.compile(r"\s*\+?\d+(\.\d+)?(e\+?\d+)?\s*", re.ASCII | re.IGNORECASE)
+# Far more than anybody orders; infinity and NaN are beyond it too.
+_HIGHEST_COUNT: Final = 1_000_000_000
 
 
 class Status(StrEnum):
@@ -71,14 +76,17 @@ class Order:
 
 @dataclass(frozen=True, slots=True)
 class Subscription:
-    """A subscription; `status` is in lower case, `body` is the whole resource as read."""
+    """A subscription; `status` is in lower case, `body` is the whole resource as read.
+
+    `quantity` is None if it cannot be read, and what it counts depends on the types.
+    """
 
     id: str
     order_id: str
     status: str
     product_type: str = ""
     name: str = ""
-    quantity: int = 0
+    quantity: int | None = None
     billing_type: str = ""
     unit_type: str = ""
     microsoft_product: bool = True
@@ -90,11 +98,14 @@ class Subscription:
 
 @dataclass(frozen=True, slots=True)
 class Entitlement:
-    """What an order of a reservation or of software entitles the customer to."""
+    """What an order of a reservation or of software entitles the customer to.
+
+    `quantity` is None if it cannot be read.
+    """
 
     order_id: str
     entitlement_type: str
-    quantity: int
+    quantity: int | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -143,7 +154,7 @@ def subscription(body: Json) -> Subscription:
         status=_status(body, "subscription"),
         product_type=_text(_object(body.get("productType")), "id"),
         name=_text(body, "friendlyName") or _text(body, "offerName"),
-        quantity=_whole(body, "quantity"),
+        quantity=_count(body.get("quantity")),
         billing_type=_text(body, "billingType").lower(),
         unit_type=_text(body, "unitType").lower(),
         microsoft_product=body.get("isMicrosoftProduct") is not False,
@@ -160,7 +171,7 @@ def entitlements(body: Json) -> Iterator[Entitlement]:
     yield Entitlement(
         order_id=_text(reference, "id"),
         entitlement_type=_text(body, "entitlementType").lower(),
-        quantity=_whole(body, "quantity"),
+        quantity=_count(body.get("quantity")),
     )
     included = body.get("includedEntitlements")
     for each in included if isinstance(included, list) else ():
@@ -214,9 +225,13 @@ def _text(body: Json, member: str) -> str:
     return value if isinstance(value, str) else ""
 
 
-def _whole(body: Json, member: str) -> int:
-    value = body.get(member)
-    return int(value) if isinstance(value, int | float) and isfinite(value) else 0
+def _count(value: object) -> int | None:
+    """Return a count, rounded up; None for what is none, which must not pass as 0."""
+    if isinstance(value, str) and _NUMBER.fullmatch(value):
+        value = float(value)
+    if isinstance(value, bool) or not isinstance(value, int | float):
+        return None
+    return ceil(value) if 0 <= value <= _HIGHEST_COUNT else None
 
 
 def _timestamp(value: object) -> datetime | None:

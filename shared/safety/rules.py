@@ -35,8 +35,14 @@ from shared.settings import NO_PROTECTION, ProtectionSettings, Settings
 from shared.tenants import TenantId
 
 BY_ITSELF: Final = "tipsweep"
-# Usage-based products have quantities too, which are not licences.
+# The values of billingType and unitType; usage has quantities too, which are not licences.
 _LICENCES: Final = frozenset({"license", "licenses"})
+_USAGE: Final = frozenset({"usage", "usage-based"})
+# Azure plans and savings plans: what they count is no licences, even where no type says so.
+_USAGE_PRODUCTS: Final = frozenset({"azure"})
+_PRODUCTION_REMEDY: Final = (
+    "This looks like a production customer: nothing was changed. Check the credentials."
+)
 # Deleted subscriptions stay in the listing and must not count.
 _RUNNING: Final = frozenset({Status.ACTIVE, Status.PENDING, UNREADABLE})
 
@@ -196,7 +202,6 @@ def require_sandbox_size(customers: int) -> None:
 
 def require_sandbox_limits(subscriptions: Collection[Subscription]) -> None:
     """Rule 2: the customer holds no more than a sandbox customer can; raises Refused."""
-    remedy = "This looks like a production customer: nothing was changed. Check the credentials."
     # A repeated row is one subscription, and each of its rows counts for its licences.
     running = {each.id.lower() for each in subscriptions if each.status in _RUNNING}
     if len(running) > SANDBOX_SUBSCRIPTIONS_PER_CUSTOMER:
@@ -204,15 +209,44 @@ def require_sandbox_limits(subscriptions: Collection[Subscription]) -> None:
             f"the customer has {len(running)} active subscriptions, and a sandbox allows "
             f"{SANDBOX_SUBSCRIPTIONS_PER_CUSTOMER}"
         )
-        raise Refused(Rule.SANDBOX, finding, remedy)
+        raise Refused(Rule.SANDBOX, finding, _PRODUCTION_REMEDY)
     for each in subscriptions:
-        licences = each.billing_type in _LICENCES or each.unit_type in _LICENCES
-        if licences and each.quantity > SANDBOX_LICENCES_PER_SUBSCRIPTION:
-            finding = (
-                f"subscription {each.id} has {each.quantity} licences, and a sandbox allows "
-                f"{SANDBOX_LICENCES_PER_SUBSCRIPTION}"
-            )
-            raise Refused(Rule.SANDBOX, finding, remedy)
+        if may_count_licences(each):
+            require_few_licences(each)
+
+
+def may_count_licences(subscription: Subscription) -> bool:
+    """Whether its quantity is licences for all that is known; without a type the product decides.
+
+    Source: Microsoft's page "Subscription resources".
+    """
+    if _counts_licences(subscription):
+        return True
+    usage = _USAGE & {subscription.billing_type, subscription.unit_type}
+    return not usage and subscription.product_type.lower() not in _USAGE_PRODUCTS
+
+
+def _counts_licences(subscription: Subscription) -> bool:
+    return bool(_LICENCES & {subscription.billing_type, subscription.unit_type})
+
+
+def require_few_licences(subscription: Subscription) -> None:
+    """Rule 2: a subscription holds no more licences than in a sandbox; raises Refused."""
+    quantity = subscription.quantity
+    if quantity is None:
+        finding = (
+            f"subscription {subscription.id} has a quantity that is missing or no number, and a "
+            f"sandbox allows {SANDBOX_LICENCES_PER_SUBSCRIPTION} licences"
+        )
+        remedy = "Nothing was changed. Look at the subscription in Partner Center."
+        raise Refused(Rule.SANDBOX, finding, remedy)
+    if quantity > SANDBOX_LICENCES_PER_SUBSCRIPTION:
+        counted = "licences" if _counts_licences(subscription) else "units that may be licences"
+        finding = (
+            f"subscription {subscription.id} has {quantity} {counted}, and a sandbox allows "
+            f"{SANDBOX_LICENCES_PER_SUBSCRIPTION}"
+        )
+        raise Refused(Rule.SANDBOX, finding, _PRODUCTION_REMEDY)
 
 
 def require_deletable(customer: Customer, settings: Settings) -> None:

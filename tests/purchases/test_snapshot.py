@@ -73,6 +73,12 @@ def test_entitlements_that_hold_nothing_name_no_order() -> None:
     assert merge_snapshot(empty) == ()
 
 
+def test_entitlements_of_an_unknown_quantity_name_an_order() -> None:
+    unknown = Snapshot(orders=[], entitlements=[Entitlement("o", "software", None)])
+
+    assert statuses(merge_snapshot(unknown)) == {"o": "unlisted"}
+
+
 def test_an_alternate_id_is_remembered_if_orders_are_not_read() -> None:
     order = Order("long", "completed", alternate_id="short")
     fresh = Subscription("s", "short", "active", product_type="OnlineServicesNCE")

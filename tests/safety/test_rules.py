@@ -75,10 +75,55 @@ def test_more_than_25_licences_are_refused_whatever_the_status(
         rules.require_sandbox_limits([many])
 
 
-def test_usage_is_not_counted_as_licences() -> None:
-    usage = replace(SUBSCRIPTION, quantity=1000, billing_type="usage", unit_type="usage-based")
+@pytest.mark.parametrize(
+    "signs",
+    [
+        {"billing_type": "usage", "unit_type": "usage-based"},
+        {"billing_type": "usage"},
+        {"unit_type": "usage-based"},
+        {"product_type": "Azure"},
+        {"product_type": "azure", "billing_type": "none", "unit_type": "benefit"},
+    ],
+)
+@pytest.mark.parametrize("quantity", [1000, None])
+def test_usage_is_not_counted_as_licences(signs: dict[str, str], quantity: int | None) -> None:
+    usage = replace(SUBSCRIPTION, quantity=quantity, **{"billing_type": "", **signs})  # type: ignore[arg-type]
 
     rules.require_sandbox_limits([usage])
+
+
+@pytest.mark.parametrize(
+    "signs",
+    [
+        {},
+        {"billing_type": "none"},
+        {"unit_type": "benefit"},
+        {"unit_type": "gigabytes"},
+        {"product_type": "OnlineServicesNCE"},
+        {"product_type": "Software"},
+        {"product_type": "SomethingElse"},
+        {"product_type": "Azure", "billing_type": "license"},
+        {"billing_type": "usage", "unit_type": "licenses"},
+    ],
+)
+def test_a_count_whose_meaning_is_not_known_to_be_usage_is_refused_above_25(
+    signs: dict[str, str],
+) -> None:
+    few = replace(SUBSCRIPTION, **{"billing_type": "", **signs})  # type: ignore[arg-type]
+    rules.require_sandbox_limits([few])
+
+    with pytest.raises(rules.Refused, match=r"26 (licences|units that may be licences)"):
+        rules.require_sandbox_limits([replace(few, quantity=26)])
+
+
+@pytest.mark.parametrize("signs", [{}, {"billing_type": ""}, {"product_type": "Software"}])
+def test_a_count_that_cannot_be_read_is_refused(signs: dict[str, str]) -> None:
+    unknown = replace(SUBSCRIPTION, quantity=None, **signs)  # type: ignore[arg-type]
+
+    with pytest.raises(rules.Refused, match="missing or no number") as caught:
+        rules.require_sandbox_limits([unknown])
+
+    assert "Partner Center" in caught.value.remedy
 
 
 def test_the_partner_and_listed_tenants_are_refused() -> None:
