@@ -5,6 +5,7 @@ from enum import StrEnum
 from typing import Final, TypeVar
 from urllib.parse import urlsplit
 
+from shared.domains import NotADomainPattern, domain_pattern
 from shared.errors import TipsweepError, shown
 from shared.tenants import NotATenantId, TenantId, tenant_id
 
@@ -102,6 +103,14 @@ class Reader:
         except NotATenantId as error:
             self.problem(f"{name}: {error}")
             return TenantId("")
+
+    def listed_domain(self, name: str, word: str) -> str:
+        """Return a domain pattern from a list, in the form that domains are compared in."""
+        try:
+            return domain_pattern(word)
+        except NotADomainPattern as error:
+            self.problem(f"{name}: {error}")
+            return ""
 
     def words(self, name: str) -> list[str]:
         """Return the words of a list, separated by commas, semicolons or spaces."""

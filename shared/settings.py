@@ -115,7 +115,7 @@ class StorageSettings:
 
 @dataclass(frozen=True, slots=True)
 class ProtectionSettings:
-    """The customers that are never deleted, whoever asks."""
+    """The customers that are never deleted, whoever asks; domains are patterns in one form."""
 
     tenants: frozenset[TenantId]
     domains: tuple[str, ...]
@@ -310,7 +310,11 @@ def _protection(reader: Reader) -> ProtectionSettings:
             for word in tenants
             if word.lower() != NO_PROTECTION
         ),
-        domains=tuple(word.lower() for word in domains if word.lower() != NO_PROTECTION),
+        domains=tuple(
+            reader.listed_domain("PROTECTED_DOMAINS", word)
+            for word in domains
+            if word.lower() != NO_PROTECTION
+        ),
         waived=NO_PROTECTION in {word.lower() for word in (*tenants, *domains)},
     )
 
@@ -351,10 +355,14 @@ def _sweep(reader: Reader, protection: ProtectionSettings) -> SweepSettings:
             "SWEEP_MODE is delete, but nothing is protected: set PROTECTED_TENANTS or "
             f"PROTECTED_DOMAINS, or set one to {NO_PROTECTION} to protect nothing"
         )
+    included = tuple(
+        reader.listed_domain("SWEEP_INCLUDE_DOMAINS", word)
+        for word in reader.words("SWEEP_INCLUDE_DOMAINS")
+    )
     keep_free = reader.text("SWEEP_KEEP_FREE_SLOTS")
     return SweepSettings(
         mode=mode,
-        include_domains=tuple(w.lower() for w in reader.words("SWEEP_INCLUDE_DOMAINS")) or ("*",),
+        include_domains=included or ("*",),
         min_age=timedelta(days=reader.whole("SWEEP_MIN_AGE_DAYS", 7, 0, 3650)),
         max_deletions=reader.whole("SWEEP_MAX_DELETIONS", 25, 1, SANDBOX_CUSTOMERS),
         keep_free_slots=None

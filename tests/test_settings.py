@@ -118,6 +118,47 @@ def test_lists_are_read_with_any_separator_and_normalised() -> None:
     assert protection.tenants == {CUSTOMER, CLIENT, PARTNER}
 
 
+@pytest.mark.parametrize(
+    ("name", "value", "word"),
+    [
+        ("PROTECTED_DOMAINS", 'hold-*, "keep-*"', "'\"keep-*\"'"),
+        ("PROTECTED_DOMAINS", '["keep-*"]', "keep-*"),
+        ("PROTECTED_DOMAINS", "keep-*\u200b", r"'keep-*\u200b'"),
+        ("PROTECTED_DOMAINS", "keep-*|hold-*", "'keep-*|hold-*'"),
+        ("PROTECTED_DOMAINS", "admin@contoso.com", "'admin@contoso.com'"),
+        ("PROTECTED_DOMAINS", r"^keep-\d+", "keep-"),
+        ("SWEEP_INCLUDE_DOMAINS", "'*'", "*"),
+        ("SWEEP_INCLUDE_DOMAINS", "\ufeff*", r"'\ufeff*'"),
+        ("SWEEP_INCLUDE_DOMAINS", "none", "'none'"),
+        ("PROTECTED_TENANTS", f'"{CUSTOMER}"', CUSTOMER),
+        ("PROTECTED_TENANTS", f'["{CUSTOMER}"]', CUSTOMER),
+        ("PROTECTED_TENANTS", f"{CUSTOMER}\u200b", rf"'{CUSTOMER}\u200b'"),
+        ("PROTECTED_TENANTS", f"\ufeff{CUSTOMER}", rf"'\ufeff{CUSTOMER}'"),
+        ("PROTECTED_TENANTS", CUSTOMER.replace("-", ""), "is not a tenant ID"),
+        ("PROTECTED_TENANTS", CUSTOMER.replace("-", "\u2010"), r"\u2010"),
+        ("PROTECTED_TENANTS", f"{CUSTOMER}|{CLIENT}", f"{CUSTOMER}|"),
+        ("PROTECTED_TENANTS", "contoso.com", "'contoso.com'"),
+        ("PROTECTED_TENANTS", "*", "'*'"),
+    ],
+)
+def test_a_word_that_can_protect_or_include_nothing_is_shown(
+    name: str, value: str, word: str
+) -> None:
+    text = problems(**{name: value})
+
+    assert f" {name}: " in text
+    assert word in text
+
+
+def test_international_domains_are_read_in_one_form() -> None:
+    read = read_settings(
+        {**REQUIRED, "PROTECTED_DOMAINS": "MÜLLER.example", "SWEEP_INCLUDE_DOMAINS": "例え.テスト"}
+    )
+
+    assert read.protection.domains == ("xn--mller-kva.example",)
+    assert read.sweep.include_domains == ("xn--r8jz45g.xn--zckzah",)
+
+
 @pytest.mark.parametrize("cloud", list(Cloud))
 def test_a_cloud_is_a_preset_that_each_override_replaces(cloud: Cloud) -> None:
     read = read_settings({**REQUIRED, "PARTNER_CENTER_CLOUD": cloud.upper()})

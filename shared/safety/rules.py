@@ -16,11 +16,11 @@ rule 1, the tenant ID of rule 3), then rules 1, 2 and 3 with Partner Center's wo
 from collections.abc import Collection, Iterator, Mapping
 from contextlib import contextmanager
 from enum import StrEnum
-from fnmatch import fnmatchcase
 from itertools import product
 from typing import Final
 
-from shared.errors import TipsweepError
+from shared.domains import comparable, matches
+from shared.errors import TipsweepError, shown
 from shared.limits import (
     SANDBOX_CUSTOMERS,
     SANDBOX_LICENCES_PER_SUBSCRIPTION,
@@ -278,13 +278,17 @@ def require_unlisted(tenant: TenantId, protection: ProtectionSettings) -> None:
 def require_unprotected(customer: Customer, protection: ProtectionSettings) -> None:
     """Rule 3: none of the customer's domains matches a protected pattern; raises Refused.
 
-    A customer with an unknown domain is refused while any pattern is set.
+    A customer with an unknown domain, or one that is none, is refused while any pattern is set.
     """
     for domain, pattern in product(customer.domains, protection.domains):
-        if not domain:
-            finding = f"customer {customer.id} has no domain to compare with PROTECTED_DOMAINS"
+        compared = comparable(domain)
+        if compared is None:
+            finding = (
+                f"customer {customer.id} has no domain to compare with PROTECTED_DOMAINS: expected "
+                f"a domain such as contoso.com, found {shown(domain)}"
+            )
             raise Refused(Rule.CUSTOMER, finding, "List it by ID, or delete it by hand.")
-        if fnmatchcase(domain, pattern):
+        if matches(compared, pattern):
             finding = f"domain {domain} matches {pattern} in PROTECTED_DOMAINS"
             raise Refused(Rule.CUSTOMER, finding, "Change the pattern to have it deleted.")
 

@@ -4,9 +4,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from enum import StrEnum
-from fnmatch import fnmatchcase
 from typing import Final
 
+from shared.domains import comparable, matches
 from shared.limits import SANDBOX_CUSTOMERS
 from shared.partner_center.resources import Customer
 from shared.safety.rules import Refused, require_deletable
@@ -185,7 +185,8 @@ def counts_as_started(row: DeletionRecord | UnreadableRow) -> bool:
 
 def _not_included(customer: Customer, sweep: SweepSettings) -> Finding | None:
     for domain in customer.domains:
-        if not any(fnmatchcase(domain, pattern) for pattern in sweep.include_domains):
+        compared = comparable(domain) or ""
+        if not any(matches(compared, pattern) for pattern in sweep.include_domains):
             named = f"domain {domain}" if domain else "an unknown domain"
             reason = f"{named} matches no pattern in SWEEP_INCLUDE_DOMAINS"
             return Finding(SweepVerdict.NOT_INCLUDED, reason)

@@ -133,10 +133,31 @@ def test_the_partner_and_listed_tenants_are_refused() -> None:
         rules.require_unlisted(TenantId("kept"), PROTECTION)
 
 
-@pytest.mark.parametrize("domain", ["keep-me.onmicrosoft.com", "shop.example", ""])
+@pytest.mark.parametrize(
+    "domain",
+    [
+        "keep-me.onmicrosoft.com",
+        "keep-me.onmicrosoft.com.",
+        " keep-me.onmicrosoft.com",
+        "\u200bkeep-me.onmicrosoft.com",
+        "shop.example",
+        "tipdemo",
+        "tip demo.onmicrosoft.com",
+        "",
+    ],
+)
 def test_protected_and_unknown_domains_are_refused(domain: str) -> None:
     with pytest.raises(rules.Refused, match="rule 3"):
         rules.require_unprotected(replace(CUSTOMER, domain=domain), PROTECTION)
+
+
+@pytest.mark.parametrize("domain", ["müller.de", "xn--mller-kva.de", "mu\u0308ller.de"])
+@pytest.mark.parametrize("word", ["müller.de", "XN--MLLER-KVA.de", "*.de"])
+def test_international_domains_are_compared_in_one_form(domain: str, word: str) -> None:
+    protection = read_settings({**REQUIRED, "PROTECTED_DOMAINS": word}).protection
+
+    with pytest.raises(rules.Refused, match="matches"):
+        rules.require_unprotected(replace(CUSTOMER, domain=domain), protection)
 
 
 def test_other_domains_pass() -> None:
