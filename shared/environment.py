@@ -1,5 +1,6 @@
 """Reads settings from environment variables and collects what is wrong with them."""
 
+import re
 from collections.abc import Mapping
 from enum import StrEnum
 from typing import Final, TypeVar
@@ -7,11 +8,17 @@ from urllib.parse import urlsplit
 
 from shared.domains import NotADomainPattern, domain_pattern
 from shared.errors import TipsweepError, shown
+from shared.inputs import NotASecret, bare_secret
 from shared.tenants import NotATenantId, TenantId, tenant_id
 
 Choice = TypeVar("Choice", bound=StrEnum)
 
 _EDITS: Final = 2
+# $(…) and ${…} of pipelines and scripts, #{…}, {{…}}, %…%, <…>, __…__, @Microsoft.KeyVault(…).
+_PLACEHOLDER: Final = re.compile(
+    r"[$#]\{|\$\(|\{\{|@Microsoft\.\w*\(|\A(?:%\w+%|<[^<>]*>|__\w+__)\Z", re.IGNORECASE
+)
+_VARIABLE: Final = re.compile(r"\$(?:env:)?\w+", re.IGNORECASE)
 
 
 class SettingsError(TipsweepError):
@@ -31,8 +38,9 @@ class Reader:
         self._asked: set[str] = set()
 
     def problem(self, text: str) -> None:
-        """Note one problem; the text starts with the name of the setting."""
-        self._problems.append(text)
+        """Note one problem, once; the text starts with the name of the setting."""
+        if text not in self._problems:
+            self._problems.append(text)
 
     def raise_problems(self) -> None:
         """Raise SettingsError if anything was wrong."""
@@ -50,11 +58,35 @@ class Reader:
 
     def text(self, name: str) -> str | None:
         """Return a setting as text, None if it is empty or missing."""
-        self._asked.add(name)
-        value = self._environment.get(name, "").strip()
-        if value.startswith("@Microsoft.KeyVault("):
-            self.problem(f"{name} holds a Key Vault reference that Azure did not resolve")
+        value = self._given(name)
+        if _PLACEHOLDER.search(value) or _VARIABLE.fullmatch(value):
+            self._unresolved(name)
         return value or None
+
+    def secret_for(self, auth: str, name: str, *, needed: bool) -> str | None:
+        """Return a secret that only some ways to sign in need, without what is around it."""
+        value = self._given(name)
+        if not value:
+            self._missing(auth, name, needed=needed)
+            return None
+        # A secret may have any of these letters inside.
+        if _PLACEHOLDER.match(value) and value.endswith((")", "}", "}#", "%", ">", "__")):
+            self._unresolved(name)
+        try:
+            return bare_secret(value)
+        except NotASecret as error:
+            self.problem(f"{name} {error}")
+            return None
+
+    def _given(self, name: str) -> str:
+        self._asked.add(name)
+        return self._environment.get(name, "").strip()
+
+    def _unresolved(self, name: str) -> None:
+        self.problem(
+            f"{name} holds a placeholder or Key Vault reference that nothing resolved: set the "
+            "value, and check whoever was to fill it in"
+        )
 
     def unknown(self, prefixes: tuple[str, ...]) -> tuple[str, ...]:
         """Return the names with one of the prefixes that nothing has asked for.
@@ -84,9 +116,12 @@ class Reader:
     def text_for(self, auth: str, name: str, *, needed: bool) -> str | None:
         """Return a setting that only some ways to sign in need."""
         value = self.text(name)
-        if needed and value is None:
-            self.problem(f"{name} is missing: PARTNER_CENTER_AUTH is {auth}")
+        self._missing(auth, name, needed=needed and value is None)
         return value
+
+    def _missing(self, auth: str, name: str, *, needed: bool) -> None:
+        if needed:
+            self.problem(f"{name} is missing: PARTNER_CENTER_AUTH is {auth}")
 
     def tenant(self, name: str) -> TenantId:
         """Return a required GUID."""

@@ -262,7 +262,7 @@ def _partner_center(reader: Reader) -> PartnerCenterSettings:
         rate_limit_per_minute=reader.whole(
             "PARTNER_CENTER_RATE_LIMIT_PER_MINUTE", 475, 1, MICROSOFT_CALLS_PER_MINUTE
         ),
-        client_secret=reader.text_for(auth, "PARTNER_CENTER_CLIENT_SECRET", needed=needs_secret),
+        client_secret=reader.secret_for(auth, "PARTNER_CENTER_CLIENT_SECRET", needed=needs_secret),
         key_vault_uri=reader.https_url("KEY_VAULT_URI", needed_for=auth if needs_vault else None),
         certificate_name=reader.text_for(
             auth, "PARTNER_CENTER_CERTIFICATE_NAME", needed=auth is Auth.CERTIFICATE

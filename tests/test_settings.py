@@ -76,6 +76,7 @@ def test_one_error_names_all_that_is_missing_and_where_it_goes() -> None:
         ({"PARTNER_CENTER_AUTH": "user"}, "KEY_VAULT_URI is missing"),
         ({"PARTNER_CENTER_CLIENT_SECRET": ""}, "PARTNER_CENTER_CLIENT_SECRET is missing"),
         ({"PARTNER_CENTER_CLIENT_SECRET": "@Microsoft.KeyVault(x)"}, "Key Vault reference"),
+        ({"PARTNER_CENTER_CLIENT_SECRET": "\ufeff"}, "PARTNER_CENTER_CLIENT_SECRET is empty"),
         ({"PARTNER_CENTER_CLOUD": "germany"}, "global, usgov, china"),
         ({"PARTNER_CENTER_BASE_URL": "http://api.example"}, "expected https://"),
         ({"PARTNER_CENTER_BASE_URL": "https://api.example/v1"}, "without a path"),
@@ -116,6 +117,96 @@ def test_lists_are_read_with_any_separator_and_normalised() -> None:
     protection = read_settings({**REQUIRED, "PROTECTED_TENANTS": text}).protection
 
     assert protection.tenants == {CUSTOMER, CLIENT, PARTNER}
+
+
+PLACEHOLDERS = [
+    "$(Name)",
+    "${NAME}",
+    "${{ secrets.NAME }}",
+    "@Microsoft.KeyVault(SecretUri=https://v.vault.azure.net/secrets/s)",
+    "@microsoft.keyvault(VaultName=v;SecretName=s)",
+    "@Microsoft.AppConfiguration(Endpoint=https://c.azconfig.io; Key=k)",
+    "#{Name}#",
+    "{{ name }}",
+    "%NAME%",
+    "<tenant ID>",
+    "__NAME__",
+]
+NAMES = Recorder(REQUIRED)
+read_settings(NAMES)
+
+
+@pytest.mark.parametrize("placeholder", PLACEHOLDERS)
+@pytest.mark.parametrize("name", sorted(NAMES.asked))
+def test_a_placeholder_that_nothing_resolved_is_an_error_in_every_setting(
+    name: str, placeholder: str
+) -> None:
+    with pytest.raises(SettingsError) as caught:
+        read_settings({**REQUIRED, name: placeholder})
+
+    assert f"{name} holds a placeholder or Key Vault reference" in str(caught.value)
+    assert name in caught.value.names
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        ("PROTECTED_DOMAINS", "keep-*, $(Domains)"),
+        ("PROTECTED_TENANTS", f"{CUSTOMER} ${{MORE}}"),
+        ("KEY_VAULT_URI", "https://${VAULT}.vault.azure.net"),
+        ("PUBLIC_BASE_URL", "https://#{Host}"),
+        ("PARTNER_CENTER_CLIENT_ID", "$CLIENT_ID"),
+        ("PARTNER_CENTER_CLIENT_ID", "$env:CLIENT_ID"),
+    ],
+)
+def test_a_placeholder_inside_a_setting_is_an_error(name: str, value: str) -> None:
+    assert f"{name} holds a placeholder" in problems(**{name: value})
+
+
+@pytest.mark.parametrize("secret", ["a$(b)~c", "Q8~${x", "p{{q}}", "%41~%", "<~>.a", "-__a__-"])
+def test_a_secret_may_have_the_letters_of_a_placeholder_inside(secret: str) -> None:
+    read = read_settings({**REQUIRED, "PARTNER_CENTER_CLIENT_SECRET": secret})
+
+    assert read.partner_center.client_secret == secret
+
+
+@pytest.mark.parametrize(
+    "stored",
+    [
+        "hush-hush\n",
+        "hush-hush\r\n",
+        " hush-hush ",
+        "\ufeffhush-hush",
+        "\ufeff hush-hush\n",
+        "hush-hush\ufeff",
+        "hush-hush\u00a0",
+        "\thush-hush\x00",
+    ],
+)
+def test_what_surrounds_a_client_secret_is_left_out(stored: str) -> None:
+    read = read_settings({**REQUIRED, "PARTNER_CENTER_CLIENT_SECRET": stored})
+
+    assert read.partner_center.client_secret == "hush-hush"
+
+
+@pytest.mark.parametrize(
+    ("stored", "character"),
+    [
+        ("hush\nhush", "U+000A"),
+        ("hush\r\nhush", "U+000D"),
+        ("hush hush", "U+0020"),
+        ("hush\ufeffhush", "U+FEFF"),
+        ("hush\u200bhush", "U+200B"),
+        ("h\x00u\x00s\x00h", "U+0000"),
+    ],
+)
+def test_a_character_inside_a_client_secret_is_named_and_the_secret_is_not(
+    stored: str, character: str
+) -> None:
+    text = problems(PARTNER_CENTER_CLIENT_SECRET=stored)
+
+    assert f"PARTNER_CENTER_CLIENT_SECRET has the character {character} inside" in text
+    assert "hush" not in text
 
 
 @pytest.mark.parametrize(
