@@ -85,6 +85,7 @@ class Subscription:
     order_id: str
     status: str
     product_type: str = ""
+    product_subtype: str = ""
     name: str = ""
     quantity: int | None = None
     billing_type: str = ""
@@ -148,11 +149,13 @@ def order(body: Json) -> Order:
 
 def subscription(body: Json) -> Subscription:
     """Read one subscription."""
+    product_type = _object(body.get("productType"))
     return Subscription(
         id=_identifier(body, "subscription"),
         order_id=_text(body, "orderId"),
         status=_status(body, "subscription"),
-        product_type=_text(_object(body.get("productType")), "id"),
+        product_type=_text(product_type, "id"),
+        product_subtype=_text(_object(product_type.get("subType")), "id"),
         name=_text(body, "friendlyName") or _text(body, "offerName"),
         quantity=_count(body.get("quantity")),
         billing_type=_text(body, "billingType").lower(),

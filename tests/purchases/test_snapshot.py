@@ -1,8 +1,11 @@
 """What is remembered between two snapshots."""
 
 from dataclasses import replace
+from typing import Any
 
-from shared.partner_center.resources import Entitlement, Order, Subscription
+import pytest
+
+from shared.partner_center.resources import Entitlement, Order, Subscription, subscription
 from shared.purchases.products import Action, Product, product_of
 from shared.purchases.purchase import UNLISTED, Purchase, PurchaseKind, follow_orders, forget_sent
 from shared.purchases.snapshot import Snapshot, merge_snapshot, products_of
@@ -109,3 +112,32 @@ def test_products_are_recognised_by_type_and_publisher() -> None:
     assert kind("SaaS") is Product.SAAS
     assert kind("", microsoft=False) is Product.SAAS
     assert kind("Quantum") is Product.OTHER
+
+
+@pytest.mark.parametrize(
+    ("subtype", "product"),
+    [
+        ({}, Product.AZURE_PLAN),
+        ({"subType": None}, Product.AZURE_PLAN),
+        ({"subType": {"id": "", "displayName": ""}}, Product.AZURE_PLAN),
+        ({"subType": {"id": "AzurePlan"}}, Product.AZURE_PLAN),
+        ({"subType": {"id": "Azure plan"}}, Product.AZURE_PLAN),
+        ({"subType": {"id": "SavingsPlan", "displayName": "SavingsPlan"}}, Product.SAVINGS_PLAN),
+        ({"subType": {"id": "savings plan"}}, Product.SAVINGS_PLAN),
+        ({"subType": {"id": "SomethingElse"}}, Product.SAVINGS_PLAN),
+    ],
+)
+@pytest.mark.parametrize("name", ["Azure", "azure"])
+def test_a_savings_plan_is_told_from_an_azure_plan_by_its_subtype(
+    name: str, subtype: dict[str, Any], product: Product
+) -> None:
+    body = {"id": "s", "status": "active", "productType": {"id": name, **subtype}}
+
+    assert product_of(subscription(body)) is product
+
+
+def test_a_subtype_says_nothing_about_other_products() -> None:
+    product_type = {"id": "OnlineServicesNCE", "subType": {"id": "SavingsPlan"}}
+    body = {"id": "s", "status": "active", "productType": product_type}
+
+    assert product_of(subscription(body)) is Product.NCE

@@ -142,6 +142,8 @@ class Behaviour:
     """200 in the documented example, 202 in the REST reference."""
     order_cancellable_days: float = 60.0
     """Age in days from which an order of the sandbox can no longer be cancelled."""
+    savings_plan_subscriptions: bool = True
+    """invented: whether a savings plan is a subscription as well as an order."""
     nce_window_days: float = 7.0
     """Days within which an NCE subscription can be cancelled."""
     nce_window_enforced: bool = True
