@@ -4,7 +4,7 @@ import re
 from collections.abc import Mapping
 from enum import StrEnum
 from typing import Final, TypeVar
-from urllib.parse import urlsplit
+from urllib.parse import SplitResult, urlsplit
 
 from shared.domains import NotADomainPattern, domain_pattern
 from shared.errors import TipsweepError, shown
@@ -14,6 +14,7 @@ from shared.tenants import NotATenantId, TenantId, tenant_id
 Choice = TypeVar("Choice", bound=StrEnum)
 
 _EDITS: Final = 2
+_THIS_MACHINE: Final = frozenset({"127.0.0.1", "::1", "localhost"})
 # $(…) and ${…} of pipelines and scripts, #{…}, {{…}}, %…%, <…>, __…__, @Microsoft.KeyVault(…).
 _PLACEHOLDER: Final = re.compile(
     r"[$#]\{|\$\(|\{\{|@Microsoft\.\w*\(|\A(?:%\w+%|<[^<>]*>|__\w+__)\Z", re.IGNORECASE
@@ -176,6 +177,29 @@ class Reader:
             self.problem(f"{name} is {shown(value)}: expected true or false")
         return value == "true"
 
+    def connection_string(self, name: str) -> str | None:
+        """Return the connection string of a storage account; a problem does not show it."""
+        value = self.text(name)
+        if value is not None and not _names_an_account(value):
+            self.problem(
+                f"{name} is no connection string: expected UseDevelopmentStorage=true, or "
+                "AccountName=…;AccountKey=…;EndpointSuffix=…"
+            )
+        return value
+
+    def service_uri(self, name: str) -> str | None:
+        """Return the URI of a storage service, with https or on this machine."""
+        value = self.text(name)
+        if value is None:
+            return None
+        parts = _parts(value)
+        safe = parts.scheme == "https" or parts.hostname in _THIS_MACHINE
+        if not (safe and parts.hostname) or parts.query or parts.fragment:
+            self.problem(
+                f"{name} is {shown(value.partition('?')[0])}: expected https://host without a query"
+            )
+        return value
+
     def https_url(self, name: str, *, needed_for: str | None = None) -> str | None:
         """Return an https URL without a path or a trailing slash."""
         value = self.text(name)
@@ -183,10 +207,32 @@ class Reader:
             if needed_for:
                 self.problem(f"{name} is missing: PARTNER_CENTER_AUTH is {needed_for}")
             return None
-        parts = urlsplit(value)
+        parts = _parts(value)
         if parts.scheme != "https" or not parts.netloc or parts.path not in {"", "/"}:
             self.problem(f"{name} is {shown(value)}: expected https://host without a path")
         return value.rstrip("/")
+
+
+def _parts(address: str) -> SplitResult:
+    """Return the parts of an address, none for what cannot be split into any."""
+    try:
+        parts = urlsplit(address)
+        _ = parts.hostname, parts.port
+    except ValueError:
+        return urlsplit("")
+    return parts
+
+
+def _names_an_account(connection_string: str) -> bool:
+    """Whether the libraries of the storage account find what they need in a connection string."""
+    pairs = (each.partition("=") for each in connection_string.split(";") if each)
+    given = {name.strip().lower(): value for name, _, value in pairs}
+    if given.get("usedevelopmentstorage", "").lower() == "true":
+        return True
+    endpoints = {"queueendpoint", "tableendpoint"}
+    return any(given.get(name) for name in ("accountkey", "sharedaccesssignature")) and bool(
+        given.get("accountname") or all(given.get(name) for name in endpoints)
+    )
 
 
 def _near(one: str, other: str, edits: int) -> bool:

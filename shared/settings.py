@@ -11,6 +11,7 @@ from typing import Final
 from shared.environment import Reader, SettingsError
 from shared.events import Event, emit
 from shared.limits import MICROSOFT_CALLS_PER_MINUTE, SANDBOX_CUSTOMERS
+from shared.schedules import NotASchedule, require_schedule
 from shared.tenants import TenantId
 
 SWEEP_SCHEDULE: Final = "SWEEP_SCHEDULE"
@@ -187,8 +188,30 @@ def settings() -> Settings:
 
 
 def sweep_schedule() -> str:
-    """Return the NCRONTAB expression of the sweep, which the host needs at load time."""
-    return os.environ.get(SWEEP_SCHEDULE) or DEFAULT_SWEEP_SCHEDULE
+    """Return the NCRONTAB expression of the sweep, which the host needs at load time.
+
+    One that the host cannot read would drop the function in silence, so that the default takes its
+    place: each run then fails with the error about the setting, before it does anything.
+    """
+    return _schedule(Reader(os.environ))
+
+
+def require_trigger_settings(environment: Mapping[str, str]) -> None:
+    """Raise SettingsError if a setting that a trigger names is missing or wrong."""
+    reader = Reader(environment)
+    _schedule(reader)
+    _storage(reader)
+    reader.raise_problems()
+
+
+def _schedule(reader: Reader) -> str:
+    expression = reader.text(SWEEP_SCHEDULE) or DEFAULT_SWEEP_SCHEDULE
+    try:
+        require_schedule(expression)
+    except NotASchedule as error:
+        reader.problem(f"{SWEEP_SCHEDULE}: {error}")
+        return DEFAULT_SWEEP_SCHEDULE
+    return expression
 
 
 def easy_auth_guards_http() -> bool:
@@ -203,8 +226,8 @@ def easy_auth_guards_http() -> bool:
 def read_settings(environment: Mapping[str, str]) -> Settings:
     """Read every setting; raises one SettingsError that names everything missing or wrong."""
     reader = Reader(environment)
-    # Only the host uses it, but the reader must know the name.
-    reader.text(SWEEP_SCHEDULE)
+    # Only the host uses it, and drops the sweep if it cannot read it.
+    _schedule(reader)
     protection = _protection(reader)
     result = Settings(
         partner_center=_partner_center(reader),
@@ -276,9 +299,9 @@ def _partner_center(reader: Reader) -> PartnerCenterSettings:
 
 
 def _storage(reader: Reader) -> StorageSettings:
-    connection_string = reader.text("AzureWebJobsStorage")
-    queue_uri = reader.text("AzureWebJobsStorage__queueServiceUri")
-    table_uri = reader.text("AzureWebJobsStorage__tableServiceUri")
+    connection_string = reader.connection_string("AzureWebJobsStorage")
+    queue_uri = reader.service_uri("AzureWebJobsStorage__queueServiceUri")
+    table_uri = reader.service_uri("AzureWebJobsStorage__tableServiceUri")
     if connection_string and (queue_uri or table_uri):
         reader.problem(
             "AzureWebJobsStorage is set together with AzureWebJobsStorage__queueServiceUri or "

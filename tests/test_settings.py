@@ -90,6 +90,19 @@ def test_one_error_names_all_that_is_missing_and_where_it_goes() -> None:
         ({"REQUIRE_CLIENT_PRINCIPAL": "yes"}, "true or false"),
         ({"AzureWebJobsStorage__queueServiceUri": "https://q"}, "set one or the other"),
         ({"AzureWebJobsStorage": ""}, "AzureWebJobsStorage is missing"),
+        ({"AzureWebJobsStorage": "mystorage"}, "AzureWebJobsStorage is no connection string"),
+        ({"AzureWebJobsStorage": "AccountName=a"}, "AzureWebJobsStorage is no connection"),
+        ({"AzureWebJobsStorage": "AccountName=a;AccountKey="}, "is no connection string"),
+        ({"AzureWebJobsStorage": "UseDevelopmentStorage=false"}, "is no connection string"),
+        ({"AzureWebJobsStorage__queueServiceUri": "q.example"}, "Uri is 'q.example': expected"),
+        ({"AzureWebJobsStorage__queueServiceUri": "http://q.example"}, "expected https://"),
+        ({"AzureWebJobsStorage__tableServiceUri": "https://"}, "expected https://host"),
+        ({"AzureWebJobsStorage__tableServiceUri": "https://[t"}, "expected https://host"),
+        ({"AzureWebJobsStorage__tableServiceUri": "https://t?sig=hush"}, "without a query"),
+        ({"KEY_VAULT_URI": "https://[v"}, "KEY_VAULT_URI is 'https://[v'"),
+        ({"SWEEP_SCHEDULE": "every day"}, "SWEEP_SCHEDULE: 'every day' is no schedule"),
+        ({"SWEEP_SCHEDULE": "0 0 3 * * 7"}, "the day of the week is 7, not 0 to 6"),
+        ({"SWEEP_SCHEDULE": "%CRON%"}, "SWEEP_SCHEDULE holds a placeholder"),
         ({"AzureWebJobsStorage__credential": "key"}, "managedidentity"),
     ],
 )
@@ -280,6 +293,45 @@ def test_storage_by_identity_needs_no_connection_string() -> None:
 
     assert storage.managed_identity
     assert storage.managed_identity_client_id == CLIENT
+
+
+@pytest.mark.parametrize(
+    "connection_string",
+    [
+        "UseDevelopmentStorage=true",
+        "usedevelopmentstorage=True;",
+        "DefaultEndpointsProtocol=https;AccountName=a;AccountKey=a2V5;EndpointSuffix=core.test",
+        "QueueEndpoint=https://q.test;TableEndpoint=https://t.test;SharedAccessSignature=sv=1&s=2",
+    ],
+)
+def test_a_connection_string_names_an_account_and_a_key(connection_string: str) -> None:
+    read = read_settings({**REQUIRED, "AzureWebJobsStorage": connection_string})
+
+    assert read.storage.connection_string == connection_string
+
+
+def test_a_wrong_connection_string_is_not_shown() -> None:
+    assert "hush" not in problems(AzureWebJobsStorage="AccountKey=hush")
+
+
+@pytest.mark.parametrize(
+    "schedule", ["every day", "0 0 3 * * 7", "$(Schedule)", "%CRON%", "03:00:00", "0 0 0 30 2 *"]
+)
+def test_a_schedule_that_the_host_cannot_read_is_replaced_so_that_its_function_stays(
+    monkeypatch: pytest.MonkeyPatch, schedule: str
+) -> None:
+    monkeypatch.setenv("SWEEP_SCHEDULE", schedule)
+
+    assert sweep_schedule() == "0 0 3 * * *"
+
+
+@pytest.mark.parametrize("schedule", ["", " ", " 0 0 3 * * * "])
+def test_blanks_around_a_schedule_are_left_out(
+    monkeypatch: pytest.MonkeyPatch, schedule: str
+) -> None:
+    monkeypatch.setenv("SWEEP_SCHEDULE", schedule)
+
+    assert sweep_schedule() == "0 0 3 * * *"
 
 
 def test_the_schedule_has_a_default_for_the_host(monkeypatch: pytest.MonkeyPatch) -> None:
