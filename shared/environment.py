@@ -14,6 +14,7 @@ from shared.tenants import NotATenantId, TenantId, tenant_id
 Choice = TypeVar("Choice", bound=StrEnum)
 
 _EDITS: Final = 2
+_LONGEST_NUMBER: Final = 9
 _THIS_MACHINE: Final = frozenset({"127.0.0.1", "::1", "localhost"})
 # $(…) and ${…} of pipelines and scripts, #{…}, {{…}}, %…%, <…>, __…__, @Microsoft.KeyVault(…).
 _PLACEHOLDER: Final = re.compile(
@@ -157,7 +158,8 @@ class Reader:
         value = self.text(name)
         if value is None:
             return default
-        if not (value.isascii() and value.isdigit() and least <= int(value[:9]) <= most):
+        digits = value.isascii() and value.isdigit() and len(value) <= _LONGEST_NUMBER
+        if not (digits and least <= int(value) <= most):
             self.problem(f"{name} is {shown(value)}: expected a whole number, {least} to {most}")
             return default
         return int(value)

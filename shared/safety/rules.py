@@ -29,7 +29,7 @@ from shared.limits import (
 from shared.partner_center.client import PartnerCenter
 from shared.partner_center.customer_list import CustomerList
 from shared.partner_center.errors import Forbidden, NoRelationship, NotASandbox, NotFound
-from shared.partner_center.resources import UNREADABLE, Customer, Status, Subscription
+from shared.partner_center.resources import Customer, Status, Subscription
 from shared.safety.switch import Switch
 from shared.settings import NO_PROTECTION, ProtectionSettings, Settings
 from shared.tenants import TenantId
@@ -43,8 +43,10 @@ _USAGE_PRODUCTS: Final = frozenset({"azure"})
 _PRODUCTION_REMEDY: Final = (
     "This looks like a production customer: nothing was changed. Check the credentials."
 )
-# Deleted subscriptions stay in the listing and must not count.
-_RUNNING: Final = frozenset({Status.ACTIVE, Status.PENDING, UNREADABLE})
+# Deleted subscriptions stay in the listing and must not count; a status nobody knows counts.
+_NOT_RUNNING: Final = frozenset(
+    {Status.SUSPENDED, Status.CANCELLED, Status.DELETED, Status.EXPIRED, Status.DISABLED}
+)
 
 
 class Rule(StrEnum):
@@ -203,7 +205,7 @@ def require_sandbox_size(customers: int) -> None:
 def require_sandbox_limits(subscriptions: Collection[Subscription]) -> None:
     """Rule 2: the customer holds no more than a sandbox customer can; raises Refused."""
     # A repeated row is one subscription, and each of its rows counts for its licences.
-    running = {each.id.lower() for each in subscriptions if each.status in _RUNNING}
+    running = {each.id.lower() for each in subscriptions if each.status not in _NOT_RUNNING}
     if len(running) > SANDBOX_SUBSCRIPTIONS_PER_CUSTOMER:
         finding = (
             f"the customer has {len(running)} active subscriptions, and a sandbox allows "

@@ -94,7 +94,8 @@ def _state(row: TableEntity | None) -> SwitchState:
     if row is None:
         return _UNUSED
     return SwitchState(
-        tripped=row["tripped"],
+        # Only a plain false lets anything through.
+        tripped=row["tripped"] is not False,
         requested_by=row["requestedBy"],
         reason=row["reason"],
         at=datetime.fromisoformat(row["at"]) if row["at"] else None,

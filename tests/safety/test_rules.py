@@ -37,7 +37,9 @@ def test_75_customers_pass_and_76_do_not() -> None:
         rules.require_sandbox_size(76)
 
 
-@pytest.mark.parametrize("status", ["active", "pending"])
+@pytest.mark.parametrize(
+    "status", ["active", "pending", "unreadable", "none", "warned", "active ", "deleted?"]
+)
 def test_five_running_subscriptions_pass_and_six_do_not(status: str) -> None:
     running = [replace(SUBSCRIPTION, id=f"s{number}", status=status) for number in range(6)]
     ended = [replace(SUBSCRIPTION, id=f"e{number}", status="deleted") for number in range(20)]
