@@ -197,10 +197,12 @@ def sweep_schedule() -> str:
 
 
 def require_trigger_settings(environment: Mapping[str, str]) -> None:
-    """Raise SettingsError if a setting that a trigger names is missing or wrong."""
+    """Raise SettingsError if a setting that a trigger names is given and wrong."""
     reader = Reader(environment)
     _schedule(reader)
-    _storage(reader)
+    # Without any of them there is no host, only somebody who imports the app.
+    if any(name.startswith("AzureWebJobsStorage") for name in environment):
+        _storage(reader)
     reader.raise_problems()
 
 
