@@ -86,7 +86,9 @@ def _allow_entitlements(simulator: Simulator, *, allowed: bool) -> None:
 
 
 def _settings(simulator: Simulator) -> PartnerCenterSettings:
-    return read_settings({**simulator.environment(), "AzureWebJobsStorage": "-"}).partner_center
+    return read_settings(
+        {**simulator.environment(), "AzureWebJobsStorage": "UseDevelopmentStorage=true"}
+    ).partner_center
 
 
 def _get(connection: Connection, path: str) -> dict[str, Any]:

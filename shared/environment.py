@@ -1,16 +1,26 @@
 """Reads settings from environment variables and collects what is wrong with them."""
 
+import re
 from collections.abc import Mapping
 from enum import StrEnum
 from typing import Final, TypeVar
-from urllib.parse import urlsplit
+from urllib.parse import SplitResult, urlsplit
 
+from shared.domains import NotADomainPattern, domain_pattern
 from shared.errors import TipsweepError, shown
+from shared.inputs import NotASecret, bare_secret
 from shared.tenants import NotATenantId, TenantId, tenant_id
 
 Choice = TypeVar("Choice", bound=StrEnum)
 
 _EDITS: Final = 2
+_LONGEST_NUMBER: Final = 9
+_THIS_MACHINE: Final = frozenset({"127.0.0.1", "::1", "localhost"})
+# $(…) and ${…} of pipelines and scripts, #{…}, {{…}}, %…%, <…>, __…__, @Microsoft.KeyVault(…).
+_PLACEHOLDER: Final = re.compile(
+    r"[$#]\{|\$\(|\{\{|@Microsoft\.\w*\(|\A(?:%\w+%|<[^<>]*>|__\w+__)\Z", re.IGNORECASE
+)
+_VARIABLE: Final = re.compile(r"\$(?:env:)?\w+", re.IGNORECASE)
 
 
 class SettingsError(TipsweepError):
@@ -30,8 +40,9 @@ class Reader:
         self._asked: set[str] = set()
 
     def problem(self, text: str) -> None:
-        """Note one problem; the text starts with the name of the setting."""
-        self._problems.append(text)
+        """Note one problem, once; the text starts with the name of the setting."""
+        if text not in self._problems:
+            self._problems.append(text)
 
     def raise_problems(self) -> None:
         """Raise SettingsError if anything was wrong."""
@@ -49,11 +60,35 @@ class Reader:
 
     def text(self, name: str) -> str | None:
         """Return a setting as text, None if it is empty or missing."""
-        self._asked.add(name)
-        value = self._environment.get(name, "").strip()
-        if value.startswith("@Microsoft.KeyVault("):
-            self.problem(f"{name} holds a Key Vault reference that Azure did not resolve")
+        value = self._given(name)
+        if _PLACEHOLDER.search(value) or _VARIABLE.fullmatch(value):
+            self._unresolved(name)
         return value or None
+
+    def secret_for(self, auth: str, name: str, *, needed: bool) -> str | None:
+        """Return a secret that only some ways to sign in need, without what is around it."""
+        value = self._given(name)
+        if not value:
+            self._missing(auth, name, needed=needed)
+            return None
+        # A secret may have any of these letters inside.
+        if _PLACEHOLDER.match(value) and value.endswith((")", "}", "}#", "%", ">", "__")):
+            self._unresolved(name)
+        try:
+            return bare_secret(value)
+        except NotASecret as error:
+            self.problem(f"{name} {error}")
+            return None
+
+    def _given(self, name: str) -> str:
+        self._asked.add(name)
+        return self._environment.get(name, "").strip()
+
+    def _unresolved(self, name: str) -> None:
+        self.problem(
+            f"{name} holds a placeholder or Key Vault reference that nothing resolved: set the "
+            "value, and check whoever was to fill it in"
+        )
 
     def unknown(self, prefixes: tuple[str, ...]) -> tuple[str, ...]:
         """Return the names with one of the prefixes that nothing has asked for.
@@ -83,9 +118,12 @@ class Reader:
     def text_for(self, auth: str, name: str, *, needed: bool) -> str | None:
         """Return a setting that only some ways to sign in need."""
         value = self.text(name)
-        if needed and value is None:
-            self.problem(f"{name} is missing: PARTNER_CENTER_AUTH is {auth}")
+        self._missing(auth, name, needed=needed and value is None)
         return value
+
+    def _missing(self, auth: str, name: str, *, needed: bool) -> None:
+        if needed:
+            self.problem(f"{name} is missing: PARTNER_CENTER_AUTH is {auth}")
 
     def tenant(self, name: str) -> TenantId:
         """Return a required GUID."""
@@ -103,6 +141,14 @@ class Reader:
             self.problem(f"{name}: {error}")
             return TenantId("")
 
+    def listed_domain(self, name: str, word: str) -> str:
+        """Return a domain pattern from a list, in the form that domains are compared in."""
+        try:
+            return domain_pattern(word)
+        except NotADomainPattern as error:
+            self.problem(f"{name}: {error}")
+            return ""
+
     def words(self, name: str) -> list[str]:
         """Return the words of a list, separated by commas, semicolons or spaces."""
         return (self.text(name) or "").replace(",", " ").replace(";", " ").split()
@@ -112,7 +158,8 @@ class Reader:
         value = self.text(name)
         if value is None:
             return default
-        if not (value.isascii() and value.isdigit() and least <= int(value[:9]) <= most):
+        digits = value.isascii() and value.isdigit() and len(value) <= _LONGEST_NUMBER
+        if not (digits and least <= int(value) <= most):
             self.problem(f"{name} is {shown(value)}: expected a whole number, {least} to {most}")
             return default
         return int(value)
@@ -132,6 +179,29 @@ class Reader:
             self.problem(f"{name} is {shown(value)}: expected true or false")
         return value == "true"
 
+    def connection_string(self, name: str) -> str | None:
+        """Return the connection string of a storage account; a problem does not show it."""
+        value = self.text(name)
+        if value is not None and not _names_an_account(value):
+            self.problem(
+                f"{name} is no connection string: expected UseDevelopmentStorage=true, or "
+                "AccountName=…;AccountKey=…;EndpointSuffix=…"
+            )
+        return value
+
+    def service_uri(self, name: str) -> str | None:
+        """Return the URI of a storage service, with https or on this machine."""
+        value = self.text(name)
+        if value is None:
+            return None
+        parts = _parts(value)
+        safe = parts.scheme == "https" or parts.hostname in _THIS_MACHINE
+        if not (safe and parts.hostname) or parts.query or parts.fragment:
+            self.problem(
+                f"{name} is {shown(value.partition('?')[0])}: expected https://host without a query"
+            )
+        return value
+
     def https_url(self, name: str, *, needed_for: str | None = None) -> str | None:
         """Return an https URL without a path or a trailing slash."""
         value = self.text(name)
@@ -139,10 +209,32 @@ class Reader:
             if needed_for:
                 self.problem(f"{name} is missing: PARTNER_CENTER_AUTH is {needed_for}")
             return None
-        parts = urlsplit(value)
+        parts = _parts(value)
         if parts.scheme != "https" or not parts.netloc or parts.path not in {"", "/"}:
             self.problem(f"{name} is {shown(value)}: expected https://host without a path")
         return value.rstrip("/")
+
+
+def _parts(address: str) -> SplitResult:
+    """Return the parts of an address, none for what cannot be split into any."""
+    try:
+        parts = urlsplit(address)
+        _ = parts.hostname, parts.port
+    except ValueError:
+        return urlsplit("")
+    return parts
+
+
+def _names_an_account(connection_string: str) -> bool:
+    """Whether the libraries of the storage account find what they need in a connection string."""
+    pairs = (each.partition("=") for each in connection_string.split(";") if each)
+    given = {name.strip().lower(): value for name, _, value in pairs}
+    if given.get("usedevelopmentstorage", "").lower() == "true":
+        return True
+    endpoints = {"queueendpoint", "tableendpoint"}
+    return any(given.get(name) for name in ("accountkey", "sharedaccesssignature")) and bool(
+        given.get("accountname") or all(given.get(name) for name in endpoints)
+    )
 
 
 def _near(one: str, other: str, edits: int) -> bool:

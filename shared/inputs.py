@@ -1,9 +1,13 @@
-"""Reads foreign text strictly: JSON without repeated members, and single lines."""
+"""Reads foreign text strictly: JSON without repeated members, single lines, and secrets."""
 
 import json
-from typing import Any
+import re
+from typing import Any, Final
 
 from shared.errors import TipsweepError
+
+# What editors and files add around a text: blanks, line breaks, a byte order mark.
+_AROUND: Final = re.compile(r"\A[\s\x00\ufeff\u200b]+|[\s\x00\ufeff\u200b]+\Z")
 
 
 class NotJson(TipsweepError):
@@ -19,6 +23,30 @@ def parse_json(text: str) -> object:
         raise NotJson(message) from error
     except ValueError as error:
         raise NotJson(str(error)) from error
+
+
+class NotASecret(TipsweepError):
+    """A text cannot be a secret; the error does not show it."""
+
+
+def bare_secret(text: str) -> str:
+    """Return a secret without the blanks, line breaks and byte order marks around it.
+
+    Raises NotASecret if nothing is left, or if one of these or another character that cannot be
+    seen is inside.
+    """
+    bare = _AROUND.sub("", text)
+    if not bare:
+        message = "is empty: store the secret in one line"
+        raise NotASecret(message)
+    for letter in bare:
+        if letter.isspace() or not letter.isprintable():
+            message = (
+                f"has the character U+{ord(letter):04X} inside, which no secret has: store it "
+                "again, in one line"
+            )
+            raise NotASecret(message)
+    return bare
 
 
 def is_line(text: object, most: int) -> bool:

@@ -11,6 +11,7 @@ from typing import Final
 from shared.environment import Reader, SettingsError
 from shared.events import Event, emit
 from shared.limits import MICROSOFT_CALLS_PER_MINUTE, SANDBOX_CUSTOMERS
+from shared.schedules import NotASchedule, require_schedule
 from shared.tenants import TenantId
 
 SWEEP_SCHEDULE: Final = "SWEEP_SCHEDULE"
@@ -115,7 +116,7 @@ class StorageSettings:
 
 @dataclass(frozen=True, slots=True)
 class ProtectionSettings:
-    """The customers that are never deleted, whoever asks."""
+    """The customers that are never deleted, whoever asks; domains are patterns in one form."""
 
     tenants: frozenset[TenantId]
     domains: tuple[str, ...]
@@ -187,8 +188,32 @@ def settings() -> Settings:
 
 
 def sweep_schedule() -> str:
-    """Return the NCRONTAB expression of the sweep, which the host needs at load time."""
-    return os.environ.get(SWEEP_SCHEDULE) or DEFAULT_SWEEP_SCHEDULE
+    """Return the NCRONTAB expression of the sweep, which the host needs at load time.
+
+    One that the host cannot read would drop the function in silence, so that the default takes its
+    place: each run then fails with the error about the setting, before it does anything.
+    """
+    return _schedule(Reader(os.environ))
+
+
+def require_trigger_settings(environment: Mapping[str, str]) -> None:
+    """Raise SettingsError if a setting that a trigger names is given and wrong."""
+    reader = Reader(environment)
+    _schedule(reader)
+    # Without any of them there is no host, only somebody who imports the app.
+    if any(name.startswith("AzureWebJobsStorage") for name in environment):
+        _storage(reader)
+    reader.raise_problems()
+
+
+def _schedule(reader: Reader) -> str:
+    expression = reader.text(SWEEP_SCHEDULE) or DEFAULT_SWEEP_SCHEDULE
+    try:
+        require_schedule(expression)
+    except NotASchedule as error:
+        reader.problem(f"{SWEEP_SCHEDULE}: {error}")
+        return DEFAULT_SWEEP_SCHEDULE
+    return expression
 
 
 def easy_auth_guards_http() -> bool:
@@ -203,8 +228,8 @@ def easy_auth_guards_http() -> bool:
 def read_settings(environment: Mapping[str, str]) -> Settings:
     """Read every setting; raises one SettingsError that names everything missing or wrong."""
     reader = Reader(environment)
-    # Only the host uses it, but the reader must know the name.
-    reader.text(SWEEP_SCHEDULE)
+    # Only the host uses it, and drops the sweep if it cannot read it.
+    _schedule(reader)
     protection = _protection(reader)
     result = Settings(
         partner_center=_partner_center(reader),
@@ -262,7 +287,7 @@ def _partner_center(reader: Reader) -> PartnerCenterSettings:
         rate_limit_per_minute=reader.whole(
             "PARTNER_CENTER_RATE_LIMIT_PER_MINUTE", 475, 1, MICROSOFT_CALLS_PER_MINUTE
         ),
-        client_secret=reader.text_for(auth, "PARTNER_CENTER_CLIENT_SECRET", needed=needs_secret),
+        client_secret=reader.secret_for(auth, "PARTNER_CENTER_CLIENT_SECRET", needed=needs_secret),
         key_vault_uri=reader.https_url("KEY_VAULT_URI", needed_for=auth if needs_vault else None),
         certificate_name=reader.text_for(
             auth, "PARTNER_CENTER_CERTIFICATE_NAME", needed=auth is Auth.CERTIFICATE
@@ -276,9 +301,9 @@ def _partner_center(reader: Reader) -> PartnerCenterSettings:
 
 
 def _storage(reader: Reader) -> StorageSettings:
-    connection_string = reader.text("AzureWebJobsStorage")
-    queue_uri = reader.text("AzureWebJobsStorage__queueServiceUri")
-    table_uri = reader.text("AzureWebJobsStorage__tableServiceUri")
+    connection_string = reader.connection_string("AzureWebJobsStorage")
+    queue_uri = reader.service_uri("AzureWebJobsStorage__queueServiceUri")
+    table_uri = reader.service_uri("AzureWebJobsStorage__tableServiceUri")
     if connection_string and (queue_uri or table_uri):
         reader.problem(
             "AzureWebJobsStorage is set together with AzureWebJobsStorage__queueServiceUri or "
@@ -310,7 +335,11 @@ def _protection(reader: Reader) -> ProtectionSettings:
             for word in tenants
             if word.lower() != NO_PROTECTION
         ),
-        domains=tuple(word.lower() for word in domains if word.lower() != NO_PROTECTION),
+        domains=tuple(
+            reader.listed_domain("PROTECTED_DOMAINS", word)
+            for word in domains
+            if word.lower() != NO_PROTECTION
+        ),
         waived=NO_PROTECTION in {word.lower() for word in (*tenants, *domains)},
     )
 
@@ -351,10 +380,14 @@ def _sweep(reader: Reader, protection: ProtectionSettings) -> SweepSettings:
             "SWEEP_MODE is delete, but nothing is protected: set PROTECTED_TENANTS or "
             f"PROTECTED_DOMAINS, or set one to {NO_PROTECTION} to protect nothing"
         )
+    included = tuple(
+        reader.listed_domain("SWEEP_INCLUDE_DOMAINS", word)
+        for word in reader.words("SWEEP_INCLUDE_DOMAINS")
+    )
     keep_free = reader.text("SWEEP_KEEP_FREE_SLOTS")
     return SweepSettings(
         mode=mode,
-        include_domains=tuple(w.lower() for w in reader.words("SWEEP_INCLUDE_DOMAINS")) or ("*",),
+        include_domains=included or ("*",),
         min_age=timedelta(days=reader.whole("SWEEP_MIN_AGE_DAYS", 7, 0, 3650)),
         max_deletions=reader.whole("SWEEP_MAX_DELETIONS", 25, 1, SANDBOX_CUSTOMERS),
         keep_free_slots=None

@@ -33,7 +33,7 @@ FLOORS: Final = (
     ("shared.partner_center",),
     ("shared.settings",),
     ("shared.environment",),
-    ("shared.tenants", "shared.events", "shared.inputs"),
+    ("shared.tenants", "shared.domains", "shared.schedules", "shared.events", "shared.inputs"),
     ("shared.errors", "shared.limits"),
 )
 # Rooms on one floor that must not know each other.

@@ -76,12 +76,16 @@ def test_one_error_names_all_that_is_missing_and_where_it_goes() -> None:
         ({"PARTNER_CENTER_AUTH": "user"}, "KEY_VAULT_URI is missing"),
         ({"PARTNER_CENTER_CLIENT_SECRET": ""}, "PARTNER_CENTER_CLIENT_SECRET is missing"),
         ({"PARTNER_CENTER_CLIENT_SECRET": "@Microsoft.KeyVault(x)"}, "Key Vault reference"),
+        ({"PARTNER_CENTER_CLIENT_SECRET": "\ufeff"}, "PARTNER_CENTER_CLIENT_SECRET is empty"),
         ({"PARTNER_CENTER_CLOUD": "germany"}, "global, usgov, china"),
         ({"PARTNER_CENTER_BASE_URL": "http://api.example"}, "expected https://"),
         ({"PARTNER_CENTER_BASE_URL": "https://api.example/v1"}, "without a path"),
         ({"PARTNER_CENTER_RATE_LIMIT_PER_MINUTE": "501"}, "1 to 500"),
         ({"PARTNER_CENTER_RATE_LIMIT_PER_MINUTE": "0"}, "1 to 500"),
         ({"PARTNER_CENTER_RATE_LIMIT_PER_MINUTE": "\u0665"}, "whole number"),
+        ({"PARTNER_CENTER_RATE_LIMIT_PER_MINUTE": "0000000019999"}, "1 to 500"),
+        ({"SWEEP_MAX_DELETIONS": "00000000199"}, "1 to 75"),
+        ({"SWEEP_MIN_AGE_DAYS": "9" * 5000}, "0 to 3650"),
         ({"CHECK_FIRST_DELAY_SECONDS": "400"}, "more than CHECK_MAX_DELAY_SECONDS"),
         ({"PROTECTED_TENANTS": f"{CUSTOMER}, contoso"}, "PROTECTED_TENANTS"),
         ({"SWEEP_MODE": "delete"}, "nothing is protected"),
@@ -89,6 +93,19 @@ def test_one_error_names_all_that_is_missing_and_where_it_goes() -> None:
         ({"REQUIRE_CLIENT_PRINCIPAL": "yes"}, "true or false"),
         ({"AzureWebJobsStorage__queueServiceUri": "https://q"}, "set one or the other"),
         ({"AzureWebJobsStorage": ""}, "AzureWebJobsStorage is missing"),
+        ({"AzureWebJobsStorage": "mystorage"}, "AzureWebJobsStorage is no connection string"),
+        ({"AzureWebJobsStorage": "AccountName=a"}, "AzureWebJobsStorage is no connection"),
+        ({"AzureWebJobsStorage": "AccountName=a;AccountKey="}, "is no connection string"),
+        ({"AzureWebJobsStorage": "UseDevelopmentStorage=false"}, "is no connection string"),
+        ({"AzureWebJobsStorage__queueServiceUri": "q.example"}, "Uri is 'q.example': expected"),
+        ({"AzureWebJobsStorage__queueServiceUri": "http://q.example"}, "expected https://"),
+        ({"AzureWebJobsStorage__tableServiceUri": "https://"}, "expected https://host"),
+        ({"AzureWebJobsStorage__tableServiceUri": "https://[t"}, "expected https://host"),
+        ({"AzureWebJobsStorage__tableServiceUri": "https://t?sig=hush"}, "without a query"),
+        ({"KEY_VAULT_URI": "https://[v"}, "KEY_VAULT_URI is 'https://[v'"),
+        ({"SWEEP_SCHEDULE": "every day"}, "SWEEP_SCHEDULE: 'every day' is no schedule"),
+        ({"SWEEP_SCHEDULE": "0 0 3 * * 7"}, "the day of the week is 7, not 0 to 6"),
+        ({"SWEEP_SCHEDULE": "%CRON%"}, "SWEEP_SCHEDULE holds a placeholder"),
         ({"AzureWebJobsStorage__credential": "key"}, "managedidentity"),
     ],
 )
@@ -116,6 +133,137 @@ def test_lists_are_read_with_any_separator_and_normalised() -> None:
     protection = read_settings({**REQUIRED, "PROTECTED_TENANTS": text}).protection
 
     assert protection.tenants == {CUSTOMER, CLIENT, PARTNER}
+
+
+PLACEHOLDERS = [
+    "$(Name)",
+    "${NAME}",
+    "${{ secrets.NAME }}",
+    "@Microsoft.KeyVault(SecretUri=https://v.vault.azure.net/secrets/s)",
+    "@microsoft.keyvault(VaultName=v;SecretName=s)",
+    "@Microsoft.AppConfiguration(Endpoint=https://c.azconfig.io; Key=k)",
+    "#{Name}#",
+    "{{ name }}",
+    "%NAME%",
+    "<tenant ID>",
+    "__NAME__",
+]
+NAMES = Recorder(REQUIRED)
+read_settings(NAMES)
+
+
+@pytest.mark.parametrize("placeholder", PLACEHOLDERS)
+@pytest.mark.parametrize("name", sorted(NAMES.asked))
+def test_a_placeholder_that_nothing_resolved_is_an_error_in_every_setting(
+    name: str, placeholder: str
+) -> None:
+    with pytest.raises(SettingsError) as caught:
+        read_settings({**REQUIRED, name: placeholder})
+
+    assert f"{name} holds a placeholder or Key Vault reference" in str(caught.value)
+    assert name in caught.value.names
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        ("PROTECTED_DOMAINS", "keep-*, $(Domains)"),
+        ("PROTECTED_TENANTS", f"{CUSTOMER} ${{MORE}}"),
+        ("KEY_VAULT_URI", "https://${VAULT}.vault.azure.net"),
+        ("PUBLIC_BASE_URL", "https://#{Host}"),
+        ("PARTNER_CENTER_CLIENT_ID", "$CLIENT_ID"),
+        ("PARTNER_CENTER_CLIENT_ID", "$env:CLIENT_ID"),
+    ],
+)
+def test_a_placeholder_inside_a_setting_is_an_error(name: str, value: str) -> None:
+    assert f"{name} holds a placeholder" in problems(**{name: value})
+
+
+@pytest.mark.parametrize("secret", ["a$(b)~c", "Q8~${x", "p{{q}}", "%41~%", "<~>.a", "-__a__-"])
+def test_a_secret_may_have_the_letters_of_a_placeholder_inside(secret: str) -> None:
+    read = read_settings({**REQUIRED, "PARTNER_CENTER_CLIENT_SECRET": secret})
+
+    assert read.partner_center.client_secret == secret
+
+
+@pytest.mark.parametrize(
+    "stored",
+    [
+        "hush-hush\n",
+        "hush-hush\r\n",
+        " hush-hush ",
+        "\ufeffhush-hush",
+        "\ufeff hush-hush\n",
+        "hush-hush\ufeff",
+        "hush-hush\u00a0",
+        "\thush-hush\x00",
+    ],
+)
+def test_what_surrounds_a_client_secret_is_left_out(stored: str) -> None:
+    read = read_settings({**REQUIRED, "PARTNER_CENTER_CLIENT_SECRET": stored})
+
+    assert read.partner_center.client_secret == "hush-hush"
+
+
+@pytest.mark.parametrize(
+    ("stored", "character"),
+    [
+        ("hush\nhush", "U+000A"),
+        ("hush\r\nhush", "U+000D"),
+        ("hush hush", "U+0020"),
+        ("hush\ufeffhush", "U+FEFF"),
+        ("hush\u200bhush", "U+200B"),
+        ("h\x00u\x00s\x00h", "U+0000"),
+    ],
+)
+def test_a_character_inside_a_client_secret_is_named_and_the_secret_is_not(
+    stored: str, character: str
+) -> None:
+    text = problems(PARTNER_CENTER_CLIENT_SECRET=stored)
+
+    assert f"PARTNER_CENTER_CLIENT_SECRET has the character {character} inside" in text
+    assert "hush" not in text
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "word"),
+    [
+        ("PROTECTED_DOMAINS", 'hold-*, "keep-*"', "'\"keep-*\"'"),
+        ("PROTECTED_DOMAINS", '["keep-*"]', "keep-*"),
+        ("PROTECTED_DOMAINS", "keep-*\u200b", r"'keep-*\u200b'"),
+        ("PROTECTED_DOMAINS", "keep-*|hold-*", "'keep-*|hold-*'"),
+        ("PROTECTED_DOMAINS", "admin@contoso.com", "'admin@contoso.com'"),
+        ("PROTECTED_DOMAINS", r"^keep-\d+", "keep-"),
+        ("SWEEP_INCLUDE_DOMAINS", "'*'", "*"),
+        ("SWEEP_INCLUDE_DOMAINS", "\ufeff*", r"'\ufeff*'"),
+        ("SWEEP_INCLUDE_DOMAINS", "none", "'none'"),
+        ("PROTECTED_TENANTS", f'"{CUSTOMER}"', CUSTOMER),
+        ("PROTECTED_TENANTS", f'["{CUSTOMER}"]', CUSTOMER),
+        ("PROTECTED_TENANTS", f"{CUSTOMER}\u200b", rf"'{CUSTOMER}\u200b'"),
+        ("PROTECTED_TENANTS", f"\ufeff{CUSTOMER}", rf"'\ufeff{CUSTOMER}'"),
+        ("PROTECTED_TENANTS", CUSTOMER.replace("-", ""), "is not a tenant ID"),
+        ("PROTECTED_TENANTS", CUSTOMER.replace("-", "\u2010"), r"\u2010"),
+        ("PROTECTED_TENANTS", f"{CUSTOMER}|{CLIENT}", f"{CUSTOMER}|"),
+        ("PROTECTED_TENANTS", "contoso.com", "'contoso.com'"),
+        ("PROTECTED_TENANTS", "*", "'*'"),
+    ],
+)
+def test_a_word_that_can_protect_or_include_nothing_is_shown(
+    name: str, value: str, word: str
+) -> None:
+    text = problems(**{name: value})
+
+    assert f" {name}: " in text
+    assert word in text
+
+
+def test_international_domains_are_read_in_one_form() -> None:
+    read = read_settings(
+        {**REQUIRED, "PROTECTED_DOMAINS": "MÜLLER.example", "SWEEP_INCLUDE_DOMAINS": "例え.テスト"}
+    )
+
+    assert read.protection.domains == ("xn--mller-kva.example",)
+    assert read.sweep.include_domains == ("xn--r8jz45g.xn--zckzah",)
 
 
 @pytest.mark.parametrize("cloud", list(Cloud))
@@ -148,6 +296,45 @@ def test_storage_by_identity_needs_no_connection_string() -> None:
 
     assert storage.managed_identity
     assert storage.managed_identity_client_id == CLIENT
+
+
+@pytest.mark.parametrize(
+    "connection_string",
+    [
+        "UseDevelopmentStorage=true",
+        "usedevelopmentstorage=True;",
+        "DefaultEndpointsProtocol=https;AccountName=a;AccountKey=a2V5;EndpointSuffix=core.test",
+        "QueueEndpoint=https://q.test;TableEndpoint=https://t.test;SharedAccessSignature=sv=1&s=2",
+    ],
+)
+def test_a_connection_string_names_an_account_and_a_key(connection_string: str) -> None:
+    read = read_settings({**REQUIRED, "AzureWebJobsStorage": connection_string})
+
+    assert read.storage.connection_string == connection_string
+
+
+def test_a_wrong_connection_string_is_not_shown() -> None:
+    assert "hush" not in problems(AzureWebJobsStorage="AccountKey=hush")
+
+
+@pytest.mark.parametrize(
+    "schedule", ["every day", "0 0 3 * * 7", "$(Schedule)", "%CRON%", "03:00:00", "0 0 0 30 2 *"]
+)
+def test_a_schedule_that_the_host_cannot_read_is_replaced_so_that_its_function_stays(
+    monkeypatch: pytest.MonkeyPatch, schedule: str
+) -> None:
+    monkeypatch.setenv("SWEEP_SCHEDULE", schedule)
+
+    assert sweep_schedule() == "0 0 3 * * *"
+
+
+@pytest.mark.parametrize("schedule", ["", " ", " 0 0 3 * * * "])
+def test_blanks_around_a_schedule_are_left_out(
+    monkeypatch: pytest.MonkeyPatch, schedule: str
+) -> None:
+    monkeypatch.setenv("SWEEP_SCHEDULE", schedule)
+
+    assert sweep_schedule() == "0 0 3 * * *"
 
 
 def test_the_schedule_has_a_default_for_the_host(monkeypatch: pytest.MonkeyPatch) -> None:

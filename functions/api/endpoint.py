@@ -7,7 +7,7 @@ import azure.functions as func
 from azure.core.exceptions import AzureError
 
 from functions.api.principal import require_principal
-from functions.api.problems import problem_of
+from functions.api.problems import Problem, problem_of
 from functions.api.responses import problem_response
 from shared.errors import TipsweepError
 from shared.events import Event, emit
@@ -25,12 +25,13 @@ def guarded(handler: Handler) -> Handler:
             require_principal(req, current_services().settings.http)
             return handler(req)
         except (TipsweepError, AzureError) as error:
-            return _failed(error)
+            return problem_response(logged_problem(error))
 
     return respond
 
 
-def _failed(error: TipsweepError | AzureError) -> func.HttpResponse:
+def logged_problem(error: TipsweepError | AzureError) -> Problem:
+    """Log an error and return the problem that it is to the caller; re-raises one that is none."""
     problem = problem_of(error)
     emit(
         Event.REQUEST_FAILED,
@@ -38,4 +39,4 @@ def _failed(error: TipsweepError | AzureError) -> func.HttpResponse:
         correlation=problem.correlation_id,
         reason=f"{type(error).__name__}: {error}",
     )
-    return problem_response(problem)
+    return problem

@@ -31,6 +31,7 @@ _REQUEST_PARAMETER: Final[Schema] = {
     "description": "ID of a rejected request",
     "schema": {"type": "string", "minLength": 1},
 }
+_HTML: Final[Schema] = {"text/html": {"schema": {"type": "string"}}}
 _RUNNING: Final = "The deletion is in progress: poll Location after Retry-After seconds."
 
 
@@ -62,11 +63,15 @@ def _operation(
     responses: Mapping[int, Schema],
     *parameters: Schema,
     body: str | None = None,
+    later: Schema | None = None,
 ) -> Schema:
-    """Return an operation; any of them may lack a caller, a setting or its storage."""
+    """Return an operation; any of them may lack a caller, a setting or its storage.
+
+    `later` are other content types of the response that asks to try again.
+    """
     common = {
         401: _problem("No function key, or no signed-in caller where one is required"),
-        503: _later("Storage, Partner Center or the settings cannot be used at the moment"),
+        503: _later("Storage, Partner Center or the settings cannot be used at the moment", later),
     }
     all_responses = dict(sorted({**responses, **common}.items()))
     operation: Schema = {
@@ -117,9 +122,14 @@ def _problem(description: str, schema: str = "Problem") -> Schema:
     return {"description": description, "content": content}
 
 
-def _later(description: str) -> Schema:
+def _later(description: str, content: Schema | None = None) -> Schema:
     header = {"required": True, "description": "Seconds", "schema": _SECONDS}
-    return {**_problem(description), "headers": {"Retry-After": header}}
+    problem = _problem(description)
+    return {
+        **problem,
+        "content": {**problem["content"], **(content or {})},
+        "headers": {"Retry-After": header},
+    }
 
 
 def _accepted() -> Schema:
@@ -299,12 +309,8 @@ _PATHS: Final[dict[str, Schema]] = {
         "get": _operation(
             "getStatusPage",
             "Show the status page",
-            {
-                200: {
-                    "description": "A page that refreshes itself",
-                    "content": {"text/html": {"schema": {"type": "string"}}},
-                }
-            },
+            {200: {"description": "A page that refreshes itself", "content": _HTML}},
+            later=_HTML,
         ),
     },
     "/api/openapi.json": {

@@ -1,12 +1,15 @@
 """`/api/status`: the page for people."""
 
 from collections.abc import Iterable, Iterator, Mapping
+from http import HTTPStatus
 
 import azure.functions as func
 
-from functions.api.endpoint import guarded
+from functions.api.endpoint import guarded, logged_problem
+from functions.api.problems import Problem
 from functions.api.responses import COMMON_HEADERS
-from functions.pages.status_page import CONTENT_SECURITY_POLICY, Status, page
+from functions.pages.status_page import CONTENT_SECURITY_POLICY, Status, page, settings_page
+from shared.environment import SettingsError
 from shared.partner_center.errors import PartnerCenterError
 from shared.partner_center.resources import Customer
 from shared.safety.rules import Refused
@@ -18,9 +21,18 @@ blueprint = func.Blueprint()
 
 
 @blueprint.route(route="status", methods=["GET"])
+def show_status(req: func.HttpRequest) -> func.HttpResponse:
+    """Show slots, deletions and what needs attention, or which settings are missing or wrong."""
+    try:
+        current_services()
+    except SettingsError as error:
+        problem = logged_problem(error)
+        return _html(settings_page(problem.type.title, problem.detail), problem)
+    return _current_status(req)
+
+
 @guarded
-def show_status(req: func.HttpRequest) -> func.HttpResponse:  # noqa: ARG001 - the trigger's name
-    """Show slots, deletions and what needs attention."""
+def _current_status(req: func.HttpRequest) -> func.HttpResponse:  # noqa: ARG001 - as handlers are
     services = current_services()
     rows = tuple(services.records.rows())
     records = tuple(row for row in rows if isinstance(row, DeletionRecord))
@@ -35,9 +47,15 @@ def show_status(req: func.HttpRequest) -> func.HttpResponse:  # noqa: ARG001 - t
         rejected=tuple(services.rejected.all()),
         warnings=tuple(_warnings(services.settings, rows)),
     )
+    return _html(page(status))
+
+
+def _html(document: str, problem: Problem | None = None) -> func.HttpResponse:
+    later = {} if problem is None else {"Retry-After": str(problem.retry_after)}
     return func.HttpResponse(
-        page(status),
-        headers={**COMMON_HEADERS, "Content-Security-Policy": CONTENT_SECURITY_POLICY},
+        document,
+        status_code=HTTPStatus.OK if problem is None else problem.type.status,
+        headers={**COMMON_HEADERS, **later, "Content-Security-Policy": CONTENT_SECURITY_POLICY},
         mimetype="text/html",
     )
 

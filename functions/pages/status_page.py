@@ -49,14 +49,6 @@ class Status:
 
 def page(status: Status) -> str:
     """Return the document."""
-    head = element(
-        "head",
-        void_element("meta", charset="utf-8"),
-        void_element("meta", name="viewport", content="width=device-width, initial-scale=1"),
-        void_element("meta", http_equiv="refresh", content=str(REFRESH_SECONDS)),
-        element("title", f"tipsweep: {_used(status)}"),
-        element("style", Markup(_STYLE)),
-    )
     main = element(
         "main",
         _header(status),
@@ -69,6 +61,24 @@ def page(status: Status) -> str:
         _cards("In progress", status, _where(status, lambda each: each.live)),
         _ended(status),
         _untouched(status),
+    )
+    return _document(_used(status), main)
+
+
+def settings_page(title: str, detail: str) -> str:
+    """Return the document for the time while settings are missing or wrong."""
+    panel = element("section", element("h3", title), element("p", detail), class_="panel alarm")
+    return _document("not configured", element("main", element("h1", "tipsweep"), panel))
+
+
+def _document(title: str, main: Markup) -> str:
+    head = element(
+        "head",
+        void_element("meta", charset="utf-8"),
+        void_element("meta", name="viewport", content="width=device-width, initial-scale=1"),
+        void_element("meta", http_equiv="refresh", content=str(REFRESH_SECONDS)),
+        element("title", f"tipsweep: {title}"),
+        element("style", Markup(_STYLE)),
     )
     return "<!doctype html>" + element("html", head, element("body", main), lang="en")
 

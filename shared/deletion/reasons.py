@@ -19,6 +19,10 @@ _NEVER_REMEDY: Final = (
     "No API call cancels these. Cancel them in Partner Center or the Azure portal if you can, "
     "or ask Partner Center support to remove the customer; then request the deletion again."
 )
+_SAVINGS_PLAN_REMEDY: Final = (
+    "No API call cancels a savings plan. Cancel it in the Azure portal, or ask Partner Center "
+    "support to remove the customer; then request the deletion again."
+)
 _REJECTED_REMEDY: Final = (
     "Everything tipsweep can see is cancelled. Find what Partner Center names, cancel it "
     "there, then request the deletion again."
@@ -41,7 +45,7 @@ def rejected_delete_reason(error: str, plan: Plan) -> str:
 
 def unfinished_remedy(plan: Plan) -> str:
     """Say what a person can do about what was not cancelled in time."""
-    return _NEVER_REMEDY if plan.never else LATE_REMEDY
+    return _never_remedy(plan) if plan.never else LATE_REMEDY
 
 
 def rejected_delete_remedy(plan: Plan, later: datetime | None = None) -> str:
@@ -52,7 +56,16 @@ def rejected_delete_remedy(plan: Plan, later: datetime | None = None) -> str:
             "mode delete takes the customer up again; without sweeps, request the deletion again "
             "then."
         )
-    return _NEVER_REMEDY if plan.never else _REJECTED_REMEDY
+    return _never_remedy(plan) if plan.never else _REJECTED_REMEDY
+
+
+def _never_remedy(plan: Plan) -> str:
+    products = {entry.purchase.product for entry in plan.never}
+    if Product.SAVINGS_PLAN not in products:
+        return _NEVER_REMEDY
+    if len(products) == 1:
+        return _SAVINGS_PLAN_REMEDY
+    return f"{_NEVER_REMEDY} A savings plan can only be cancelled in the Azure portal."
 
 
 def retry_at(plan: Plan, now: datetime) -> datetime | None:

@@ -27,6 +27,7 @@ from azure.keyvault.secrets import SecretClient
 from msal.exceptions import MsalError
 
 from shared.events import Event, emit
+from shared.inputs import NotASecret, bare_secret
 from shared.partner_center.deadline import Deadline
 from shared.partner_center.errors import NoResponse, PartnerCenterError, SignInFailed
 from shared.partner_center.shared_call import SharedCall
@@ -41,7 +42,7 @@ _PUBLIC_FEDERATION_AUDIENCE: Final = "api://AzureADTokenExchange"
 _RENEWAL_SECONDS: Final = 300
 _TIMEOUT_SECONDS: Final = 10
 _ENTRA_CODE: Final = "AADSTS"
-_PKCS12: Final = "application/x-pkcs12"
+_PEM: Final = "-----BEGIN "
 
 # The libraries would retry for minutes, a managed identity after a 410 for 70 s; putting the
 # message back costs nothing.
@@ -176,15 +177,31 @@ def _with_secret(settings: PartnerCenterSettings) -> TokenCredential:
 
 
 def _with_certificate(settings: PartnerCenterSettings) -> TokenCredential:
-    secret = _key_vault(settings).get_secret(str(settings.certificate_name))
-    text = secret.value or ""
-    pkcs12 = secret.properties.content_type == _PKCS12
-    return CertificateCredential(
-        settings.tenant_id,
-        settings.client_id,
-        certificate_data=base64.b64decode(text) if pkcs12 else text.encode(),
-        **_authority(settings),
-    )
+    name = str(settings.certificate_name)
+    stored = _key_vault(settings).get_secret(name).value or ""
+    try:
+        return CertificateCredential(
+            settings.tenant_id,
+            settings.client_id,
+            certificate_data=certificate_data(stored),
+            **_authority(settings),
+        )
+    except ValueError as error:
+        message = (
+            f"certificate {name} could not be read ({error}): expected PEM or PFX, with the "
+            "private key and without a password; import it again"
+        )
+        raise _failure(message, rejected=True) from error
+
+
+def certificate_data(stored: str) -> bytes:
+    """Return a certificate as PEM or PFX, by its content: the vault's content type may be missing.
+
+    Raises ValueError unless the text is PEM, or PFX or PEM in base64.
+    """
+    if _PEM in stored:
+        return stored[stored.index(_PEM) :].encode()
+    return base64.b64decode("".join(stored.replace("\ufeff", "").split()), validate=True)
 
 
 def _with_managed_identity(settings: PartnerCenterSettings) -> TokenCredential:
@@ -224,7 +241,7 @@ class RefreshTokenCredential:
 
     def get_token(self, *scopes: str, **_: object) -> AccessToken:
         """Return a new access token; TokenSource keeps it, and asks in one thread at a time."""
-        old = self._vault.get_secret(self._secret_name).value
+        old = self._stored()
         result = self._app.acquire_token_by_refresh_token(old, list(scopes))
         if "access_token" not in result:
             raise ClientAuthenticationError(message=self._rejection(result))
@@ -232,6 +249,13 @@ class RefreshTokenCredential:
         if result.get("refresh_token", old) != old:
             self._vault.set_secret(self._secret_name, result["refresh_token"])
         return AccessToken(result["access_token"], int(time.time()) + int(result["expires_in"]))
+
+    def _stored(self) -> str:
+        try:
+            return bare_secret(self._vault.get_secret(self._secret_name).value or "")
+        except NotASecret as error:
+            message = f"the refresh token in secret {self._secret_name} {error}"
+            raise _failure(message, rejected=True) from error
 
     def _rejection(self, result: dict[str, Any]) -> str:
         return (

@@ -2,9 +2,8 @@
 
 import threading
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from functools import partial
-from itertools import islice
 from typing import Final
 
 from shared.limits import SANDBOX_CUSTOMERS
@@ -14,8 +13,6 @@ from shared.partner_center.shared_call import SharedCall
 from shared.tenants import TenantId
 
 MAX_AGE_SECONDS: Final = 60.0
-# One more than a sandbox can hold is enough to know that the account is not one.
-_READ: Final = SANDBOX_CUSTOMERS + 1
 
 
 class CustomerList:
@@ -51,7 +48,7 @@ class CustomerList:
         # The listing before this one may have ended after the caller looked.
         if self._fresh():
             return self._listed
-        listed = {each.id: each for each in islice(client.customers(), _READ)}
+        listed = _by_id(client.customers())
         with self._lock:
             self._newer.clear()
         self._listed = listed
@@ -67,3 +64,17 @@ class CustomerList:
         """Keep a customer that the listing did not show."""
         with self._lock:
             self._newer[customer.id] = customer
+
+
+def _by_id(rows: Iterable[Customer]) -> dict[TenantId, Customer]:
+    """Return the customers by ID, none past the first that no sandbox can hold.
+
+    Listings repeat rows where pages meet, so customers are counted and not rows.
+    """
+    listed: dict[TenantId, Customer] = {}
+    for row in rows:
+        known = listed.get(row.id)
+        listed[row.id] = row if known is None else known.merged_with(row)
+        if len(listed) > SANDBOX_CUSTOMERS:
+            break
+    return listed

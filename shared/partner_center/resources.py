@@ -5,12 +5,13 @@ and "Entitlement resources"; members that tipsweep does not use are left out, ex
 subscription, which a PATCH must send back whole.
 """
 
+import re
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from enum import StrEnum
-from math import isfinite
-from typing import Any, Final
+from math import ceil
+from typing import Any, Final, Self
 
 from shared.errors import shown
 from shared.limits import FIRST_YEAR, LAST_YEAR
@@ -18,6 +19,10 @@ from shared.partner_center.errors import UnexpectedResponse
 from shared.tenants import NotATenantId, TenantId, tenant_id
 
 Json = Mapping[str, Any]
+
+_NUMBER: Final = re.compile(r"\s*\+?\d+(\.\d+)?(e\+?\d+)?\s*", re.ASCII | re.IGNORECASE)
+# Far more than anybody orders; infinity and NaN are beyond it too.
+_HIGHEST_COUNT: Final = 1_000_000_000
 
 
 class Status(StrEnum):
@@ -41,11 +46,21 @@ UNREADABLE: Final = "unreadable"
 
 @dataclass(frozen=True, slots=True)
 class Customer:
-    """A customer of the partner."""
+    """A customer of the partner; `other_domains` are those that repeated rows of a listing show."""
 
     id: TenantId
     domain: str
     company_name: str
+    other_domains: frozenset[str] = frozenset()
+
+    @property
+    def domains(self) -> tuple[str, ...]:
+        """Every domain that was listed, "" for a row that shows none."""
+        return (self.domain, *sorted(self.other_domains - {self.domain}))
+
+    def merged_with(self, row: Self) -> Self:
+        """Return this customer with the domains of another row of the same listing."""
+        return replace(self, other_domains=self.other_domains | set(row.domains))
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,14 +76,18 @@ class Order:
 
 @dataclass(frozen=True, slots=True)
 class Subscription:
-    """A subscription; `status` is in lower case, `body` is the whole resource as read."""
+    """A subscription; `status` is in lower case, `body` is the whole resource as read.
+
+    `quantity` is None if it cannot be read, and what it counts depends on the types.
+    """
 
     id: str
     order_id: str
     status: str
     product_type: str = ""
+    product_subtype: str = ""
     name: str = ""
-    quantity: int = 0
+    quantity: int | None = None
     billing_type: str = ""
     unit_type: str = ""
     microsoft_product: bool = True
@@ -80,11 +99,14 @@ class Subscription:
 
 @dataclass(frozen=True, slots=True)
 class Entitlement:
-    """What an order of a reservation or of software entitles the customer to."""
+    """What an order of a reservation or of software entitles the customer to.
+
+    `quantity` is None if it cannot be read.
+    """
 
     order_id: str
     entitlement_type: str
-    quantity: int
+    quantity: int | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -127,13 +149,15 @@ def order(body: Json) -> Order:
 
 def subscription(body: Json) -> Subscription:
     """Read one subscription."""
+    product_type = _object(body.get("productType"))
     return Subscription(
         id=_identifier(body, "subscription"),
         order_id=_text(body, "orderId"),
         status=_status(body, "subscription"),
-        product_type=_text(_object(body.get("productType")), "id"),
+        product_type=_text(product_type, "id"),
+        product_subtype=_text(_object(product_type.get("subType")), "id"),
         name=_text(body, "friendlyName") or _text(body, "offerName"),
-        quantity=_whole(body, "quantity"),
+        quantity=_count(body.get("quantity")),
         billing_type=_text(body, "billingType").lower(),
         unit_type=_text(body, "unitType").lower(),
         microsoft_product=body.get("isMicrosoftProduct") is not False,
@@ -150,7 +174,7 @@ def entitlements(body: Json) -> Iterator[Entitlement]:
     yield Entitlement(
         order_id=_text(reference, "id"),
         entitlement_type=_text(body, "entitlementType").lower(),
-        quantity=_whole(body, "quantity"),
+        quantity=_count(body.get("quantity")),
     )
     included = body.get("includedEntitlements")
     for each in included if isinstance(included, list) else ():
@@ -204,9 +228,13 @@ def _text(body: Json, member: str) -> str:
     return value if isinstance(value, str) else ""
 
 
-def _whole(body: Json, member: str) -> int:
-    value = body.get(member)
-    return int(value) if isinstance(value, int | float) and isfinite(value) else 0
+def _count(value: object) -> int | None:
+    """Return a count, rounded up; None for what is none, which must not pass as 0."""
+    if isinstance(value, str) and _NUMBER.fullmatch(value):
+        value = float(value)
+    if isinstance(value, bool) or not isinstance(value, int | float):
+        return None
+    return ceil(value) if 0 <= value <= _HIGHEST_COUNT else None
 
 
 def _timestamp(value: object) -> datetime | None:

@@ -217,7 +217,8 @@ def _next_subscription_action(subscription: Purchase, now: datetime) -> Entry:
             return Entry(subscription, Standing.CLOSED)
         return Entry(subscription, Standing.NEVER, reason=subscription.reason)
     if not left:
-        return Entry(subscription, Standing.NEVER, reason=subscription.reason)
+        reason = subscription.reason or row.never
+        return Entry(subscription, Standing.NEVER, reason=reason)
     activation = Action.ACTIVATE_SUBSCRIPTION
     if subscription.needs_activation and activation not in subscription.rejected:
         return _try(subscription, activation, now)

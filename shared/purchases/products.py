@@ -18,6 +18,7 @@ class Product(StrEnum):
     SAAS = "marketplace SaaS"
     SOFTWARE = "software subscription"
     AZURE_PLAN = "Azure plan"
+    SAVINGS_PLAN = "savings plan"
     LEGACY = "legacy licences"
     OTHER = "unknown product"
 
@@ -39,6 +40,7 @@ class ProductRow:
     `actions` are the calls on a subscription; each is tried once the one before is rejected.
     `ends_suspended` says that a suspended subscription counts as cancelled. `order_cancellable`
     is false where Partner Center never cancels the order itself (800061, 800063 or 800077).
+    `never` says why no call cancels it, where there is none.
     """
 
     product: Product
@@ -46,10 +48,17 @@ class ProductRow:
     actions: tuple[Action, ...]
     ends_suspended: bool
     order_cancellable: bool
+    never: str = ""
 
 
 def _type(name: str) -> Callable[[Subscription], bool]:
     return lambda subscription: subscription.product_type.lower() == name
+
+
+def _savings_plan(subscription: Subscription) -> bool:
+    # Bought like an Azure plan ("Purchase Azure savings plans"), and told from it by its subtype.
+    subtype = "".join(filter(str.isalpha, subscription.product_subtype.lower()))
+    return _type("azure")(subscription) and subtype not in {"", "azure", "azureplan"}
 
 
 def _marketplace(subscription: Subscription) -> bool:
@@ -60,12 +69,15 @@ def _marketplace(subscription: Subscription) -> bool:
 _SUSPEND: Final = (Action.SUSPEND_SUBSCRIPTION,)
 _DELETE_OR_SUSPEND: Final = (Action.DELETE_SUBSCRIPTION, Action.SUSPEND_SUBSCRIPTION)
 
+_SAVINGS_PLAN_NEVER: Final = "no API call cancels a savings plan (403/900321)"
+
 # The first matching row wins.
 _ROWS: Final = (
     ProductRow(Product.SAAS, _marketplace, _DELETE_OR_SUSPEND, False, False),
     ProductRow(Product.LEGACY, _type(""), _SUSPEND, True, True),
     ProductRow(Product.NCE, _type("onlineservicesnce"), _DELETE_OR_SUSPEND, False, False),
     ProductRow(Product.SOFTWARE, _type("software"), _SUSPEND, True, True),
+    ProductRow(Product.SAVINGS_PLAN, _savings_plan, (), False, False, _SAVINGS_PLAN_NEVER),
     ProductRow(Product.AZURE_PLAN, _type("azure"), _SUSPEND, True, False),
     ProductRow(Product.OTHER, lambda _: True, _DELETE_OR_SUSPEND, False, True),
 )

@@ -189,7 +189,8 @@ def _purchases(snapshot: Snapshot) -> Iterator[Purchase]:
     }
     for entitlement in snapshot.entitlements:
         order_id = aliases.get(entitlement.order_id, entitlement.order_id)
-        if order_id and entitlement.quantity:
+        # An unknown quantity may be one: only 0 says that nothing is left of the order.
+        if order_id and entitlement.quantity != 0:
             yield _unlisted_order(order_id, entitlement)
     for order in snapshot.orders or ():
         yield _order(order)

@@ -16,10 +16,11 @@ rule 1, the tenant ID of rule 3), then rules 1, 2 and 3 with Partner Center's wo
 from collections.abc import Collection, Iterator, Mapping
 from contextlib import contextmanager
 from enum import StrEnum
-from fnmatch import fnmatchcase
+from itertools import product
 from typing import Final
 
-from shared.errors import TipsweepError
+from shared.domains import comparable, matches
+from shared.errors import TipsweepError, shown
 from shared.limits import (
     SANDBOX_CUSTOMERS,
     SANDBOX_LICENCES_PER_SUBSCRIPTION,
@@ -34,16 +35,24 @@ from shared.partner_center.errors import (
     NotASandbox,
     NotFound,
 )
-from shared.partner_center.resources import UNREADABLE, Customer, Status, Subscription
+from shared.partner_center.resources import Customer, Status, Subscription
 from shared.safety.switch import Switch
 from shared.settings import NO_PROTECTION, ProtectionSettings, Settings
 from shared.tenants import TenantId
 
 BY_ITSELF: Final = "tipsweep"
-# Usage-based products have quantities too, which are not licences.
+# The values of billingType and unitType; usage has quantities too, which are not licences.
 _LICENCES: Final = frozenset({"license", "licenses"})
-# Deleted subscriptions stay in the listing and must not count.
-_RUNNING: Final = frozenset({Status.ACTIVE, Status.PENDING, UNREADABLE})
+_USAGE: Final = frozenset({"usage", "usage-based"})
+# Azure plans and savings plans: what they count is no licences, even where no type says so.
+_USAGE_PRODUCTS: Final = frozenset({"azure"})
+_PRODUCTION_REMEDY: Final = (
+    "This looks like a production customer: nothing was changed. Check the credentials."
+)
+# Deleted subscriptions stay in the listing and must not count; a status nobody knows counts.
+_NOT_RUNNING: Final = frozenset(
+    {Status.SUSPENDED, Status.CANCELLED, Status.DELETED, Status.EXPIRED, Status.DISABLED}
+)
 
 
 class Rule(StrEnum):
@@ -223,22 +232,51 @@ def require_sandbox_size(customers: int) -> None:
 
 def require_sandbox_limits(subscriptions: Collection[Subscription]) -> None:
     """Rule 2: the customer holds no more than a sandbox customer can; raises Refused."""
-    remedy = "This looks like a production customer: nothing was changed. Check the credentials."
-    running = [each for each in subscriptions if each.status in _RUNNING]
+    # A repeated row is one subscription, and each of its rows counts for its licences.
+    running = {each.id.lower() for each in subscriptions if each.status not in _NOT_RUNNING}
     if len(running) > SANDBOX_SUBSCRIPTIONS_PER_CUSTOMER:
         finding = (
             f"the customer has {len(running)} active subscriptions, and a sandbox allows "
             f"{SANDBOX_SUBSCRIPTIONS_PER_CUSTOMER}"
         )
-        raise Refused(Rule.SANDBOX, finding, remedy)
+        raise Refused(Rule.SANDBOX, finding, _PRODUCTION_REMEDY)
     for each in subscriptions:
-        licences = each.billing_type in _LICENCES or each.unit_type in _LICENCES
-        if licences and each.quantity > SANDBOX_LICENCES_PER_SUBSCRIPTION:
-            finding = (
-                f"subscription {each.id} has {each.quantity} licences, and a sandbox allows "
-                f"{SANDBOX_LICENCES_PER_SUBSCRIPTION}"
-            )
-            raise Refused(Rule.SANDBOX, finding, remedy)
+        if may_count_licences(each):
+            require_few_licences(each)
+
+
+def may_count_licences(subscription: Subscription) -> bool:
+    """Whether its quantity is licences for all that is known; without a type the product decides.
+
+    Source: Microsoft's page "Subscription resources".
+    """
+    if _counts_licences(subscription):
+        return True
+    usage = _USAGE & {subscription.billing_type, subscription.unit_type}
+    return not usage and subscription.product_type.lower() not in _USAGE_PRODUCTS
+
+
+def _counts_licences(subscription: Subscription) -> bool:
+    return bool(_LICENCES & {subscription.billing_type, subscription.unit_type})
+
+
+def require_few_licences(subscription: Subscription) -> None:
+    """Rule 2: a subscription holds no more licences than in a sandbox; raises Refused."""
+    quantity = subscription.quantity
+    if quantity is None:
+        finding = (
+            f"subscription {subscription.id} has a quantity that is missing or no number, and a "
+            f"sandbox allows {SANDBOX_LICENCES_PER_SUBSCRIPTION} licences"
+        )
+        remedy = "Nothing was changed. Look at the subscription in Partner Center."
+        raise Refused(Rule.SANDBOX, finding, remedy)
+    if quantity > SANDBOX_LICENCES_PER_SUBSCRIPTION:
+        counted = "licences" if _counts_licences(subscription) else "units that may be licences"
+        finding = (
+            f"subscription {subscription.id} has {quantity} {counted}, and a sandbox allows "
+            f"{SANDBOX_LICENCES_PER_SUBSCRIPTION}"
+        )
+        raise Refused(Rule.SANDBOX, finding, _PRODUCTION_REMEDY)
 
 
 def require_deletable(customer: Customer, settings: Settings) -> None:
@@ -268,16 +306,20 @@ def require_unlisted(tenant: TenantId, protection: ProtectionSettings) -> None:
 
 
 def require_unprotected(customer: Customer, protection: ProtectionSettings) -> None:
-    """Rule 3: the customer's domain matches no protected pattern; raises Refused.
+    """Rule 3: none of the customer's domains matches a protected pattern; raises Refused.
 
-    A customer whose domain is unknown is refused while any pattern is set.
+    A customer with an unknown domain, or one that is none, is refused while any pattern is set.
     """
-    for pattern in protection.domains:
-        if not customer.domain:
-            finding = f"customer {customer.id} has no domain to compare with PROTECTED_DOMAINS"
+    for domain, pattern in product(customer.domains, protection.domains):
+        compared = comparable(domain)
+        if compared is None:
+            finding = (
+                f"customer {customer.id} has no domain to compare with PROTECTED_DOMAINS: expected "
+                f"a domain such as contoso.com, found {shown(domain)}"
+            )
             raise Refused(Rule.CUSTOMER, finding, "List it by ID, or delete it by hand.")
-        if fnmatchcase(customer.domain, pattern):
-            finding = f"domain {customer.domain} matches {pattern} in PROTECTED_DOMAINS"
+        if matches(compared, pattern):
+            finding = f"domain {domain} matches {pattern} in PROTECTED_DOMAINS"
             raise Refused(Rule.CUSTOMER, finding, "Change the pattern to have it deleted.")
 
 

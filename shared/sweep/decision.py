@@ -4,9 +4,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from enum import StrEnum
-from fnmatch import fnmatchcase
 from typing import Final
 
+from shared.domains import comparable, matches
 from shared.limits import SANDBOX_CUSTOMERS
 from shared.partner_center.resources import Customer
 from shared.safety.rules import Refused, require_deletable
@@ -81,6 +81,7 @@ _ENDED: Final = {
 }
 # A deleted customer may stay listed for a while.
 _BEING_FREED: Final = frozenset({SweepVerdict.IN_PROGRESS, SweepVerdict.DELETED})
+_PERHAPS_STARTED: Final = frozenset({SweepVerdict.IN_PROGRESS, SweepVerdict.UNREADABLE})
 
 
 def decide(sandbox: Sandbox, settings: Settings) -> tuple[Candidate, ...]:
@@ -175,12 +176,21 @@ def remembered(record: DeletionRecord | UnreadableRow | None, at: datetime) -> F
     return Finding(_ENDED[record.state], reason + (f", {record.reason}" if record.reason else ""))
 
 
+def counts_as_started(row: DeletionRecord | UnreadableRow) -> bool:
+    """Whether a row counts towards SWEEP_MAX_DELETIONS: one that cannot be read might."""
+    if isinstance(row, UnreadableRow):
+        return True
+    return row.live and row.requested_by == REQUESTED_BY
+
+
 def _not_included(customer: Customer, sweep: SweepSettings) -> Finding | None:
-    if any(fnmatchcase(customer.domain, pattern) for pattern in sweep.include_domains):
-        return None
-    domain = f"domain {customer.domain}" if customer.domain else "an unknown domain"
-    reason = f"{domain} matches no pattern in SWEEP_INCLUDE_DOMAINS"
-    return Finding(SweepVerdict.NOT_INCLUDED, reason)
+    for domain in customer.domains:
+        compared = comparable(domain) or ""
+        if not any(matches(compared, pattern) for pattern in sweep.include_domains):
+            named = f"domain {domain}" if domain else "an unknown domain"
+            reason = f"{named} matches no pattern in SWEEP_INCLUDE_DOMAINS"
+            return Finding(SweepVerdict.NOT_INCLUDED, reason)
+    return None
 
 
 def _by_age(age: Age, sweep: SweepSettings, at: datetime) -> Finding:
@@ -205,12 +215,8 @@ def _needed(sweep: SweepSettings, becoming_free: int) -> _Limit | None:
 
 
 def _own_in_progress(judged: list[Candidate], sandbox: Sandbox) -> int:
-    records = (
-        sandbox.records[each.tenant] for each in judged if each.verdict is SweepVerdict.IN_PROGRESS
-    )
-    return sum(
-        isinstance(each, DeletionRecord) and each.requested_by == REQUESTED_BY for each in records
-    )
+    records = (sandbox.records[each.tenant] for each in judged if each.verdict in _PERHAPS_STARTED)
+    return sum(counts_as_started(each) for each in records)
 
 
 def _limited(candidate: Candidate, rank: int, limit: _Limit) -> Candidate:

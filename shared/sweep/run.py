@@ -14,7 +14,14 @@ from shared.storage.records import DeletionRecord, Records, UnreadableRow
 from shared.storage.reports import Reports
 from shared.storage.sightings import Age
 from shared.sweep.ages import read_ages
-from shared.sweep.decision import REQUESTED_BY, Sandbox, decide, exclude, remembered
+from shared.sweep.decision import (
+    REQUESTED_BY,
+    Sandbox,
+    counts_as_started,
+    decide,
+    exclude,
+    remembered,
+)
 from shared.sweep.memory import known_ages, seen, with_ages
 from shared.sweep.report import SweepReport
 from shared.tenants import TenantId
@@ -119,7 +126,7 @@ def _start(services: Services, report: SweepReport) -> int:
     Another sweep may have started some since the decision, and may go on at the same time.
     """
     services.safety.require_writable()
-    running = {each.tenant for each in services.records.all() if _is_running(each)}
+    running = {each.tenant for each in services.records.rows() if counts_as_started(each)}
     started = 0
     for tenant in report.selected:
         if len(running) >= services.settings.sweep.max_deletions:
@@ -129,10 +136,6 @@ def _start(services: Services, report: SweepReport) -> int:
         if remembered(record, services.now()) is None:
             record = submit(services, DeletionRequest(tenant, REQUESTED_BY))
             started += 1
-        if record is not None and _is_running(record):
+        if record is not None and counts_as_started(record):
             running.add(tenant)
     return started
-
-
-def _is_running(record: DeletionRecord) -> bool:
-    return record.live and record.requested_by == REQUESTED_BY

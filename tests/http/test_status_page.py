@@ -147,9 +147,9 @@ def test_a_stuck_deletion_shows_reason_remedy_and_orders(
     assert record["reason"] in text
     assert record["remedy"] in text
     assert "by ann" in text
-    assert "1 of 2 orders and subscriptions are done" in text
+    assert "1 of 3 orders and subscriptions are done" in text
     assert f"{order.id} cancelled done" in text
-    assert f"{stuck_customer.orders[0].id} completed cannot be cancelled" in text
+    assert f"{stuck_customer.subscriptions[0].id} active cannot be cancelled" in text
 
 
 def test_a_tripped_switch_is_shown(api: App) -> None:

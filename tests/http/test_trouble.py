@@ -12,6 +12,7 @@ from shared.settings import settings
 from shared.storage import clients as storage
 from tests.bench import Bench
 from tests.http.app import App
+from tests.http.chromium import text_of
 
 TENANT = "5e2c1a70-0d3b-4c55-9a41-7f6b2d9e8c10"
 CUSTOMER_LIST = "/v1/customers"
@@ -94,6 +95,25 @@ def test_missing_settings_are_named_without_values(loaded: App) -> None:
     assert "PARTNER_TENANT_ID" in response.json["detail"]
     assert "PARTNER_CENTER_CLOUD" in response.json["detail"]
     assert "moon" not in response.text
+
+
+@pytest.mark.usefixtures("unset")
+def test_the_status_page_names_the_settings_without_values(
+    loaded: App, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    monkeypatch.setenv("SWEEP_SCHEDULE", "0 0 3 * * 7")
+
+    with caplog.at_level(logging.INFO, logger="tipsweep"):
+        response = loaded.get("/api/status")
+
+    assert (response.status, response.headers["content-type"]) == (503, "text/html")
+    assert response.headers["retry-after"]
+    text = text_of(response.text)
+    assert "not fully configured" in text
+    assert "SWEEP_SCHEDULE" in text
+    assert "PARTNER_CENTER_CLOUD" in text
+    assert "moon" not in text
+    assert "the day of the week is 7, not 0 to 6" in caplog.text
 
 
 @pytest.mark.usefixtures("unset")

@@ -18,7 +18,10 @@ Connect = Callable[..., Connection]
 @pytest.fixture
 def partner_settings(simulator: Simulator) -> Callable[..., PartnerCenterSettings]:
     def read(auth: str = "secret", **environment: str) -> PartnerCenterSettings:
-        values = {"AzureWebJobsStorage": "unused", **simulator.environment(auth=auth)}
+        values = {
+            "AzureWebJobsStorage": "UseDevelopmentStorage=true",
+            **simulator.environment(auth=auth),
+        }
         return read_settings({**values, **environment}).partner_center
 
     return read

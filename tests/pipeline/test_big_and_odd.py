@@ -22,7 +22,9 @@ NOT_FOUND = {"code": 1000, "description": "Not found."}
 
 @pytest.fixture
 def customer(simulator: Simulator) -> Customer:
-    simulator.behaviour = replace(simulator.behaviour, requests_per_minute=None)
+    simulator.behaviour = replace(
+        simulator.behaviour, requests_per_minute=None, savings_plan_subscriptions=False
+    )
     return simulator.sandbox.add_customer("tipdemo001.onmicrosoft.com")
 
 

@@ -135,9 +135,50 @@ def test_an_order_over_60_days_gets_one_delete_and_ends_as_stuck(
     assert [call.method for call in bench.writes()] == ["DELETE"]
 
 
-def test_a_savings_plan_ends_as_stuck_with_partner_centers_reason(
+def test_a_savings_plan_gets_one_delete_and_ends_as_stuck(bench: Bench, customer: Customer) -> None:
+    order = customer.add_order(ProductKind.SAVINGS_PLAN)
+    assert order.subscription is not None
+
+    record = bench.run(customer.tenant_id)
+
+    assert record.state is State.STUCK
+    assert f"{order.subscription.id} (no API call cancels a savings plan" in record.reason
+    assert record.remedy.startswith("No API call cancels a savings plan. Cancel it in the Azure")
+    assert [call.method for call in bench.writes()] == ["DELETE"]
+    assert not bench.calls("GET", "/azureEntitlements")
+
+
+def test_a_customer_whose_savings_plan_does_not_block_is_deleted(
     bench: Bench, customer: Customer
 ) -> None:
+    bench.simulator.behaviour = Behaviour(active_subscription_blocks=False)
+    customer.add_order(ProductKind.SAVINGS_PLAN)
+
+    bench.run(customer.tenant_id)
+
+    assert customer.deleted
+    assert [call.method for call in bench.writes()] == ["DELETE"]
+
+
+def test_what_else_a_customer_with_a_savings_plan_holds_is_cancelled(
+    bench: Bench, customer: Customer
+) -> None:
+    customer.add_order(ProductKind.SAVINGS_PLAN)
+    plan = customer.add_order(ProductKind.AZURE_PLAN, azure_subscriptions=1)
+    customer.add_order(ProductKind.PERPETUAL_SOFTWARE, age_days=70)
+
+    record = bench.run(customer.tenant_id)
+
+    assert plan.subscription is not None
+    assert plan.subscription.status == "suspended"
+    assert record.state is State.STUCK
+    assert "A savings plan can only be cancelled in the Azure portal" in record.remedy
+
+
+def test_a_savings_plan_without_a_subscription_ends_as_stuck_with_partner_centers_reason(
+    bench: Bench, customer: Customer
+) -> None:
+    bench.simulator.behaviour = Behaviour(savings_plan_subscriptions=False)
     customer.add_order(ProductKind.SAVINGS_PLAN)
 
     record = bench.run(customer.tenant_id)

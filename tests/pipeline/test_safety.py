@@ -119,6 +119,32 @@ def test_a_customer_past_the_sandbox_limits_is_refused(
     assert not bench.writes()
 
 
+@pytest.mark.parametrize(
+    ("members", "finding"),
+    [
+        ({"quantity": "400", "billingType": "license"}, "400 licences"),
+        ({"quantity": None, "billingType": "license"}, "missing or no number"),
+        ({"quantity": {"value": 1}, "unitType": "Licenses"}, "missing or no number"),
+        ({"unitType": "Licenses"}, "missing or no number"),
+        ({"quantity": 1000}, "1000 units that may be licences"),
+        ({"quantity": 1000, "productType": {"id": "OnlineServicesNCE"}}, "1000 units"),
+    ],
+)
+def test_a_quantity_that_may_be_more_than_25_licences_is_refused(
+    bench: Bench, simulator: Simulator, customer: Customer, members: dict[str, Any], finding: str
+) -> None:
+    odd = {"id": "odd", "orderId": "o", "status": "active", **members}
+    body = {"items": [odd]}
+    simulator.add_fault(Fault(path="*/subscriptions", status=200, body=body, times=None))
+
+    record = bench.run(customer.tenant_id)
+
+    assert record.state is State.REFUSED
+    assert finding in record.reason
+    assert record.remedy
+    assert not bench.writes()
+
+
 @pytest.mark.parametrize(("customers", "state"), [(75, State.DELETED), (76, State.REFUSED)])
 def test_75_customers_are_a_sandbox_and_76_are_not(
     bench: Bench, customer: Customer, customers: int, state: State
@@ -127,6 +153,35 @@ def test_75_customers_are_a_sandbox_and_76_are_not(
         bench.simulator.sandbox.add_customer(f"other{number}.onmicrosoft.com")
 
     assert bench.run(customer.tenant_id).state is state
+
+
+@pytest.mark.parametrize(("customers", "state"), [(75, State.DELETED), (402, State.REFUSED)])
+def test_rows_that_repeat_where_pages_meet_change_nothing_about_that(
+    bench: Bench, customer: Customer, customers: int, state: State
+) -> None:
+    bench.simulator.behaviour = Behaviour(customers_page_size=30, customers_page_overlap=7)
+    for number in range(customers - 1):
+        bench.simulator.sandbox.add_customer(f"other{number}.onmicrosoft.com")
+
+    record = bench.run(customer.tenant_id)
+
+    assert record.state is state
+    assert bool(bench.writes()) is (state is State.DELETED)
+
+
+@pytest.mark.parametrize("domain", ["keep-it.onmicrosoft.com", ""])
+def test_a_customer_is_protected_by_each_row_that_lists_it(
+    bench: Bench, customer: Customer, domain: str
+) -> None:
+    bench.use(PROTECTED_DOMAINS="keep-*")
+    repeated = bench.simulator.sandbox.add_customer(domain, tenant_id=customer.tenant_id)
+    repeated.domain = domain
+
+    record = bench.run(customer.tenant_id)
+
+    assert record.state is State.REFUSED
+    assert "PROTECTED_DOMAINS" in record.reason
+    assert not bench.writes()
 
 
 def test_a_small_production_account_trips_the_switch_at_its_first_rejection(

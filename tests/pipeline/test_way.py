@@ -13,7 +13,9 @@ from tests.bench import Bench
 ROOT = Path(__file__).parents[2]
 MOST_MODULES = 30
 # The ground floor: a reader knows what these do from their names.
-SMALL = {f"shared/{name}.py" for name in ("errors", "events", "inputs", "limits", "tenants")}
+SMALL = {
+    f"shared/{name}.py" for name in ("domains", "errors", "events", "inputs", "limits", "tenants")
+}
 
 
 @pytest.mark.parametrize("kind", ProductKind)

@@ -1,8 +1,11 @@
 """What is remembered between two snapshots."""
 
 from dataclasses import replace
+from typing import Any
 
-from shared.partner_center.resources import Entitlement, Order, Subscription
+import pytest
+
+from shared.partner_center.resources import Entitlement, Order, Subscription, subscription
 from shared.purchases.products import Action, Product, product_of
 from shared.purchases.purchase import UNLISTED, Purchase, PurchaseKind, follow_orders, forget_sent
 from shared.purchases.snapshot import Snapshot, merge_snapshot, products_of
@@ -73,6 +76,12 @@ def test_entitlements_that_hold_nothing_name_no_order() -> None:
     assert merge_snapshot(empty) == ()
 
 
+def test_entitlements_of_an_unknown_quantity_name_an_order() -> None:
+    unknown = Snapshot(orders=[], entitlements=[Entitlement("o", "software", None)])
+
+    assert statuses(merge_snapshot(unknown)) == {"o": "unlisted"}
+
+
 def test_an_alternate_id_is_remembered_if_orders_are_not_read() -> None:
     order = Order("long", "completed", alternate_id="short")
     fresh = Subscription("s", "short", "active", product_type="OnlineServicesNCE")
@@ -103,3 +112,32 @@ def test_products_are_recognised_by_type_and_publisher() -> None:
     assert kind("SaaS") is Product.SAAS
     assert kind("", microsoft=False) is Product.SAAS
     assert kind("Quantum") is Product.OTHER
+
+
+@pytest.mark.parametrize(
+    ("subtype", "product"),
+    [
+        ({}, Product.AZURE_PLAN),
+        ({"subType": None}, Product.AZURE_PLAN),
+        ({"subType": {"id": "", "displayName": ""}}, Product.AZURE_PLAN),
+        ({"subType": {"id": "AzurePlan"}}, Product.AZURE_PLAN),
+        ({"subType": {"id": "Azure plan"}}, Product.AZURE_PLAN),
+        ({"subType": {"id": "SavingsPlan", "displayName": "SavingsPlan"}}, Product.SAVINGS_PLAN),
+        ({"subType": {"id": "savings plan"}}, Product.SAVINGS_PLAN),
+        ({"subType": {"id": "SomethingElse"}}, Product.SAVINGS_PLAN),
+    ],
+)
+@pytest.mark.parametrize("name", ["Azure", "azure"])
+def test_a_savings_plan_is_told_from_an_azure_plan_by_its_subtype(
+    name: str, subtype: dict[str, Any], product: Product
+) -> None:
+    body = {"id": "s", "status": "active", "productType": {"id": name, **subtype}}
+
+    assert product_of(subscription(body)) is product
+
+
+def test_a_subtype_says_nothing_about_other_products() -> None:
+    product_type = {"id": "OnlineServicesNCE", "subType": {"id": "SavingsPlan"}}
+    body = {"id": "s", "status": "active", "productType": product_type}
+
+    assert product_of(subscription(body)) is Product.NCE

@@ -189,6 +189,33 @@ def test_without_its_table_nobody_may_write(bench: Bench, switch: Switch) -> Non
         switch.reset("ann", "go")
 
 
+def test_a_row_that_cannot_be_read_lets_nobody_write_until_it_is_written_again(
+    bench: Bench, switch: Switch
+) -> None:
+    switch.trip("ann", "stop")
+    row = bench.sandbox.get_entity(bench.simulator.sandbox.tenant_id, SWITCH_ROW)
+    del row["tripped"]
+    bench.sandbox.upsert_entity(row, UpdateMode.REPLACE)
+
+    with pytest.raises(SwitchTripped, match="cannot be read"):
+        switch.require_untripped()
+
+    switch.trip("ann", "the row was odd")
+    assert not switch.reset("ann", "was nothing").tripped
+
+
+@pytest.mark.parametrize("value", ["false", "", 0, "no"])
+def test_a_row_that_does_not_plainly_say_untripped_is_tripped(
+    bench: Bench, switch: Switch, value: str | int
+) -> None:
+    switch.trip("ann", "stop")
+    row = bench.sandbox.get_entity(bench.simulator.sandbox.tenant_id, SWITCH_ROW)
+    bench.sandbox.upsert_entity({**row, "tripped": value}, UpdateMode.REPLACE)
+
+    with pytest.raises(SwitchTripped):
+        switch.require_untripped()
+
+
 def test_a_row_of_an_earlier_version_can_be_read_and_reset(bench: Bench, switch: Switch) -> None:
     switch.trip("ann", "stop")
     row = bench.sandbox.get_entity(bench.simulator.sandbox.tenant_id, SWITCH_ROW)

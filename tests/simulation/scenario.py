@@ -218,10 +218,12 @@ def _hopeless(sandbox: Sandbox, order: Order) -> bool:
     """Return whether no call can cancel what blocks, or no response says which would."""
     if sandbox.world.behaviour.error_body is not ErrorBody.SERVICE:
         return True
+    if order.kind is ProductKind.SAVINGS_PLAN:
+        return True
     if order.subscription is not None and not order.product.software:
         return order.subscription.status == "suspended"
     oldest = timedelta(days=sandbox.world.behaviour.order_cancellable_days)
-    return order.kind is ProductKind.SAVINGS_PLAN or order.age > oldest
+    return order.age > oldest
 
 
 def _skew(faults: Faults) -> float:

@@ -33,6 +33,7 @@ def test_subscriptions_are_listed_with_their_order(client: Client, customer: Cus
             ProductKind.MARKETPLACE_SAAS,
             ProductKind.AZURE_PLAN,
             ProductKind.LEGACY_LICENCES,
+            ProductKind.SAVINGS_PLAN,
         )
     }
     one = orders[ProductKind.AZURE_PLAN]
@@ -217,3 +218,24 @@ def test_azure_subscription_needs_a_known_reason(
     assert (wrong.status, wrong.code) == (400, 900307)
     assert (unknown.status, unknown.code) == (404, 800111)
     assert azure.status == "active"
+
+
+@pytest.mark.parametrize("status", ["suspended", "deleted"])
+def test_no_call_cancels_a_savings_plan(client: Client, customer: Customer, status: str) -> None:
+    order = customer.add_order(ProductKind.SAVINGS_PLAN)
+
+    response = change(client, subscription_of(order), status)
+
+    assert (response.status, response.code) == (403, 900321)
+    assert subscription_of(order).status == "active"
+
+
+def test_a_savings_plan_is_an_azure_product_with_a_subtype(
+    client: Client, customer: Customer
+) -> None:
+    order = customer.add_order(ProductKind.SAVINGS_PLAN)
+
+    body = client.get(path_to(subscription_of(order))).json
+
+    assert body["productType"]["id"] == "Azure"
+    assert body["productType"]["subType"]["id"] == "SavingsPlan"

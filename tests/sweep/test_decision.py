@@ -294,6 +294,19 @@ def test_a_customer_without_domain_matches_only_the_pattern_for_all() -> None:
     )
 
 
+def test_a_customer_that_is_listed_twice_is_included_only_if_each_domain_is() -> None:
+    listed = customer(1, "tip1.example")
+    twice = replace(listed, other_domains=frozenset({"tip2.example"}))
+    odd = replace(listed, other_domains=frozenset({"shop.example"}))
+
+    included = verdict(sandbox([twice]), SWEEP_INCLUDE_DOMAINS="tip*")
+    left = verdict(sandbox([odd]), SWEEP_INCLUDE_DOMAINS="tip*")
+
+    assert included.verdict is SweepVerdict.DELETE
+    assert left.verdict is SweepVerdict.NOT_INCLUDED
+    assert "shop.example" in left.reason
+
+
 def test_enough_free_says_what_it_counted() -> None:
     account = sandbox([customer(each) for each in range(73)], records=[record(0, State.CHECKING)])
 

@@ -4,7 +4,7 @@ from dataclasses import replace
 
 import pytest
 
-from local.simulator import Fault, Simulator
+from local.simulator import Behaviour, Fault, Simulator
 from shared.limits import SANDBOX_CUSTOMERS
 from shared.safety.rules import Refused, Rule
 from shared.safety.switch import SwitchTripped
@@ -27,6 +27,22 @@ def test_more_customers_than_a_sandbox_holds_are_refused(
         with pytest.raises(Refused, match="more than 75 customers"):
             sweep(bench.services)
     assert last_report(bench.services.reports) is None
+
+
+@pytest.mark.parametrize(
+    ("customers", "selected"), [(SANDBOX_CUSTOMERS, True), (SANDBOX_CUSTOMERS + 1, False)]
+)
+def test_a_sweep_counts_customers_and_not_rows(
+    bench: Bench, simulator: Simulator, customers: int, *, selected: bool
+) -> None:
+    simulator.behaviour = Behaviour(customers_page_size=25, customers_page_overlap=4)
+    add(simulator, customers, age_days=None)
+
+    if selected:
+        assert preview_sweep(bench.services).customers == SANDBOX_CUSTOMERS
+    else:
+        with pytest.raises(Refused, match="more than 75 customers"):
+            preview_sweep(bench.services)
 
 
 @pytest.mark.parametrize(

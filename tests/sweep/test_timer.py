@@ -7,7 +7,7 @@ import azure.functions as func
 import pytest
 from azure.functions.timer import TimerRequest
 
-from functions.sweep_sandbox import blueprint, sweep_sandbox
+from functions.sweep_sandbox import blueprint, schedule_at_start, sweep_sandbox
 from local.host.loading import load
 from local.host.triggers import OnSchedule
 from local.simulator import Simulator
@@ -97,3 +97,36 @@ def test_the_timer_runs_at_three_unless_the_setting_says_otherwise(
     assert function.trigger.schedule.after(timestamp) == timestamp + timedelta(hours=15)
     monkeypatch.setenv("SWEEP_SCHEDULE", "0 30 6 * * 1")
     assert sweep_schedule() == "0 30 6 * * 1"
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        ("SWEEP_SCHEDULE", "0 0 3 * * 7"),
+        ("SWEEP_SCHEDULE", "$(Schedule)"),
+        ("AzureWebJobsStorage", "nonsense"),
+        ("AzureWebJobsStorage", ""),
+        ("AzureWebJobsStorage__queueServiceUri", "queues"),
+    ],
+)
+def test_what_makes_the_host_drop_a_function_is_logged_at_start(
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture, name: str, value: str
+) -> None:
+    monkeypatch.setenv("AzureWebJobsStorage", "UseDevelopmentStorage=true")
+    monkeypatch.setenv(name, value)
+
+    assert schedule_at_start() == "0 0 3 * * *"
+
+    (message,) = caplog.messages
+    assert message.startswith("work_held_up cause=settings")
+    assert name in message
+
+
+def test_nothing_is_logged_at_start_while_the_triggers_can_be_read(
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    monkeypatch.setenv("AzureWebJobsStorage", "UseDevelopmentStorage=true")
+    monkeypatch.setenv("SWEEP_SCHEDULE", "0 30 6 * * mon")
+
+    assert schedule_at_start() == "0 30 6 * * mon"
+    assert not caplog.messages

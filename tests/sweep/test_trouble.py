@@ -47,6 +47,21 @@ def test_throttling_ends_the_reading_of_ages_and_what_is_unknown_stays(
     assert orders_read(bench) == ids([first, second])
 
 
+def test_a_row_that_cannot_be_read_counts_towards_the_limit(
+    bench: Bench, simulator: Simulator
+) -> None:
+    first, second, third = add(simulator, 3)
+    submit(bench.services, DeletionRequest(TenantId(first.tenant_id), REQUESTED_BY))
+    bench.make_unreadable(first.tenant_id)
+    bench.use(**PROTECTED, SWEEP_MAX_DELETIONS="2")
+
+    report = run_sweep(bench.services, SweepMode.DELETE)
+
+    assert report.selected == (second.tenant_id,)
+    assert found(report, third).verdict is SweepVerdict.OVER_LIMIT
+    assert started(bench) == [second.tenant_id]
+
+
 def test_a_lost_connection_ends_the_reading_of_ages(bench: Bench, simulator: Simulator) -> None:
     first, second = add(simulator, 2)
     simulator.add_fault(Fault(path=f"*/{first.tenant_id}/orders", drop=True, times=None))

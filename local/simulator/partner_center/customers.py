@@ -28,7 +28,7 @@ _FIELDS = {"CompanyName", "Domain", "IndirectReseller", "IndirectCloudSolutionPr
 def list_customers(request: ServiceRequest) -> ServiceResponse:
     """Return one page; the next one is requested with MS-ContinuationToken."""
     found = _filtered(request)
-    start = _start(request)
+    start = max(0, _start(request) - request.behaviour.customers_page_overlap)
     size = _page_size(request)
     page = found[start : start + size]
     body = collection([customer_item(customer) for customer in page])

@@ -139,8 +139,9 @@ def subscription(subscription: Subscription, status: str) -> dict[str, object]:
         "attributes": {"objectType": "Subscription"},
     }
     if order.product.product_type:
-        product_type = order.product.product_type
-        body["productType"] = {"id": product_type, "displayName": product_type}
+        body["productType"] = _named(order.product.product_type)
+        if subtype := order.product.product_subtype:
+            body["productType"] = _named(order.product.product_type) | {"subType": _named(subtype)}
     if subscription.etag:
         body["attributes"] = {"etag": subscription.etag, "objectType": "Subscription"}
     return body
@@ -155,6 +156,10 @@ def azure_entitlement(azure: AzureSubscription, plan: Subscription) -> dict[str,
         "subscriptionId": plan.id,
         "attributes": {"objectType": "AzureEntitlement"},
     }
+
+
+def _named(name: str) -> dict[str, object]:
+    return {"id": name, "displayName": name}
 
 
 def _lines(order: Order) -> list[dict[str, object]]:

@@ -107,6 +107,8 @@ def _check_change(request: ServiceRequest, subscription: Subscription, wanted: s
     kind, product = subscription.order.kind, subscription.order.product
     if not subscription.activated:
         raise ServiceError(400, 800081, "The SaaS subscription is not activated yet.")
+    if rejection := product.subscription_rejection:
+        raise ServiceError(rejection.status, rejection.code, rejection.description)
     if product.subscription_statuses is None or wanted not in product.subscription_statuses:
         raise ServiceError(400, 800040, f"The status change to {wanted} is not allowed.")
     if any(azure.status == "active" for azure in subscription.azure_subscriptions):

@@ -118,6 +118,8 @@ class Behaviour:
     """The form of error bodies; gateway and empty bodies were both observed."""
     customers_page_size: int = 500
     """The most customers on one page, regardless of `size`."""
+    customers_page_overlap: int = 0
+    """Customers at the end of a page that the next one repeats; fewer than a page holds."""
     next_link_version: bool = False
     """Whether `links.next.uri` starts with /v1, as it has since November 2021."""
     next_link_host: str | None = None
@@ -140,6 +142,8 @@ class Behaviour:
     """200 in the documented example, 202 in the REST reference."""
     order_cancellable_days: float = 60.0
     """Age in days from which an order of the sandbox can no longer be cancelled."""
+    savings_plan_subscriptions: bool = True
+    """invented: whether a savings plan is a subscription as well as an order."""
     nce_window_days: float = 7.0
     """Days within which an NCE subscription can be cancelled."""
     nce_window_enforced: bool = True

@@ -43,7 +43,8 @@ class Product:
 
     `order_rejection` is the response to cancelling the order by PATCH in the sandbox, None if that
     works. `subscription_statuses` are those that a PATCH of the subscription may set, None if the
-    kind has no subscription.
+    kind has no subscription. `subscription_rejection` is the response to any other status, None
+    for the usual one.
     """
 
     name: str
@@ -53,7 +54,9 @@ class Product:
     software: bool = False
     entitlement_type: str | None = None
     product_type: str | None = None
+    product_subtype: str | None = None
     subscription_statuses: frozenset[str] | None = None
+    subscription_rejection: Rejection | None = None
     term: str = ""
     legacy: bool = False
 
@@ -132,9 +135,13 @@ PRODUCTS: Final[Mapping[ProductKind, Product]] = MappingProxyType(
         ),
         ProductKind.SAVINGS_PLAN: Product(
             name="Compute savings plan, 1 year",
-            order_id=OrderId.LONG,
+            order_id=OrderId.SHORT,
             billing_cycle="monthly",
             order_rejection=_SAVINGS_PLAN,
+            product_type="Azure",
+            product_subtype="SavingsPlan",
+            subscription_statuses=frozenset({"active"}),
+            subscription_rejection=_SAVINGS_PLAN,
             term="P1Y",
         ),
     }

@@ -67,7 +67,7 @@ class Customer:
             )
             order.cancel_after_polls = cancel_after_polls
             order.cancel_after_seconds = cancel_after_seconds
-            if order.product.subscription_statuses is not None:
+            if order.has_subscription:
                 order.subscription = Subscription(
                     self._world,
                     order,
@@ -126,6 +126,13 @@ class Order:
     def product(self) -> Product:
         """The rules of its kind."""
         return PRODUCTS[self.kind]
+
+    @property
+    def has_subscription(self) -> bool:
+        """Whether a purchase of its kind is listed as a subscription."""
+        if self.kind is ProductKind.SAVINGS_PLAN:
+            return self._world.behaviour.savings_plan_subscriptions
+        return self.product.subscription_statuses is not None
 
     @property
     def reference_id(self) -> str:

@@ -1,0 +1,91 @@
+"""Counts of a response: text that is a number is read, and what is no count is not 0."""
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from shared.partner_center.resources import entitlements, subscription
+
+SUBSCRIPTION = {"id": "s", "status": "active"}
+ENTITLEMENT = {"referenceOrder": {"id": "o"}}
+JSON = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.floats() | st.text(),
+    lambda inner: st.lists(inner) | st.dictionaries(st.text(), inner),
+    max_leaves=5,
+)
+
+
+def counts(value: object) -> set[int | None]:
+    """Return the count that a subscription and an entitlement with this quantity have."""
+    (entitled,) = entitlements({**ENTITLEMENT, "quantity": value})
+    return {subscription({**SUBSCRIPTION, "quantity": value}).quantity, entitled.quantity}
+
+
+@pytest.mark.parametrize(
+    ("value", "count"),
+    [
+        (0, 0),
+        (25, 25),
+        (400, 400),
+        (25.0, 25),
+        (25.2, 26),
+        ("400", 400),
+        (" 400\n", 400),
+        ("+7", 7),
+        ("0", 0),
+        ("25.5", 26),
+        ("4e2", 400),
+        ("0400", 400),
+    ],
+)
+def test_a_number_is_read_also_from_text(value: object, count: int) -> None:
+    assert counts(value) == {count}
+
+
+@pytest.mark.parametrize(
+    "value",
+    [
+        None,
+        True,
+        False,
+        "",
+        " ",
+        "many",
+        "1,000",
+        "1 000",
+        "1_000",
+        "0x19",
+        "-1",
+        -1,
+        -0.5,
+        "\u0664\u0660\u0660",
+        "nan",
+        "inf",
+        "1e999",
+        "9" * 5000,
+        float("nan"),
+        float("inf"),
+        10**30,
+        {},
+        {"value": 400},
+        [],
+        [400],
+    ],
+    ids=repr,
+)
+def test_what_is_no_count_is_unknown(value: object) -> None:
+    assert counts(value) == {None}
+
+
+def test_a_missing_count_is_unknown() -> None:
+    (entitled,) = entitlements(ENTITLEMENT)
+
+    assert subscription(SUBSCRIPTION).quantity is None
+    assert entitled.quantity is None
+
+
+@given(JSON)
+def test_no_json_is_read_as_0_but_0(value: object) -> None:
+    (count,) = counts(value)
+
+    assert count != 0 or (not isinstance(value, bool) and float(str(value)) == 0)
