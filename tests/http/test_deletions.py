@@ -221,7 +221,8 @@ def test_a_finished_deletion_can_be_requested_again(
 def test_a_poisoned_deletion_can_be_requested_again(
     api: App, bench: Bench, customer: Customer, simulator: Simulator
 ) -> None:
-    simulator.add_fault(Fault("GET", "/v1/customers/*/orders", status=418, times=None))
+    body = {"code": 3000, "description": "Invalid."}
+    simulator.add_fault(Fault("GET", "/v1/customers/*/orders", 418, body, times=None))
     request(api, customer)
     bench.pump()
     simulator.clear_faults()
