@@ -85,7 +85,7 @@ def record_poisoned(services: StorageServices, poisoned: Poisoned) -> None:
     """
     subject = _subject(poisoned)
     reason = subject.fault or _last_error(services, subject, poisoned) or _UNKNOWN_REASON
-    services.rejected.keep(
+    rejected = services.rejected.keep(
         RejectedMessage(
             poisoned.queue,
             poisoned.message_id,
@@ -106,6 +106,7 @@ def record_poisoned(services: StorageServices, poisoned: Poisoned) -> None:
         Event.MESSAGE_POISONED,
         queue=poisoned.queue,
         message=poisoned.message_id,
+        rejected=rejected,
         tenant=subject.tenant,
         reason=reason,
     )

@@ -51,8 +51,10 @@ def host(bench: Bench, storage: str, log: Path) -> Iterator[subprocess.Popen[str
         line = process.stdout.readline()
         assert line, log.read_text()
         json.loads(line)
-        yield process
-        process.terminate()
+        try:
+            yield process
+        finally:
+            process.terminate()
 
 
 def wait_until(condition: Callable[[], bool]) -> None:
