@@ -13,6 +13,7 @@ from typing import Any, Final
 from shared.errors import TipsweepError, shown
 from shared.inputs import NotJson, is_line, parse_json
 from shared.limits import SANDBOX_CUSTOMERS
+from shared.partner_center.resources import known_date
 from shared.tenants import NotATenantId, TenantId, tenant_id
 
 _BODY: Final = "putBack"
@@ -20,6 +21,8 @@ _INSERTED_AT: Final = "firstInsertedAt"
 _VERSION: Final = 1
 _SEPARATORS: Final = re.compile(r"[,\r\n]+")
 REQUESTED_BY_CHARACTERS: Final = 200
+# Table storage holds no larger number as a plain integer.
+HIGHEST_GENERATION: Final = 2**31 - 1
 # People paste secrets, so a reason shows little of what they sent.
 REASON_CHARACTERS: Final = 500
 _REQUEST_MEMBERS: Final = frozenset({"tenantId", "requestedBy", "dryRun"})
@@ -193,8 +196,12 @@ def parse_step(body: bytes) -> StepMessage:
     if value["version"] != _VERSION:
         message = f"Message version {shown(str(value['version']))}: expected {_VERSION}"
         raise BadMessage(message, tenant)
-    if type(generation) is not int or generation < 1 or not isinstance(correlation_id, str):
-        message = "Expected a generation of 1 or more and a correlationId"
+    # A bool counts as an int.
+    if type(generation) is not int or not 1 <= generation <= HIGHEST_GENERATION:
+        message = f"Expected a whole number from 1 to {HIGHEST_GENERATION} in generation"
+        raise BadMessage(message, tenant)
+    if not isinstance(correlation_id, str):
+        message = f"Expected text in correlationId, found {_kind(correlation_id)}"
         raise BadMessage(message, tenant)
     return StepMessage(tenant, generation, correlation_id)
 
@@ -311,7 +318,7 @@ def _dropped_at(value: object) -> datetime | None:
     if value is None:
         return None
     timestamp = _timestamp(str(value))
-    if timestamp is None or timestamp.tzinfo is None:
+    if timestamp is None or timestamp.tzinfo is None or known_date(timestamp) is None:
         message = f"droppedAt is {shown(str(value))}: expected a timestamp with its time zone"
         raise BadMessage(message)
     return timestamp
