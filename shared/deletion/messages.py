@@ -4,6 +4,7 @@ import base64
 import binascii
 import json
 import re
+import string
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
@@ -19,6 +20,10 @@ from shared.tenants import NotATenantId, TenantId, tenant_id
 _BODY: Final = "putBack"
 _INSERTED_AT: Final = "firstInsertedAt"
 _VERSION: Final = 1
+_URL_SAFE: Final = str.maketrans("-_", "+/")
+_MOST_PADDING: Final = 2
+# Those of UTF-16 hold a zero byte for each letter.
+_TEXT_BYTES: Final = frozenset(string.printable.encode() + b"\0")
 _SEPARATORS: Final = re.compile(r"[,\r\n]+")
 REQUESTED_BY_CHARACTERS: Final = 200
 # Table storage holds no larger number as a plain integer.
@@ -30,6 +35,8 @@ _REQUEST_MEMBERS: Final = frozenset({"tenantId", "requestedBy", "dryRun"})
 _FORWARDED_MEMBERS: Final = frozenset(
     {"version", "tenantId", "requestedBy", "dryRun", "droppedAt", "attempt"}
 )
+# Queue output bindings of Azure Functions add it to every JSON object.
+_STAMP: Final = "$AzureWebJobsParentId"
 _STEP_MEMBERS: Final = frozenset({"version", "tenantId", "generation", "correlationId"})
 
 
@@ -161,6 +168,9 @@ def parse_drop(body: bytes) -> Drop:
         try:
             return _plain_drop(_text(inner))
         except BadMessage as error:
+            # Many words are valid base64 too.
+            if not _is_mostly_text(inner):
+                raise plain_error from None
             message = f"The message is base64, and inside it: {error}"
             raise BadMessage(message, error.tenant, dry_run=error.dry_run) from plain_error
 
@@ -187,7 +197,7 @@ def request_from_json(value: object) -> DeletionRequest:
 
 def parse_step(body: bytes) -> StepMessage:
     """Read one of our own messages; raises BadMessage."""
-    value = _json(_text(body))
+    value = _unstamped(_json(_text(body)))
     if not isinstance(value, dict) or set(value) != _STEP_MEMBERS:
         message = f"Expected an object with exactly {', '.join(sorted(_STEP_MEMBERS))}"
         raise BadMessage(message)
@@ -220,10 +230,17 @@ def _json_drop(value: object) -> Drop:
         if not value:
             message = "The array is empty: expected tenant IDs"
             raise BadMessage(message)
-        return _requests(value, request_from_json)
-    if isinstance(value, dict) and "version" in value:
-        return (_forwarded(value),)
-    return (request_from_json(value),)
+        return _requests(map(_unstamped, value), request_from_json)
+    request = _unstamped(value)
+    if isinstance(request, dict) and "version" in request:
+        return (_forwarded(request),)
+    return (request_from_json(request),)
+
+
+def _unstamped(value: object) -> object:
+    if not isinstance(value, dict):
+        return value
+    return {name: member for name, member in value.items() if name != _STAMP}
 
 
 def _requests(entries: Iterable[object], read: Callable[[Any], DeletionRequest]) -> Drop:
@@ -340,10 +357,20 @@ def _text(body: bytes) -> str:
 
 
 def _decoded(text: str) -> bytes | None:
+    """Decode base64, which may be wrapped, without padding, or with the letters - and _."""
+    compact = "".join(text.split()).translate(_URL_SAFE)
+    letters = compact.rstrip("=")
+    if len(compact) - len(letters) > _MOST_PADDING:
+        return None
     try:
-        return base64.b64decode(text, validate=True) or None
+        return base64.b64decode(letters + "=" * (-len(letters) % 4), validate=True) or None
     except (binascii.Error, ValueError):
         return None
+
+
+def _is_mostly_text(body: bytes) -> bool:
+    """Whether bytes are meant as text, perhaps in another encoding than UTF-8."""
+    return sum(each in _TEXT_BYTES for each in body) * 4 >= len(body) * 3
 
 
 def _json(text: str) -> object:
