@@ -1,9 +1,18 @@
 """Reads foreign text strictly: JSON without repeated members, and single lines."""
 
 import json
-from typing import Any
+import re
+from typing import Any, Final
 
 from shared.errors import TipsweepError
+
+# A pair of escapes for one character, one half of such a pair, or any other escape.
+_ESCAPE: Final = re.compile(
+    r"\\(?:u[dD][89abAB][0-9a-fA-F]{2}\\u[dD][c-fC-F][0-9a-fA-F]{2}"
+    r"|(?P<half>u[dD][89a-fA-F][0-9a-fA-F]{2})"
+    r"|.)",
+    re.DOTALL,
+)
 
 
 class NotJson(TipsweepError):
@@ -19,6 +28,17 @@ def parse_json(text: str) -> object:
         raise NotJson(message) from error
     except ValueError as error:
         raise NotJson(str(error)) from error
+
+
+def readable(text: str) -> str:
+    """Return a text without half characters, which nothing can encode: each becomes U+FFFD."""
+    return text.encode("utf-16", "surrogatepass").decode("utf-16", "replace")
+
+
+def readable_json(text: str) -> str:
+    """Return a JSON text without half characters, escaped or not: each becomes U+FFFD."""
+    whole = readable(text)
+    return _ESCAPE.sub(lambda each: r"\ufffd" if each["half"] else each[0], whole)
 
 
 def is_line(text: object, most: int) -> bool:

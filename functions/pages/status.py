@@ -7,6 +7,7 @@ import azure.functions as func
 from functions.api.endpoint import guarded
 from functions.api.responses import COMMON_HEADERS
 from functions.pages.status_page import CONTENT_SECURITY_POLICY, Status, page
+from shared.inputs import readable
 from shared.partner_center.errors import PartnerCenterError
 from shared.partner_center.resources import Customer
 from shared.safety.rules import Refused
@@ -36,7 +37,7 @@ def show_status(req: func.HttpRequest) -> func.HttpResponse:  # noqa: ARG001 - t
         warnings=tuple(_warnings(services.settings, rows)),
     )
     return func.HttpResponse(
-        page(status),
+        readable(page(status)),
         headers={**COMMON_HEADERS, "Content-Security-Policy": CONTENT_SECURITY_POLICY},
         mimetype="text/html",
     )

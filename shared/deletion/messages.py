@@ -12,9 +12,8 @@ from datetime import datetime
 from typing import Any, Final
 
 from shared.errors import TipsweepError, shown
-from shared.inputs import NotJson, is_line, parse_json
+from shared.inputs import NotJson, is_line, parse_json, readable_json
 from shared.limits import SANDBOX_CUSTOMERS
-from shared.partner_center.resources import known_date
 from shared.tenants import NotATenantId, TenantId, tenant_id
 
 _BODY: Final = "putBack"
@@ -335,7 +334,7 @@ def _dropped_at(value: object) -> datetime | None:
     if value is None:
         return None
     timestamp = _timestamp(str(value))
-    if timestamp is None or timestamp.tzinfo is None or known_date(timestamp) is None:
+    if timestamp is None or timestamp.tzinfo is None:
         message = f"droppedAt is {shown(str(value))}: expected a timestamp with its time zone"
         raise BadMessage(message)
     return timestamp
@@ -375,7 +374,7 @@ def _is_mostly_text(body: bytes) -> bool:
 
 def _json(text: str) -> object:
     try:
-        return parse_json(text)
+        return parse_json(readable_json(text))
     except NotJson as error:
         message = f"The message is not valid JSON: {error}"
         raise BadMessage(message) from error

@@ -10,6 +10,7 @@ from typing import Final
 from azure.core.exceptions import ResourceNotFoundError
 from azure.data.tables import TableClient, TableEntity, UpdateMode
 
+from shared.inputs import readable
 from shared.storage.names import REJECTED_ROW_PREFIX
 from shared.tenants import TenantId
 
@@ -112,4 +113,4 @@ def _message(row: TableEntity) -> RejectedMessage:
 
 
 def _bytes(body: object) -> bytes:
-    return body if isinstance(body, bytes) else str(body).encode()
+    return body if isinstance(body, bytes) else readable(str(body)).encode()

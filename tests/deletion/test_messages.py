@@ -248,14 +248,11 @@ def test_a_drop_holds_at_most_a_full_sandbox() -> None:
         parse_drop("\n".join([*full, FIRST]).encode())
 
 
-YEARS = (datetime.fromisoformat("2010-01-01"), datetime.fromisoformat("2199-12-31"))
-
-
 @given(
     tenants,
     st.text(max_size=200).filter(str.isprintable),
     st.booleans(),
-    st.none() | st.datetimes(*YEARS, timezones=st.just(UTC)),
+    st.none() | st.datetimes(timezones=st.just(UTC)),
     st.integers(0, 10**6),
 )
 def test_a_forwarded_request_survives_the_queue(
@@ -279,8 +276,6 @@ def test_a_forwarded_request_survives_the_queue(
         {"attempt": True},
         {"droppedAt": "yesterday"},
         {"droppedAt": "2026-11-28T06:00:00"},
-        {"droppedAt": "0001-01-01T00:00:00+00:00"},
-        {"droppedAt": "9999-12-31T23:59:59+00:00"},
         {"dryRun": "false"},
         {"requestedBy": None},
     ],
