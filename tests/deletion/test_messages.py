@@ -296,6 +296,18 @@ def test_a_step_message_survives_the_queue(
     assert parse_step(step.to_json().encode()) == step
 
 
+@given(json_values | st.integers(max_value=0) | st.integers(min_value=2**31))
+def test_a_generation_that_no_record_holds_is_rejected(generation: object) -> None:
+    if type(generation) is int and 1 <= generation < 2**31:
+        return
+    members = {**json.loads(StepMessage(TenantId(FIRST), 3, "c").to_json())}
+
+    with pytest.raises(BadMessage, match="in generation") as caught:
+        parse_step(json.dumps({**members, "generation": generation}).encode())
+
+    assert caught.value.tenant == FIRST
+
+
 @given(st.text())
 def test_a_tenant_id_is_a_guid_or_an_error(text: str) -> None:
     with pytest.raises(NotATenantId):
