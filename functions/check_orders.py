@@ -11,7 +11,10 @@ blueprint = func.Blueprint()
 
 
 @blueprint.queue_trigger(
-    arg_name="message", queue_name=ORDERS_TO_CHECK, connection="AzureWebJobsStorage"
+    arg_name="message",
+    queue_name=ORDERS_TO_CHECK,
+    connection="AzureWebJobsStorage",
+    data_type=func.DataType.BINARY,
 )
 def check_orders(message: func.QueueMessage) -> None:
     """Take the next step of a deletion."""

@@ -11,7 +11,10 @@ blueprint = func.Blueprint()
 
 
 @blueprint.queue_trigger(
-    arg_name="message", queue_name=CUSTOMERS_READY, connection="AzureWebJobsStorage"
+    arg_name="message",
+    queue_name=CUSTOMERS_READY,
+    connection="AzureWebJobsStorage",
+    data_type=func.DataType.BINARY,
 )
 def delete_customer(message: func.QueueMessage) -> None:
     """Delete a customer and record the outcome."""

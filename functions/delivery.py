@@ -10,7 +10,7 @@ from azure.core.exceptions import AzureError
 from shared.deletion.claims import Delivery
 from shared.deletion.held_up import log_held_up
 from shared.deletion.messages import BadMessage, Parcel, StepMessage, opened
-from shared.deletion.poison import reject
+from shared.deletion.poison import Poisoned, record_rejected, reject
 from shared.deletion.put_back import put_back_as_it_is, put_back_step
 from shared.environment import SettingsError
 from shared.partner_center.deadline import limited
@@ -38,11 +38,25 @@ def deliver(
         return
     delivery = Delivery(message_id(message), parcel.inserted_at)
     try:
-        _run(queue, parcel, parsed, delivery, step)
+        _run_or_record(queue, parcel, parsed, delivery, step)
     except AzureError as error:
         # No queue and no table may be left to put it back with: the host tries again.
         log_held_up(error, queue=queue)
         raise
+
+
+def _run_or_record(
+    queue: str,
+    parcel: Parcel,
+    parsed: Parsed,
+    delivery: Delivery,
+    step: Callable[[Services, Parsed, Delivery], None],
+) -> None:
+    try:
+        _run(queue, parcel, parsed, delivery, step)
+    except BadMessage as error:
+        poisoned = Poisoned(queue, delivery.message_id, parcel.body, parcel.inserted_at)
+        record_rejected(current_storage(), poisoned, error)
 
 
 def _run(

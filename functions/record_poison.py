@@ -41,6 +41,7 @@ def record_poison_requests(message: func.QueueMessage) -> None:
     arg_name="message",
     queue_name=ORDERS_TO_CHECK + POISON_SUFFIX,
     connection="AzureWebJobsStorage",
+    data_type=func.DataType.BINARY,
 )
 def record_poison_checks(message: func.QueueMessage) -> None:
     """Record a check that could not be handled."""
@@ -51,6 +52,7 @@ def record_poison_checks(message: func.QueueMessage) -> None:
     arg_name="message",
     queue_name=CUSTOMERS_READY + POISON_SUFFIX,
     connection="AzureWebJobsStorage",
+    data_type=func.DataType.BINARY,
 )
 def record_poison_deletes(message: func.QueueMessage) -> None:
     """Record a deletion step that could not be handled."""

@@ -8,6 +8,13 @@ from shared.errors import TipsweepError
 
 # What editors and files add around a text: blanks, line breaks, a byte order mark.
 _AROUND: Final = re.compile(r"\A[\s\x00\ufeff\u200b]+|[\s\x00\ufeff\u200b]+\Z")
+# A pair of escapes for one character, one half of such a pair, or any other escape.
+_ESCAPE: Final = re.compile(
+    r"\\(?:u[dD][89abAB][0-9a-fA-F]{2}\\u[dD][c-fC-F][0-9a-fA-F]{2}"
+    r"|(?P<half>u[dD][89a-fA-F][0-9a-fA-F]{2})"
+    r"|.)",
+    re.DOTALL,
+)
 
 
 class NotJson(TipsweepError):
@@ -47,6 +54,17 @@ def bare_secret(text: str) -> str:
             )
             raise NotASecret(message)
     return bare
+
+
+def readable(text: str) -> str:
+    """Return a text without half characters, which nothing can encode: each becomes U+FFFD."""
+    return text.encode("utf-16", "surrogatepass").decode("utf-16", "replace")
+
+
+def readable_json(text: str) -> str:
+    """Return a JSON text without half characters, escaped or not: each becomes U+FFFD."""
+    whole = readable(text)
+    return _ESCAPE.sub(lambda each: r"\ufffd" if each["half"] else each[0], whole)
 
 
 def is_line(text: object, most: int) -> bool:

@@ -8,7 +8,7 @@ import azure.functions as func
 from functions.api.problems import BadRequest
 from functions.api.responses import JSON
 from shared.errors import shown
-from shared.inputs import NotJson, is_line, parse_json
+from shared.inputs import NotJson, is_line, parse_json, readable_json
 from shared.tenants import TenantId, tenant_id
 
 BODY_BYTES: Final = 64 * 1024
@@ -67,7 +67,7 @@ def _check_content_type(request: func.HttpRequest) -> None:
 
 def _json(body: bytes) -> object:
     try:
-        return parse_json(body.decode("utf-8-sig"))
+        return parse_json(readable_json(body.decode("utf-8-sig")))
     except (NotJson, UnicodeDecodeError) as error:
         message = f"The body is not valid JSON in UTF-8: {error}"
         raise BadRequest(message) from error

@@ -9,6 +9,7 @@ from urllib.parse import urlencode, urlsplit
 import azure.functions as func
 
 from functions.api.problems import Problem
+from shared.inputs import readable
 from shared.settings import HttpSettings
 from shared.tenants import TenantId
 
@@ -33,7 +34,8 @@ def json_response(
 ) -> func.HttpResponse:
     """Respond with a JSON value."""
     return func.HttpResponse(
-        json.dumps(value, separators=(",", ":")),
+        # Whatever is stored, one odd text must not keep the rest from its reader.
+        readable(json.dumps(value, ensure_ascii=False, separators=(",", ":"))),
         status_code=status,
         headers={**COMMON_HEADERS, **(headers or {})},
         mimetype=mimetype,

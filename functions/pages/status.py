@@ -10,6 +10,7 @@ from functions.api.problems import Problem
 from functions.api.responses import COMMON_HEADERS
 from functions.pages.status_page import CONTENT_SECURITY_POLICY, Status, page, settings_page
 from shared.environment import SettingsError
+from shared.inputs import readable
 from shared.partner_center.errors import PartnerCenterError
 from shared.partner_center.resources import Customer
 from shared.safety.rules import Refused
@@ -53,7 +54,7 @@ def _current_status(req: func.HttpRequest) -> func.HttpResponse:  # noqa: ARG001
 def _html(document: str, problem: Problem | None = None) -> func.HttpResponse:
     later = {} if problem is None else {"Retry-After": str(problem.retry_after)}
     return func.HttpResponse(
-        document,
+        readable(document),
         status_code=HTTPStatus.OK if problem is None else problem.type.status,
         headers={**COMMON_HEADERS, **later, "Content-Security-Policy": CONTENT_SECURITY_POLICY},
         mimetype="text/html",

@@ -10,6 +10,7 @@ from types import ModuleType
 from typing import Final
 
 import azure.functions as func
+from azure.functions.decorators.core import DataType
 from azure.functions.decorators.core import Trigger as Declared
 from azure.functions.decorators.http import HttpTrigger
 from azure.functions.decorators.queue import QueueTrigger
@@ -116,7 +117,11 @@ def _trigger(name: str, trigger: Declared, settings: Mapping[str, str]) -> Trigg
         case QueueTrigger():
             queue = expand(trigger.queue_name, settings, where=name)
             _check_queue(name, queue)
-            return OnMessage(queue, connection_string(trigger.connection, settings, where=name))
+            return OnMessage(
+                queue,
+                connection_string(trigger.connection, settings, where=name),
+                binary=trigger.data_type == DataType.BINARY.value,
+            )
         case TimerTrigger():
             schedule = Schedule.parse(expand(trigger.schedule, settings, where=name), where=name)
             return OnSchedule(schedule, run_on_startup=bool(trigger.run_on_startup))

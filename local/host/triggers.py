@@ -13,10 +13,11 @@ POISON_SUFFIX: Final = "-poison"
 
 @dataclass(frozen=True)
 class OnMessage:
-    """Triggered by a message on a queue."""
+    """Triggered by a message on a queue; `binary` says that its body is taken as bytes."""
 
     queue: str
     connection_string: str
+    binary: bool
 
     @property
     def poison_queue(self) -> str | None:

@@ -155,7 +155,7 @@ def _message(text: str) -> calls.Message:
 
 def _description(name: str, trigger: Trigger) -> Mapping[str, object]:
     match trigger:
-        case OnMessage(queue):
+        case OnMessage(queue=queue):
             return {"name": name, "trigger": "queueTrigger", "queue": queue}
         case OnSchedule(schedule):
             return {"name": name, "trigger": "timerTrigger", "schedule": schedule.expression}

@@ -14,14 +14,14 @@ from time import monotonic
 from typing import Final, Self
 
 from azure.functions.http import HttpRequest, HttpResponseConverter
-from azure.functions.queue import QueueMessage
 from azure.functions.timer import TimerRequest
 
 from local.host.calls import Event, Message, Request, Response, Result, Tick
 from local.host.errors import StartupError
 from local.host.loading import Function
+from local.host.queue_message import decoded
 from local.host.signatures import CONTEXT
-from local.host.triggers import OnRequest, Triggers
+from local.host.triggers import OnMessage, OnRequest, Triggers
 
 THREADS_SETTING: Final = "PYTHON_THREADPOOL_THREAD_COUNT"
 # The default of the real host. With fewer, calls would wait for a thread while their time runs.
@@ -85,12 +85,12 @@ class ThreadPoolWorker:
         self._pool.shutdown(wait=False, cancel_futures=True)
 
     def _call(self, function: Function, event: Event, invocation_id: str) -> Result:
-        arguments = {function.parameter: _argument(event)}
-        if function.takes_context:
-            arguments[CONTEXT] = self._context(function, invocation_id)
         self._thread_local_storage.invocation_id = invocation_id
         began = monotonic()
         try:
+            arguments = {function.parameter: _argument(function, event)}
+            if function.takes_context:
+                arguments[CONTEXT] = self._context(function, invocation_id)
             result = _result(function, function.call(**arguments))
         except Exception:
             log.exception("%s failed (invocation %s)", function.name, invocation_id)
@@ -109,11 +109,16 @@ class ThreadPoolWorker:
         )
 
 
-def _argument(event: Event) -> object:
-    """Return the object of azure.functions that the function receives."""
+def _argument(function: Function, event: Event) -> object:
+    """Return the object of azure.functions that the function receives.
+
+    Raises ValueError for a message that the Python worker cannot pass on.
+    """
     match event:
         case Message():
-            return QueueMessage(**vars(event))
+            trigger = function.trigger
+            binary = isinstance(trigger, OnMessage) and trigger.binary
+            return decoded(event, binary=binary)
         case Tick(past_due):
             return TimerRequest(past_due=past_due)
         case Request():

@@ -13,7 +13,7 @@ from enum import StrEnum
 from typing import Final
 
 from shared.deletion.deletion import ids
-from shared.deletion.messages import DeletionRequest, StepMessage
+from shared.deletion.messages import BadMessage, DeletionRequest, StepMessage
 from shared.events import Event, emit
 from shared.storage.records import DeletionRecord, Records, State
 
@@ -97,7 +97,10 @@ def claim_request(
 def claim_step(
     records: Records, message: StepMessage, message_id: str, now: datetime
 ) -> DeletionRecord | None:
-    """Claim the deletion that one of our own messages continues; None if it may not."""
+    """Claim the deletion that one of our own messages continues; None if it may not.
+
+    Raises BadMessage for one that the deletion cannot have sent.
+    """
     taken = take_step(records, message, message_id, now)
     return taken.record if taken else None
 
@@ -110,6 +113,7 @@ def take_step(
 
     def change(current: DeletionRecord | None) -> DeletionRecord | None:
         nonlocal claim, again
+        require_sent(current, message)
         claim = step_claim(current, message, message_id)
         if current is None or claim is not Claim.CONTINUE:
             return None
@@ -161,6 +165,21 @@ def _never_ran(record: DeletionRecord) -> bool:
     No earlier deletion, and so no abort, precedes the first generation.
     """
     return record.generation == 1 and not record.claimed_by and record.state in _ENDED_FOR_US
+
+
+def require_sent(record: DeletionRecord | None, message: StepMessage) -> None:
+    """Require a generation that the record can have sent; raises BadMessage.
+
+    Claimed, a higher one would make the true message of the deletion stale.
+    """
+    if record is None or message.generation < record.generation + _ABOVE_ANY_MESSAGE:
+        return
+    highest = record.generation + _ABOVE_ANY_MESSAGE - 1
+    text = (
+        f"The message of customer {message.tenant} has generation {message.generation}: expected "
+        f"at most {highest}, because the deletion has sent none above it"
+    )
+    raise BadMessage(text, message.tenant)
 
 
 def step_claim(record: DeletionRecord | None, message: StepMessage, message_id: str) -> Claim:

@@ -7,6 +7,7 @@ from datetime import datetime
 from enum import StrEnum
 from typing import Any, Self
 
+from shared.inputs import readable_json
 from shared.partner_center.resources import known_date
 from shared.purchases.plan import Entry, Standing
 from shared.purchases.products import Action, Product
@@ -66,7 +67,7 @@ class DryRunResult:
     @classmethod
     def from_json(cls, text: str) -> Self:
         """Read a result that `to_json` has written."""
-        members = json.loads(text)
+        members = json.loads(readable_json(text))
         return cls(
             tenant=TenantId(members["tenantId"]),
             outcome=Outcome(members["outcome"]),

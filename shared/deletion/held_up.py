@@ -7,6 +7,7 @@ from azure.core.exceptions import AzureError
 
 from shared.environment import SettingsError
 from shared.events import Event, emit
+from shared.inputs import readable
 from shared.partner_center.errors import SignInFailed, Unauthorized
 from shared.storage.outages import is_outage
 
@@ -53,5 +54,5 @@ def log_held_up(error: Exception, **fields: str | float | None) -> None:
 
 def described(error: Exception) -> str:
     """Return an error in one line; the storage library writes several."""
-    text = " ".join(str(error).split())
+    text = readable(" ".join(str(error).split()))
     return f"storage failed: {text}" if isinstance(error, AzureError) else text

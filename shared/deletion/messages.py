@@ -4,6 +4,7 @@ import base64
 import binascii
 import json
 import re
+import string
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
@@ -11,7 +12,7 @@ from datetime import datetime
 from typing import Any, Final
 
 from shared.errors import TipsweepError, shown
-from shared.inputs import NotJson, is_line, parse_json
+from shared.inputs import NotJson, is_line, parse_json, readable_json
 from shared.limits import FIRST_YEAR, LAST_YEAR, SANDBOX_CUSTOMERS
 from shared.partner_center.resources import known_date
 from shared.tenants import NotATenantId, TenantId, tenant_id
@@ -19,13 +20,21 @@ from shared.tenants import NotATenantId, TenantId, tenant_id
 _BODY: Final = "putBack"
 _INSERTED_AT: Final = "firstInsertedAt"
 _VERSION: Final = 1
+_URL_SAFE: Final = str.maketrans("-_", "+/")
+_MOST_PADDING: Final = 2
+# Those of UTF-16 hold a zero byte for each letter.
+_TEXT_BYTES: Final = frozenset(string.printable.encode() + b"\0")
 _SEPARATORS: Final = re.compile(r"[,\r\n]+")
 REQUESTED_BY_CHARACTERS: Final = 200
+# Table storage holds no larger number as a plain integer.
+HIGHEST_GENERATION: Final = 2**31 - 1
 # People paste secrets, so a reason shows little of what they sent.
 REASON_CHARACTERS: Final = 500
 _REQUEST_MEMBERS: Final = frozenset({"tenantId", "requestedBy", "dryRun"})
 # Not `insertionTime` or `id`: the host takes members of these names for the message's own.
 _FORWARDED_MEMBERS: Final = frozenset({"version", "tenantId", "requestedBy", "dryRun", "attempt"})
+# Queue output bindings of Azure Functions add it to every JSON object.
+_STAMP: Final = "$AzureWebJobsParentId"
 # An earlier version forwarded requests with this member instead of in a parcel.
 _DROPPED_AT: Final = "droppedAt"
 _TIME: Final = f"a time with its zone, between the years {FIRST_YEAR} and {LAST_YEAR}"
@@ -167,6 +176,9 @@ def parse_drop(body: bytes) -> Drop:
         try:
             return _plain_drop(_text(inner))
         except BadMessage as error:
+            # Many words are valid base64 too.
+            if not _is_mostly_text(inner):
+                raise plain_error from None
             message = f"The message is base64, and inside it: {error}"
             raise BadMessage(message, error.tenant, dry_run=error.dry_run) from plain_error
 
@@ -193,7 +205,7 @@ def request_from_json(value: object) -> DeletionRequest:
 
 def parse_step(body: bytes) -> StepMessage:
     """Read one of our own messages; raises BadMessage."""
-    value = _json(_text(body))
+    value = _unstamped(_json(_text(body)))
     _require_no_parcel(value)
     if not isinstance(value, dict) or set(value) != _STEP_MEMBERS:
         message = f"Expected an object with exactly {', '.join(sorted(_STEP_MEMBERS))}"
@@ -203,8 +215,12 @@ def parse_step(body: bytes) -> StepMessage:
     if value["version"] != _VERSION:
         message = f"Message version {shown(str(value['version']))}: expected {_VERSION}"
         raise BadMessage(message, tenant)
-    if type(generation) is not int or generation < 1 or not isinstance(correlation_id, str):
-        message = "Expected a generation of 1 or more and a correlationId"
+    # A bool counts as an int.
+    if type(generation) is not int or not 1 <= generation <= HIGHEST_GENERATION:
+        message = f"Expected a whole number from 1 to {HIGHEST_GENERATION} in generation"
+        raise BadMessage(message, tenant)
+    if not isinstance(correlation_id, str):
+        message = f"Expected text in correlationId, found {_kind(correlation_id)}"
         raise BadMessage(message, tenant)
     return StepMessage(tenant, generation, correlation_id)
 
@@ -223,11 +239,18 @@ def _json_drop(value: object) -> Drop:
         if not value:
             message = "The array is empty: expected tenant IDs"
             raise BadMessage(message)
-        return _requests(value, request_from_json)
-    _require_no_parcel(value)
-    if isinstance(value, dict) and "version" in value:
-        return (_forwarded(value),)
-    return (request_from_json(value),)
+        return _requests(map(_unstamped, value), request_from_json)
+    request = _unstamped(value)
+    _require_no_parcel(request)
+    if isinstance(request, dict) and "version" in request:
+        return (_forwarded(request),)
+    return (request_from_json(request),)
+
+
+def _unstamped(value: object) -> object:
+    if not isinstance(value, dict):
+        return value
+    return {name: member for name, member in value.items() if name != _STAMP}
 
 
 def _requests(entries: Iterable[object], read: Callable[[Any], DeletionRequest]) -> Drop:
@@ -352,15 +375,25 @@ def _text(body: bytes) -> str:
 
 
 def _decoded(text: str) -> bytes | None:
+    """Decode base64, which may be wrapped, without padding, or with the letters - and _."""
+    compact = "".join(text.split()).translate(_URL_SAFE)
+    letters = compact.rstrip("=")
+    if len(compact) - len(letters) > _MOST_PADDING:
+        return None
     try:
-        return base64.b64decode(text, validate=True) or None
+        return base64.b64decode(letters + "=" * (-len(letters) % 4), validate=True) or None
     except (binascii.Error, ValueError):
         return None
 
 
+def _is_mostly_text(body: bytes) -> bool:
+    """Whether bytes are meant as text, perhaps in another encoding than UTF-8."""
+    return sum(each in _TEXT_BYTES for each in body) * 4 >= len(body) * 3
+
+
 def _json(text: str) -> object:
     try:
-        return parse_json(text)
+        return parse_json(readable_json(text))
     except NotJson as error:
         message = f"The message is not valid JSON: {error}"
         raise BadMessage(message) from error

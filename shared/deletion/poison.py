@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Final
 
-from shared.deletion.claims import Delivery, started
+from shared.deletion.claims import Delivery, require_sent, started
 from shared.deletion.deletion import ended, log_end
 from shared.deletion.dry_run import note_failure, noted_failure
 from shared.deletion.journal import Journal
@@ -83,9 +83,21 @@ def record_poisoned(services: StorageServices, poisoned: Poisoned) -> None:
     A dry run belongs to no deletion and leaves every record alone, and so does a message that may
     have asked for one.
     """
-    subject = _subject(poisoned)
+    _record(services, poisoned, _subject(services, poisoned))
+
+
+def record_rejected(services: StorageServices, poisoned: Poisoned, error: BadMessage) -> None:
+    """Record a message at once that can be read, but that no deletion can have sent.
+
+    On its way over the poison queue, the deletion might come up to it.
+    """
+    emit(Event.MESSAGE_REJECTED, queue=poisoned.queue, tenant=error.tenant, reason=str(error))
+    _record(services, poisoned, _subject_of_fault(error))
+
+
+def _record(services: StorageServices, poisoned: Poisoned, subject: Subject) -> None:
     reason = subject.fault or _last_error(services, subject, poisoned) or _UNKNOWN_REASON
-    services.rejected.keep(
+    rejected = services.rejected.keep(
         RejectedMessage(
             poisoned.queue,
             poisoned.message_id,
@@ -107,16 +119,19 @@ def record_poisoned(services: StorageServices, poisoned: Poisoned) -> None:
         Event.MESSAGE_POISONED,
         queue=poisoned.queue,
         message=poisoned.message_id,
+        rejected=rejected,
         tenant=subject.tenant,
         reason=reason,
     )
 
 
-def _subject(poisoned: Poisoned) -> Subject:
+def _subject(services: StorageServices, poisoned: Poisoned) -> Subject:
     try:
         if poisoned.queue == CUSTOMERS_TO_DELETE:
             return _subject_of_drop(parse_drop(poisoned.body))
         step = parse_step(poisoned.body)
+        with suppress(UnreadableRecord):
+            require_sent(services.records.get(step.tenant), step)
         return Subject((step.tenant,), generation=step.generation)
     except BadMessage as error:
         return _subject_of_fault(error)

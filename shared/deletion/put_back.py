@@ -7,7 +7,7 @@ from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from typing import Final
 
-from shared.deletion.claims import Delivery, claim_step
+from shared.deletion.claims import Delivery, claim_step, require_sent
 from shared.deletion.deletion import Deletion
 from shared.deletion.dry_run import noted_failure
 from shared.deletion.held_up import described
@@ -140,6 +140,7 @@ def _may_start(services: StorageServices, record: DeletionRecord | None, parcel:
 
 def _step_put_back(services: StorageServices, queue: str, message: StepMessage) -> bool:
     record = services.records.get(message.tenant)
+    require_sent(record, message)
     if record is None:
         return False
     if not record.live or message.generation < record.generation:

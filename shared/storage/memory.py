@@ -12,6 +12,7 @@ from datetime import datetime
 from typing import Any, Final
 
 from shared.errors import TipsweepError
+from shared.inputs import readable_json
 from shared.partner_center.resources import known_date
 from shared.purchases.products import Action, Product
 from shared.purchases.purchase import Purchase, PurchaseKind
@@ -105,10 +106,10 @@ def _piece_name(number: int) -> str:
     return f"{_TEXT}{number}"
 
 
-def _text_of(row: Mapping[str, Any]) -> str | bytes:
+def _text_of(row: Mapping[str, Any]) -> str:
     pieces = [row[_piece_name(number)] for number in range(_PIECES) if _piece_name(number) in row]
-    text: str | bytes = zlib.decompress(b"".join(pieces)) if pieces else row[_TEXT]
-    return text
+    text: str = zlib.decompress(b"".join(pieces)).decode() if pieces else row[_TEXT]
+    return readable_json(text)
 
 
 def _row(purchase: Purchase) -> dict[str, Any]:

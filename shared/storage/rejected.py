@@ -10,13 +10,14 @@ from typing import Final
 from azure.core.exceptions import ResourceNotFoundError
 from azure.data.tables import TableClient, TableEntity, UpdateMode
 
+from shared.inputs import readable
 from shared.storage.columns import UNREADABLE, optional, timestamp, unreadable, value, written_at
 from shared.storage.names import REJECTED_ROW_PREFIX
 from shared.tenants import TenantId
 
 # People paste secrets, and the beginning shows what it was.
 BODY_CHARACTERS: Final = 500
-# A row key may not hold every character, and an address must hold it.
+# What an address may name: the hash, or the queue's own ID, which earlier versions used.
 _ID: Final = re.compile(r"[0-9A-Za-z-]{1,64}", re.ASCII)
 _REASON_CHARACTERS: Final = 16_000
 
@@ -25,7 +26,9 @@ _REASON_CHARACTERS: Final = 16_000
 class RejectedMessage:
     """A message that was not handled; `queue` is the name without the poison suffix.
 
-    `expected` says what the message should have been, "" if it could be read.
+    `message_id` stays the same when the message is delivered again; on a message that was read from
+    the table it is the ID of the row. `expected` says what the message should have been, "" if it
+    could be read.
     """
 
     queue: str
@@ -44,12 +47,16 @@ class RejectedMessages:
         self._table = table
         self._partner = partner
 
-    def keep(self, message: RejectedMessage) -> None:
-        """Store a message with the beginning of its body; the same message replaces its row."""
+    def keep(self, message: RejectedMessage) -> str:
+        """Store a message with the beginning of its body, and return the ID of its row.
+
+        The same message replaces its row.
+        """
+        row_id = _row_id(message)
         self._table.upsert_entity(
             {
                 "PartitionKey": self._partner,
-                "RowKey": REJECTED_ROW_PREFIX + _key(message),
+                "RowKey": REJECTED_ROW_PREFIX + row_id,
                 "queue": message.queue,
                 "body": message.body.decode(errors="replace")[:BODY_CHARACTERS],
                 "tenant": message.tenant or "",
@@ -59,6 +66,7 @@ class RejectedMessages:
             },
             UpdateMode.REPLACE,
         )
+        return row_id
 
     def all(self) -> list[RejectedMessage]:
         """Return the messages, the latest first."""
@@ -72,22 +80,25 @@ class RejectedMessages:
         )
         return sorted(map(_message, rows), key=lambda message: message.at, reverse=True)
 
-    def remove(self, message_id: str) -> RejectedMessage | None:
+    def remove(self, row_id: str) -> RejectedMessage | None:
         """Remove a message and return it; None if there is none."""
-        if not _ID.fullmatch(message_id):
+        if not _ID.fullmatch(row_id):
             return None
         try:
-            row = self._table.get_entity(self._partner, REJECTED_ROW_PREFIX + message_id)
+            row = self._table.get_entity(self._partner, REJECTED_ROW_PREFIX + row_id)
         except ResourceNotFoundError:
             return None
         self._table.delete_entity(row)
         return _message(row)
 
 
-def _key(message: RejectedMessage) -> str:
-    if _ID.fullmatch(message.message_id):
-        return message.message_id
-    return hashlib.sha256(message.message_id.encode() + message.body).hexdigest()
+def _row_id(message: RejectedMessage) -> str:
+    """Return a hash, because nothing in a message that somebody else wrote may name a row."""
+    told_apart = hashlib.sha256()
+    message_id = message.message_id.encode(errors="surrogatepass")
+    for part in (message.queue.encode(), message_id, message.body):
+        told_apart.update(hashlib.sha256(part).digest())
+    return told_apart.hexdigest()
 
 
 def _message(row: TableEntity) -> RejectedMessage:
@@ -114,4 +125,4 @@ def _readable(row: TableEntity, message_id: str) -> RejectedMessage:
 
 
 def _bytes(body: object) -> bytes:
-    return body if isinstance(body, bytes) else str(body).encode()
+    return body if isinstance(body, bytes) else readable(str(body)).encode()

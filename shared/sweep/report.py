@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, Self
 
+from shared.inputs import readable_json
 from shared.settings import SweepMode
 from shared.storage.columns import timestamp
 from shared.sweep.decision import Candidate, SweepVerdict
@@ -42,7 +43,7 @@ class SweepReport:
     @classmethod
     def from_json(cls, text: str) -> Self:
         """Read a report that `to_json` has written."""
-        members = json.loads(text)
+        members = json.loads(readable_json(text))
         return cls(
             at=timestamp(members, "at"),
             mode=SweepMode(members["mode"]),

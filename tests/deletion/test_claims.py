@@ -12,10 +12,11 @@ from shared.deletion.claims import (
     Delivery,
     claimed,
     request_claim,
+    require_sent,
     started,
     step_claim,
 )
-from shared.deletion.messages import DeletionRequest, StepMessage
+from shared.deletion.messages import BadMessage, DeletionRequest, StepMessage
 from shared.storage.records import TERMINAL, DeletionRecord, State
 from shared.tenants import TenantId
 
@@ -49,6 +50,22 @@ def test_at_most_one_message_works_on_a_generation(
 
     assert step_claim(taken, step(generation), "mine") is Claim.CONTINUE
     assert step_claim(taken, step(generation), "other") is Claim.DUPLICATE
+
+
+@given(st.sampled_from(State), st.integers(1, 2**31 - 3), st.integers(1, 2**31 - 1))
+def test_a_record_can_have_sent_its_generation_and_one_more_but_none_above(
+    state: State, reached: int, generation: int
+) -> None:
+    record = replace(RECORD, state=state, generation=reached)
+
+    for sent in (1, reached, reached + 1):
+        require_sent(record, step(sent))
+    require_sent(None, step(generation))
+    with pytest.raises(BadMessage, match=f"at most {reached + 1}"):
+        require_sent(record, step(reached + 2))
+    if generation > reached + 1:
+        with pytest.raises(BadMessage, match=str(generation)):
+            require_sent(record, step(generation))
 
 
 @given(st.sampled_from(State), st.integers(1, 9), st.text(max_size=3))

@@ -3,6 +3,7 @@
 import base64
 import json
 import string
+import textwrap
 import uuid
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta, timezone
@@ -24,6 +25,23 @@ from shared.tenants import NotATenantId, TenantId, tenant_id
 NOW = datetime(2026, 11, 28, 6, tzinfo=UTC)
 HOUR = timedelta(hours=1)
 KNOWN_TIMES = st.timedeltas(-timedelta(days=5000), timedelta(days=5000)).map(lambda far: NOW + far)
+ENCODINGS: dict[str, Callable[[str], bytes]] = {
+    "plain": str.encode,
+    "base64": lambda text: base64.b64encode(text.encode()),
+    "wrapped": lambda text: base64.encodebytes(text.encode()),
+    "wrapped at 64 with CRLF": lambda text: b"\r\n".join(
+        textwrap.fill(base64.b64encode(text.encode()).decode(), 64).encode().splitlines()
+    ),
+    "without padding": lambda text: base64.b64encode(text.encode()).rstrip(b"="),
+    "URL-safe": lambda text: base64.urlsafe_b64encode(text.encode()),
+    "URL-safe without padding": lambda text: base64.urlsafe_b64encode(text.encode()).rstrip(b"="),
+    "byte order mark inside": lambda text: base64.b64encode(b"\xef\xbb\xbf" + text.encode()),
+    "byte order mark and blanks around": lambda text: (
+        b"\xef\xbb\xbf \t" + base64.b64encode(text.encode()) + b"\r\n"
+    ),
+}
+encodings = st.sampled_from(list(ENCODINGS.values()))
+
 tenants = st.uuids().filter(lambda value: value.int != 0)
 FORMS = [
     lambda tenant: tenant,
@@ -34,14 +52,13 @@ FORMS = [
 ]
 
 
-@given(tenants, st.sampled_from(FORMS), st.booleans(), st.booleans())
+@given(tenants, st.sampled_from(FORMS), st.booleans(), encodings)
 def test_every_form_means_the_same_tenant(
-    tenant: uuid.UUID, form: object, upper: bool, encoded: bool
+    tenant: uuid.UUID, form: object, upper: bool, encode: Callable[[str], bytes]
 ) -> None:
     text = form(str(tenant).upper() if upper else str(tenant))  # type: ignore[operator]
-    body = base64.b64encode(text.encode()) if encoded else text.encode()
 
-    assert parse_drop(body) == (DeletionRequest(TenantId(str(tenant))),)
+    assert parse_drop(encode(text)) == (DeletionRequest(TenantId(str(tenant))),)
 
 
 @given(st.one_of(st.binary(max_size=200), st.text(max_size=200).map(str.encode)))
@@ -70,13 +87,21 @@ def test_json_of_any_other_shape_is_rejected(value: object) -> None:
         parse_drop(json.dumps(value).encode())
 
 
-@given(tenants, st.text(max_size=200).filter(str.isprintable), st.booleans())
-def test_members_are_read(tenant: uuid.UUID, requested_by: str, dry_run: bool) -> None:
-    body = json.dumps(
-        {"tenantId": str(tenant), "requestedBy": requested_by, "dryRun": dry_run}
-    ).encode()
+@given(
+    tenants, st.text(max_size=200).filter(str.isprintable), st.booleans(), st.booleans(), encodings
+)
+def test_members_are_read(
+    tenant: uuid.UUID,
+    requested_by: str,
+    dry_run: bool,
+    escaped: bool,
+    encode: Callable[[str], bytes],
+) -> None:
+    members = {"tenantId": str(tenant), "requestedBy": requested_by, "dryRun": dry_run}
 
-    assert parse_drop(body) == (DeletionRequest(TenantId(str(tenant)), requested_by, dry_run),)
+    assert parse_drop(encode(json.dumps(members, ensure_ascii=escaped))) == (
+        DeletionRequest(TenantId(str(tenant)), requested_by, dry_run),
+    )
 
 
 FIRST = "5e2c1a70-0d3b-4c55-9a41-7f6b2d9e8c10"
@@ -93,11 +118,89 @@ LISTS = {
 
 
 @pytest.mark.parametrize("text", LISTS.values(), ids=LISTS)
-@pytest.mark.parametrize("encoded", [False, True], ids=["plain", "base64"])
-def test_a_drop_may_hold_several_tenants(text: str, encoded: bool) -> None:
-    body = base64.b64encode(text.encode()) if encoded else text.encode()
+@pytest.mark.parametrize("encode", ENCODINGS.values(), ids=ENCODINGS)
+def test_a_drop_may_hold_several_tenants(text: str, encode: Callable[[str], bytes]) -> None:
+    assert [each.tenant for each in parse_drop(encode(text))] == [FIRST, SECOND]
 
-    assert [each.tenant for each in parse_drop(body)] == [FIRST, SECOND]
+
+@pytest.mark.parametrize("encode", [each for name, each in ENCODINGS.items() if name != "plain"])
+@pytest.mark.parametrize(
+    ("text", "reason"),
+    [
+        ("contoso.onmicrosoft.com", "'contoso.onmicrosoft.com' is not a tenant ID"),
+        (f"{FIRST}\ncontoso", "entry 2: 'contoso' is not"),
+        ('{"tenantId": "contoso?>~"}', "'contoso"),
+        (json.dumps({"tenantId": FIRST, "requestedBy": 7}), "one line"),
+        ('{"tenantId": ', "not valid JSON"),
+    ],
+)
+def test_the_reason_speaks_of_what_is_inside_base64(
+    text: str, reason: str, encode: Callable[[str], bytes]
+) -> None:
+    with pytest.raises(BadMessage) as caught:
+        parse_drop(encode(text))
+
+    assert str(caught.value).startswith("The message is base64, and inside it: ")
+    assert reason in str(caught.value)
+
+
+@pytest.mark.parametrize("encoding", ["utf-16", "utf-16-le", "cp1252"])
+def test_the_reason_speaks_of_another_encoding_inside_base64(encoding: str) -> None:
+    text = json.dumps({"tenantId": FIRST, "requestedBy": "Zoë"}, ensure_ascii=False)
+
+    with pytest.raises(BadMessage, match="The message is base64, and inside it: "):
+        parse_drop(base64.b64encode(text.encode(encoding)))
+
+
+@pytest.mark.parametrize(
+    "word", ["contoso", "fabrikam", "test-1", FIRST.replace("-", ""), FIRST[:-1]]
+)
+def test_the_reason_does_not_take_a_word_for_base64(word: str) -> None:
+    with pytest.raises(BadMessage, match=f"'{word}"):
+        parse_drop(word.encode())
+
+
+STAMP = {"$AzureWebJobsParentId": "0c1d2e3f-4a5b-4c6d-8e7f-901122334455"}
+
+
+@given(tenants, st.booleans(), st.text() | st.none(), encodings)
+def test_the_stamp_of_an_output_binding_is_ignored(
+    tenant: uuid.UUID, dry_run: bool, parent: str | None, encode: Callable[[str], bytes]
+) -> None:
+    request = {"tenantId": str(tenant), "dryRun": dry_run, "$AzureWebJobsParentId": parent}
+    meant = DeletionRequest(TenantId(str(tenant)), dry_run=dry_run)
+    step = StepMessage(meant.tenant, 3, "c")
+
+    for form in (request, [request], [request, {**request, **STAMP}]):
+        assert parse_drop(encode(json.dumps(form, indent=2))) == (meant,)
+    forwarded = {**json.loads(meant.to_json()), **STAMP}
+    assert parse_drop(encode(json.dumps(forwarded))) == (meant,)
+    assert parse_step(json.dumps({**json.loads(step.to_json()), **STAMP}).encode()) == step
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        "$azurewebjobsparentid",
+        "AzureWebJobsParentId",
+        "$AzureWebJobsParentId ",
+        "$AzureWebJobs",
+        "$id",
+    ],
+)
+def test_a_member_that_is_only_like_the_stamp_is_rejected(name: str) -> None:
+    step = json.loads(StepMessage(TenantId(FIRST), 3, "c").to_json())
+
+    for body in ({"tenantId": FIRST, name: "x"}, [{"tenantId": FIRST, name: "x"}]):
+        with pytest.raises(BadMessage, match="Unknown member"):
+            parse_drop(json.dumps(body).encode())
+    with pytest.raises(BadMessage, match="exactly"):
+        parse_step(json.dumps({**step, name: "x"}).encode())
+
+
+def test_a_stamp_alone_is_no_request() -> None:
+    with pytest.raises(BadMessage, match="tenantId"):
+        parse_drop(json.dumps(STAMP).encode())
 
 
 def test_each_of_several_requests_keeps_who_wants_it() -> None:
@@ -269,13 +372,25 @@ def test_a_forwarded_request_of_any_other_shape_is_rejected(changes: dict[str, o
         parse_drop(json.dumps(members).encode())
 
 
-@given(tenants, st.integers(1, 2**31), st.text(string.printable, max_size=40))
+@given(tenants, st.integers(1, 2**31 - 1), st.text(string.printable, max_size=40))
 def test_a_step_message_survives_the_queue(
     tenant: uuid.UUID, generation: int, correlation_id: str
 ) -> None:
     step = StepMessage(TenantId(str(tenant)), generation, correlation_id)
 
     assert parse_step(step.to_json().encode()) == step
+
+
+@given(json_values | st.integers(max_value=0) | st.integers(min_value=2**31))
+def test_a_generation_that_no_record_holds_is_rejected(generation: object) -> None:
+    if type(generation) is int and 1 <= generation < 2**31:
+        return
+    members = {**json.loads(StepMessage(TenantId(FIRST), 3, "c").to_json())}
+
+    with pytest.raises(BadMessage, match="in generation") as caught:
+        parse_step(json.dumps({**members, "generation": generation}).encode())
+
+    assert caught.value.tenant == FIRST
 
 
 @given(st.text())

@@ -15,12 +15,15 @@ from tests.host.sample import STORAGE, count, eventually, new_queue, run
 
 
 def app_with(
-    handler: Callable[[func.QueueMessage], object], *, queue: str = "work"
+    handler: Callable[[func.QueueMessage], object],
+    *,
+    queue: str = "work",
+    data_type: func.DataType | None = None,
 ) -> func.FunctionApp:
     app = func.FunctionApp()
 
     @app.function_name(name="handle")
-    @app.queue_trigger(arg_name="msg", queue_name=queue, connection=STORAGE)
+    @app.queue_trigger(arg_name="msg", queue_name=queue, connection=STORAGE, data_type=data_type)
     def handle(msg: func.QueueMessage) -> object:
         return handler(msg)
 
@@ -230,6 +233,116 @@ def test_plain_text_where_base64_is_expected_goes_to_the_poison_queue_without_a_
         eventually(lambda: count(poison) == 1)
 
     assert handler.calls == 0
+
+
+@pytest.mark.parametrize(
+    ("body", "message_id", "count_shown"),
+    [
+        ('{"id": "evil"}', "evil", 1),
+        ('{"ID": 7, "DEQUEUECOUNT": 99}', "7", 99),
+        ('{"id": "first", "Id": "last", "dequeueCount": "12"}', "last", 12),
+        ('{"id": true}', "True", 1),
+    ],
+)
+def test_members_of_a_body_taken_as_text_replace_what_the_queue_says(
+    storage: str, body: str, message_id: str, count_shown: int
+) -> None:
+    new_queue(storage, "work").send_message(body)
+    handler = Handler()
+
+    with run(app_with(handler), storage):
+        eventually(lambda: handler.calls == 1)
+
+    (message,) = handler.messages
+    assert (message.id, message.dequeue_count) == (message_id, count_shown)
+    assert message.get_body() == body.encode()
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        '{"id": null, "dequeueCount": null}',
+        '{"id": ["evil"], "insertionTime": {"at": 1}}',
+        '["id"]',
+        '\ufeff{"id": "evil"}',
+        '{"id": "evil"} and more',
+        '{"id": "evil"',
+        '{"id": "evil", "deep": ' + "[" * 20_000 + "]" * 20_000 + "}",
+        "",
+    ],
+    ids=["null", "nested", "array", "byte order mark", "more text", "cut off", "deep", "empty"],
+)
+def test_these_bodies_replace_nothing_even_as_text(storage: str, body: str) -> None:
+    sent = new_queue(storage, "work").send_message(body)
+    handler = Handler()
+
+    with run(app_with(handler), storage):
+        eventually(lambda: handler.calls == 1)
+
+    (message,) = handler.messages
+    assert (message.id, message.dequeue_count) == (sent.id, 1)
+    assert message.insertion_time == sent.inserted_on
+
+
+UNREADABLE_AS_TEXT = {
+    "ISO 8601": '{"insertionTime": "2026-11-28T06:00:00Z"}',
+    "number": '{"EXPIRATIONTIME": 5}',
+    "word": '{"expirationTime": "tomorrow"}',
+    "count": '{"dequeueCount": "many"}',
+}
+
+
+@pytest.mark.parametrize("body", UNREADABLE_AS_TEXT.values(), ids=UNREADABLE_AS_TEXT)
+def test_a_body_whose_members_cannot_be_read_never_reaches_a_function_that_takes_text(
+    storage: str, caplog: pytest.LogCaptureFixture, body: str
+) -> None:
+    queue, poison = new_queue(storage, "work"), new_queue(storage, "work-poison")
+    queue.send_message(body)
+    handler, poison_handler = Handler(), Handler()
+
+    with run(app_with(handler), storage, maxDequeueCount=2):
+        eventually(lambda: count(queue) == 0)
+    with run(app_with(poison_handler, queue="work-poison"), storage, lease_seconds=1):
+        eventually(lambda: caplog.text.count("stays invisible") == 2)
+
+    assert (handler.calls, poison_handler.calls) == (0, 0)
+    assert count(poison) == 1
+
+
+@pytest.mark.parametrize(
+    "body", ['{"id": "evil"}', *UNREADABLE_AS_TEXT.values()], ids=["id", *UNREADABLE_AS_TEXT]
+)
+@pytest.mark.parametrize("queue", ["work", "work-poison"])
+def test_a_function_that_takes_bytes_gets_every_body_with_what_the_queue_says(
+    storage: str, queue: str, body: str
+) -> None:
+    sent = new_queue(storage, queue).send_message(body)
+    handler = Handler()
+
+    with run(app_with(handler, queue=queue, data_type=func.DataType.BINARY), storage):
+        eventually(lambda: handler.calls == 1)
+
+    (message,) = handler.messages
+    assert (message.id, message.dequeue_count) == (sent.id, 1)
+    assert (message.insertion_time, message.expiration_time) == (sent.inserted_on, sent.expires_on)
+    assert message.get_body() == body.encode()
+
+
+@pytest.mark.parametrize(
+    ("data_type", "calls"), [(func.DataType.BINARY, 1), (func.DataType.STRING, 0), (None, 0)]
+)
+def test_bytes_that_are_not_utf_8_reach_only_a_function_that_takes_bytes(
+    storage: str, data_type: func.DataType | None, calls: int
+) -> None:
+    queue = new_queue(storage, "work")
+    queue.send_message(b64encode(b"\xff\xfe bad").decode())
+    handler = Handler()
+
+    app = app_with(handler, data_type=data_type)
+    with run(app, storage, messageEncoding="base64", maxDequeueCount=1):
+        eventually(lambda: count(queue) == 0)
+
+    assert handler.calls == calls
 
 
 def test_no_more_run_at_once_than_batch_and_threshold_allow(storage: str) -> None:

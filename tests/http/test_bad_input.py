@@ -35,7 +35,6 @@ BODIES = {
     "null as dryRun": json.dumps({"tenantId": TENANT, "dryRun": None}).encode(),
     "a list as requestedBy": json.dumps({"tenantId": TENANT, "requestedBy": []}).encode(),
     "a long requestedBy": json.dumps({"tenantId": TENANT, "requestedBy": "x" * 201}).encode(),
-    "a lone surrogate": f'{{"tenantId": "{TENANT}", "requestedBy": "\\ud800"}}'.encode(),
     "a control character": f'{{"tenantId": "{TENANT}", "requestedBy": "\\u0000"}}'.encode(),
     "more than 64 KiB": b'{"tenantId": "' + TENANT.encode() + b'"' + b" " * 65_536 + b"}",
 }

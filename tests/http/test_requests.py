@@ -3,11 +3,13 @@
 import json
 
 import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
 
 from functions.api.requests import SHOWN_REQUESTS
 from local.simulator import Customer, Fault, Simulator
 from shared.deletion.poison import Poisoned, record_poisoned
-from shared.storage.names import CUSTOMERS_TO_DELETE, ORDERS_TO_CHECK
+from shared.storage.names import CUSTOMERS_TO_DELETE, ORDERS_TO_CHECK, QUEUES
 from shared.tenants import TenantId
 from tests.bench import Bench
 from tests.http.app import App
@@ -105,7 +107,10 @@ def test_the_latest_come_first_and_all_are_counted(api: App, bench: Bench) -> No
     assert len(listed["items"]) == SHOWN_REQUESTS
 
 
-@pytest.mark.parametrize("message_id", ["", "a/b#c?d", "é", "x" * 2000])
+FOREIGN_IDS = ["", "1", "a/b#c?d", "é", "\ud83d", "x" * 1_100, "0" * 64, "switch"]
+
+
+@pytest.mark.parametrize("message_id", FOREIGN_IDS)
 def test_a_message_with_a_foreign_id_can_be_dismissed_too(
     api: App, bench: Bench, message_id: str
 ) -> None:
@@ -115,6 +120,59 @@ def test_a_message_with_a_foreign_id_can_be_dismissed_too(
     assert api.delete(f"{REJECTED}/{item['id']}").json == item
 
     assert api.get(REJECTED).json == {"items": [], "total": 0}
+
+
+@given(
+    st.lists(
+        st.builds(
+            Poisoned,
+            st.sampled_from(QUEUES),
+            st.sampled_from(FOREIGN_IDS) | st.text(max_size=5),
+            st.sampled_from([b"", b"1", b"contoso"]) | st.binary(max_size=5),
+        ),
+        unique_by=lambda each: (each.queue, each.message_id, each.body),
+        max_size=6,
+    )
+)
+@settings(max_examples=20, suppress_health_check=[HealthCheck.function_scoped_fixture])
+def test_each_rejected_message_has_a_row_of_its_own_however_often_it_is_delivered(
+    bench: Bench, messages: list[Poisoned]
+) -> None:
+    for row in bench.poisoned():
+        bench.sandbox.delete_entity(row["PartitionKey"], row["RowKey"])
+
+    for message in messages * 2:
+        record_poisoned(bench.services, message)
+
+    listed = [(each.queue, each.body) for each in bench.services.rejected.all()]
+    assert sorted(listed) == sorted(
+        (each.queue, each.body.decode(errors="replace").encode()) for each in messages
+    )
+
+
+@pytest.mark.parametrize("message_id", ["5b0f4c0e-8f4b-4f7e-9d55-0c7f8f4e2c11", "a" * 64, "1"])
+def test_a_message_that_an_earlier_version_has_recorded_is_listed_and_can_be_dismissed(
+    api: App, bench: Bench, message_id: str
+) -> None:
+    record_poisoned(bench.services, Poisoned(CUSTOMERS_TO_DELETE, "m", b"contoso"))
+    (row,) = bench.poisoned()
+    bench.sandbox.delete_entity(row["PartitionKey"], row["RowKey"])
+    bench.sandbox.create_entity({**row, "RowKey": f"rejected-{message_id}"})
+
+    (item,) = api.get(REJECTED).json["items"]
+
+    assert item["id"] == message_id
+    assert api.delete(f"{REJECTED}/{message_id}").json == item
+    assert api.get(REJECTED).json["total"] == 0
+
+
+def test_the_log_names_the_row_of_a_rejected_message(
+    api: App, bench: Bench, caplog: pytest.LogCaptureFixture
+) -> None:
+    rejected(bench, "contoso")
+
+    (item,) = api.get(REJECTED).json["items"]
+    assert f" rejected={item['id']} " in caplog.messages[-1]
 
 
 def test_a_dismissed_request_is_gone_and_logged(

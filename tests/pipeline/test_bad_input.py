@@ -10,7 +10,7 @@ from azure.functions.queue import QueueMessage
 
 from functions.cancel_orders import cancel_orders
 from local.simulator import Customer, Fault, ProductKind, Simulator
-from shared.deletion.messages import DeletionRequest
+from shared.deletion.messages import DeletionRequest, StepMessage
 from shared.deletion.submission import submit
 from shared.environment import SettingsError
 from shared.settings import settings
@@ -20,7 +20,7 @@ from shared.storage.names import (
     ORDERS_TO_CHECK,
     POISON_SUFFIX,
 )
-from shared.storage.records import State
+from shared.storage.records import DeletionRecord, State
 from shared.tenants import TenantId
 from tests.bench import Bench
 
@@ -269,6 +269,86 @@ def test_a_poisoned_message_of_an_older_generation_leaves_the_deletion_alone(
     bench.pump()
 
     assert bench.record(record.tenant).state is State.DELETED
+
+
+NOT_SENT = {
+    "2 to the 63rd": 2**63,
+    "2 to the 31st": 2**31,
+    "the highest": 2**31 - 1,
+    "a hundred digits": 10**100,
+    "nought": 0,
+    "negative": -1,
+    "true": True,
+    "false": False,
+    "float": 2.0,
+    "text": "2",
+    "null": None,
+    "array": [2],
+    "far ahead": 1_000,
+    "ten ahead": 12,
+}
+
+
+@pytest.mark.parametrize("generation", NOT_SENT.values(), ids=NOT_SENT)
+@pytest.mark.parametrize("queue", [ORDERS_TO_CHECK, CUSTOMERS_READY + POISON_SUFFIX])
+def test_a_generation_that_was_never_sent_is_recorded_and_the_deletion_goes_on(
+    bench: Bench, customer_in_progress: Customer, queue: str, generation: object
+) -> None:
+    record = bench.record(customer_in_progress.tenant_id)
+    assert record.generation == 2
+    forged = {
+        "version": 1,
+        "tenantId": record.tenant,
+        "generation": generation,
+        "correlationId": record.correlation_id,
+    }
+    bench.drop(json.dumps(forged), queue)
+
+    bench.pump()
+
+    (row,) = bench.poisoned()
+    assert (row["queue"], row["tenant"]) == (queue.removesuffix(POISON_SUFFIX), record.tenant)
+    assert "generation" in row["reason"]
+    assert not bench.errors
+    ended = bench.record(record.tenant)
+    assert (ended.state, ended.correlation_id) == (State.DELETED, record.correlation_id)
+    assert len(bench.calls("DELETE")) == 1
+    assert ended.generation < 10
+
+
+def step_of(record: DeletionRecord, generation: int) -> str:
+    return StepMessage(record.tenant, generation, record.correlation_id).to_json()
+
+
+def test_a_generation_two_ahead_does_not_make_the_true_message_stale(
+    bench: Bench, customer_in_progress: Customer
+) -> None:
+    record = bench.record(customer_in_progress.tenant_id)
+    true = bench.take(ORDERS_TO_CHECK)
+    bench.drop(step_of(record, record.generation + 2), ORDERS_TO_CHECK)
+    forged = bench.take(ORDERS_TO_CHECK)
+    assert true is not None
+    assert forged is not None
+
+    bench.deliver(ORDERS_TO_CHECK, forged)
+    assert bench.record(record.tenant) == record
+    bench.deliver(ORDERS_TO_CHECK, true)
+
+    assert bench.record(record.tenant).generation == record.generation + 1
+    assert len(bench.poisoned()) == 1
+
+
+def test_a_generation_that_was_never_sent_does_not_stay_unseen_after_the_end(
+    bench: Bench, customer_in_progress: Customer
+) -> None:
+    bench.pump()
+    record = bench.record(customer_in_progress.tenant_id)
+    bench.drop(step_of(record, record.generation + 2), ORDERS_TO_CHECK)
+
+    bench.pump()
+
+    assert len(bench.poisoned()) == 1
+    assert bench.record(record.tenant) == record
 
 
 @pytest.fixture

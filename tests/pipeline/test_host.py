@@ -13,6 +13,7 @@ from pathlib import Path
 import pytest
 
 from local.simulator import Behaviour, Customer, ProductKind, Simulator
+from shared.storage.names import POISON_QUEUES, POISON_SUFFIX, QUEUES
 from shared.storage.records import State
 from shared.tenants import TenantId
 from tests.bench import Bench
@@ -50,8 +51,10 @@ def host(bench: Bench, storage: str, log: Path) -> Iterator[subprocess.Popen[str
         line = process.stdout.readline()
         assert line, log.read_text()
         json.loads(line)
-        yield process
-        process.terminate()
+        try:
+            yield process
+        finally:
+            process.terminate()
 
 
 def wait_until(condition: Callable[[], bool]) -> None:
@@ -112,3 +115,20 @@ def test_a_bad_message_is_written_down(bench: Bench, storage: str, tmp_path: Pat
         wait_until(lambda: len(bench.poisoned()) == 1)
 
     assert "message_rejected" in (tmp_path / "log").read_text()
+
+
+def test_a_body_with_members_named_like_properties_of_a_message_is_written_down_from_every_queue(
+    bench: Bench, storage: str, tmp_path: Path
+) -> None:
+    sent = {
+        (queue.removesuffix(POISON_SUFFIX), json.dumps({"insertionTime": "now", "from": queue}))
+        for queue in QUEUES + POISON_QUEUES
+    }
+    for queue, body in sent:
+        came_from = str(json.loads(body)["from"])
+        bench.drop(body, queue + (POISON_SUFFIX if came_from in POISON_QUEUES else ""))
+
+    with host(bench, storage, tmp_path / "log"):
+        wait_until(lambda: len(bench.poisoned()) == len(sent))
+
+    assert {(row["queue"], row["body"]) for row in bench.poisoned()} == sent

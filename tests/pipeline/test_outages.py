@@ -182,6 +182,23 @@ def test_a_deletion_waits_for_settings_and_its_deadline_moves(
     assert not bench.errors
 
 
+def test_a_generation_that_was_never_sent_is_recorded_while_settings_are_wrong(
+    bench: Bench, tenant: TenantId, spoil: Callable[..., None]
+) -> None:
+    bench.drop(tenant)
+    bench.pump(passes=1)
+    record = bench.record(tenant)
+    forged = StepMessage(tenant, record.generation + 1_000, record.correlation_id)
+    spoil(**WRONG)
+
+    bench.drop(forged.to_json(), CUSTOMERS_READY)
+    bench.pump(passes=3)
+
+    assert [row["tenant"] for row in bench.poisoned()] == [tenant]
+    assert bench.record(tenant).generation < record.generation + 10
+    assert bench.waiting(ORDERS_TO_CHECK) == 1
+
+
 def test_an_abort_holds_against_a_drop_that_was_put_back_after_it(
     bench: Bench, customer: Customer, tenant: TenantId, spoil: Callable[..., None]
 ) -> None:
