@@ -339,6 +339,16 @@ class History:
         return max((abs(each.number("skew", 0)) for each in self.instances), default=0.0)
 
 
+def stays_tripped(history: History) -> bool:
+    """Return whether the switch is tripped when the log ends, or the account is production."""
+    return any(stop.until == NEVER for stop in history.trips) or any(history.named("production"))
+
+
+def function_of(run: str) -> str:
+    """Return the function of a run, without its number."""
+    return run.partition("#")[0]
+
+
 def tenant_of(call: Call) -> str:
     """Return the customer that a call to Partner Center concerns, empty if none."""
     found = _CUSTOMER.match(call.path)
