@@ -46,6 +46,7 @@ class Kind(StrEnum):
     DRY_RUN = "dry-run"
     SWEEP = "sweep"
     REPEATED_REQUEST = "repeated-request"
+    SEVERAL = "several"
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,6 +90,7 @@ ODDS: Final[Mapping[Kind, Odds]] = {
     Kind.DRY_RUN: Odds(0.1, 1),
     Kind.SWEEP: Odds(0.15, 1),
     Kind.REPEATED_REQUEST: Odds(0.25, 1),
+    Kind.SEVERAL: Odds(0.15, 1),
 }
 
 

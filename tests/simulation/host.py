@@ -383,10 +383,10 @@ class Listener:
         )
         self._process.run(self._function, argument, message=message, settle=settle)
 
-    def _delete(self, message: Message, why: str) -> None:
+    def _delete(self, message: Message, why: str, **facts: str) -> None:
         response = self._around.queue("DELETE", _path(message))
         if response is not None and response.status == 204:
-            self._note(message, why)
+            self._note(message, why, **facts)
 
     def _fail(self, message: Message) -> None:
         limits = self._around.limits
@@ -394,15 +394,16 @@ class Listener:
             return
         if message.count >= limits.max_dequeue_count:
             body = f"<QueueMessage><MessageText>{escape(message.text)}</MessageText></QueueMessage>"
-            if self._around.queue("POST", f"{self._queue}{POISON}/messages", body.encode()):
+            copy = self._around.queue("POST", f"{self._queue}{POISON}/messages", body.encode())
+            if copy:
                 self._around.announce(self._queue + POISON, self._around.scheduler.clock.now)
-                self._delete(message, "poisoned")
+                self._delete(message, "poisoned", copy=identifier(copy))
             return
         timeout = limits.visibility_timeout
         self._around.queue("PUT", f"{_path(message)}&visibilitytimeout={timeout}")
         self._around.announce(self._queue, self._around.scheduler.clock.now + timeout)
 
-    def _note(self, message: Message, name: str) -> None:
+    def _note(self, message: Message, name: str, **facts: str) -> None:
         around = self._around
         around.log.note(
             around.scheduler.clock.now,
@@ -411,7 +412,13 @@ class Listener:
             queue=message.queue,
             id=message.id,
             text=message.text,
+            **facts,
         )
+
+
+def identifier(response: Response) -> str:
+    """Return the ID of a message from the response to its sending."""
+    return response.body.decode().partition("<MessageId>")[2].partition("<")[0]
 
 
 def _path(message: Message) -> str:

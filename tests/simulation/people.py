@@ -5,10 +5,11 @@ from random import Random
 from typing import TYPE_CHECKING, Final
 from xml.sax.saxutils import escape
 
-from local.simulator import Customer
+from local.simulator import Customer, ProductKind
 from tests.simulation.faults import Kind
+from tests.simulation.host import identifier
 from tests.simulation.log import Service
-from tests.simulation.scenario import buy, drop_text, dry_run_text, junk
+from tests.simulation.scenario import buy, drop_text, dry_run_text, junk, several_text
 
 if TYPE_CHECKING:
     from tests.simulation.host import Process
@@ -49,6 +50,7 @@ class People:
             Kind.DRY_RUN: self._dry_run,
             Kind.SWEEP: self._sweep,
             Kind.REPEATED_REQUEST: self._repeat,
+            Kind.SEVERAL: self._several,
             Kind.RESTART_PROTECTED: self._protect,
             Kind.PRODUCTION: self._production,
             Kind.DELETED_ELSEWHERE: self._delete_elsewhere,
@@ -85,8 +87,8 @@ class People:
         if response is None:
             world.later(30, lambda: self._drop(text))
             return
-        identifier = response.body.decode().partition("<MessageId>")[2].partition("<")[0]
-        world.log.note(world.clock.now, "dropped", queue=REQUESTS, text=text, id=identifier)
+        facts = {"queue": REQUESTS, "text": text, "id": identifier(response)}
+        world.log.note(world.clock.now, "dropped", **facts)
         world.around.announce(REQUESTS, world.clock.now)
 
     def _post(self, tenant: str, *, dry: bool = False) -> None:
@@ -166,6 +168,24 @@ class People:
                 self._sometime(stream, lambda text=text: self._drop(text))  # type: ignore[misc]
             else:
                 self._sometime(stream, lambda tenant=tenant: self._post(tenant))  # type: ignore[misc]
+
+    def _several(self, stream: Random) -> None:
+        """Drop several customers in one message; nobody else requests those of a bad one."""
+        bad = stream.random() < 0.4
+        customers = () if bad else self._world.scenario.customers
+        spares = [self._bystander() for _ in range(stream.choice((1, 2)) + bad)]
+        tenants = [each.tenant_id for each in (*customers, *spares)]
+        stream.shuffle(tenants)
+        if not bad and stream.random() < 0.2:
+            tenants.append(stream.choice((*tenants, *self._world.scenario.strangers)))
+        text = several_text(stream, tenants, bad=bad)
+        self._sometime(stream, lambda: self._drop(text))
+
+    def _bystander(self) -> Customer:
+        """Return a customer with one purchase, drawn from no stream."""
+        customer = self._world.sandbox.account.add_customer("bystander.onmicrosoft.com")
+        customer.add_order(ProductKind.NCE_LICENCES, age_days=1.0)
+        return customer
 
     def _protect(self, stream: Random) -> None:
         """Restart the processes, one after the other, with one more protected customer."""

@@ -179,6 +179,26 @@ def drop_text(stream: Random, tenant: str) -> str:
     return b64encode(text.encode()).decode() if stream.random() < 0.25 else text
 
 
+def several_text(stream: Random, tenants: Sequence[str], *, bad: bool) -> str:
+    """Return a request for several customers in one of the forms that people use.
+
+    A bad one has an entry that is no tenant ID, so none of them may be deleted.
+    """
+    entries = [stream.choice((tenant, tenant.upper(), "{" + tenant + "}")) for tenant in tenants]
+    if bad:
+        entries.insert(stream.randint(0, len(entries)), "not a tenant")
+    objects = [{"tenantId": entry, "requestedBy": "somebody"} for entry in entries]
+    form = stream.randrange(5)
+    text = (
+        "\n".join(entries),
+        "\r\n".join([*entries, ""]),
+        ", ".join(entries),
+        json.dumps(entries),
+        json.dumps([stream.choice(pair) for pair in zip(entries, objects, strict=True)]),
+    )[form]
+    return b64encode(text.encode()).decode() if stream.random() < 0.25 else text
+
+
 def junk(stream: Random, tenant: str) -> str:
     """Return a message that is not a valid request."""
     text = stream.choice(_JUNK)

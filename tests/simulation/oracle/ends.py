@@ -4,7 +4,7 @@ from collections.abc import Iterator
 
 from tests.simulation.log import Event
 from tests.simulation.oracle.history import TERMINAL, History, stays_tripped, tenant_of
-from tests.simulation.oracle.requests import wish_of
+from tests.simulation.oracle.requests import wishes_of
 from tests.simulation.oracle.violation import Violation
 
 
@@ -116,7 +116,7 @@ def untrue_refusal(history: History) -> Iterator[Violation]:
         tenant
         for event in history.named("dropped")
         for tenant in history.customers
-        if not wish_of(event.fact("text")) and tenant in event.fact("text")
+        if not wishes_of(event.fact("text")) and tenant in event.fact("text")
     }
     for tenant, states in history.records.items():
         for state in states:

@@ -10,7 +10,7 @@ from typing import Any, Final
 from xml.sax.saxutils import unescape
 
 from tests.simulation.log import Call, Event, Service
-from tests.simulation.oracle.requests import step_tenant, wish_in, wish_of
+from tests.simulation.oracle.requests import step_tenant, wish_in, wishes_of
 
 NEVER: Final = 10**12
 TERMINAL: Final = frozenset({"deleted", "stuck", "refused", "aborted"})
@@ -136,8 +136,9 @@ class History:
 
     def _dropped(self) -> Iterator[Request]:
         for event in self.named("dropped"):
-            wish = wish_of(event.fact("text"))
-            if wish and not wish.dry:
+            for wish in wishes_of(event.fact("text")):
+                if wish.dry:
+                    continue
                 yield Request(wish.tenant, event.place, event.place, event.at, "drop", True, True)
 
     def _posted(self) -> Iterator[Request]:
@@ -304,7 +305,8 @@ class History:
         return [
             Sent(tenant, queue, identifier, run, place, *gone.get(identifier, (NEVER, "")))
             for place, run, queue, identifier, text in sent
-            if (tenant := _subject(text)) and not queue.endswith("-poison")
+            if not queue.endswith("-poison")
+            for tenant in _subjects(text)
         ]
 
     @cached_property
@@ -390,11 +392,10 @@ def _between(text: str, start: str, end: str) -> str:
     return text.partition(start)[2].partition(end)[0]
 
 
-def _subject(text: str) -> str:
-    wish = wish_of(text)
-    if wish is not None:
-        return "" if wish.dry else wish.tenant
-    return step_tenant(text) or ""
+def _subjects(text: str) -> list[str]:
+    """Return the customers that a message is to delete."""
+    tenant = step_tenant(text)
+    return [tenant] if tenant else [wish.tenant for wish in wishes_of(text) if not wish.dry]
 
 
 def _says_production(call: Call) -> bool:

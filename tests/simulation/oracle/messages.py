@@ -6,7 +6,7 @@ from typing import Final
 
 from tests.simulation.log import Event, Service
 from tests.simulation.oracle.history import History, Sent, function_of, stays_tripped
-from tests.simulation.oracle.requests import step_tenant, subject_of, unsealed, wish_of
+from tests.simulation.oracle.requests import subjects_of, unsealed, wishes_of
 from tests.simulation.oracle.violation import Violation
 
 POISON: Final = "-poison"
@@ -22,7 +22,8 @@ _RECORD_FIRST: Final = frozenset({"request_deletion", "start_sweep", "sweep_sand
 def request_ignored(history: History) -> Iterator[Violation]:
     """Each accepted request leads to a deletion, or joins the one in progress."""
     last = max((event.place for event in history.named("end")), default=0)
-    waiting = {subject_of(event.fact("text")) for event in history.named("left on a queue")}
+    left = history.named("left on a queue")
+    waiting = {tenant for event in left for tenant in subjects_of(event.fact("text"))}
     for request in history.requests:
         if not request.certain or request.tenant in waiting:
             continue
@@ -48,7 +49,7 @@ def left_over(history: History) -> Iterator[Violation]:
             continue
         text = event.fact("text")
         poisoned = event.fact("queue").endswith(POISON)
-        if wish_of(unsealed(text)) or (poisoned and subject_of(text)):
+        if wishes_of(unsealed(text)) or (poisoned and subjects_of(text)):
             yield Violation("left_over", event.place, f"{event.fact('queue')}: {text[:200]}")
 
 
@@ -122,11 +123,12 @@ def poisoned_good_message(history: History) -> Iterator[Violation]:
         if event.fact("line").startswith("message_poisoned ")
     ]
     for event in history.named("poisoned"):
-        wish = wish_of(event.fact("text"))
-        tenant = wish.tenant if wish else step_tenant(event.fact("text"))
+        tenants = subjects_of(event.fact("text"))
         queue = f"queue={event.fact('queue')} "
-        if tenant and any(
-            place > event.place and queue in line and tenant in line for place, line in given_up
+        # The line about a drop of several customers names none of them.
+        named = next(iter(tenants)) if len(tenants) == 1 else f"message={event.fact('copy')} "
+        if tenants and any(
+            place > event.place and queue in line and named in line for place, line in given_up
         ):
             text = f"{event.fact('queue')}: {event.fact('text')[:200]}"
             yield Violation("poisoned_good_message", event.place, text, _raised(history, event))
@@ -151,7 +153,7 @@ def junk_vanished(history: History) -> Iterator[Violation]:
     poisoned = {event.fact("id") for event in history.named("poisoned")}
     done = {event.fact("id"): event for event in history.named("done")}
     for event in history.named("dropped"):
-        if wish_of(event.fact("text")) or event.fact("id") in poisoned or kept:
+        if wishes_of(event.fact("text")) or event.fact("id") in poisoned or kept:
             continue
         if event.fact("id") in done:
             yield Violation("junk_vanished", event.place, f"{event.fact('text')!r} left no trace")
