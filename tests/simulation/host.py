@@ -35,6 +35,7 @@ from tests.simulation.wire import Outages
 LEASE_SECONDS: Final = 600
 POISON: Final = "-poison"
 LOGGED_SETTINGS: Final = (
+    "CHECK_FIRST_DELAY_SECONDS",
     "PROTECTED_TENANTS",
     "SWEEP_MODE",
     "SWEEP_MIN_AGE_DAYS",

@@ -146,6 +146,7 @@ class Simulation:
         for each in self.processes:
             self.scheduler.after(0.0, each.start)
         self.people.plan()
+        self._note_truth()
         self.scheduler.at(self.scenario.calm_at, self._calm)
         end = self.scenario.deadline + 3 * 3600
         tick = self.around.chance.uniform(1, 150)
@@ -195,6 +196,8 @@ class Simulation:
         response = self.storage.respond(Request(ask.method, host + ask.path, ask.headers, ask.body))
         if ask.service is Service.QUEUE and ask.method == "POST":
             self._sent(ask.path)
+        if ask.service is Service.TABLE and "/deletions" in ask.path and response.status < 300:
+            self._note_end(ask.body)
         return Reply(response.status, response.headers, response.body)
 
     def _sent(self, path: str) -> None:
@@ -202,6 +205,12 @@ class Simulation:
         queue = parts.path.split("/")[2]
         hidden = float(parse_qs(parts.query).get("visibilitytimeout", ["0"])[0])
         self._announce(queue, self.clock.now + hidden)
+
+    def _note_end(self, body: bytes) -> None:
+        """Log the truth about a customer at the moment at which its deletion ends."""
+        row = json.loads(body or b"{}")
+        if row.get("state") in TERMINAL:
+            self._note_truth(row["RowKey"])
 
     def _announce(self, queue: str, at: float) -> None:
         def visible() -> None:
@@ -272,8 +281,7 @@ class Simulation:
     def _look_back(self) -> None:
         """Log how everything ended: the truth, and what the app has recorded."""
         now = self.clock.now
-        for customer in self.sandbox.account.customers:
-            self.log.note(now, "customer", **truth(customer, self.sandbox))
+        self._note_truth()
         for row in self._records():
             facts = {name: row.get(name, "") for name in ("state", "reason", "correlationId")}
             self.log.note(now, "record", tenant=row["RowKey"], **facts)
@@ -283,6 +291,12 @@ class Simulation:
             for name in each.running():
                 self.log.note(now, "still running", each.name, name)
         self.log.note(now, "end", calls=self.wire.calls, most=MOST_CALLS)
+
+    def _note_truth(self, tenant: str = "") -> None:
+        """Log the truth about a customer, or about all."""
+        for customer in self.sandbox.account.customers:
+            if tenant in {"", customer.tenant_id}:
+                self.log.note(self.clock.now, "customer", **truth(customer, self.sandbox))
 
 
 def simulate(machine: Machine, seed: int, options: Options | None = None) -> Simulation:

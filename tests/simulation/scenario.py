@@ -21,6 +21,7 @@ from local.simulator.state.behaviour import (
     UnknownCustomer,
     UnknownDelete,
 )
+from tests.simulation.clock import START
 from tests.simulation.faults import Faults, Kind
 from tests.simulation.partner_center import Sandbox
 
@@ -211,16 +212,33 @@ def dry_run_text(tenant: str) -> str:
 
 
 def truth(customer: Customer, sandbox: Sandbox) -> dict[str, str]:
-    """Return the truth about a customer: deleted or not, what blocks it, whether a call helps."""
-    blocking = [each for each in customer.orders if _blocks(sandbox.world.behaviour, each)]
+    """Return the truth about a customer: whether it is deleted, and how each purchase stands."""
     created = min((each.created for each in customer.orders), default=None)
+    purchases = [_standing(sandbox.world.behaviour, each) for each in customer.orders]
     return {
         "tenant": customer.tenant_id,
         "deleted": str(customer.deleted),
-        "blocked": "; ".join(f"{each.kind} {each.id} {each.status}" for each in blocking),
-        "hopeless": str(any(_hopeless(sandbox, each) for each in blocking)),
-        "purchases": str(len(customer.orders)),
         "age_days": "" if created is None else str((sandbox.world.clock.now() - created).days),
+        "purchases": json.dumps(purchases),
+    }
+
+
+def _standing(behaviour: Behaviour, order: Order) -> dict[str, Any]:
+    """Return how a purchase stands, by the simulator's own rules.
+
+    No call cancels it after the second `never_from` of the run, if that is set. One that is
+    `endless` was perhaps cancelled, but will never show it.
+    """
+    subscription = order.subscription
+    azure = subscription.azure_subscriptions if subscription else ()
+    ids = [order.id, order.short_id, *([subscription.id] if subscription else [])]
+    return {
+        "ids": [*ids, *(each.id for each in azure)],
+        "kind": order.kind,
+        "status": f"{order.status}, {subscription.status}" if subscription else order.status,
+        "blocks": _blocks(behaviour, order),
+        "never_from": _never_from(behaviour, order),
+        "endless": order.cancel_after_seconds == FOR_EVER or "cancel" in vars(order),
     }
 
 
@@ -234,14 +252,17 @@ def _blocks(behaviour: Behaviour, order: Order) -> bool:
     return status in {"active", "pending"} and behaviour.active_subscription_blocks
 
 
-def _hopeless(sandbox: Sandbox, order: Order) -> bool:
-    """Return whether no call can cancel what blocks, or no response says which would."""
-    if sandbox.world.behaviour.error_body is not ErrorBody.SERVICE:
-        return True
-    if order.subscription is not None and not order.product.software:
-        return order.subscription.status == "suspended"
-    oldest = timedelta(days=sandbox.world.behaviour.order_cancellable_days)
-    return order.kind is ProductKind.SAVINGS_PLAN or order.age > oldest
+def _never_from(behaviour: Behaviour, order: Order) -> float | None:
+    """Return from which second on no call cancels a purchase; None if one always does."""
+    if order.kind is ProductKind.SAVINGS_PLAN:
+        return 0.0
+    if order.subscription is None or order.product.software:
+        until = order.created + timedelta(days=behaviour.order_cancellable_days)
+    elif order.subscription.cancellable_until and behaviour.nce_window_enforced:
+        until = order.subscription.cancellable_until
+    else:
+        return None
+    return max(0.0, (until - START).total_seconds())
 
 
 def _skew(faults: Faults) -> float:

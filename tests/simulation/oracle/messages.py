@@ -4,12 +4,24 @@ from collections.abc import Iterator
 from itertools import pairwise
 from typing import Final
 
-from tests.simulation.log import Event, Service
-from tests.simulation.oracle.history import History, Sent, function_of, stays_tripped
-from tests.simulation.oracle.requests import subjects_of, unsealed, wishes_of
+from tests.simulation.log import Service
+from tests.simulation.oracle.history import (
+    POISON,
+    History,
+    Rejected,
+    Request,
+    Sent,
+    function_of,
+    stays_tripped,
+)
+from tests.simulation.oracle.requests import (
+    deletions_of,
+    step_tenant,
+    subjects_of,
+    unsealed,
+    wishes_of,
+)
 from tests.simulation.oracle.violation import Violation
-
-POISON: Final = "-poison"
 
 LEASE: Final = 600.0
 
@@ -20,20 +32,67 @@ _RECORD_FIRST: Final = frozenset({"request_deletion", "start_sweep", "sweep_sand
 
 
 def request_ignored(history: History) -> Iterator[Violation]:
-    """Each accepted request leads to a deletion, or joins the one in progress."""
+    """Each accepted request leads to a deletion, joins one in progress, or is told to be nothing.
+
+    A drop from the second of an abort, or before it, leaves the line that says so. One from a
+    poison queue whose customer already has a record is listed as rejected, with its line: nobody
+    can say whether it came before that record ended.
+    """
     last = max((event.place for event in history.named("end")), default=0)
     left = history.named("left on a queue")
     waiting = {tenant for event in left for tenant in subjects_of(event.fact("text"))}
     for request in history.requests:
-        if not request.certain or request.tenant in waiting:
-            continue
-        states = history.records.get(request.tenant, [])
-        if any(each.live and each.until > request.place for each in states):
-            continue
-        if any(a.tenant == request.tenant and a.place > request.place for a in history.aborts):
+        if not request.certain or request.tenant in waiting or _came_to_something(history, request):
             continue
         text = f"the {request.source} for {request.tenant} at {request.at:.3f} s came to nothing"
         yield Violation("request_ignored", last, text)
+
+
+def _came_to_something(history: History, request: Request) -> bool:
+    states = history.records.get(request.tenant, [])
+    if any(each.live and each.until > request.place for each in states):
+        return True
+    if any(a.tenant == request.tenant and a.place > request.place for a in history.aborts):
+        return True
+    return request.source == "drop" and (
+        _told_as_aborted(history, request) or _told_as_rejected(history, request)
+    )
+
+
+def _told_as_aborted(history: History, request: Request) -> bool:
+    state = history.record_at(request.tenant, request.place)
+    if state is None or state.state != "aborted" or int(state.at) < int(request.at):
+        return False
+    return _told(history, request.place, "deletion_duplicate ", request.tenant)
+
+
+def _told_as_rejected(history: History, request: Request) -> bool:
+    listed = any(
+        each.place > request.place and request.tenant in deletions_of(each.text)
+        for each in history.rejected
+    )
+    return listed and _told(history, request.place, "message_poisoned ", request.tenant)
+
+
+def _told(history: History, place: int, line: str, tenant: str) -> bool:
+    return any(
+        event.place > place and event.fact("line").startswith(line) and tenant in event.fact("line")
+        for event in history.named("log")
+    )
+
+
+def request_vanished(history: History) -> Iterator[Violation]:
+    """The message and the record of a customer are never both missing.
+
+    While the request is a message, it is on one of the queues, poison queues included.
+    """
+    for message in history.messages:
+        if message.how != "done" or history.record_at(message.tenant, message.gone):
+            continue
+        others = (each for each in history.messages if each.tenant == message.tenant)
+        if not any(each.place < message.gone < each.gone for each in others):
+            text = f"{message.tenant} has no record, and no message after {message.id}"
+            yield Violation("request_vanished", message.gone, text)
 
 
 def left_over(history: History) -> Iterator[Violation]:
@@ -58,7 +117,8 @@ def message_lost(history: History) -> Iterator[Violation]:
 
     Where the record comes first, as in a request over HTTP, a crash may leave it without one.
     """
-    for message in history.messages:
+    messages = [each for each in history.messages if not each.poisoned]
+    for message in messages:
         if message.how != "done":
             continue
         state = history.record_at(message.tenant, message.gone)
@@ -66,7 +126,7 @@ def message_lost(history: History) -> Iterator[Violation]:
             continue
         others = (
             each.tenant == message.tenant and each.place < message.gone < each.gone
-            for each in history.messages
+            for each in messages
         )
         if not any(others) and not _still_at_work(history, message):
             text = f"{message.tenant} is {state.state} and has no message after {message.id}"
@@ -100,7 +160,8 @@ def generation_fell(history: History) -> Iterator[Violation]:
 
 def redriven_early(history: History) -> Iterator[Violation]:
     """Redrive leaves a deletion alone while its message may still be leased."""
-    for message in history.messages:
+    messages = [each for each in history.messages if not each.poisoned]
+    for message in messages:
         if function_of(message.run) != "redrive":
             continue
         listed = history.runs[message.run][0]
@@ -108,7 +169,7 @@ def redriven_early(history: History) -> Iterator[Violation]:
         age = listed.left_at - state.at if state else LEASE
         others = any(
             each.tenant == message.tenant and each.place < message.place < each.gone
-            for each in history.messages
+            for each in messages
         )
         if state and others and age < LEASE - 2 * history.skew:
             text = f"{message.tenant}, whose record was written {age:.1f} s before"
@@ -116,27 +177,37 @@ def redriven_early(history: History) -> Iterator[Violation]:
 
 
 def poisoned_good_message(history: History) -> Iterator[Violation]:
-    """No good message ends in a poison queue; the app may put it back from there."""
-    given_up = [
-        (event.place, event.fact("line"))
-        for event in history.named("log")
-        if event.fact("line").startswith("message_poisoned ")
-    ]
-    for event in history.named("poisoned"):
-        tenants = subjects_of(event.fact("text"))
-        queue = f"queue={event.fact('queue')} "
-        # The line about a drop of several customers names none of them.
-        named = next(iter(tenants)) if len(tenants) == 1 else f"message={event.fact('copy')} "
-        if tenants and any(
-            place > event.place and queue in line and named in line for place, line in given_up
-        ):
-            text = f"{event.fact('queue')}: {event.fact('text')[:200]}"
-            yield Violation("poisoned_good_message", event.place, text, _raised(history, event))
+    """No good message is given up before its deadline.
+
+    The app may put it back from a poison queue. A drop whose customer has a record by then is
+    listed as rejected: nobody can say whether it came before that record ended.
+    """
+    for listed in history.rejected:
+        tenants = deletions_of(listed.text)
+        given_up = [each for each in tenants if _too_early(history, listed, each)]
+        if tenants and len(given_up) == len(tenants):
+            text = f"{listed.queue}: {listed.text[:200]}"
+            yield Violation("poisoned_good_message", listed.place, text, _raised(history, listed))
 
 
-def _raised(history: History, event: Event) -> str:
-    """Return the last run that failed on a message."""
-    failed = [each.run for each in history.named("raised") if each.fact("id") == event.fact("id")]
+def _too_early(history: History, listed: Rejected, tenant: str) -> bool:
+    """Return whether a message was given up although its deletion had time left."""
+    if step_tenant(unsealed(listed.text)) is None:
+        record = history.record_at(tenant, listed.place)
+        if record is not None and not record.live:
+            return False
+        begins = [each.at for each in history.requests if each.tenant == tenant]
+    else:
+        begins = [each.begun.at for each in history.deletions if each.tenant == tenant]
+    asked = [each for each in begins if each <= listed.at]
+    return not history.is_late(listed.at - min(asked, default=listed.at))
+
+
+def _raised(history: History, listed: Rejected) -> str:
+    """Return the last run that failed on a message before it was poisoned."""
+    origin = {event.fact("copy"): event.fact("id") for event in history.named("poisoned")}
+    wanted = origin.get(listed.id)
+    failed = [each.run for each in history.named("raised") if each.fact("id") == wanted]
     return failed[-1] if failed else ""
 
 

@@ -70,6 +70,19 @@ def subjects_of(text: str) -> frozenset[str]:
     return frozenset((tenant,) if tenant else (wish.tenant for wish in wishes_of(inner)))
 
 
+def deletions_of(text: str) -> tuple[str, ...]:
+    """Return the customers whose deletion a message requests or continues, also if put back."""
+    inner = unsealed(text)
+    if tenant := step_tenant(inner):
+        return (tenant,)
+    return tuple(wish.tenant for wish in wishes_of(inner) if not wish.dry)
+
+
+def dry_runs_of(text: str) -> tuple[str, ...]:
+    """Return the customers that a message asks to check by a dry run, also if put back."""
+    return tuple(wish.tenant for wish in wishes_of(unsealed(text)) if wish.dry)
+
+
 def unsealed(text: str) -> str:
     """Return the message that the app put back in a message of its own, or the text itself."""
     try:

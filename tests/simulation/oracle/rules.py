@@ -3,7 +3,7 @@
 from collections.abc import Callable, Iterator
 from typing import Final
 
-from tests.simulation.oracle import ends, messages, runs, traffic, writes
+from tests.simulation.oracle import dry_runs, ends, messages, runs, traffic, writes
 from tests.simulation.oracle.history import History
 from tests.simulation.oracle.violation import Violation
 
@@ -20,6 +20,7 @@ RULES: Final[tuple[Rule, ...]] = (
     writes.delete_while_open,
     writes.deleted_twice,
     messages.request_ignored,
+    messages.request_vanished,
     messages.left_over,
     messages.message_lost,
     messages.claimed_twice,
@@ -29,13 +30,21 @@ RULES: Final[tuple[Rule, ...]] = (
     messages.junk_vanished,
     ends.unended,
     ends.live_without_request,
+    ends.ended_late,
     ends.untrue_deleted,
     ends.gone_but_not_deleted,
     ends.hasty_stuck,
+    ends.untrue_stuck,
     ends.untrue_refusal,
+    dry_runs.dry_run_wrote,
+    dry_runs.dry_run_lost,
     traffic.retry_after_ignored,
     traffic.over_limit,
     traffic.storm,
+    traffic.repeated_call,
+    traffic.too_many_looks,
+    traffic.too_many_sign_ins,
+    traffic.busy_storage,
     runs.crash,
     runs.hung,
 )

@@ -2,16 +2,9 @@
 
 from collections.abc import Iterator
 
-from tests.simulation.log import Call, Service
-from tests.simulation.oracle.history import (
-    NEVER,
-    History,
-    RecordState,
-    Stop,
-    code_of,
-    row_of,
-    tenant_of,
-)
+from tests.simulation.log import Call
+from tests.simulation.oracle.calls import code_of, is_write, row_of, tenant_of
+from tests.simulation.oracle.history import NEVER, History, RecordState, Stop
 from tests.simulation.oracle.shown import open_purchases
 from tests.simulation.oracle.violation import Violation
 
@@ -25,8 +18,7 @@ def unasked_write(history: History) -> Iterator[Violation]:
     for call in history.writes:
         tenant = tenant_of(call)
         ended = _last_end(history, call)
-        since = ended.place if ended else 0
-        if history.may_write(tenant, since, call.left):
+        if history.may_write(tenant, ended, call.left):
             continue
         if ended is None:
             yield Violation.of("unasked_write", call, "nobody requested it")
@@ -60,7 +52,7 @@ def protected_write(history: History) -> Iterator[Violation]:
 def foreign_write(history: History) -> Iterator[Violation]:
     """No write for a customer that is not this partner's."""
     for call in history.writes:
-        if tenant_of(call) not in history.customers:
+        if tenant_of(call) not in history.truths:
             yield Violation.of("foreign_write", call, "it is not this partner's")
 
 
@@ -94,7 +86,7 @@ def _ignores(history: History, stop: Stop, call: Call) -> str | None:
     since = [each for each in run if each.left > stop.place]
     if not run or run[0].left > stop.place:
         return "written by a run that began"
-    if any(_is_write(each) for each in since):
+    if any(is_write(each) for each in since):
         return "written a second time"
     if any(_asks(each, stop) and each.served > stop.place and each.status for each in since):
         return "written although asked"
@@ -119,34 +111,72 @@ def _asks(call: Call, stop: Stop) -> bool:
     return row_of(call) == ("deletions", stop.tenant)
 
 
-def _is_write(call: Call) -> bool:
-    return call.service is Service.PARTNER_CENTER and call.method in {"PATCH", "POST", "DELETE"}
-
-
 def wrote_after_refusal(history: History) -> Iterator[Violation]:
-    """No write by a run after a response said that the account is not a sandbox."""
-    refusal = history.first_refusal
-    if refusal is None:
-        return
-    for call in history.writes:
-        if call.run == refusal.run and call.left > refusal.returned:
-            yield Violation.of(
-                "wrote_after_refusal", call, f"after {refusal.status}/{code_of(refusal)}"
-            )
+    """No write by a process that was told that its account is not a sandbox.
+
+    Each of its other runs may send the write that had passed its gate by then. Only a code tells:
+    a refusal without one may mean anything, so the app cannot know.
+    """
+    for refusal in history.refusals:
+        instance = history.instance(refusal.process, refusal.left)
+        for call in _later_writes(history, refusal):
+            if history.instance(call.process, call.left) is instance and (
+                call.run == refusal.run or not _had_passed(history, refusal, call)
+            ):
+                text = f"after {refusal.status}/{code_of(refusal)} in {refusal.run}"
+                yield Violation.of("wrote_after_refusal", call, text)
 
 
 def trip_lost(history: History) -> Iterator[Violation]:
-    """Once a response has said that the account is not a sandbox, other runs soon stop writing."""
-    refusal = history.first_refusal
+    """After the first response that the account is not a sandbox, no process writes any more.
+
+    The process stores the trip at once. Until then each run of another process may send one write,
+    and afterwards no more than after any other trip. If storage fails or the process ends first,
+    each process has to be told itself.
+    """
+    refusal = next(iter(history.refusals), None)
     if refusal is None:
         return
-    since = refusal.returned_at + 60
-    for call in history.writes:
-        if call.run != refusal.run and call.left_at > since:
-            yield Violation.of(
-                "trip_lost", call, f"{call.left_at - refusal.returned_at:.0f} s after it"
-            )
-            return
+    stored = min(
+        (trip.place for trip in history.trips if trip.until > refusal.left and trip.stored),
+        default=NEVER,
+    )
+    if stored > refusal.returned and _could_not_store(history, refusal):
+        return
+    for call in _later_writes(history, refusal):
+        if call.process == refusal.process or call.left > stored:
+            continue
+        if not _had_passed(history, refusal, call):
+            text = f"{call.left_at - refusal.returned_at:.3f} s after {refusal.run} was refused"
+            yield Violation.of("trip_lost", call, text)
+    if stored == NEVER and refusal.returned_at < history.end_at - 1:
+        yield Violation.of("trip_lost", refusal, "tripped no switch")
+
+
+def _later_writes(history: History, refusal: Call) -> Iterator[Call]:
+    """Yield the writes after a refusal, until somebody resets the switch."""
+    until = min((each for each in history.resets if each > refusal.returned), default=NEVER)
+    return (call for call in history.writes if refusal.returned < call.left < until)
+
+
+def _had_passed(history: History, refusal: Call, call: Call) -> bool:
+    """Return whether this is the first write of a run since a refusal, asked about before it."""
+    run = [each for each in history.runs[call.run] if each.left < call.left]
+    asked = [each for each in run if row_of(each) == ("sandbox", "switch")]
+    again = any(is_write(each) and each.left > refusal.returned for each in run)
+    return bool(asked) and asked[-1].left < refusal.returned and not again
+
+
+def _could_not_store(history: History, refusal: Call) -> bool:
+    """Return whether storage failed, or the process ended, before a trip was stored."""
+    ends = (event for name in ("died", "stopped", "replaced") for event in history.named(name))
+    if any(each.process == refusal.process and each.place > refusal.left for each in ends):
+        return True
+    tries = [each for each in history.runs[refusal.run] if each.left > refusal.returned]
+    return any(
+        row_of(each) == ("sandbox", "switch") and not 200 <= (each.status or 0) < 300
+        for each in tries
+    )
 
 
 def delete_while_open(history: History) -> Iterator[Violation]:
