@@ -106,7 +106,7 @@ class Surroundings:
 
     def queue(self, method: str, path: str, body: bytes = b"") -> Response | None:
         """Call the queue service as the host does; None during an outage."""
-        if Service.QUEUE in self.outages.away:
+        if self.outages.of(Service.QUEUE):
             return None
         return self.storage.respond(Request(method, f"{QUEUE_URL}/{path}", {}, body))
 
@@ -145,6 +145,7 @@ class Process:
         self.settings = dict(settings)
         self.skew = skew
         self.alive = False
+        self.kept_down = False
 
     def adopt(self, thread: Actor) -> None:
         """Register a thread, which ends with the process."""
@@ -157,8 +158,8 @@ class Process:
         self._around.scheduler.clock.look(self.skew)
 
     def start(self) -> None:
-        """Start or restart with the current settings."""
-        if self.alive:
+        """Start or restart with the current settings, unless something keeps it down."""
+        if self.alive or self.kept_down:
             return
         around = self._around
         self._copy.forget()
@@ -182,6 +183,16 @@ class Process:
         stream = around.faults.streams[Kind.DEATH]
         away = stream.uniform(0.5, 5) if stream.random() < 0.8 else stream.uniform(60, 1200)
         around.scheduler.after(away, self.start)
+
+    def may_die(self, seconds: float) -> None:
+        """Die within the next seconds, if the seed says so."""
+        around = self._around
+        if around.faults.strikes(Kind.DEATH):
+            moment = around.faults.streams[Kind.DEATH].uniform(0, seconds)
+            around.scheduler.after(moment, self._die_in(self._life))
+
+    def _die_in(self, life: int) -> Callable[[], None]:
+        return lambda: self.die() if life == self._life else None
 
     def stop(self, why: str) -> None:
         """Stop at once; every run is lost, and its lease runs out."""
@@ -271,7 +282,9 @@ class Process:
                         status=result.status_code, response=body,
                     )  # fmt: skip
             self._runs.pop(name, None)
-            around.scheduler.after(around.chance.uniform(0.001, 0.02), lambda: finish(ok))
+            pause = around.chance.uniform(0.001, 0.02)
+            around.scheduler.hazard(actor, pause)
+            around.scheduler.after(pause, lambda: finish(ok))
 
         actor = around.scheduler.start(work, name, self)
         run = Run(actor, message, clock.now, settle)

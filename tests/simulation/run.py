@@ -16,6 +16,7 @@ from tests.simulation.clock import Clock, travelling
 from tests.simulation.faults import Faults, Kind, Strike
 from tests.simulation.host import QUEUE_URL, Limits, Process, Surroundings
 from tests.simulation.log import Log, Service
+from tests.simulation.order import Order
 from tests.simulation.partner_center import Reply, Sandbox
 from tests.simulation.people import People
 from tests.simulation.process import AppCopy, Environment, Replacement, import_copy
@@ -31,6 +32,9 @@ RARELY: Final = 0.1
 OFTEN: Final = 0.6
 MOST_PROCESSES: Final = 3
 MOST_CALLS: Final = 6000
+LONGER: Final = 3 * 3600.0
+PARKED: Final = 3600.0
+EARLY_CALM: Final = 2400.0
 TABLE_URL: Final = f"http://{TABLES_HOST}/{ACCOUNT}"
 TERMINAL: Final = frozenset({"deleted", "stuck", "refused", "aborted"})
 
@@ -135,10 +139,14 @@ class Simulation:
             chance=chance.stream("host"),
             announce=self._announce,
         )
+        order = Order(self.clock, self.faults, self._announce)
+        self.storage.queues.pick = order.pick
         self.processes = self._processes(machine.copies)
         self.agenda = Agenda()
         self._expected = 0
         self.wire.after_call = self._on_call
+        self.scheduler.hazard = lambda actor, seconds: actor.process.may_die(seconds)
+        self.trouble: dict[Kind, Callable[[], None]] = {}
         self.people = People(self, chance.stream("people"))
 
     def run(self) -> Log:
@@ -148,9 +156,9 @@ class Simulation:
         self.people.plan()
         self._note_truth()
         self.scheduler.at(self.scenario.calm_at, self._calm)
-        end = self.scenario.deadline + 3 * 3600
+        end = self._latest_end()
         tick = self.around.chance.uniform(1, 150)
-        while self.clock.now < end and self.wire.calls < MOST_CALLS:
+        while self.clock.now < end and self.wire.calls < MOST_CALLS and not self._parked():
             self.scheduler.run(tick)
             tick += TICK
             quiet = self._quiet()
@@ -232,8 +240,29 @@ class Simulation:
         """End all trouble, so that every deletion can finish."""
         if not self.faults.calm:
             self.faults.calm = True
-            self.wire.outages.away.clear()
+            for kind in list(self.trouble):
+                self.end_trouble(kind)
             self.log.note(self.clock.now, "calm")
+
+    def _parked(self) -> bool:
+        """Return whether everything has waited long enough for an account that is production."""
+        long_after = self.scenario.calm_at + PARKED
+        return not self.sandbox.account.sandbox and self.clock.now > long_after
+
+    def _latest_end(self) -> float:
+        """Return when the run is cut off; trouble may push each deadline by as long as it lasts."""
+        deadline, calm_at = self.scenario.deadline, self.scenario.calm_at
+        return deadline + LONGER + (calm_at if calm_at > EARLY_CALM else 0.0)
+
+    def not_calm_before(self, moment: float) -> None:
+        """Keep trouble possible up to a moment."""
+        self.scenario.calm_at = max(self.scenario.calm_at, moment + 1)
+
+    def end_trouble(self, kind: Kind) -> None:
+        """End trouble, if it has not ended yet."""
+        end = self.trouble.pop(kind, None)
+        if end is not None:
+            end()
 
     def later(self, seconds: float, act: Callable[[], None]) -> None:
         """Let people do something after a while; the run does not end before that."""

@@ -27,6 +27,7 @@ from tests.simulation.partner_center import Sandbox
 
 HOUR: Final = 3600.0
 FOR_EVER: Final = 1e9
+_LATE_CALM: Final = 0.08
 _KINDS: Final = tuple(ProductKind)
 _JUNK: Final = (
     "not a tenant",
@@ -41,11 +42,16 @@ _JUNK: Final = (
 
 
 @dataclass(frozen=True, slots=True)
-class Moment:
-    """When something happens: at a time, or at the call with this number, whichever is set."""
+class Span:
+    """When trouble begins and how long it lasts, in seconds; `begins` is None for any moment."""
 
-    at: float | None = None
-    call: int | None = None
+    begins: float | None
+    seconds: float
+
+    @property
+    def ends(self) -> float:
+        """When it ends, 0 if nobody knows when it begins."""
+        return 0.0 if self.begins is None else self.begins + self.seconds
 
 
 @dataclass(slots=True)
@@ -105,15 +111,33 @@ def draw(stream: Random, faults: Faults, sandbox: Sandbox) -> Scenario:
     foreign = sandbox.foreign.add_customer("elsewhere.onmicrosoft.com")
     protected = tuple(c.tenant_id for c in customers[1:] if stream.random() < 0.1)
     processes = stream.choice((1, 1, 2, 2, 3))
+    deadline = hours * HOUR
     return Scenario(
-        deadline=hours * HOUR,
-        calm_at=stream.uniform(300, 2400),
+        deadline=deadline,
+        calm_at=_calm_at(stream, deadline),
         settings=settings(stream, faults, hours, protected),
         skews=tuple(_skew(faults) for _ in range(processes)),
         customers=customers,
         protected=protected,
         strangers=(foreign.tenant_id, sandbox.world.guid()),
     )
+
+
+def _calm_at(stream: Random, deadline: float) -> float:
+    """Return when single faults stop; in few seeds they go on until a deadline or beyond it."""
+    early, late = stream.uniform(300, 2400), stream.uniform(2400, deadline + 1800)
+    return late if stream.random() < _LATE_CALM else early
+
+
+def span(stream: Random, deadline: float) -> Span:
+    """Draw how long trouble lasts; it may meet a deadline, or be longer than one."""
+    choice = stream.random()
+    if choice < 0.4:
+        return Span(None, stream.uniform(3, 90))
+    if choice < 0.75:
+        return Span(None, stream.uniform(90, 1500))
+    begins = stream.uniform(0, 60 if choice < 0.85 else deadline)
+    return Span(begins, deadline + stream.uniform(60, 3600) - begins)
 
 
 def settings(
