@@ -24,6 +24,7 @@ from tests.simulation.scenario import Agenda, Scenario, behaviour, draw, truth
 from tests.simulation.scheduler import Scheduler
 from tests.simulation.storage import Request, Storage
 from tests.simulation.storage.account import ACCOUNT, TABLES_HOST
+from tests.simulation.watch import Watch
 from tests.simulation.wire import Ask, Socket, Wire
 
 ROOT: Final = Path(__file__).parents[2]
@@ -150,7 +151,7 @@ class Simulation:
         self.people = People(self, chance.stream("people"))
 
     def run(self) -> Log:
-        """Run until nothing is left to do."""
+        """Run until nothing is left to do, or to the first violation that stays one."""
         for each in self.processes:
             self.scheduler.after(0.0, each.start)
         self.people.plan()
@@ -158,8 +159,12 @@ class Simulation:
         self.scheduler.at(self.scenario.calm_at, self._calm)
         end = self._latest_end()
         tick = self.around.chance.uniform(1, 150)
+        watch = Watch(self.log, self.clock, self.faults)
         while self.clock.now < end and self.wire.calls < MOST_CALLS and not self._parked():
             self.scheduler.run(tick)
+            if watch.sees_violation():
+                self.log.note(self.clock.now, "cut off")
+                return self.log
             tick += TICK
             quiet = self._quiet()
             if quiet:

@@ -42,7 +42,7 @@ def dry_run_lost(history: History) -> Iterator[Violation]:
 
     One over HTTP has its response, unless its process has ended.
     """
-    last = max((event.place for event in history.named("end")), default=0)
+    last = history.last
     for event in history.named("dropped"):
         for tenant in dry_runs_of(event.fact("text")):
             if last and not _has_result(history, tenant, event.place):

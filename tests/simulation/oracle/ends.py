@@ -52,7 +52,7 @@ def live_without_request(history: History) -> Iterator[Violation]:
 
 def unended(history: History) -> Iterator[Violation]:
     """Each deletion has ended when its time is over, not counting the time with trouble."""
-    last = max((event.place for event in history.named("end")), default=0)
+    last = history.last
     trouble = Trouble(history)
     for deletion in history.deletions:
         if last and deletion.end is None and _overdue(history, trouble, deletion, history.end_at):

@@ -494,6 +494,11 @@ class History:
         index = bisect_right(self._times, (place, inf))
         return self._times[index - 1][1] if index else 0.0
 
+    @property
+    def last(self) -> int:
+        """The place at which the run ended, 0 if it goes on or was cut off."""
+        return max((event.place for event in self.named("end")), default=0)
+
     @cached_property
     def end_at(self) -> float:
         """When the last thing happened."""

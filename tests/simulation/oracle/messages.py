@@ -38,7 +38,9 @@ def request_ignored(history: History) -> Iterator[Violation]:
     poison queue whose customer already has a record is listed as rejected, with its line: nobody
     can say whether it came before that record ended.
     """
-    last = max((event.place for event in history.named("end")), default=0)
+    last = history.last
+    if not last:
+        return
     left = history.named("left on a queue")
     waiting = {tenant for event in left for tenant in subjects_of(event.fact("text"))}
     for request in history.requests:

@@ -48,3 +48,17 @@ RULES: Final[tuple[Rule, ...]] = (
     runs.crash,
     runs.hung,
 )
+
+# What has broken one of these stays a violation, whatever follows.
+AT_EVERY_MOMENT: Final[tuple[Rule, ...]] = (
+    writes.unasked_write,
+    writes.protected_write,
+    writes.foreign_write,
+    writes.stopped_but_wrote,
+    writes.wrote_after_refusal,
+    writes.delete_while_open,
+    writes.deleted_twice,
+    ends.live_without_request,
+    ends.untrue_deleted,
+    dry_runs.dry_run_wrote,
+)

@@ -1,12 +1,16 @@
 """What must never be written to Partner Center."""
 
 from collections.abc import Iterator
+from typing import Final
 
 from tests.simulation.log import Call
 from tests.simulation.oracle.calls import code_of, is_write, row_of, tenant_of
 from tests.simulation.oracle.history import NEVER, History, RecordState, Stop
 from tests.simulation.oracle.shown import open_purchases
 from tests.simulation.oracle.violation import Violation
+
+# In seconds, the most that a step takes.
+_STEP: Final = 100.0
 
 
 def unasked_write(history: History) -> Iterator[Violation]:
@@ -170,7 +174,11 @@ def _had_passed(history: History, refusal: Call, call: Call) -> bool:
 def _could_not_store(history: History, refusal: Call) -> bool:
     """Return whether storage failed, or the process ended, before a trip was stored."""
     ends = (event for name in ("died", "stopped", "replaced") for event in history.named(name))
-    if any(each.process == refusal.process and each.place > refusal.left for each in ends):
+    soon = refusal.returned_at + _STEP
+    if any(
+        each.process == refusal.process and refusal.left < each.place and each.at < soon
+        for each in ends
+    ):
         return True
     tries = [each for each in history.runs[refusal.run] if each.left > refusal.returned]
     return any(
