@@ -476,6 +476,16 @@ def stuck_for_what_is_cancelled() -> Book:
     return stuck_late(reason, purchase("o1", blocks=False, status="cancelled"))
 
 
+def stuck_for_what_was_shown() -> Book:
+    book = begun()
+    book.wait(4000)
+    book.show_orders("pending")
+    book.truth(purchase("o1", blocks=False, status="cancelled"))
+    book.record("stuck", reason="not cancelled before the deadline: order o1 (pending)")
+    book.end("stuck", STUBBORN)
+    return book
+
+
 def stuck_truly() -> Book:
     reason = f"{REJECTED}; never cancellable: order o1 (cancel_order failed)"
     return stuck(reason, STUBBORN)
@@ -1080,6 +1090,7 @@ def under_way_at_the_end() -> Book:
         ("hasty_stuck", stuck_without_a_code),
         ("hasty_stuck", stuck_by_what_never_ends),
         ("untrue_stuck", stuck_truly),
+        ("untrue_stuck", stuck_for_what_was_shown),
         ("untrue_stuck", stuck_without_a_code),
         ("untrue_stuck", stuck_by_what_never_ends),
         ("request_vanished", request_put_back),

@@ -14,7 +14,7 @@ from tests.simulation.oracle.history import (
     function_of,
 )
 from tests.simulation.oracle.requests import wishes_of
-from tests.simulation.oracle.shown import is_final
+from tests.simulation.oracle.shown import Shown, is_final
 from tests.simulation.oracle.trouble import Trouble, parked
 from tests.simulation.oracle.truth import Standing, Truth
 from tests.simulation.oracle.violation import Violation
@@ -242,12 +242,23 @@ def _untruths(history: History, truth: Truth, end: RecordState) -> Iterator[str]
     if before.startswith(_LATE):
         for identifier in _NAMED.findall(before):
             found = by_id.get(identifier)
-            if found is None or not (found.blocks or found.loose):
+            unfinished = found is not None and (found.blocks or found.loose)
+            if not unfinished and identifier not in _shown_unfinished(history, end):
                 yield f"{identifier} is cancelled"
     delete = _rejected_delete(history, end)
     blocking = {identifier for each in truth.purchases if each.blocks for identifier in each.ids}
     if delete and delete.received and not any(each in end.reason for each in blocking):
         yield "it names nothing that blocks"
+
+
+def _shown_unfinished(history: History, end: RecordState) -> set[str]:
+    """Return what the run that ended a deletion was shown as not cancelled."""
+    shown = Shown()
+    for call in history.runs.get(end.run, ()):
+        if 0 < call.returned < end.place and tenant_of(call) == end.tenant:
+            shown.learn(call)
+    items = (*shown.orders.values(), *shown.subscriptions.values())
+    return {each["id"] for each in items if each["status"] not in {"cancelled", "deleted"}}
 
 
 def untrue_refusal(history: History) -> Iterator[Violation]:
