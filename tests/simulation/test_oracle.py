@@ -961,11 +961,24 @@ def deleted_after_a_refusal_without_a_code() -> Book:
     return deleted_after(403, None)
 
 
+def licences(status: str) -> dict[str, object]:
+    kind = {"id": "OnlineServicesNCE"}
+    return {"id": "s1", "orderId": "a1", "status": status, "productType": kind}
+
+
+def deleted_after_it_was_deleted_already() -> Book:
+    book = begun()
+    book.read("/subscriptions", response={"items": [licences("pending")]})
+    path = f"/v1/customers/{TENANT}/subscriptions/s1"
+    book.call(Service.PARTNER_CENTER, "PATCH", path, status=400, response={"code": 2011})
+    book.delete(status=400)
+    book.end()
+    return book
+
+
 def deleted_while_suspended() -> Book:
     book = begun()
-    licences = {"id": "s1", "orderId": "a1", "status": "suspended",
-                "productType": {"id": "OnlineServicesNCE"}}  # fmt: skip
-    book.read("/subscriptions", response={"items": [licences]})
+    book.read("/subscriptions", response={"items": [licences("suspended")]})
     book.delete(status=400)
     book.end()
     return book
@@ -1112,6 +1125,7 @@ def under_way_at_the_end() -> Book:
         ("wrote_after_refusal", its_process_wrote_once_more),
         ("wrote_after_refusal", refused_without_a_code),
         ("delete_while_open", deleted_after_a_final_refusal),
+        ("delete_while_open", deleted_after_it_was_deleted_already),
         ("delete_while_open", deleted_after_a_refusal_without_a_code),
     ],
 )

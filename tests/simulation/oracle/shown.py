@@ -19,8 +19,10 @@ _DELETED: Final = frozenset({"onlineservicesnce", "saas"})
 # Partner Center's page of error codes: the same call will never succeed.
 _FINAL_CODES: Final = frozenset(
     {"800061", "800063", "800077", "800040", "800091", "800096", "900117", "900127", "900213",
-     "900277", "900279", "900311", "900321", "900322", "2011", "20003"}
+     "900277", "900279", "900311", "900321", "900322"}
 )  # fmt: skip
+# A subscription that is deleted already, or that does not exist.
+_GONE_CODES: Final = frozenset({"2011", "20003"})
 # And these say that it may succeed later, or after another call, or on another account.
 _PASSING_CODES: Final = frozenset(
     {"800014", "800060", "800073", "800074", "800075", "800081", "800082", "800019", "900115",
@@ -63,11 +65,17 @@ class Shown:
         if call.status is None or not parts:
             return
         if call.status >= 400:
-            if is_write(call) and len(parts) > 1 and is_final(call):
-                self.refused.add((parts[1], wanted(call)))
+            if is_write(call) and len(parts) > 1:
+                self._take_refusal(parts[1], call)
             return
         if isinstance(body, dict):
             self._take(parts, body)
+
+    def _take_refusal(self, identifier: str, call: Call) -> None:
+        if code_of(call) in _GONE_CODES:
+            self.subscriptions.pop(identifier, None)
+        elif is_final(call):
+            self.refused.add((identifier, wanted(call)))
 
     def _take(self, parts: list[str], body: dict[str, Any]) -> None:
         match parts:
