@@ -75,7 +75,8 @@ class Actor:
 class Scheduler:
     """The pending events and the running actor.
 
-    `hazard` is called whenever an actor begins to wait, with the seconds that it expects to wait.
+    `hazard` is called whenever an actor begins to wait, with the seconds that it expects to wait;
+    `waits` counts these.
     """
 
     def __init__(self, clock: Clock) -> None:
@@ -84,6 +85,7 @@ class Scheduler:
         self.clock = clock
         self.hub = getcurrent()
         self.actor: Actor | None = None
+        self.waits = 0
         self.hazard: Callable[[Actor, float], None] = lambda _actor, _seconds: None
 
     def at(self, moment: float, act: Act) -> None:
@@ -112,6 +114,7 @@ class Scheduler:
         """Suspend the running actor; others run in the meantime."""
         actor = self.running()
         moment = self.clock.now + max(0.0, seconds)
+        self.waits += 1
         self.hazard(actor, moment - self.clock.now)
         if not self._events or self._events[0][0] > moment:
             self.clock.move(moment)
@@ -130,6 +133,7 @@ class Scheduler:
     def wait(self) -> None:
         """Sleep until the function that `park` returned is called."""
         actor = self.running()
+        self.waits += 1
         self.hazard(actor, _A_WAIT)
         self._yield(actor)
 
