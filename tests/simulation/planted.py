@@ -207,11 +207,7 @@ PLANTED: Final[Mapping[str, Mistake]] = {
             'return f"{error}; never cancellable: {_listed(plan.entries)}"\n',
         ),
         frozenset({"untrue_stuck"}),
-    ),
-    "deadline-fixed": Mistake(
-        "the deadline does not move while a deletion is parked",
-        _one(_DELETION, "        deadline=record.deadline + parked,\n", ""),
-        frozenset({"hasty_stuck"}),
+        seed=1,
     ),
     "deadline-ignored": Mistake(
         "a deletion never ends for lateness",
@@ -221,6 +217,7 @@ PLANTED: Final[Mapping[str, Mistake]] = {
             "return now < self.record.deadline and bool(looked_at and",
         ),
         frozenset({"unended", "ended_late"}),
+        seed=18,
     ),
     "dry-run-goes-on": Mistake(
         "a dry run starts a deletion afterwards",
@@ -230,6 +227,7 @@ PLANTED: Final[Mapping[str, Mistake]] = {
             "        run_dry(services, request, delivery)\n",
         ),
         frozenset({"dry_run_wrote"}),
+        seed=7,
     ),
     "dry-run-forgotten": Mistake(
         "the result of a dry run is not stored",
@@ -239,6 +237,7 @@ PLANTED: Final[Mapping[str, Mistake]] = {
             "",
         ),
         frozenset({"dry_run_lost"}),
+        seed=7,
     ),
     "read-loop": Mistake(
         "each look reads the orders over and over",
@@ -248,11 +247,7 @@ PLANTED: Final[Mapping[str, Mistake]] = {
             "    orders = [client.orders(tenant) for _ in range(5)][-1]\n    subscriptions",
         ),
         frozenset({"repeated_call"}),
-    ),
-    "delay-constant": Mistake(
-        "the delay between two looks does not grow",
-        _one(_DELETION, "_GROWTH: Final = 1.5", "_GROWTH: Final = 1.0"),
-        frozenset({"too_many_looks"}),
+        seed=0,
     ),
     "token-not-kept": Mistake(
         "each call signs in again",
@@ -262,39 +257,12 @@ PLANTED: Final[Mapping[str, Mistake]] = {
             "        kept = self._credential = None\n",
         ),
         frozenset({"too_many_sign_ins"}),
-    ),
-    "busy-is-final": Mistake(
-        "a purchase that is busy is taken for one that can never be cancelled",
-        _one(
-            "shared.purchases.cancellation",
-            "        case Busy() | AzureSubscriptionsActive():\n            return purchase\n",
-            "        case Busy() | AzureSubscriptionsActive():\n"
-            "            return _rejected(purchase, action, error)\n",
-        ),
-        frozenset({"delete_while_open", "hasty_stuck", "untrue_stuck"}),
+        seed=0,
     ),
     "refusal-without-trip": Mistake(
         "a response that the account is not a sandbox trips no switch",
         _one("shared.safety.rules", "            self._switch.trip(BY_ITSELF, str(error))\n", ""),
         frozenset({"trip_lost", "wrote_after_refusal"}),
-    ),
-    "drop-given-up": Mistake(
-        "a good drop in the poison queue is given up at once",
-        _one(
-            "shared.deletion.put_back",
-            "    return services.now() < parcel.inserted_at + services.settings.checks.deadline\n",
-            "    return services.now() < parcel.inserted_at\n",
-        ),
-        frozenset({"poisoned_good_message", "hasty_stuck"}),
-    ),
-    "drop-forgotten": Mistake(
-        "a drop in the poison queue is not put back",
-        _one(
-            "shared.deletion.put_back",
-            "    put_back_as_it_is(services.queues, CUSTOMERS_TO_DELETE, parcel)\n"
-            "    emit(Event.MESSAGE_PUT_BACK",
-            "    emit(Event.MESSAGE_PUT_BACK",
-        ),
-        frozenset({"request_vanished"}),
+        seed=4,
     ),
 }
