@@ -265,4 +265,31 @@ PLANTED: Final[Mapping[str, Mistake]] = {
         frozenset({"trip_lost", "wrote_after_refusal"}),
         seed=4,
     ),
+    "delay-constant": Mistake(
+        "the delay between two looks does not grow",
+        _one(_DELETION, "_GROWTH: Final = 1.5", "_GROWTH: Final = 1.0"),
+        frozenset({"too_many_looks"}),
+        seed=18,
+    ),
+    "drop-given-up": Mistake(
+        "a good drop in the poison queue is given up at once",
+        _one(
+            "shared.deletion.put_back",
+            "    return services.now() < parcel.inserted_at + services.settings.checks.deadline\n",
+            "    return services.now() < parcel.inserted_at\n",
+        ),
+        frozenset({"poisoned_good_message", "hasty_stuck"}),
+        seed=24,
+    ),
+    "drop-forgotten": Mistake(
+        "a drop in the poison queue is not put back",
+        _one(
+            "shared.deletion.put_back",
+            "    put_back_as_it_is(services.queues, CUSTOMERS_TO_DELETE, parcel)\n"
+            "    emit(Event.MESSAGE_PUT_BACK",
+            "    emit(Event.MESSAGE_PUT_BACK",
+        ),
+        frozenset({"request_vanished"}),
+        seed=24,
+    ),
 }
