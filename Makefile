@@ -41,10 +41,11 @@ test-all: setup lint $(CHECKOV)/.ready ## Fuzz ten times as long, and test on ea
 	$(PYTEST) --hypothesis-profile=thorough --timeout=1800
 	.ci/other-pythons
 
-# One seed with its story: SEED=4711. Mistakes that it must see: PLANTED=all. Less: FAULTS_OFF=death.
+# One seed with its story: SEED=4711. Mistakes that it must see: PLANTED=all. Less: FAULTS_OFF=death SKIP=slow:3.
 simulate: $(VENV)/.ready ## Run SEEDS seeds of the simulation.
 	$(BIN)/python -m tests.simulation --seeds $(SEEDS) --first $(FIRST) $(if $(SEED),--seed $(SEED)) \
-		$(if $(PLANTED),--planted $(PLANTED)) $(if $(FAULTS_OFF),--without $(FAULTS_OFF))
+		$(if $(PLANTED),--planted $(PLANTED)) $(if $(FAULTS_OFF),--without $(FAULTS_OFF)) \
+		$(if $(SKIP),--skip $(SKIP))
 
 lint: setup ## Check style and types.
 	$(BIN)/ruff check .

@@ -227,7 +227,7 @@ def parse_step(body: bytes) -> StepMessage:
 
 def _plain_drop(text: str) -> Drop:
     # A GUID in braces opens like a JSON object.
-    braced = text.startswith("{") and text.endswith("}") and ":" not in text
+    braced = text.startswith("{") and ":" not in text
     if not braced and text.startswith(("{", '"', "[")):
         return _json_drop(_json(text))
     entries = [entry for entry in map(str.strip, _SEPARATORS.split(text)) if entry]

@@ -110,6 +110,7 @@ LISTS = {
     "lines": f"{FIRST}\r\n{SECOND}\n\n",
     "commas": f"{FIRST}, {SECOND},",
     "braces": f"{{{FIRST}}}\n{{{SECOND}}}",
+    "braces in the first line": f"{{{FIRST}}}\n{SECOND}",
     "array": json.dumps([FIRST, SECOND.upper()]),
     "objects": json.dumps([{"tenantId": FIRST}, {"tenantId": SECOND}]),
     "mixed array": json.dumps([FIRST, {"tenantId": SECOND, "dryRun": False}]),

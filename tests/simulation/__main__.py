@@ -8,7 +8,7 @@ import os
 import sys
 import time
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
 from dataclasses import dataclass, field
 from typing import Final
@@ -19,6 +19,7 @@ from tests.simulation.outcome import Outcome
 from tests.simulation.planted import PLANTED
 from tests.simulation.pool import replay, run_seeds, see_mistake, shrunk, traced, workers
 from tests.simulation.process import state_names
+from tests.simulation.reach import reach
 
 BATCH: Final = 25
 SHOWN: Final = 10
@@ -111,8 +112,8 @@ def _explore(pool: ProcessPoolExecutor, options: argparse.Namespace) -> int:
     if options.coverage:
         step = max(1, options.seeds // options.coverage)
         sample = list(seeds)[::step][: options.coverage]
-        share = pool.submit(traced, sample, options.without).result()
-        print(f"Lines of shared/ covered by a sample of {len(sample)} seeds: {share:.1f} %")
+        print(f"A sample of {len(sample)} seeds reaches:")
+        print("\n".join(reach(pool.submit(traced, sample, options.without).result())))
     for outcome in tally.failed[:SHOWN]:
         _print_failure(pool, outcome, options.without)
     return 1 if tally.failed else 0
@@ -170,17 +171,22 @@ def _print_failure(pool: ProcessPoolExecutor, outcome: Outcome, without: frozens
     print(f"The whole story and a minimal set of faults: {command(outcome.seed, without)}")
 
 
-def command(seed: int, without: frozenset[str]) -> str:
+def command(seed: int, without: frozenset[str], skipped: frozenset[Strike] = frozenset()) -> str:
     """Return the command that replays a seed."""
-    extra = f" FAULTS_OFF={','.join(sorted(without))}" if without else ""
-    return f"SEED={seed}{extra} make simulate"
+    off = f"FAULTS_OFF={','.join(sorted(without))}" if without else ""
+    skip = f"SKIP={_listed(sorted(skipped))}" if skipped else ""
+    return " ".join(filter(None, (f"SEED={seed}", off, skip, "make simulate")))
+
+
+def _listed(strikes: Iterable[Strike], separator: str = ",") -> str:
+    return separator.join(f"{kind}:{number}" for kind, number in strikes)
 
 
 def _replay(pool: ProcessPoolExecutor, options: argparse.Namespace) -> int:
     seed, without = options.seed, options.without
     outcome, lines = pool.submit(replay, seed, without, options.skip).result()
     print("\n".join(lines))
-    print(f"\nFaults: {', '.join(f'{kind}:{number}' for kind, number in outcome.struck) or 'none'}")
+    print(f"\nFaults: {_listed(outcome.struck, ', ') or 'none'}")
     if not outcome.violations:
         print(f"Seed {seed} breaks no rule.")
         return 0
@@ -188,8 +194,11 @@ def _replay(pool: ProcessPoolExecutor, options: argparse.Namespace) -> int:
         print(violation)
     if not options.skip:
         for rule in dict.fromkeys(each.rule for each in outcome.violations):
-            left = pool.submit(shrunk, seed, rule, without).result()
-            print(f"Smallest set of faults that breaks {rule}: {', '.join(left) or 'none'}")
+            found = pool.submit(shrunk, seed, rule, without).result()
+            print(
+                f"Smallest set of faults that breaks {rule}: {_listed(found.left, ', ') or 'none'}"
+            )
+            print(f"  {command(seed, found.off, found.skipped)}")
     return 1 if outcome.unknown else 0
 
 

@@ -35,6 +35,7 @@ from tests.simulation.wire import Outages
 LEASE_SECONDS: Final = 600
 POISON: Final = "-poison"
 LOGGED_SETTINGS: Final = (
+    "CHECK_FIRST_DELAY_SECONDS",
     "PROTECTED_TENANTS",
     "SWEEP_MODE",
     "SWEEP_MIN_AGE_DAYS",
@@ -105,7 +106,7 @@ class Surroundings:
 
     def queue(self, method: str, path: str, body: bytes = b"") -> Response | None:
         """Call the queue service as the host does; None during an outage."""
-        if Service.QUEUE in self.outages.away:
+        if self.outages.of(Service.QUEUE):
             return None
         return self.storage.respond(Request(method, f"{QUEUE_URL}/{path}", {}, body))
 
@@ -144,6 +145,7 @@ class Process:
         self.settings = dict(settings)
         self.skew = skew
         self.alive = False
+        self.kept_down = False
 
     def adopt(self, thread: Actor) -> None:
         """Register a thread, which ends with the process."""
@@ -156,8 +158,8 @@ class Process:
         self._around.scheduler.clock.look(self.skew)
 
     def start(self) -> None:
-        """Start or restart with the current settings."""
-        if self.alive:
+        """Start or restart with the current settings, unless something keeps it down."""
+        if self.alive or self.kept_down:
             return
         around = self._around
         self._copy.forget()
@@ -181,6 +183,16 @@ class Process:
         stream = around.faults.streams[Kind.DEATH]
         away = stream.uniform(0.5, 5) if stream.random() < 0.8 else stream.uniform(60, 1200)
         around.scheduler.after(away, self.start)
+
+    def may_die(self, seconds: float) -> None:
+        """Die within the next seconds, if the seed says so."""
+        around = self._around
+        if around.faults.strikes(Kind.DEATH):
+            moment = around.faults.streams[Kind.DEATH].uniform(0, seconds)
+            around.scheduler.after(moment, self._die_in(self._life))
+
+    def _die_in(self, life: int) -> Callable[[], None]:
+        return lambda: self.die() if life == self._life else None
 
     def stop(self, why: str) -> None:
         """Stop at once; every run is lost, and its lease runs out."""
@@ -270,7 +282,9 @@ class Process:
                         status=result.status_code, response=body,
                     )  # fmt: skip
             self._runs.pop(name, None)
-            around.scheduler.after(around.chance.uniform(0.001, 0.02), lambda: finish(ok))
+            pause = around.chance.uniform(0.001, 0.02)
+            around.scheduler.hazard(actor, pause)
+            around.scheduler.after(pause, lambda: finish(ok))
 
         actor = around.scheduler.start(work, name, self)
         run = Run(actor, message, clock.now, settle)
@@ -383,10 +397,10 @@ class Listener:
         )
         self._process.run(self._function, argument, message=message, settle=settle)
 
-    def _delete(self, message: Message, why: str) -> None:
+    def _delete(self, message: Message, why: str, **facts: str) -> None:
         response = self._around.queue("DELETE", _path(message))
         if response is not None and response.status == 204:
-            self._note(message, why)
+            self._note(message, why, **facts)
 
     def _fail(self, message: Message) -> None:
         limits = self._around.limits
@@ -394,15 +408,16 @@ class Listener:
             return
         if message.count >= limits.max_dequeue_count:
             body = f"<QueueMessage><MessageText>{escape(message.text)}</MessageText></QueueMessage>"
-            if self._around.queue("POST", f"{self._queue}{POISON}/messages", body.encode()):
+            copy = self._around.queue("POST", f"{self._queue}{POISON}/messages", body.encode())
+            if copy:
                 self._around.announce(self._queue + POISON, self._around.scheduler.clock.now)
-                self._delete(message, "poisoned")
+                self._delete(message, "poisoned", copy=identifier(copy))
             return
         timeout = limits.visibility_timeout
         self._around.queue("PUT", f"{_path(message)}&visibilitytimeout={timeout}")
         self._around.announce(self._queue, self._around.scheduler.clock.now + timeout)
 
-    def _note(self, message: Message, name: str) -> None:
+    def _note(self, message: Message, name: str, **facts: str) -> None:
         around = self._around
         around.log.note(
             around.scheduler.clock.now,
@@ -411,7 +426,13 @@ class Listener:
             queue=message.queue,
             id=message.id,
             text=message.text,
+            **facts,
         )
+
+
+def identifier(response: Response) -> str:
+    """Return the ID of a message from the response to its sending."""
+    return response.body.decode().partition("<MessageId>")[2].partition("<")[0]
 
 
 def _path(message: Message) -> str:

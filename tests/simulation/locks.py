@@ -119,7 +119,11 @@ class RLock(Lock):
 
 
 class Executor(futures.Executor):
-    """Runs each task at once, as part of the actor that submits it."""
+    """Runs each task at once, as part of the actor that submits it.
+
+    The app has none. azure-core prepares and reads the parts of a table transaction in one, which
+    waits for nothing; a task that waits would have to be an actor, and is an error.
+    """
 
     def __init__(self, *_: Any, **__: Any) -> None:
         super().__init__()
@@ -134,11 +138,18 @@ class Executor(futures.Executor):
             except Exception as error:  # noqa: BLE001 - the future carries it
                 future.set_exception(error)
 
+        before = _waits()
         work()
+        if _waits() != before:
+            raise RuntimeError(f"{fn} waits: a task of an executor runs as part of its actor")
         return future
 
     def __enter__(self) -> Self:
         return self
+
+
+def _waits() -> int:
+    return LOCKS.scheduler.waits if LOCKS.scheduler else 0
 
 
 class Thread:

@@ -1,27 +1,43 @@
 """What people do and what happens to the account; the seed decides when, and to which customer."""
 
 from collections.abc import Callable
+from dataclasses import dataclass
+from functools import partial
 from random import Random
 from typing import TYPE_CHECKING, Final
 from xml.sax.saxutils import escape
 
-from local.simulator import Customer
+from local.simulator import Customer, ProductKind
 from tests.simulation.faults import Kind
+from tests.simulation.host import identifier
 from tests.simulation.log import Service
-from tests.simulation.scenario import buy, drop_text, dry_run_text, junk
+from tests.simulation.scenario import Span, buy, drop_text, dry_run_text, junk, several_text, span
 
 if TYPE_CHECKING:
     from tests.simulation.host import Process
     from tests.simulation.run import Simulation
 
 REQUESTS: Final = "customers-to-delete"
+_CALLS_OF_A_SWEEP: Final = 15
+_DURING_SWEEP: Final = 0.3
 _AWAY: Final = {
     Kind.STORAGE_AWAY: (Service.QUEUE, Service.TABLE),
     Kind.PARTNER_CENTER_AWAY: (Service.PARTNER_CENTER,),
     Kind.SIGN_IN_REFUSED: (Service.SIGN_IN,),
+    Kind.THROTTLING: (Service.PARTNER_CENTER,),
 }
 
 Act = Callable[[], None]
+
+
+@dataclass(frozen=True, slots=True)
+class Trouble:
+    """Something that lasts; `of` names the services or processes that it takes away."""
+
+    kind: Kind
+    of: str
+    begin: Act
+    end: Act
 
 
 class People:
@@ -30,6 +46,8 @@ class People:
     def __init__(self, world: "Simulation", stream: Random) -> None:
         self._world = world
         self._stream = stream
+        self._sweeping = False
+        self._during_sweep: list[tuple[int, Act]] = []
 
     def plan(self) -> None:
         """Plan who does what, and when."""
@@ -37,9 +55,10 @@ class People:
             self._request(customer.tenant_id)
         if self._stream.random() < 0.15:
             self._request(self._stream.choice(self._world.scenario.strangers))
-        for kind, act in self._happenings().items():
-            if self._world.faults.has(kind):
-                act(self._world.faults.streams[kind])
+        present = [kind for kind in self._happenings() if self._world.faults.has(kind)]
+        self._sweeping = Kind.SWEEP in present
+        for kind in present:
+            self._happenings()[kind](self._world.faults.streams[kind])
 
     def _happenings(self) -> dict[Kind, Callable[[Random], None]]:
         return {
@@ -49,21 +68,37 @@ class People:
             Kind.DRY_RUN: self._dry_run,
             Kind.SWEEP: self._sweep,
             Kind.REPEATED_REQUEST: self._repeat,
+            Kind.SEVERAL: self._several,
             Kind.RESTART_PROTECTED: self._protect,
             Kind.PRODUCTION: self._production,
             Kind.DELETED_ELSEWHERE: self._delete_elsewhere,
             Kind.LATE_ORDER: self._late_order,
-            Kind.STORAGE_AWAY: lambda stream: self._outage(Kind.STORAGE_AWAY, stream),
-            Kind.PARTNER_CENTER_AWAY: lambda stream: self._outage(Kind.PARTNER_CENTER_AWAY, stream),
-            Kind.SIGN_IN_REFUSED: lambda stream: self._outage(Kind.SIGN_IN_REFUSED, stream),
+            **{kind: partial(self._outage, kind) for kind in _AWAY},
+            Kind.DOWN: self._down,
         }
 
     def _sometime(self, stream: Random, act: Act) -> None:
-        """Let something happen at one of the next calls, or within minutes."""
-        if stream.random() < 0.75:
-            self._world.agenda.add(stream.randint(1, 110), act)
+        """Let something happen soon, while a sweep runs, or at any time up to the deadlines."""
+        calls, during = stream.randint(0, _CALLS_OF_A_SWEEP), stream.random() < _DURING_SWEEP
+        if self._sweeping and during:
+            self._during_sweep.append((calls, act))
         else:
-            self._world.later(stream.uniform(0, 600), act)
+            self._soon_or_late(stream, act)
+
+    def _soon_or_late(self, stream: Random, act: Act) -> None:
+        """Mostly at a call early in a deletion, where the races are."""
+        world, deadline = self._world, self._world.scenario.deadline
+        choice = stream.random()
+        if choice < 0.65:
+            world.agenda.add(stream.randint(1, 110), act)
+        elif choice < 0.75:
+            world.agenda.add(stream.randint(110, 500), act)
+        elif choice < 0.85:
+            world.later(stream.uniform(0, 600), act)
+        elif choice < 0.93:
+            world.later(stream.uniform(0, deadline), act)
+        else:
+            world.later(deadline + stream.uniform(-300, 300), act)
 
     def _tenant(self, stream: Random) -> str:
         return stream.choice(self._world.scenario.customers).tenant_id
@@ -75,7 +110,7 @@ class People:
             text = drop_text(stream, tenant)
             self._world.later(moment, lambda: self._drop(text))
         else:
-            self._world.later(moment, lambda: self._post(tenant))
+            self._world.later(moment, lambda: self._post(stream, tenant))
 
     def _drop(self, text: str) -> None:
         """Put a message on the queue, once it can be reached."""
@@ -85,49 +120,50 @@ class People:
         if response is None:
             world.later(30, lambda: self._drop(text))
             return
-        identifier = response.body.decode().partition("<MessageId>")[2].partition("<")[0]
-        world.log.note(world.clock.now, "dropped", queue=REQUESTS, text=text, id=identifier)
+        facts = {"queue": REQUESTS, "text": text, "id": identifier(response)}
+        world.log.note(world.clock.now, "dropped", **facts)
         world.around.announce(REQUESTS, world.clock.now)
 
-    def _post(self, tenant: str, *, dry: bool = False) -> None:
+    def _post(self, stream: Random, tenant: str, *, dry: bool = False) -> None:
         body: dict[str, object] = {"tenantId": tenant, "requestedBy": "somebody"}
         if dry:
             body["dryRun"] = True
-        self._ask("POST", "deletions", body=body)
+        self._ask(stream, "POST", "deletions", body=body)
 
-    def _ask(self, method: str, route: str, **request: object) -> None:
+    def _ask(self, stream: Random, method: str, route: str, **request: object) -> None:
         alive = [each for each in self._world.processes if each.alive]
         if alive:
-            process: Process = self._stream.choice(alive)
+            process: Process = stream.choice(alive)
             process.request(method, route, **request)  # type: ignore[arg-type]
         else:
-            self._world.later(20, lambda: self._ask(method, route, **request))
+            self._world.later(20, lambda: self._ask(stream, method, route, **request))
 
     def _aborts(self, stream: Random) -> None:
         for _ in range(stream.choice((1, 1, 2))):
             tenant = self._tenant(stream)
-            self._sometime(stream, lambda tenant=tenant: self._abort(tenant))  # type: ignore[misc]
+            self._sometime(stream, lambda tenant=tenant: self._abort(stream, tenant))  # type: ignore[misc]
 
-    def _abort(self, tenant: str) -> None:
-        self._ask("DELETE", "deletions/{tenantId}", tenant=tenant, requestedBy="somebody")
+    def _abort(self, stream: Random, tenant: str) -> None:
+        self._ask(stream, "DELETE", "deletions/{tenantId}", tenant=tenant, requestedBy="somebody")
 
     def _trips(self, stream: Random) -> None:
         for _ in range(stream.choice((1, 1, 2))):
             pause = stream.uniform(1, 60) if stream.random() < 0.4 else stream.uniform(60, 1500)
             # One person trips it again while another resets it.
             again = pause + stream.uniform(-0.1, 0.1) if stream.random() < 0.3 else None
-            self._sometime(stream, lambda p=pause, a=again: self._trip(p, a))  # type: ignore[misc]
+            self._sometime(stream, lambda p=pause, a=again: self._trip(stream, p, a))  # type: ignore[misc]
 
-    def _trip(self, pause: float, again: float | None = None) -> None:
-        self._ask("PUT", "switch", body={"requestedBy": "somebody", "reason": "to be safe"})
-        self._world.later(pause, self.reset)
+    def _trip(self, stream: Random, pause: float, again: float | None = None) -> None:
+        body = {"requestedBy": "somebody", "reason": "to be safe"}
+        self._ask(stream, "PUT", "switch", body=body)
+        self._world.later(pause, lambda: self._reset(stream))
         if again is not None:
-            self._world.later(again, lambda: self._trip(pause))
+            self._world.later(again, lambda: self._trip(stream, pause))
 
-    def reset(self) -> None:
+    def _reset(self, stream: Random) -> None:
         """Reset the switch, unless the account has turned out to be production."""
         if self._world.sandbox.account.sandbox:
-            self._ask("DELETE", "switch", requestedBy="somebody", reason="all is well")
+            self._ask(stream, "DELETE", "switch", requestedBy="somebody", reason="all is well")
 
     def _junk(self, stream: Random) -> None:
         for _ in range(stream.choice((1, 2))):
@@ -148,15 +184,22 @@ class People:
         if stream.random() < 0.7:
             self._sometime(stream, lambda: self._drop(dry_run_text(tenant)))
         else:
-            self._sometime(stream, lambda: self._post(tenant, dry=True))
+            self._sometime(stream, lambda: self._post(stream, tenant, dry=True))
 
     def _sweep(self, stream: Random) -> None:
         self._spare(stream)
-        if stream.random() < 0.5:
-            mode = stream.choice(("delete", "report"))
-            self._sometime(stream, lambda: self._ask("POST", "sweeps", body={"mode": mode}))
-        else:
-            self._sometime(stream, lambda: self._world.fire("sweep_sandbox"))
+        mode = stream.choice(("delete", "report"))
+        by_hand = stream.random() < 0.5
+
+        def begin() -> None:
+            for calls, act in self._during_sweep:
+                self._world.agenda.add(self._world.wire.calls + 1 + calls, act)
+            if by_hand:
+                self._ask(stream, "POST", "sweeps", body={"mode": mode})
+            else:
+                self._world.fire("sweep_sandbox")
+
+        self._soon_or_late(stream, begin)
 
     def _repeat(self, stream: Random) -> None:
         for _ in range(stream.choice((1, 1, 2))):
@@ -165,7 +208,25 @@ class People:
             if stream.random() < 0.6:
                 self._sometime(stream, lambda text=text: self._drop(text))  # type: ignore[misc]
             else:
-                self._sometime(stream, lambda tenant=tenant: self._post(tenant))  # type: ignore[misc]
+                self._sometime(stream, lambda tenant=tenant: self._post(stream, tenant))  # type: ignore[misc]
+
+    def _several(self, stream: Random) -> None:
+        """Drop several customers in one message; nobody else requests those of a bad one."""
+        bad = stream.random() < 0.4
+        customers = () if bad else self._world.scenario.customers
+        spares = [self._bystander() for _ in range(stream.choice((1, 2)) + bad)]
+        tenants = [each.tenant_id for each in (*customers, *spares)]
+        stream.shuffle(tenants)
+        if not bad and stream.random() < 0.2:
+            tenants.append(stream.choice((*tenants, *self._world.scenario.strangers)))
+        text = several_text(stream, tenants, bad=bad)
+        self._sometime(stream, lambda: self._drop(text))
+
+    def _bystander(self) -> Customer:
+        """Return a customer with one purchase, drawn from no stream."""
+        customer = self._world.sandbox.account.add_customer("bystander.onmicrosoft.com")
+        customer.add_order(ProductKind.NCE_LICENCES, age_days=1.0)
+        return customer
 
     def _protect(self, stream: Random) -> None:
         """Restart the processes, one after the other, with one more protected customer."""
@@ -224,22 +285,60 @@ class People:
         world.log.note(world.clock.now, what, tenant=customer.tenant_id)
 
     def _outage(self, kind: Kind, stream: Random) -> None:
-        world = self._world
         services = _AWAY[kind]
         if kind is Kind.STORAGE_AWAY and stream.random() < 0.5:
             services = (stream.choice(services),)
-        seconds = stream.uniform(3, 90) if stream.random() < 0.5 else stream.uniform(90, 1500)
+        outages = self._world.wire.outages
+        drawn = span(stream, self._world.scenario.deadline)
+        retry_after = stream.choice((60, 600, 3600, round(drawn.seconds)))
 
         def begin() -> None:
-            if world.faults.calm:
-                return
-            world.wire.outages.away |= dict.fromkeys(services, kind)
-            world.log.note(world.clock.now, f"{kind} begins", services=", ".join(services))
-            world.later(seconds, end)
+            outages.begin(kind, services)
+            if kind is Kind.THROTTLING:
+                outages.retry_after = retry_after
+
+        trouble = Trouble(kind, ", ".join(services), begin, lambda: outages.end(kind, services))
+        self._let(trouble, stream, drawn)
+
+    def _down(self, stream: Random) -> None:
+        """Keep one process down for a while, or all of them."""
+        processes = self._world.processes
+        if stream.random() < 0.4:
+            processes = [stream.choice(processes)]
+
+        def begin() -> None:
+            for each in processes:
+                each.kept_down = True
+                if each.alive:
+                    each.stop("stopped")
 
         def end() -> None:
-            for service in services:
-                world.wire.outages.away.pop(service, None)
-            world.log.note(world.clock.now, f"{kind} ends")
+            for each in processes:
+                each.kept_down = False
+                each.start()
 
-        self._sometime(stream, begin)
+        drawn = span(stream, self._world.scenario.deadline)
+        names = ", ".join(each.name for each in processes)
+        self._let(Trouble(Kind.DOWN, names, begin, end), stream, drawn)
+
+    def _let(self, trouble: Trouble, stream: Random, drawn: Span) -> None:
+        """Let trouble begin and end; both are in the log."""
+        world, kind = self._world, trouble.kind
+
+        def start() -> None:
+            if world.faults.calm:
+                return
+            trouble.begin()
+            world.log.note(world.clock.now, f"{kind} begins", of=trouble.of)
+            world.trouble[kind] = stop
+            world.later(drawn.seconds, lambda: world.end_trouble(kind))
+
+        def stop() -> None:
+            trouble.end()
+            world.log.note(world.clock.now, f"{kind} ends", of=trouble.of)
+
+        if drawn.begins is None:
+            self._sometime(stream, start)
+        else:
+            world.not_calm_before(drawn.ends)
+            world.later(drawn.begins, start)

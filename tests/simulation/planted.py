@@ -195,4 +195,97 @@ PLANTED: Final[Mapping[str, Mistake]] = {
         frozenset({"generation_fell"}),
         seed=20,
     ),
+    "stuck-for-anything": Mistake(
+        "the reason of a stuck record calls everything never cancellable",
+        _one(
+            "shared.deletion.reasons",
+            'return f"{error}; never cancellable: {_listed(plan.never)}"\n',
+            'return f"{error}; never cancellable: {_listed(plan.entries)}"\n',
+        ),
+        frozenset({"untrue_stuck"}),
+        seed=1,
+    ),
+    "deadline-ignored": Mistake(
+        "a deletion never ends for lateness",
+        _one(
+            _DELETION,
+            "return now >= self.record.deadline and bool(looked_at and",
+            "return now < self.record.deadline and bool(looked_at and",
+        ),
+        frozenset({"unended", "ended_late"}),
+        seed=18,
+    ),
+    "dry-run-goes-on": Mistake(
+        "a dry run starts a deletion afterwards",
+        _one(
+            _STEPS,
+            "        run_dry(services, request, delivery)\n        return\n",
+            "        run_dry(services, request, delivery)\n",
+        ),
+        frozenset({"dry_run_wrote"}),
+        seed=7,
+    ),
+    "dry-run-forgotten": Mistake(
+        "the result of a dry run is not stored",
+        _one(
+            "shared.deletion.dry_run",
+            "    services.plans.keep(result.tenant, result.to_json(), result.made_at)\n",
+            "",
+        ),
+        frozenset({"dry_run_lost"}),
+        seed=7,
+    ),
+    "read-loop": Mistake(
+        "each look reads the orders over and over",
+        _one(
+            "shared.purchases.snapshot",
+            "    orders = client.orders(tenant)\n    subscriptions",
+            "    orders = [client.orders(tenant) for _ in range(5)][-1]\n    subscriptions",
+        ),
+        frozenset({"repeated_call"}),
+        seed=0,
+    ),
+    "token-not-kept": Mistake(
+        "each call signs in again",
+        _one(
+            "shared.partner_center.credentials",
+            "        kept = self._token\n",
+            "        kept = self._credential = None\n",
+        ),
+        frozenset({"too_many_sign_ins"}),
+        seed=0,
+    ),
+    "refusal-without-trip": Mistake(
+        "a response that the account is not a sandbox trips no switch",
+        _one("shared.safety.rules", "            self._switch.trip(BY_ITSELF, str(error))\n", ""),
+        frozenset({"trip_lost", "wrote_after_refusal"}),
+        seed=4,
+    ),
+    "delay-constant": Mistake(
+        "the delay between two looks does not grow",
+        _one(_DELETION, "_GROWTH: Final = 1.5", "_GROWTH: Final = 1.0"),
+        frozenset({"too_many_looks"}),
+        seed=18,
+    ),
+    "drop-given-up": Mistake(
+        "a good drop in the poison queue is given up at once",
+        _one(
+            "shared.deletion.put_back",
+            "    return services.now() < parcel.inserted_at + services.settings.checks.deadline\n",
+            "    return services.now() < parcel.inserted_at\n",
+        ),
+        frozenset({"poisoned_good_message", "hasty_stuck"}),
+        seed=24,
+    ),
+    "drop-forgotten": Mistake(
+        "a drop in the poison queue is not put back",
+        _one(
+            "shared.deletion.put_back",
+            "    put_back_as_it_is(services.queues, CUSTOMERS_TO_DELETE, parcel)\n"
+            "    emit(Event.MESSAGE_PUT_BACK",
+            "    emit(Event.MESSAGE_PUT_BACK",
+        ),
+        frozenset({"request_vanished"}),
+        seed=24,
+    ),
 }

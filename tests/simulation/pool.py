@@ -1,12 +1,14 @@
 """Worker processes that run seeds, with the same hash seed each time."""
 
 import os
+import re
 import sys
-import tempfile
 from collections.abc import Iterator
 from concurrent.futures import ProcessPoolExecutor
 from contextlib import contextmanager
+from hashlib import sha256
 from multiprocessing import get_context
+from pathlib import Path
 from typing import Final
 
 from coverage import Coverage
@@ -14,21 +16,20 @@ from coverage import Coverage
 from tests.simulation.faults import Strike
 from tests.simulation.outcome import Outcome, outcome_of, the_machine, try_seed
 from tests.simulation.planted import PLANTED
-from tests.simulation.run import Options, simulate
-from tests.simulation.shrink import smallest
+from tests.simulation.reach import Lines
+from tests.simulation.run import ROOT, Options, simulate
+from tests.simulation.shrink import Smallest, smallest
 from tests.simulation.story import story
 
 HASHES: Final = "PYTHONHASHSEED"
+_SIGNED: Final = re.compile(r"(eyJ[\w-]+\.eyJ[\w-]+)\.[\w-]+")
 
 
 @contextmanager
-def workers(count: int) -> Iterator[ProcessPoolExecutor]:
-    """Start this many worker processes.
-
-    The order of a set of strings depends on the hash seed, so all of them have the same one.
-    """
+def workers(count: int, hash_seed: int = 0) -> Iterator[ProcessPoolExecutor]:
+    """Start this many worker processes, all with this hash seed."""
     before = os.environ.get(HASHES)
-    os.environ[HASHES] = "0"
+    os.environ[HASHES] = str(hash_seed)
     try:
         with ProcessPoolExecutor(count, mp_context=get_context("spawn")) as pool:
             # All processes start now, while the hash seed is set.
@@ -71,24 +72,43 @@ def replay(
     return outcome_of(simulation, seed), list(story(simulation.log.entries))
 
 
-def shrunk(seed: int, rule: str, without: frozenset[str]) -> list[str]:
-    """Return the strikes of the smallest set of faults that still breaks a rule."""
-    machine = the_machine()
-    off, skipped = smallest(machine, seed, rule, without)
-    left = try_seed(machine, seed, Options(without=off, skipped=skipped))
-    return [f"{kind}:{number}" for kind, number in left.struck]
+def shrunk(seed: int, rule: str, without: frozenset[str]) -> Smallest:
+    """Return the smallest set of faults with which a seed still breaks a rule."""
+    return smallest(the_machine(), seed, rule, without)
 
 
-def traced(seeds: list[int], without: frozenset[str]) -> float:
-    """Run seeds and return the share of the lines of shared/ that they reach, in per cent."""
+def traced(seeds: list[int], without: frozenset[str]) -> list[Lines]:
+    """Run seeds and return which lines of each file of shared/ they reach."""
     machine = the_machine()
     coverage = Coverage(source=["shared"], data_file=None, concurrency=["greenlet"])
     coverage.start()
     machine.import_anew()
+    coverage.stop()
+    imported = {path: set(coverage.get_data().lines(path) or ()) for path in _files(coverage)}
+    coverage.start()
     run_seeds(seeds, without)
     coverage.stop()
-    with tempfile.TemporaryFile("w") as nowhere:
-        return coverage.report(file=nowhere)
+    return [_lines(coverage, path, imported.get(path, set())) for path in sorted(_files(coverage))]
+
+
+def _files(coverage: Coverage) -> set[str]:
+    return coverage.get_data().measured_files()
+
+
+def _lines(coverage: Coverage, path: str, imported: set[int]) -> Lines:
+    _, statements, _, missing, _ = coverage.analysis2(path)
+    name = Path(path).relative_to(ROOT).as_posix()
+    return Lines(name, frozenset(statements), frozenset(imported), frozenset(missing))
+
+
+def digest(seed: int, before: list[int]) -> str:
+    """Run other seeds, then this one, and return a digest of its log.
+
+    The signatures of access tokens are left out: each process has its own key.
+    """
+    run_seeds(before, frozenset())
+    entries = simulate(the_machine(), seed).log.entries
+    return sha256(_SIGNED.sub(r"\1", "\n".join(map(repr, entries))).encode()).hexdigest()
 
 
 def twice(seed: int) -> tuple[list[str], list[str]]:

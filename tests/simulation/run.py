@@ -16,6 +16,7 @@ from tests.simulation.clock import Clock, travelling
 from tests.simulation.faults import Faults, Kind, Strike
 from tests.simulation.host import QUEUE_URL, Limits, Process, Surroundings
 from tests.simulation.log import Log, Service
+from tests.simulation.order import Order
 from tests.simulation.partner_center import Reply, Sandbox
 from tests.simulation.people import People
 from tests.simulation.process import AppCopy, Environment, Replacement, import_copy
@@ -23,6 +24,7 @@ from tests.simulation.scenario import Agenda, Scenario, behaviour, draw, truth
 from tests.simulation.scheduler import Scheduler
 from tests.simulation.storage import Request, Storage
 from tests.simulation.storage.account import ACCOUNT, TABLES_HOST
+from tests.simulation.watch import Watch
 from tests.simulation.wire import Ask, Socket, Wire
 
 ROOT: Final = Path(__file__).parents[2]
@@ -31,6 +33,9 @@ RARELY: Final = 0.1
 OFTEN: Final = 0.6
 MOST_PROCESSES: Final = 3
 MOST_CALLS: Final = 6000
+LONGER: Final = 3 * 3600.0
+PARKED: Final = 3600.0
+EARLY_CALM: Final = 2400.0
 TABLE_URL: Final = f"http://{TABLES_HOST}/{ACCOUNT}"
 TERMINAL: Final = frozenset({"deleted", "stuck", "refused", "aborted"})
 
@@ -135,22 +140,31 @@ class Simulation:
             chance=chance.stream("host"),
             announce=self._announce,
         )
+        order = Order(self.clock, self.faults, self._announce)
+        self.storage.queues.pick = order.pick
         self.processes = self._processes(machine.copies)
         self.agenda = Agenda()
         self._expected = 0
         self.wire.after_call = self._on_call
+        self.scheduler.hazard = lambda actor, seconds: actor.process.may_die(seconds)
+        self.trouble: dict[Kind, Callable[[], None]] = {}
         self.people = People(self, chance.stream("people"))
 
     def run(self) -> Log:
-        """Run until nothing is left to do."""
+        """Run until nothing is left to do, or to the first violation that stays one."""
         for each in self.processes:
             self.scheduler.after(0.0, each.start)
         self.people.plan()
+        self._note_truth()
         self.scheduler.at(self.scenario.calm_at, self._calm)
-        end = self.scenario.deadline + 3 * 3600
+        end = self._latest_end()
         tick = self.around.chance.uniform(1, 150)
-        while self.clock.now < end and self.wire.calls < MOST_CALLS:
+        watch = Watch(self.log, self.clock, self.faults)
+        while self.clock.now < end and self.wire.calls < MOST_CALLS and not self._parked():
             self.scheduler.run(tick)
+            if watch.sees_violation():
+                self.log.note(self.clock.now, "cut off")
+                return self.log
             tick += TICK
             quiet = self._quiet()
             if quiet:
@@ -195,6 +209,8 @@ class Simulation:
         response = self.storage.respond(Request(ask.method, host + ask.path, ask.headers, ask.body))
         if ask.service is Service.QUEUE and ask.method == "POST":
             self._sent(ask.path)
+        if ask.service is Service.TABLE and "/deletions" in ask.path and response.status < 300:
+            self._note_end(ask.body)
         return Reply(response.status, response.headers, response.body)
 
     def _sent(self, path: str) -> None:
@@ -202,6 +218,12 @@ class Simulation:
         queue = parts.path.split("/")[2]
         hidden = float(parse_qs(parts.query).get("visibilitytimeout", ["0"])[0])
         self._announce(queue, self.clock.now + hidden)
+
+    def _note_end(self, body: bytes) -> None:
+        """Log the truth about a customer at the moment at which its deletion ends."""
+        row = json.loads(body or b"{}")
+        if row.get("state") in TERMINAL:
+            self._note_truth(row["RowKey"])
 
     def _announce(self, queue: str, at: float) -> None:
         def visible() -> None:
@@ -223,8 +245,29 @@ class Simulation:
         """End all trouble, so that every deletion can finish."""
         if not self.faults.calm:
             self.faults.calm = True
-            self.wire.outages.away.clear()
+            for kind in list(self.trouble):
+                self.end_trouble(kind)
             self.log.note(self.clock.now, "calm")
+
+    def _parked(self) -> bool:
+        """Return whether everything has waited long enough for an account that is production."""
+        long_after = self.scenario.calm_at + PARKED
+        return not self.sandbox.account.sandbox and self.clock.now > long_after
+
+    def _latest_end(self) -> float:
+        """Return when the run is cut off; trouble may push each deadline by as long as it lasts."""
+        deadline, calm_at = self.scenario.deadline, self.scenario.calm_at
+        return deadline + LONGER + (calm_at if calm_at > EARLY_CALM else 0.0)
+
+    def not_calm_before(self, moment: float) -> None:
+        """Keep trouble possible up to a moment."""
+        self.scenario.calm_at = max(self.scenario.calm_at, moment + 1)
+
+    def end_trouble(self, kind: Kind) -> None:
+        """End trouble, if it has not ended yet."""
+        end = self.trouble.pop(kind, None)
+        if end is not None:
+            end()
 
     def later(self, seconds: float, act: Callable[[], None]) -> None:
         """Let people do something after a while; the run does not end before that."""
@@ -272,8 +315,7 @@ class Simulation:
     def _look_back(self) -> None:
         """Log how everything ended: the truth, and what the app has recorded."""
         now = self.clock.now
-        for customer in self.sandbox.account.customers:
-            self.log.note(now, "customer", **truth(customer, self.sandbox))
+        self._note_truth()
         for row in self._records():
             facts = {name: row.get(name, "") for name in ("state", "reason", "correlationId")}
             self.log.note(now, "record", tenant=row["RowKey"], **facts)
@@ -283,6 +325,12 @@ class Simulation:
             for name in each.running():
                 self.log.note(now, "still running", each.name, name)
         self.log.note(now, "end", calls=self.wire.calls, most=MOST_CALLS)
+
+    def _note_truth(self, tenant: str = "") -> None:
+        """Log the truth about a customer, or about all."""
+        for customer in self.sandbox.account.customers:
+            if tenant in {"", customer.tenant_id}:
+                self.log.note(self.clock.now, "customer", **truth(customer, self.sandbox))
 
 
 def simulate(machine: Machine, seed: int, options: Options | None = None) -> Simulation:

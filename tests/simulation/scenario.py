@@ -21,11 +21,13 @@ from local.simulator.state.behaviour import (
     UnknownCustomer,
     UnknownDelete,
 )
+from tests.simulation.clock import START
 from tests.simulation.faults import Faults, Kind
 from tests.simulation.partner_center import Sandbox
 
 HOUR: Final = 3600.0
 FOR_EVER: Final = 1e9
+_LATE_CALM: Final = 0.08
 _KINDS: Final = tuple(ProductKind)
 _JUNK: Final = (
     "not a tenant",
@@ -40,11 +42,16 @@ _JUNK: Final = (
 
 
 @dataclass(frozen=True, slots=True)
-class Moment:
-    """When something happens: at a time, or at the call with this number, whichever is set."""
+class Span:
+    """When trouble begins and how long it lasts, in seconds; `begins` is None for any moment."""
 
-    at: float | None = None
-    call: int | None = None
+    begins: float | None
+    seconds: float
+
+    @property
+    def ends(self) -> float:
+        """When it ends, 0 if nobody knows when it begins."""
+        return 0.0 if self.begins is None else self.begins + self.seconds
 
 
 @dataclass(slots=True)
@@ -104,15 +111,33 @@ def draw(stream: Random, faults: Faults, sandbox: Sandbox) -> Scenario:
     foreign = sandbox.foreign.add_customer("elsewhere.onmicrosoft.com")
     protected = tuple(c.tenant_id for c in customers[1:] if stream.random() < 0.1)
     processes = stream.choice((1, 1, 2, 2, 3))
+    deadline = hours * HOUR
     return Scenario(
-        deadline=hours * HOUR,
-        calm_at=stream.uniform(300, 2400),
+        deadline=deadline,
+        calm_at=_calm_at(stream, deadline),
         settings=settings(stream, faults, hours, protected),
         skews=tuple(_skew(faults) for _ in range(processes)),
         customers=customers,
         protected=protected,
         strangers=(foreign.tenant_id, sandbox.world.guid()),
     )
+
+
+def _calm_at(stream: Random, deadline: float) -> float:
+    """Return when single faults stop; in few seeds they go on until a deadline or beyond it."""
+    early, late = stream.uniform(300, 2400), stream.uniform(2400, deadline + 1800)
+    return late if stream.random() < _LATE_CALM else early
+
+
+def span(stream: Random, deadline: float) -> Span:
+    """Draw how long trouble lasts; it may meet a deadline, or be longer than one."""
+    choice = stream.random()
+    if choice < 0.4:
+        return Span(None, stream.uniform(3, 90))
+    if choice < 0.75:
+        return Span(None, stream.uniform(90, 1500))
+    begins = stream.uniform(0, 60 if choice < 0.85 else deadline)
+    return Span(begins, deadline + stream.uniform(60, 3600) - begins)
 
 
 def settings(
@@ -179,6 +204,26 @@ def drop_text(stream: Random, tenant: str) -> str:
     return b64encode(text.encode()).decode() if stream.random() < 0.25 else text
 
 
+def several_text(stream: Random, tenants: Sequence[str], *, bad: bool) -> str:
+    """Return a request for several customers in one of the forms that people use.
+
+    A bad one has an entry that is no tenant ID, so none of them may be deleted.
+    """
+    entries = [stream.choice((tenant, tenant.upper(), "{" + tenant + "}")) for tenant in tenants]
+    if bad:
+        entries.insert(stream.randint(0, len(entries)), "not a tenant")
+    objects = [{"tenantId": entry, "requestedBy": "somebody"} for entry in entries]
+    form = stream.randrange(5)
+    text = (
+        "\n".join(entries),
+        "\r\n".join([*entries, ""]),
+        ", ".join(entries),
+        json.dumps(entries),
+        json.dumps([stream.choice(pair) for pair in zip(entries, objects, strict=True)]),
+    )[form]
+    return b64encode(text.encode()).decode() if stream.random() < 0.25 else text
+
+
 def junk(stream: Random, tenant: str) -> str:
     """Return a message that is not a valid request."""
     text = stream.choice(_JUNK)
@@ -191,16 +236,33 @@ def dry_run_text(tenant: str) -> str:
 
 
 def truth(customer: Customer, sandbox: Sandbox) -> dict[str, str]:
-    """Return the truth about a customer: deleted or not, what blocks it, whether a call helps."""
-    blocking = [each for each in customer.orders if _blocks(sandbox.world.behaviour, each)]
+    """Return the truth about a customer: whether it is deleted, and how each purchase stands."""
     created = min((each.created for each in customer.orders), default=None)
+    purchases = [_standing(sandbox.world.behaviour, each) for each in customer.orders]
     return {
         "tenant": customer.tenant_id,
         "deleted": str(customer.deleted),
-        "blocked": "; ".join(f"{each.kind} {each.id} {each.status}" for each in blocking),
-        "hopeless": str(any(_hopeless(sandbox, each) for each in blocking)),
-        "purchases": str(len(customer.orders)),
         "age_days": "" if created is None else str((sandbox.world.clock.now() - created).days),
+        "purchases": json.dumps(purchases),
+    }
+
+
+def _standing(behaviour: Behaviour, order: Order) -> dict[str, Any]:
+    """Return how a purchase stands, by the simulator's own rules.
+
+    No call cancels it after the second `never_from` of the run, if that is set. One that is
+    `endless` was perhaps cancelled, but will never show it.
+    """
+    subscription = order.subscription
+    azure = subscription.azure_subscriptions if subscription else ()
+    ids = [order.id, order.short_id, *([subscription.id] if subscription else [])]
+    return {
+        "ids": [*ids, *(each.id for each in azure)],
+        "kind": order.kind,
+        "status": f"{order.status}, {subscription.status}" if subscription else order.status,
+        "blocks": _blocks(behaviour, order),
+        "never_from": _never_from(behaviour, order),
+        "endless": order.cancel_after_seconds == FOR_EVER or "cancel" in vars(order),
     }
 
 
@@ -214,16 +276,17 @@ def _blocks(behaviour: Behaviour, order: Order) -> bool:
     return status in {"active", "pending"} and behaviour.active_subscription_blocks
 
 
-def _hopeless(sandbox: Sandbox, order: Order) -> bool:
-    """Return whether no call can cancel what blocks, or no response says which would."""
-    if sandbox.world.behaviour.error_body is not ErrorBody.SERVICE:
-        return True
+def _never_from(behaviour: Behaviour, order: Order) -> float | None:
+    """Return from which second on no call cancels a purchase; None if one always does."""
     if order.kind is ProductKind.SAVINGS_PLAN:
-        return True
-    if order.subscription is not None and not order.product.software:
-        return order.subscription.status == "suspended"
-    oldest = timedelta(days=sandbox.world.behaviour.order_cancellable_days)
-    return order.age > oldest
+        return 0.0
+    if order.subscription is None or order.product.software:
+        until = order.created + timedelta(days=behaviour.order_cancellable_days)
+    elif order.subscription.cancellable_until and behaviour.nce_window_enforced:
+        until = order.subscription.cancellable_until
+    else:
+        return None
+    return max(0.0, (until - START).total_seconds())
 
 
 def _skew(faults: Faults) -> float:

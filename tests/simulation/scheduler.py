@@ -3,13 +3,15 @@
 from collections.abc import Callable
 from heapq import heappop, heappush
 from itertools import count
-from typing import Any, Protocol
+from typing import Any, Final, Protocol
 
 from greenlet import GreenletExit, getcurrent, greenlet
 
 from tests.simulation.clock import Clock
 
 Act = Callable[[], None]
+# In seconds; nobody knows how long a lock is held.
+_A_WAIT: Final = 1.0
 
 
 class Process(Protocol):
@@ -23,8 +25,8 @@ class Process(Protocol):
     def enter(self) -> None:
         """Switch to the clock and the environment of the process."""
 
-    def die(self) -> None:
-        """Kill every actor of the process at once."""
+    def may_die(self, seconds: float) -> None:
+        """Kill every actor of the process within the next seconds, if the seed says so."""
 
 
 class Actor:
@@ -71,7 +73,11 @@ class Actor:
 
 
 class Scheduler:
-    """The pending events and the running actor."""
+    """The pending events and the running actor.
+
+    `hazard` is called whenever an actor begins to wait, with the seconds that it expects to wait;
+    `waits` counts these.
+    """
 
     def __init__(self, clock: Clock) -> None:
         self._events: list[tuple[float, int, Act]] = []
@@ -79,6 +85,8 @@ class Scheduler:
         self.clock = clock
         self.hub = getcurrent()
         self.actor: Actor | None = None
+        self.waits = 0
+        self.hazard: Callable[[Actor, float], None] = lambda _actor, _seconds: None
 
     def at(self, moment: float, act: Act) -> None:
         """Schedule an event; events that are due at the same moment keep their order."""
@@ -104,8 +112,10 @@ class Scheduler:
 
     def sleep(self, seconds: float) -> None:
         """Suspend the running actor; others run in the meantime."""
-        actor = self._running()
+        actor = self.running()
         moment = self.clock.now + max(0.0, seconds)
+        self.waits += 1
+        self.hazard(actor, moment - self.clock.now)
         if not self._events or self._events[0][0] > moment:
             self.clock.move(moment)
             return
@@ -114,7 +124,7 @@ class Scheduler:
 
     def park(self, timeout: float | None) -> Act:
         """Return a function that wakes the running actor from its next `wait`."""
-        actor = self._running()
+        actor = self.running()
         waker = actor.waker()
         if timeout is not None:
             self.after(timeout, waker)
@@ -122,9 +132,13 @@ class Scheduler:
 
     def wait(self) -> None:
         """Sleep until the function that `park` returned is called."""
-        self._yield(self._running())
+        actor = self.running()
+        self.waits += 1
+        self.hazard(actor, _A_WAIT)
+        self._yield(actor)
 
-    def _running(self) -> Actor:
+    def running(self) -> Actor:
+        """Return the running actor; one that was killed ends here."""
         if self.actor is None:
             raise RuntimeError("only an actor can sleep, and none is running")
         if self.actor.killed:

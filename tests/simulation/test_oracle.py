@@ -2,122 +2,13 @@
 
 import json
 from collections.abc import Callable
-from typing import Any
 
 import pytest
 
-from tests.simulation.log import Call, Event, Service
-from tests.simulation.oracle import History, judge
+from tests.simulation.book import ORDER, OTHER, STEP, STUBBORN, TENANT, Book, purchase
+from tests.simulation.log import Event, Service
+from tests.simulation.oracle import History, judge, traffic
 from tests.simulation.oracle.rules import RULES
-
-TENANT = "5e2c1a70-0d3b-4c55-9a41-7f6b2d9e8c10"
-OTHER = "6f3d2b81-1e4c-4d66-8b52-806c3ead9d21"
-PARTNER = "0b1c2d3e-4f50-4617-8293-a4b5c6d7e8f9"
-STEP = json.dumps({"version": 1, "tenantId": TENANT, "generation": 2, "correlationId": "c"})
-ORDER = {"id": "o1", "alternateId": "a1", "creationDate": "2026-03-01T00:00:00.0000000Z"}
-
-
-class Book:
-    """Writes a log entry by entry, a second apart."""
-
-    def __init__(self) -> None:
-        self.entries: list[Call | Event] = []
-        self.place = 0
-
-    def event(self, name: str, process: str = "", run: str = "", **facts: object) -> None:
-        self.place += 1
-        texts = tuple((key, str(value)) for key, value in facts.items())
-        self.entries.append(Event(self.place, float(self.place), process, run, name, texts))
-
-    def call(
-        self, service: Service, method: str, path: str, *, run: str = "check_orders#1",
-        process: str = "p1", sent: object = None, status: int | None = 200, response: object = None,
-        at: float | None = None, retry_after: float = 0.0, served_status: int | None = None,
-    ) -> None:  # fmt: skip
-        moment = float(self.place) if at is None else at
-        body = sent if isinstance(sent, bytes) else json.dumps(sent).encode() if sent else b""
-        received = response if isinstance(response, bytes) else json.dumps(response).encode()
-        self.entries.append(
-            Call(
-                left=self.place + 1, served=self.place + 2, returned=self.place + 3,
-                left_at=moment, served_at=moment, returned_at=moment, process=process, run=run,
-                service=service, method=method, path=path, sent=body, status=status,
-                served_status=(status or 0) if served_status is None else served_status,
-                received=received, served_body=received,
-                retry_after=retry_after, fault="",
-            )
-        )  # fmt: skip
-        self.place += 3
-
-    def begin(self, **settings: object) -> None:
-        facts: dict[str, Any] = {"DELETION_DEADLINE_HOURS": 1, **settings}
-        self.event("started", "p1", **facts)
-
-    def drop(self, text: str = TENANT, identifier: str = "m1") -> None:
-        self.event("dropped", queue="customers-to-delete", text=text, id=identifier)
-
-    def record(
-        self, state: str, *, run: str = "check_orders#1", generation: int = 1, claimed: str = "",
-        tenant: str = TENANT, reason: str = "", at: float | None = None,
-    ) -> None:  # fmt: skip
-        row = {"RowKey": tenant, "state": state, "generation": generation, "claimedBy": claimed,
-               "correlationId": "c", "reason": reason}  # fmt: skip
-        path = f"/a/deletions(PartitionKey='{PARTNER}',RowKey='{tenant}')"
-        self.call(Service.TABLE, "PUT", path, sent=row, status=204, run=run, at=at)
-
-    def ask_record(self, run: str = "check_orders#1") -> None:
-        path = f"/a/deletions(PartitionKey='{PARTNER}',RowKey='{TENANT}')"
-        self.call(Service.TABLE, "GET", path, run=run)
-
-    def ask_switch(self, run: str = "check_orders#1") -> None:
-        path = f"/a/sandbox(PartitionKey='{PARTNER}',RowKey='switch')"
-        self.call(Service.TABLE, "GET", path, run=run)
-
-    def trip(self, *, tripped: bool = True) -> None:
-        path = f"/a/sandbox(PartitionKey='{PARTNER}',RowKey='switch')"
-        self.call(Service.TABLE, "PUT", path, sent={"tripped": tripped}, run="trip_switch#9")
-
-    def post(self, status: int, run: str = "request_deletion#6") -> None:
-        facts = {"method": "POST", "path": "/api/deletions"}
-        body = json.dumps({"tenantId": TENANT})
-        self.event("asked", "p1", run, body=body, **facts)
-        self.event("responded", "p1", run, body=body, status=status, **facts)
-
-    def abort(self) -> None:
-        facts = {"method": "DELETE", "path": f"/api/deletions/{TENANT}"}
-        self.event("asked", "p1", "abort_deletion#8", body="null", **facts)
-        self.event("responded", "p1", "abort_deletion#8", status=200, **facts)
-
-    def patch(self, run: str = "check_orders#1", tenant: str = TENANT, **more: Any) -> None:
-        path = f"/v1/customers/{tenant}/orders/o1"
-        self.call(Service.PARTNER_CENTER, "PATCH", path, run=run, **more)
-
-    def delete(self, run: str = "delete_customer#2", **more: Any) -> None:
-        path = f"/v1/customers/{TENANT}"
-        self.call(Service.PARTNER_CENTER, "DELETE", path, run=run, **{"status": 204, **more})
-
-    def show_orders(self, status: str) -> None:
-        response = {"items": [{**ORDER, "status": status}]}
-        path = f"/v1/customers/{TENANT}/orders"
-        self.call(Service.PARTNER_CENTER, "GET", path, response=response)
-
-    def send(self, queue: str = "orders-to-check", run: str = "check_orders#1") -> None:
-        sent = f"<QueueMessage><MessageText>{STEP}</MessageText></QueueMessage>".encode()
-        response = f"<MessageId>{queue}-{self.place}</MessageId>".encode()
-        path = f"/a/{queue}/messages"
-        self.call(Service.QUEUE, "POST", path, sent=sent, status=201, response=response, run=run)
-
-    def end(self, state: str = "", *, deleted: bool = False, hopeless: bool = False) -> None:
-        facts: dict[str, Any] = {
-            "deleted": deleted,
-            "hopeless": hopeless,
-            "purchases": 1,
-            "age_days": 5,
-        }
-        self.event("customer", tenant=TENANT, **facts)
-        if state:
-            self.event("record", tenant=TENANT, state=state)
-        self.event("end", calls=10, most=6000)
 
 
 def broken(book: Book) -> set[str]:
@@ -183,7 +74,7 @@ def wrote_twice_after_the_end() -> Book:
     book.record("stuck", run="cancel_orders#4")
     book.patch()
     book.patch()
-    book.end("stuck", hopeless=True)
+    book.end("stuck", STUBBORN)
     return book
 
 
@@ -192,7 +83,7 @@ def wrote_once_after_the_end() -> Book:
     book.ask_record()
     book.record("stuck", run="cancel_orders#4")
     book.patch()
-    book.end("stuck", hopeless=True)
+    book.end("stuck", STUBBORN)
     return book
 
 
@@ -343,6 +234,7 @@ def deleted_after_a_failure() -> Book:
 
 def unended() -> Book:
     book = begun()
+    book.wait(3 * 3600)
     book.end("checking")
     return book
 
@@ -476,7 +368,7 @@ def gone_but_not_deleted() -> Book:
     book = begun()
     book.delete()
     book.record("stuck")
-    book.end("stuck", deleted=True, hopeless=True)
+    book.end("stuck", STUBBORN, deleted=True)
     return book
 
 
@@ -496,9 +388,8 @@ def untrue_refusal() -> Book:
 
 def poisoned_good_message() -> Book:
     book = begun()
-    book.event("poisoned", "p1", queue="customers-to-delete", id="m1", text=TENANT)
-    line = f"message_poisoned queue=customers-to-delete message=m2 tenant={TENANT} reason=x"
-    book.event("log", "p1", "record_poison_requests#2", line=line)
+    book.event("poisoned", "p1", queue="orders-to-check", id="m1", text=STEP, copy="m2")
+    book.reject("m2", STEP, queue="orders-to-check")
     book.end()
     return book
 
@@ -543,6 +434,556 @@ def hung() -> Book:
     return book
 
 
+DRY_RUN = json.dumps({"tenantId": TENANT, "dryRun": True})
+REJECTED = f"DELETE /v1/customers/{TENANT} failed with status 400/800002: Orders: o1."
+SAYS_BLOCKED = {"code": 800002, "description": "Orders: o1."}
+
+
+def stuck(reason: str, *purchases: dict[str, object], response: object = SAYS_BLOCKED) -> Book:
+    """Write a deletion that ends as stuck at once, after a rejected DELETE."""
+    book = begun()
+    book.record("deleting", run="delete_customer#2")
+    book.delete(status=400, response=response)
+    book.truth(*purchases)
+    book.record("stuck", run="delete_customer#2", reason=reason)
+    book.end("stuck", *purchases)
+    return book
+
+
+def stuck_late(reason: str, *purchases: dict[str, object], hours: float = 1.1) -> Book:
+    """Write a deletion that ends as stuck after so many hours without trouble."""
+    book = begun()
+    book.wait(hours * 3600)
+    book.truth(*purchases)
+    book.record("stuck", reason=reason)
+    book.end("stuck", *purchases)
+    return book
+
+
+def stuck_for_what_can_be_cancelled() -> Book:
+    reason = f"{REJECTED}; never cancellable: order o1 (cancel_order failed)"
+    return stuck(reason, purchase("o1"), purchase("o2", never_from=0.0))
+
+
+def stuck_for_what_does_not_block() -> Book:
+    reason = "DELETE failed; never cancellable: order o1 (cancel_order failed)"
+    harmless = purchase("o1", blocks=False, never_from=0.0)
+    return stuck(reason, harmless, purchase("o2", never_from=0.0))
+
+
+def stuck_for_what_is_cancelled() -> Book:
+    reason = "not cancelled before the deadline: order o1 (pending)"
+    return stuck_late(reason, purchase("o1", blocks=False, status="cancelled"))
+
+
+def stuck_for_what_was_shown() -> Book:
+    book = begun()
+    book.wait(4000)
+    book.show_orders("pending")
+    book.truth(purchase("o1", blocks=False, status="cancelled"))
+    book.record("stuck", reason="not cancelled before the deadline: order o1 (pending)")
+    book.end("stuck", STUBBORN)
+    return book
+
+
+def stuck_truly() -> Book:
+    reason = f"{REJECTED}; never cancellable: order o1 (cancel_order failed)"
+    return stuck(reason, STUBBORN)
+
+
+def stuck_without_a_code() -> Book:
+    book = begun()
+    book.patch(status=400, response={"statusCode": 400, "message": "no"})
+    book.record("deleting", run="delete_customer#2")
+    book.delete(status=400, response=b"")
+    book.truth(purchase("o1"))
+    reason = "DELETE failed with status 400; never cancellable: order o1 (cancel_order failed)"
+    book.record("stuck", run="delete_customer#2", reason=reason)
+    book.end("stuck", purchase("o1"))
+    return book
+
+
+def stuck_for_what_passes() -> Book:
+    return stuck(f"{REJECTED}; never cancellable: order o2 (too old)", purchase("o1"))
+
+
+def stuck_although_parked() -> Book:
+    book = begun()
+    book.trip()
+    book.call(
+        Service.TABLE, "GET", "/a/sandbox(PartitionKey='x',RowKey='switch')",
+        run="check_orders#3", response={"tripped": True},
+    )  # fmt: skip
+    row = {"RowKey": TENANT, "state": "checking", "parkedSince": "t"}
+    path = f"/a/deletions(PartitionKey='x',RowKey='{TENANT}')"
+    book.call(Service.TABLE, "PUT", path, sent=row, status=204, run="check_orders#3")
+    book.wait(1800)
+    book.trip(tripped=False)
+    book.ask_record("check_orders#4")
+    book.wait(2000)
+    book.record("stuck", run="check_orders#4", reason="not cancelled before the deadline: ")
+    book.end("stuck", STUBBORN)
+    return book
+
+
+def stuck_long_after_the_trouble() -> Book:
+    return stuck_late("not cancelled before the deadline: order o1 (pending)", purchase("o1"),
+                      hours=2.0)  # fmt: skip
+
+
+def stuck_by_what_never_ends() -> Book:
+    reason = "not cancelled before the deadline: order o1 (pending)"
+    return stuck_late(reason, purchase("o1", endless=True), hours=2.0)
+
+
+def ended_late() -> Book:
+    return stuck_late("late", STUBBORN, hours=1.5)
+
+
+def ended_late_after_a_trip() -> Book:
+    book = begun()
+    book.trip()
+    book.wait(5 * 3600)
+    book.trip(tripped=False)
+    book.record("stuck", reason="late")
+    book.end("stuck", STUBBORN)
+    return book
+
+
+def ended_late_after_an_outage() -> Book:
+    book = begun()
+    book.event("storage-away begins")
+    book.wait(5 * 3600)
+    book.event("storage-away ends")
+    book.record("stuck", reason="late")
+    book.end("stuck", STUBBORN)
+    return book
+
+
+def ended_late_before_a_trip() -> Book:
+    book = begun()
+    book.wait(5 * 3600)
+    book.record("stuck", reason="late")
+    book.trip()
+    book.end("stuck", STUBBORN)
+    return book
+
+
+def unended_before_a_trip() -> Book:
+    book = begun()
+    book.wait(5 * 3600)
+    book.trip()
+    book.end("checking")
+    return book
+
+
+def unended_in_production() -> Book:
+    book = begun()
+    book.event("production")
+    book.wait(5 * 3600)
+    book.end("checking")
+    return book
+
+
+def unended_while_tripped() -> Book:
+    book = begun()
+    book.trip()
+    book.wait(5 * 3600)
+    book.end("checking")
+    return book
+
+
+def deleted_too_soon() -> Book:
+    book = begun()
+    book.truth(deleted=False)
+    book.record("deleted")
+    book.delete()
+    book.truth(deleted=True)
+    book.end("deleted", deleted=True)
+    return book
+
+
+def request_vanished() -> Book:
+    book = Book()
+    book.begin()
+    book.drop()
+    book.done()
+    book.end()
+    return book
+
+
+def request_put_back() -> Book:
+    book = Book()
+    book.begin()
+    book.drop()
+    sealed = json.dumps({"putBack": TENANT, "firstInsertedAt": ""})
+    book.send("customers-to-delete", text=sealed)
+    book.done()
+    book.end()
+    return book
+
+
+def request_poisoned() -> Book:
+    book = Book()
+    book.begin()
+    book.drop()
+    book.event("poisoned", "p1", queue="customers-to-delete", id="m1", text=TENANT, copy="m2")
+    book.end()
+    return book
+
+
+def request_vanished_from_poison() -> Book:
+    book = request_poisoned()
+    book.event("done", "p1", queue="customers-to-delete-poison", id="m2", text=TENANT)
+    return book
+
+
+def rejected_without_a_line() -> Book:
+    book = begun()
+    book.record("aborted")
+    book.drop(identifier="m3")
+    book.reject("m3", TENANT)
+    book.entries.pop()
+    book.end("aborted")
+    return book
+
+
+def rejected_with_its_line() -> Book:
+    book = begun()
+    book.record("aborted")
+    book.drop(identifier="m3")
+    book.reject("m3", TENANT)
+    book.end("aborted")
+    return book
+
+
+def dropped_in_the_second_of_an_abort() -> Book:
+    book = begun()
+    book.record("aborted", at=float(book.place + 4))
+    book.drop(identifier="m3")
+    book.log(f"deletion_duplicate tenant={TENANT} message=m3")
+    book.end("aborted")
+    return book
+
+
+def dropped_in_the_second_of_an_abort_without_a_line() -> Book:
+    book = dropped_in_the_second_of_an_abort()
+    book.entries = [each for each in book.entries if getattr(each, "name", "") != "log"]
+    return book
+
+
+def dropped_in_the_second_of_the_end() -> Book:
+    book = begun()
+    book.drop(identifier="m2")
+    book.record("stuck", at=book.place + 0.9)
+    book.record("cancelling", claimed="m2", run="cancel_orders#3")
+    book.patch("cancel_orders#3")
+    book.end("stuck", STUBBORN)
+    return book
+
+
+def drop_given_up_at_once() -> Book:
+    book = Book()
+    book.begin()
+    book.drop()
+    book.event("poisoned", "p1", queue="customers-to-delete", id="m1", text=TENANT, copy="m2")
+    book.reject("m2", TENANT)
+    book.record("stuck", run="record_poison_requests#2")
+    book.end("stuck")
+    return book
+
+
+def drop_given_up_at_its_deadline() -> Book:
+    book = Book()
+    book.begin()
+    book.drop()
+    book.wait(3700)
+    book.event("poisoned", "p1", queue="customers-to-delete", id="m1", text=TENANT, copy="m2")
+    book.reject("m2", TENANT)
+    book.record("stuck", run="record_poison_requests#2")
+    book.end("stuck")
+    return book
+
+
+def dry_run() -> Book:
+    book = Book()
+    book.begin()
+    book.drop(DRY_RUN)
+    book.begin_run()
+    return book
+
+
+def dry_run_patched() -> Book:
+    book = dry_run()
+    book.patch("cancel_orders#1")
+    book.plan()
+    book.end()
+    return book
+
+
+def dry_run_wrote_a_record() -> Book:
+    book = dry_run()
+    book.record("refused", run="cancel_orders#1")
+    book.plan()
+    book.end()
+    return book
+
+
+def dry_run_over_http_patched() -> Book:
+    book = Book()
+    book.begin()
+    facts = {"method": "POST", "path": "/api/deletions", "body": DRY_RUN}
+    book.event("asked", "p1", "request_deletion#6", **facts)
+    book.patch("request_deletion#6")
+    book.event("responded", "p1", "request_deletion#6", status=200, **facts)
+    book.end()
+    return book
+
+
+def dry_run_lost() -> Book:
+    book = dry_run()
+    book.done(DRY_RUN)
+    book.end()
+    return book
+
+
+def dry_run_over_http_lost() -> Book:
+    book = Book()
+    book.begin()
+    facts = {"method": "POST", "path": "/api/deletions", "body": DRY_RUN}
+    book.event("asked", "p1", "request_deletion#6", **facts)
+    book.end()
+    return book
+
+
+def dry_run_over_http_that_died() -> Book:
+    book = dry_run_over_http_lost()
+    book.entries.insert(2, Event(3, 3.0, "p1", "", "died", ()))
+    return book
+
+
+def dry_run_planned() -> Book:
+    book = dry_run()
+    book.plan()
+    book.done(DRY_RUN)
+    book.end()
+    return book
+
+
+def dry_run_rejected() -> Book:
+    book = dry_run()
+    book.done(DRY_RUN)
+    book.reject("m2", DRY_RUN)
+    book.end()
+    return book
+
+
+def two_processes_over_one_limit() -> Book:
+    book = Book()
+    book.begin(PARTNER_CENTER_RATE_LIMIT_PER_MINUTE=2)
+    for process in ("p1", "p2", "p1"):
+        book.read(process=process)
+    book.end()
+    return book
+
+
+def read_loop() -> Book:
+    book = begun()
+    for _ in range(5):
+        book.read()
+    book.end()
+    return book
+
+
+def read_after_failures() -> Book:
+    book = begun()
+    for _ in range(3):
+        book.read(status=None)
+    book.read()
+    book.end()
+    return book
+
+
+def too_many_looks() -> Book:
+    book = begun()
+    for generation in range(2, 90):
+        book.record("checking", generation=generation)
+    book.end("checking")
+    return book
+
+
+def too_many_sign_ins() -> Book:
+    book = begun()
+    book.sign_in()
+    book.sign_in()
+    book.end()
+    return book
+
+
+def signed_in_for_good_reasons() -> Book:
+    book = begun()
+    book.sign_in(expires_in=200)
+    book.sign_in()
+    book.read(status=401)
+    book.sign_in()
+    book.wait(3400)
+    book.sign_in()
+    book.end()
+    return book
+
+
+def busy_storage() -> Book:
+    book = begun()
+    for _ in range(20):
+        book.ask_record()
+    book.end()
+    return book
+
+
+def called_just_after_a_429() -> Book:
+    book = begun()
+    book.read(status=429, retry_after=60.0)
+    book.read()
+    book.end()
+    return book
+
+
+def called_in_flight_of_a_429() -> Book:
+    book = begun()
+    book.read(status=429, retry_after=60.0)
+    book.place -= 2
+    book.read("/subscriptions")
+    book.end()
+    return book
+
+
+def refused() -> Book:
+    book = begun()
+    book.begin_process("p2")
+    book.ask_switch("check_orders#5", process="p2")
+    book.patch(status=403, response={"code": 800019})
+    return book
+
+
+def another_run_wrote_in_flight() -> Book:
+    book = refused()
+    book.patch("check_orders#5", process="p2")
+    book.trip()
+    book.end()
+    return book
+
+
+def another_run_wrote_twice() -> Book:
+    book = refused()
+    book.patch("check_orders#5", process="p2")
+    book.patch("check_orders#5", process="p2")
+    book.trip()
+    book.end()
+    return book
+
+
+def another_run_asked_and_wrote() -> Book:
+    book = refused()
+    book.ask_switch("check_orders#5", process="p2")
+    book.patch("check_orders#5", process="p2")
+    book.trip()
+    book.end()
+    return book
+
+
+def refused_without_a_code() -> Book:
+    book = begun()
+    book.patch(status=403, response={"statusCode": 403, "message": "no"})
+    book.patch()
+    book.end()
+    return book
+
+
+def trip_could_not_be_stored() -> Book:
+    book = refused()
+    path = "/a/sandbox(PartitionKey='x',RowKey='switch')"
+    book.call(Service.TABLE, "PUT", path, sent={"tripped": True}, status=503)
+    book.patch("check_orders#7", process="p2")
+    book.end()
+    return book
+
+
+def its_process_wrote_once_more() -> Book:
+    book = begun()
+    book.ask_switch("check_orders#5")
+    book.patch(status=403, response={"code": 800019})
+    book.patch("check_orders#5")
+    book.trip()
+    book.end()
+    return book
+
+
+def its_process_began_a_write() -> Book:
+    book = begun()
+    book.patch(status=403, response={"code": 800019})
+    book.ask_switch("check_orders#5")
+    book.patch("check_orders#5")
+    book.trip()
+    book.end()
+    return book
+
+
+def deleted_after(status: int, response: object) -> Book:
+    book = begun()
+    book.show_orders("completed")
+    book.patch(status=status, response=response)
+    book.delete(status=400)
+    book.end()
+    return book
+
+
+def deleted_after_a_pending_operation() -> Book:
+    return deleted_after(409, {"code": 900278})
+
+
+def deleted_after_a_review() -> Book:
+    return deleted_after(403, {"code": 800073})
+
+
+def deleted_after_a_stale_etag() -> Book:
+    return deleted_after(400, {"code": 2055})
+
+
+def deleted_after_a_404() -> Book:
+    return deleted_after(404, {"code": 20000})
+
+
+def deleted_after_a_final_refusal() -> Book:
+    return deleted_after(400, {"code": 800061})
+
+
+def deleted_after_a_refusal_without_a_code() -> Book:
+    return deleted_after(403, None)
+
+
+def licences(status: str) -> dict[str, object]:
+    kind = {"id": "OnlineServicesNCE"}
+    return {"id": "s1", "orderId": "a1", "status": status, "productType": kind}
+
+
+def deleted_after_it_was_deleted_already() -> Book:
+    book = begun()
+    book.read("/subscriptions", response={"items": [licences("pending")]})
+    path = f"/v1/customers/{TENANT}/subscriptions/s1"
+    book.call(Service.PARTNER_CENTER, "PATCH", path, status=400, response={"code": 2011})
+    book.delete(status=400)
+    book.end()
+    return book
+
+
+def deleted_while_suspended() -> Book:
+    book = begun()
+    book.read("/subscriptions", response={"items": [licences("suspended")]})
+    book.delete(status=400)
+    book.end()
+    return book
+
+
 BAD: list[tuple[str, Callable[[], Book]]] = [
     ("unasked_write", unasked_write),
     ("unasked_write", wrote_after_a_refused_post),
@@ -581,6 +1022,40 @@ BAD: list[tuple[str, Callable[[], Book]]] = [
     ("junk_vanished", junk_vanished),
     ("over_limit", over_limit),
     ("storm", storm),
+    ("untrue_deleted", deleted_too_soon),
+    ("unended", unended_before_a_trip),
+    ("unended", unended_in_production),
+    ("ended_late", ended_late),
+    ("ended_late", ended_late_before_a_trip),
+    ("hasty_stuck", stuck_for_what_passes),
+    ("hasty_stuck", stuck_although_parked),
+    ("hasty_stuck", stuck_long_after_the_trouble),
+    ("untrue_stuck", stuck_for_what_can_be_cancelled),
+    ("untrue_stuck", stuck_for_what_does_not_block),
+    ("untrue_stuck", stuck_for_what_is_cancelled),
+    ("request_vanished", request_vanished),
+    ("request_vanished", request_vanished_from_poison),
+    ("request_ignored", rejected_without_a_line),
+    ("request_ignored", dropped_in_the_second_of_an_abort_without_a_line),
+    ("poisoned_good_message", drop_given_up_at_once),
+    ("dry_run_wrote", dry_run_patched),
+    ("dry_run_wrote", dry_run_wrote_a_record),
+    ("dry_run_wrote", dry_run_over_http_patched),
+    ("dry_run_lost", dry_run_lost),
+    ("dry_run_lost", dry_run_over_http_lost),
+    ("repeated_call", read_loop),
+    ("too_many_looks", too_many_looks),
+    ("too_many_sign_ins", too_many_sign_ins),
+    ("busy_storage", busy_storage),
+    ("retry_after_ignored", called_just_after_a_429),
+    ("trip_lost", another_run_wrote_twice),
+    ("trip_lost", another_run_asked_and_wrote),
+    ("wrote_after_refusal", its_process_began_a_write),
+    ("delete_while_open", deleted_after_a_pending_operation),
+    ("delete_while_open", deleted_after_a_review),
+    ("delete_while_open", deleted_after_a_stale_etag),
+    ("delete_while_open", deleted_after_a_404),
+    ("delete_while_open", deleted_while_suspended),
     ("crash", crash),
     ("hung", hung),
 ]
@@ -620,6 +1095,38 @@ def under_way_at_the_end() -> Book:
         ("deleted_twice", deleted_again_after_a_restart),
         ("poisoned_good_message", put_back_from_poison),
         ("hung", under_way_at_the_end),
+        ("unasked_write", dropped_in_the_second_of_the_end),
+        ("ended_late", ended_late_after_a_trip),
+        ("ended_late", ended_late_after_an_outage),
+        ("unended", unended_while_tripped),
+        ("hasty_stuck", stuck_truly),
+        ("hasty_stuck", stuck_without_a_code),
+        ("hasty_stuck", stuck_by_what_never_ends),
+        ("untrue_stuck", stuck_truly),
+        ("untrue_stuck", stuck_for_what_was_shown),
+        ("untrue_stuck", stuck_without_a_code),
+        ("untrue_stuck", stuck_by_what_never_ends),
+        ("request_vanished", request_put_back),
+        ("request_vanished", request_poisoned),
+        ("request_ignored", rejected_with_its_line),
+        ("request_ignored", dropped_in_the_second_of_an_abort),
+        ("poisoned_good_message", rejected_with_its_line),
+        ("poisoned_good_message", drop_given_up_at_its_deadline),
+        ("dry_run_lost", dry_run_planned),
+        ("dry_run_lost", dry_run_rejected),
+        ("dry_run_lost", dry_run_over_http_that_died),
+        ("over_limit", two_processes_over_one_limit),
+        ("repeated_call", read_after_failures),
+        ("too_many_sign_ins", signed_in_for_good_reasons),
+        ("retry_after_ignored", called_in_flight_of_a_429),
+        ("trip_lost", another_run_wrote_in_flight),
+        ("trip_lost", refused_without_a_code),
+        ("trip_lost", trip_could_not_be_stored),
+        ("wrote_after_refusal", its_process_wrote_once_more),
+        ("wrote_after_refusal", refused_without_a_code),
+        ("delete_while_open", deleted_after_a_final_refusal),
+        ("delete_while_open", deleted_after_it_was_deleted_already),
+        ("delete_while_open", deleted_after_a_refusal_without_a_code),
     ],
 )
 def test_a_log_that_looks_bad_breaks_no_rule(rule: str, log: Callable[[], Book]) -> None:
@@ -633,3 +1140,9 @@ def test_a_bad_log_breaks_its_rule(rule: str, log: Callable[[], Book]) -> None:
 
 def test_every_rule_can_fail() -> None:
     assert {rule.__name__ for rule in RULES} == {rule for rule, _ in BAD}
+
+
+def test_processes_that_share_a_budget_keep_its_limit_together() -> None:
+    history = History(two_processes_over_one_limit().entries)
+
+    assert [each.rule for each in traffic.over_limit(history, together=True)] == ["over_limit"]

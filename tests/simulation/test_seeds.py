@@ -5,7 +5,7 @@ from concurrent.futures import ProcessPoolExecutor
 import pytest
 
 from tests.simulation.known import KNOWN, Known
-from tests.simulation.pool import run_seeds, twice
+from tests.simulation.pool import digest, run_seeds, twice, workers
 
 SEEDS = 150
 PART = 50
@@ -30,6 +30,16 @@ def test_a_seed_gives_the_same_log_each_time(worker: ProcessPoolExecutor, seed: 
     first, second = worker.submit(twice, seed).result()
 
     assert first == second
+
+
+@pytest.mark.parametrize("seed", [2, 11])
+def test_a_seed_gives_the_same_log_in_another_process_and_after_other_seeds(
+    worker: ProcessPoolExecutor, seed: int
+) -> None:
+    with workers(1, hash_seed=4711) as other:
+        expected = other.submit(digest, seed, []).result()
+
+    assert worker.submit(digest, seed, [3, 5]).result() == expected
 
 
 @pytest.mark.parametrize(

@@ -18,6 +18,7 @@ from tests.simulation.storage.table_steps import TableSide, table_steps
 
 STEPS: Final = 300
 SEEDS: Final = range(3)
+LAPSES: Final = 4
 STORY: Final = 12
 WEEK: Final = timedelta(days=7).total_seconds()
 TABLE_FAILURES: Final = {
@@ -66,7 +67,7 @@ def test_tables_respond_as_azurite_does(seed: int, storage: str) -> None:
 
 @pytest.mark.parametrize("seed", SEEDS)
 def test_queues_respond_as_azurite_does(seed: int, storage: str) -> None:
-    steps = queue_steps(Random(seed), STEPS)
+    steps = queue_steps(Random(seed), STEPS, LAPSES)
     failures = compare(steps, QueueSide(Side.model()), QueueSide(Side.azurite(storage)))
     assert failures >= QUEUE_FAILURES, "the steps do not reach every refusal; change the seeds"
 

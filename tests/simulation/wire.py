@@ -6,12 +6,13 @@ delayed, lost or damaged; the rest reaches the model of the service that it was 
 
 import io
 import json
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass, field, replace
 from random import Random
 from typing import Any, Final
 
 import urllib3
+from greenlet import GreenletExit
 from urllib3.connectionpool import HTTPConnectionPool
 from urllib3.exceptions import ConnectTimeoutError, NewConnectionError, ReadTimeoutError
 
@@ -24,6 +25,7 @@ from tests.simulation.storage.account import QUEUES_HOST, TABLES_HOST
 _PATIENCE: Final = 300.0
 _QUICK: Final = (0.002, 0.04)
 _DRAGGING: Final = 0.04
+_OUTLIVES: Final = 0.7
 _HTML: Final = b"<html><body><h1>Service Unavailable</h1></body></html>"
 _LOST: Final = {
     Service.PARTNER_CENTER: (
@@ -60,10 +62,16 @@ class Ask:
 
 @dataclass(slots=True)
 class Journey:
-    """What has happened to a request so far."""
+    """What has happened to a request so far.
+
+    `there` and `back` are seconds; `outlives` says whether it arrives if its sender dies meanwhile.
+    """
 
     left: int
     left_at: float
+    there: float
+    back: float
+    outlives: bool
     fault: str = ""
     served: int = 0
     served_at: float = 0.0
@@ -76,9 +84,28 @@ class Journey:
 
 @dataclass
 class Outages:
-    """The services that cannot be reached at the moment, and why."""
+    """The services that cannot be reached at the moment, and why.
 
-    away: dict[Service, Kind] = field(default_factory=dict)
+    `retry_after` is what a service that throttles asks for, in seconds.
+    """
+
+    away: dict[Service, list[Kind]] = field(default_factory=dict)
+    retry_after: int = 0
+
+    def begin(self, kind: Kind, services: Iterable[Service]) -> None:
+        """Take services away."""
+        for service in services:
+            self.away.setdefault(service, []).append(kind)
+
+    def end(self, kind: Kind, services: Iterable[Service]) -> None:
+        """Give services back, unless they are away for another reason too."""
+        for service in services:
+            self.away[service].remove(kind)
+
+    def of(self, service: Service) -> Kind | None:
+        """Return why a service is away; None if it is not."""
+        kinds = self.away.get(service)
+        return kinds[-1] if kinds else None
 
 
 class Wire:
@@ -98,8 +125,9 @@ class Wire:
 
     def carry(self, ask: Ask) -> Reply:
         """Return the response to a request of the running actor, or raise as urllib3 does."""
+        self._scheduler.running()
         self._hazard()
-        journey = Journey(self._log.place(), self._scheduler.clock.now)
+        journey = self._journey()
         try:
             reply = self._travel(ask, journey)
             journey.status, journey.received = reply.status, reply.body
@@ -108,30 +136,40 @@ class Wire:
         finally:
             self._write_down(ask, journey)
 
+    def _journey(self) -> Journey:
+        # The draws are the same for each request, whatever becomes of it.
+        there, back, outlives = self._latency(), self._latency(), self._chance.random() < _OUTLIVES
+        return Journey(self._log.place(), self._scheduler.clock.now, there, back, outlives)
+
     def _hazard(self) -> None:
-        """Count the call and trigger what the seed has scheduled just before it."""
+        """Count the call and trigger what the seed has scheduled for it."""
         self.calls += 1
         self.after_call()
-        actor = self._scheduler.actor
-        if actor is not None and self._faults.strikes(Kind.DEATH):
-            self._scheduler.after(0.0, actor.process.die)
-            self._scheduler.sleep(0.0)
 
     def _travel(self, ask: Ask, journey: Journey) -> Reply:
         kind = self._fault(ask)
         if kind is None:
-            self._scheduler.sleep(self._latency())
+            self._there(ask, journey)
             reply = self._serve(ask, journey)
-            self._scheduler.sleep(self._latency())
+            self._scheduler.sleep(journey.back)
             return reply
         journey.fault = kind.value
         return _CARRIED[kind](self, ask, journey)
 
+    def _there(self, ask: Ask, journey: Journey) -> None:
+        """Travel to the service; what has left may arrive although its sender has died."""
+        try:
+            self._scheduler.sleep(journey.there)
+        except GreenletExit:
+            if journey.outlives:
+                self._arrive_late(ask, journey, journey.there)
+            raise
+
     def _fault(self, ask: Ask) -> Kind | None:
-        away = self.outages.away.get(ask.service)
+        away = self.outages.of(ask.service)
         if away is not None:
             return away
-        return next((kind for kind in _LOST[ask.service] if self._faults.strikes(kind)), None)
+        return self._faults.first(_LOST[ask.service])
 
     def _latency(self) -> float:
         seconds = self._chance.uniform(*_QUICK)
@@ -153,7 +191,7 @@ class Wire:
             Call(
                 left=journey.left,
                 served=journey.served,
-                returned=0 if late else self._log.place(),
+                returned=0 if late or (actor and actor.killed) else self._log.place(),
                 left_at=journey.left_at,
                 served_at=journey.served_at,
                 returned_at=self._scheduler.clock.now,
@@ -172,21 +210,21 @@ class Wire:
             )
         )
 
-    def _request_lost(self, ask: Ask, _journey: Journey) -> Reply:
-        self._scheduler.sleep(self._latency())
+    def _request_lost(self, ask: Ask, journey: Journey) -> Reply:
+        self._scheduler.sleep(journey.there)
         raise self._loss(ask)
 
     def _response_lost(self, ask: Ask, journey: Journey) -> Reply:
-        self._scheduler.sleep(self._latency())
+        self._there(ask, journey)
         self._serve(ask, journey)
-        if self._chance.random() < 0.5:
+        if self._faults.details[Kind.RESPONSE_LOST].random() < 0.5:
             self._scheduler.sleep(ask.read_timeout)
             raise ReadTimeoutError(ask.pool, ask.path, "Read timed out.")
-        self._scheduler.sleep(self._latency())
+        self._scheduler.sleep(journey.back)
         raise ConnectionResetError("Connection reset by peer")
 
     def _loss(self, ask: Ask) -> Exception:
-        choice = self._chance.random()
+        choice = self._faults.details[Kind.REQUEST_LOST].random()
         if choice < 0.4:
             return ConnectionResetError("Connection reset by peer")
         if choice < 0.7:
@@ -197,19 +235,21 @@ class Wire:
 
     def _late_request(self, ask: Ask, journey: Journey) -> Reply:
         """Let the sender give up before the request takes effect."""
-        late = Journey(journey.left, journey.left_at, journey.fault)
+        stream = self._faults.details[Kind.LATE_REQUEST]
+        self._arrive_late(ask, journey, ask.read_timeout + stream.expovariate(1 / 20))
+        self._scheduler.sleep(ask.read_timeout)
+        raise ReadTimeoutError(ask.pool, ask.path, "Read timed out.")
+
+    def _arrive_late(self, ask: Ask, journey: Journey, seconds: float) -> None:
+        """Let a request take effect without its sender."""
+        late = replace(journey)
+        actor = self._scheduler.actor
 
         def arrive() -> None:
             self._serve(ask, late)
             self._write_down(ask, late, late=True)
 
-        actor = self._scheduler.actor
-        self._scheduler.after(
-            ask.read_timeout + self._chance.expovariate(1 / 20),
-            lambda: self._as(actor, arrive),
-        )
-        self._scheduler.sleep(ask.read_timeout)
-        raise ReadTimeoutError(ask.pool, ask.path, "Read timed out.")
+        self._scheduler.after(seconds, lambda: self._as(actor, arrive))
 
     def _as(self, actor: Any, act: Callable[[], None]) -> None:
         before, self._scheduler.actor = self._scheduler.actor, actor
@@ -217,55 +257,63 @@ class Wire:
         self._scheduler.actor = before
 
     def _slow(self, ask: Ask, journey: Journey) -> Reply:
-        there = self._chance.expovariate(1 / 12)
-        back = self._chance.expovariate(1 / 12)
-        if there >= ask.read_timeout:
+        stream = self._faults.details[Kind.SLOW]
+        journey.there, journey.back = stream.expovariate(1 / 12), stream.expovariate(1 / 12)
+        if journey.there >= ask.read_timeout:
             self._scheduler.sleep(ask.read_timeout)
             raise ReadTimeoutError(ask.pool, ask.path, "Read timed out.")
-        self._scheduler.sleep(there)
+        self._there(ask, journey)
         reply = self._serve(ask, journey)
-        self._scheduler.sleep(min(back, ask.read_timeout - there))
-        if there + back >= ask.read_timeout:
+        self._scheduler.sleep(min(journey.back, ask.read_timeout))
+        if journey.back >= ask.read_timeout:
             raise ReadTimeoutError(ask.pool, ask.path, "Read timed out.")
         return reply
 
-    def _throttled(self, _ask: Ask, _journey: Journey) -> Reply:
-        self._scheduler.sleep(self._latency())
+    def _throttled(self, _ask: Ask, journey: Journey) -> Reply:
+        self._scheduler.sleep(journey.there)
+        stream = self._faults.details[Kind.THROTTLED]
+        seconds = stream.choice((1, 5, 20, 60, 300)) if stream.random() < 0.7 else None
+        return self._too_many(seconds)
+
+    def _too_many(self, seconds: int | None) -> Reply:
         headers = {"Content-Type": "application/json"}
-        if self._chance.random() < 0.7:
-            headers["Retry-After"] = str(self._chance.choice((1, 5, 20, 60, 300)))
+        if seconds is not None:
+            headers["Retry-After"] = str(seconds)
         body = {"statusCode": 429, "message": "Rate limit is exceeded."}
         return Reply(429, headers, json.dumps(body).encode())
 
-    def _server_error(self, _ask: Ask, _journey: Journey) -> Reply:
-        self._scheduler.sleep(self._latency())
-        return self._failure()
+    def _server_error(self, _ask: Ask, journey: Journey) -> Reply:
+        self._scheduler.sleep(journey.there)
+        return self._failure(Kind.SERVER_ERROR)
 
     def _error_after_effect(self, ask: Ask, journey: Journey) -> Reply:
-        self._scheduler.sleep(self._latency())
+        self._there(ask, journey)
         self._serve(ask, journey)
-        self._scheduler.sleep(self._latency())
-        return self._failure()
+        self._scheduler.sleep(journey.back)
+        return self._failure(Kind.ERROR_AFTER_EFFECT)
 
-    def _failure(self) -> Reply:
-        status = self._chance.choice((500, 502, 503, 504))
-        body = self._chance.choice((_HTML, b"", b'{"code":"2000","description":"Unknown error"}'))
+    def _failure(self, kind: Kind) -> Reply:
+        stream = self._faults.details[kind]
+        status = stream.choice((500, 502, 503, 504))
+        body = stream.choice((_HTML, b"", b'{"code":"2000","description":"Unknown error"}'))
         return Reply(status, {"Content-Type": "text/html"}, body)
 
     def _odd_body(self, ask: Ask, journey: Journey) -> Reply:
-        self._scheduler.sleep(self._latency())
-        status, body = self._chance.choice(
+        self._there(ask, journey)
+        status, body = self._faults.details[Kind.ODD_BODY].choice(
             ((200, _HTML), (200, b""), (404, b'{"statusCode": 404, "message": "Not Found"}'))
         )
         if status == 200:
             if ask.method == "DELETE":
-                return self._failure()
+                return self._failure(Kind.ODD_BODY)
             self._serve(ask, journey)
         return Reply(status, {"Content-Type": "text/html"}, body)
 
-    def _storage_error(self, ask: Ask, _journey: Journey) -> Reply:
-        self._scheduler.sleep(self._latency())
-        status, code = self._chance.choice(((500, "InternalError"), (503, "ServerBusy")))
+    def _storage_error(self, ask: Ask, journey: Journey) -> Reply:
+        self._scheduler.sleep(journey.there)
+        status, code = self._faults.details[Kind.STORAGE_ERROR].choice(
+            ((500, "InternalError"), (503, "ServerBusy"))
+        )
         headers = {"x-ms-error-code": code, "Content-Type": "application/xml"}
         body = f"<?xml version='1.0'?><Error><Code>{code}</Code><Message>m</Message></Error>"
         if ask.service is Service.TABLE:
@@ -273,18 +321,27 @@ class Wire:
             body = json.dumps({"odata.error": {"code": code, "message": {"value": "m"}}})
         return Reply(status, headers, body.encode())
 
-    def _away(self, ask: Ask, _journey: Journey) -> Reply:
-        self._scheduler.sleep(self._latency())
-        if ask.service is Service.PARTNER_CENTER and self._chance.random() < 0.7:
+    def _sign_in_error(self, _ask: Ask, journey: Journey) -> Reply:
+        self._scheduler.sleep(journey.there)
+        return self._failure(Kind.SIGN_IN_ERROR)
+
+    def _away(self, ask: Ask, journey: Journey) -> Reply:
+        self._scheduler.sleep(journey.there)
+        stream = self._faults.details[Kind(journey.fault)]
+        if ask.service is Service.PARTNER_CENTER and stream.random() < 0.7:
             return Reply(503, {"Content-Type": "text/html"}, _HTML)
-        if self._chance.random() < 0.3:
+        if stream.random() < 0.3:
             self._scheduler.sleep(ask.connect_timeout)
             raise ConnectTimeoutError("Connection timed out.")
         connection: Any = None
         raise NewConnectionError(connection, "Connection refused")
 
-    def _sign_in_refused(self, _ask: Ask, _journey: Journey) -> Reply:
-        self._scheduler.sleep(self._latency())
+    def _throttling(self, _ask: Ask, journey: Journey) -> Reply:
+        self._scheduler.sleep(journey.there)
+        return self._too_many(self.outages.retry_after)
+
+    def _sign_in_refused(self, _ask: Ask, journey: Journey) -> Reply:
+        self._scheduler.sleep(journey.there)
         body = {
             "error": "invalid_client",
             "error_description": "AADSTS7000222: The provided client secret keys are expired.",
@@ -303,10 +360,11 @@ _CARRIED: Final[Mapping[Kind, Callable[[Wire, Ask, Journey], Reply]]] = {
     Kind.ERROR_AFTER_EFFECT: Wire._error_after_effect,
     Kind.ODD_BODY: Wire._odd_body,
     Kind.STORAGE_ERROR: Wire._storage_error,
-    Kind.SIGN_IN_ERROR: Wire._server_error,
+    Kind.SIGN_IN_ERROR: Wire._sign_in_error,
     Kind.STORAGE_AWAY: Wire._away,
     Kind.PARTNER_CENTER_AWAY: Wire._away,
     Kind.SIGN_IN_REFUSED: Wire._sign_in_refused,
+    Kind.THROTTLING: Wire._throttling,
 }
 
 

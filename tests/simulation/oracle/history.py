@@ -1,25 +1,32 @@
 """The log, sorted into what the rules need."""
 
 import json
-import re
+from bisect import bisect_right
 from collections import defaultdict
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from functools import cached_property
-from typing import Any, Final
-from xml.sax.saxutils import unescape
+from math import inf
+from typing import Final
 
 from tests.simulation.log import Call, Event, Service
-from tests.simulation.oracle.requests import step_tenant, wish_in, wish_of
+from tests.simulation.oracle.calls import (
+    is_write,
+    message_in,
+    row_of,
+    says_production,
+    tenant_of,
+    writes_record,
+    writes_row,
+)
+from tests.simulation.oracle.requests import deletions_of, wish_in, wishes_of
+from tests.simulation.oracle.truth import Truth
 
 NEVER: Final = 10**12
 TERMINAL: Final = frozenset({"deleted", "stuck", "refused", "aborted"})
-WRITES: Final = frozenset({"PATCH", "POST", "DELETE"})
-REQUESTS: Final = "customers-to-delete"
-_CUSTOMER: Final = re.compile(r"/v1/customers/([0-9a-fA-F-]{36})")
-_ROW: Final = re.compile(r"/(\w+)\(PartitionKey='[^']*',RowKey='([^']*)'\)")
-_NOT_A_SANDBOX: Final = frozenset({"800019", "6002"})
-_NOT_SUPPORTED: Final = "900127"
+STEPS: Final = frozenset({"cancel_orders", "check_orders", "delete_customer"})
+REJECTED: Final = "rejected-"
+POISON: Final = "-poison"
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,6 +55,7 @@ class Stop:
     place: int
     at: float
     until: int
+    stored: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,8 +81,30 @@ class RecordState:
 
 
 @dataclass(frozen=True, slots=True)
+class Deletion:
+    """One deletion of a customer: the states of its record until the next one begins."""
+
+    states: tuple[RecordState, ...]
+
+    @property
+    def begun(self) -> RecordState:
+        """Its first state."""
+        return self.states[0]
+
+    @property
+    def tenant(self) -> str:
+        """The customer."""
+        return self.begun.tenant
+
+    @property
+    def end(self) -> RecordState | None:
+        """The state in which it ended, None while it goes on."""
+        return next((each for each in self.states if not each.live), None)
+
+
+@dataclass(frozen=True, slots=True)
 class Sent:
-    """A message on one of the app's queues, from its sending to its removal."""
+    """A message on a queue that concerns a deletion, from its sending to its removal."""
 
     tenant: str
     queue: str
@@ -83,6 +113,43 @@ class Sent:
     place: int
     gone: int
     how: str
+
+    @property
+    def poisoned(self) -> bool:
+        """Whether it is on a poison queue."""
+        return self.queue.endswith(POISON)
+
+
+@dataclass(frozen=True, slots=True)
+class Rejected:
+    """A message that the app has listed as not handled; `text` is the whole message."""
+
+    place: int
+    at: float
+    id: str
+    queue: str
+    tenant: str
+    text: str
+
+
+@dataclass(frozen=True, slots=True)
+class Step:
+    """A run of a function that worked on one customer's deletion."""
+
+    run: str
+    process: str
+    tenant: str
+    calls: tuple[Call, ...]
+
+    @property
+    def at(self) -> float:
+        """When its first call left."""
+        return self.calls[0].left_at
+
+    @property
+    def until(self) -> float:
+        """When its last call returned."""
+        return max(each.returned_at for each in self.calls)
 
 
 @dataclass(frozen=True, slots=True)
@@ -127,7 +194,7 @@ class History:
     @cached_property
     def writes(self) -> list[Call]:
         """The calls to Partner Center that can change something."""
-        return [call for call in self.partner_center if call.method in WRITES]
+        return [call for call in self.partner_center if is_write(call)]
 
     @cached_property
     def requests(self) -> list[Request]:
@@ -136,8 +203,9 @@ class History:
 
     def _dropped(self) -> Iterator[Request]:
         for event in self.named("dropped"):
-            wish = wish_of(event.fact("text"))
-            if wish and not wish.dry:
+            for wish in wishes_of(event.fact("text")):
+                if wish.dry:
+                    continue
                 yield Request(wish.tenant, event.place, event.place, event.at, "drop", True, True)
 
     def _posted(self) -> Iterator[Request]:
@@ -168,24 +236,43 @@ class History:
         return found
 
     @cached_property
-    def customers(self) -> dict[str, Event]:
-        """The account's own customers, as they really were at the end."""
-        return {event.fact("tenant"): event for event in self.named("customer")}
+    def truths(self) -> dict[str, list[Truth]]:
+        """What was true of each of the account's own customers, in order."""
+        found: defaultdict[str, list[Truth]] = defaultdict(list)
+        for event in self.named("customer"):
+            found[event.fact("tenant")].append(Truth.of(event))
+        return found
 
-    def may_write(self, tenant: str, since: int, place: int) -> bool:
-        """Return whether an accepted request or a sweep came between two places."""
+    def truth_at(self, tenant: str, place: int) -> Truth | None:
+        """Return the last truth about a customer before a place, else the first after it."""
+        known = self.truths.get(tenant)
+        if not known:
+            return None
+        return next((each for each in reversed(known) if each.place < place), known[0])
+
+    def may_write(self, tenant: str, since: "RecordState | None", place: int) -> bool:
+        """Return whether an accepted request or a sweep came after an end and before a place.
+
+        A queue tells whole seconds, so a drop in the very second of the end starts another
+        deletion; in the second of an abort it does not.
+        """
+        begun = since.place if since else 0
+        second = int(since.at) if since and since.state != "aborted" else NEVER
         asked = any(
-            each.tenant == tenant and each.accepted and since <= each.effect and each.place < place
+            each.tenant == tenant
+            and each.accepted
+            and each.place < place
+            and (each.effect >= begun or (each.source == "drop" and int(each.at) >= second))
             for each in self.requests
         )
-        return asked or self.may_sweep(tenant, place, since)
+        return asked or self.may_sweep(tenant, place, begun)
 
     def may_sweep(self, tenant: str, place: int, since: int = 0) -> bool:
         """Return whether a sweep that may pick this customer had begun since a place."""
-        customer = self.customers.get(tenant)
-        if customer is None:
+        truth = self.truth_at(tenant, NEVER)
+        if truth is None:
             return False
-        age = float(customer.fact("age_days") or 0)
+        age = truth.age_days or 0
         return any(
             since <= begun < place and (not least or age >= least) for begun, least in self.sweeps
         )
@@ -194,7 +281,7 @@ class History:
     def records(self) -> dict[str, list[RecordState]]:
         """The states of each customer's record, in order."""
         found: defaultdict[str, list[RecordState]] = defaultdict(list)
-        written = [call for call in self.calls if _writes_record(call)]
+        written = [call for call in self.calls if writes_record(call)]
         for call in sorted(written, key=lambda each: each.served):
             row = json.loads(call.sent)
             tenant = row.get("RowKey") or row_of(call)[1]
@@ -209,6 +296,29 @@ class History:
                 row.get("claimedBy", ""), row.get("correlationId", ""),
             )  # fmt: skip
             earlier.append(state)
+        return found
+
+    @cached_property
+    def deletions(self) -> list[Deletion]:
+        """Every deletion, each with the states of its record."""
+        found: list[list[RecordState]] = []
+        for states in self.records.values():
+            for state in states:
+                if not state.before or (state.live and state.before in TERMINAL):
+                    found.append([])
+                found[-1].append(state)
+        return [Deletion(tuple(states)) for states in found]
+
+    @cached_property
+    def steps(self) -> dict[str, list[Step]]:
+        """The runs that worked on each customer's deletion, in order."""
+        found: defaultdict[str, list[Step]] = defaultdict(list)
+        for run, calls in self.runs.items():
+            tenants = {row[1] for each in calls if (row := row_of(each))[0] == "deletions"}
+            tenants |= {tenant for each in calls if (tenant := tenant_of(each))}
+            if function_of(run) in STEPS and len(tenants) == 1:
+                tenant = tenants.pop()
+                found[tenant].append(Step(run, calls[0].process, tenant, tuple(calls)))
         return found
 
     def record_at(self, tenant: str, place: int) -> RecordState | None:
@@ -247,12 +357,12 @@ class History:
     def _stored_trips(self) -> list[Stop]:
         found: list[Stop] = []
         for call in sorted(self.calls, key=lambda each: each.served):
-            if not _writes(call) or row_of(call) != ("sandbox", "switch"):
+            if not writes_row(call) or row_of(call) != ("sandbox", "switch"):
                 continue
             tripped = json.loads(call.sent)["tripped"]
             is_open = bool(found) and found[-1].until == NEVER
             if tripped and not is_open:
-                found.append(Stop("trip", "", call.served, call.served_at, NEVER))
+                found.append(Stop("trip", "", call.served, call.served_at, NEVER, stored=True))
             elif not tripped and is_open:
                 found[-1] = replace(found[-1], until=call.served)
         return found
@@ -279,7 +389,7 @@ class History:
     def _reset_between(self, start: int, end: int) -> bool:
         """Return whether a reset that was requested earlier was stored between two places."""
         return any(
-            _writes(call)
+            writes_row(call)
             and row_of(call) == ("sandbox", "switch")
             and start < call.served < end
             and not json.loads(call.sent)["tripped"]
@@ -287,25 +397,46 @@ class History:
         )
 
     @cached_property
+    def texts(self) -> dict[str, str]:
+        """The texts of all messages, by their IDs."""
+        found = {each.fact("id"): each.fact("text") for each in self.named("dropped")}
+        found |= {each.fact("copy"): each.fact("text") for each in self.named("poisoned")}
+        return found | {sent[1]: sent[2] for call in self.calls if (sent := message_in(call))}
+
+    @cached_property
     def messages(self) -> list[Sent]:
-        """The messages about customers, without those on poison queues."""
+        """The messages that concern a deletion, once for each customer; also on poison queues."""
         gone = {
             event.fact("id"): (event.place, event.name)
             for event in self.events
             if event.name in {"done", "poisoned"}
         }
-        sent = [(each.place, each.run, each.fact("queue"), each.fact("id"), each.fact("text"))
-                for each in self.named("dropped")]  # fmt: skip
-        sent += [
-            (call.served, call.run, found[1], found[2], found[3])
-            for call in self.calls
-            if (found := _message_in(call)) is not None
-        ]
         return [
             Sent(tenant, queue, identifier, run, place, *gone.get(identifier, (NEVER, "")))
-            for place, run, queue, identifier, text in sent
-            if (tenant := _subject(text)) and not queue.endswith("-poison")
+            for place, run, queue, identifier in self._sendings()
+            for tenant in deletions_of(self.texts[identifier])
         ]
+
+    def _sendings(self) -> Iterator[tuple[int, str, str, str]]:
+        """Yield place, run, queue and ID of each message that was put on a queue."""
+        for event in self.named("dropped"):
+            yield event.place, event.run, event.fact("queue"), event.fact("id")
+        for event in self.named("poisoned"):
+            yield event.place, "", event.fact("queue") + POISON, event.fact("copy")
+        for call in self.calls:
+            if (sent := message_in(call)) is not None:
+                yield call.served, call.run, sent[0], sent[1]
+
+    @cached_property
+    def rejected(self) -> list[Rejected]:
+        """The messages that the app has listed as not handled."""
+        return [self._rejected(call) for call in self.calls if _lists_rejected(call)]
+
+    def _rejected(self, call: Call) -> Rejected:
+        row = json.loads(call.sent)
+        identifier = row_of(call)[1].removeprefix(REJECTED)
+        text = self.texts.get(identifier, row["body"])
+        return Rejected(call.served, call.served_at, identifier, row["queue"], row["tenant"], text)
 
     @cached_property
     def instances(self) -> list[Instance]:
@@ -321,17 +452,58 @@ class History:
         return lives[-1] if lives else None
 
     @cached_property
-    def first_refusal(self) -> Call | None:
-        """The first response that says the account is not a sandbox."""
-        return next(
-            (
-                call
-                for call in sorted(self.partner_center, key=lambda each: each.returned)
-                if call.returned and call.status and call.status >= 400
-                and _says_production(call)
-            ),
-            None,
-        )  # fmt: skip
+    def deadline(self) -> float:
+        """How long a deletion may take, in seconds, without the time for which it was parked."""
+        hours = (each.number("DELETION_DEADLINE_HOURS", 24) for each in self.instances)
+        return 3600 * min(hours, default=24.0)
+
+    def is_late(self, seconds: float) -> bool:
+        """Return whether this many seconds are past the deadline, whichever clocks were used."""
+        return seconds >= self.deadline - 2 * self.skew - 5
+
+    @cached_property
+    def refusals(self) -> list[Call]:
+        """The first response to each instance of a process that the account is not a sandbox."""
+        found: dict[int, Call] = {}
+        for call in sorted(self.partner_center, key=lambda each: each.returned):
+            instance = self.instance(call.process, call.left)
+            if call.returned and (call.status or 0) >= 400 and says_production(call):
+                found.setdefault(instance.place if instance else 0, call)
+        return list(found.values())
+
+    @cached_property
+    def resets(self) -> list[int]:
+        """Where a reset of the switch was stored."""
+        return [
+            call.served
+            for call in self.calls
+            if row_of(call) == ("sandbox", "switch")
+            and writes_row(call)
+            and not json.loads(call.sent)["tripped"]
+        ]
+
+    @cached_property
+    def _times(self) -> list[tuple[int, float]]:
+        places = [(each.place, each.at) for each in self.events]
+        places += [(call.left, call.left_at) for call in self.calls]
+        places += [(call.served, call.served_at) for call in self.calls if call.served]
+        return sorted(places)
+
+    def time_of(self, place: int) -> float:
+        """Return the time at a place in the log."""
+        index = bisect_right(self._times, (place, inf))
+        return self._times[index - 1][1] if index else 0.0
+
+    @property
+    def last(self) -> int:
+        """The place at which the run ended, 0 if it goes on or was cut off."""
+        return max((event.place for event in self.named("end")), default=0)
+
+    @cached_property
+    def end_at(self) -> float:
+        """When the last thing happened."""
+        times = (*(call.returned_at for call in self.calls), *(each.at for each in self.events))
+        return max(times, default=0.0)
 
     @cached_property
     def skew(self) -> float:
@@ -339,71 +511,19 @@ class History:
         return max((abs(each.number("skew", 0)) for each in self.instances), default=0.0)
 
 
-def tenant_of(call: Call) -> str:
-    """Return the customer that a call to Partner Center concerns, empty if none."""
-    found = _CUSTOMER.match(call.path)
-    return found[1].lower() if found else ""
+def _lists_rejected(call: Call) -> bool:
+    table, key = row_of(call)
+    return writes_row(call) and table == "sandbox" and key.startswith(REJECTED)
 
 
-def row_of(call: Call) -> tuple[str, str]:
-    """Return table and row key of a call to a single row."""
-    if call.service is not Service.TABLE:
-        return "", ""
-    found = _ROW.search(call.path)
-    return (found[1], found[2]) if found else ("", "")
+def stays_tripped(history: History) -> bool:
+    """Return whether the switch is tripped when the log ends, or the account is production."""
+    return any(stop.until == NEVER for stop in history.trips) or any(history.named("production"))
 
 
-def body_of(call: Call) -> Any:
-    """Return the JSON that the caller received, None if it is not JSON."""
-    try:
-        return json.loads(call.received.decode("utf-8-sig"))
-    except ValueError:
-        return None
-
-
-def code_of(call: Call) -> str:
-    """Return Partner Center's error code, empty if there is none."""
-    body = body_of(call)
-    return str(body.get("code", "")) if isinstance(body, dict) else ""
-
-
-def _message_in(call: Call) -> tuple[None, str, str, str] | None:
-    """Return queue, ID and text of a message that a call sent."""
-    if call.service is not Service.QUEUE or call.method != "POST" or call.served_status != 201:
-        return None
-    queue = call.path.split("/")[2]
-    text = unescape(_between(call.sent.decode(), "<MessageText>", "</MessageText>"))
-    return None, queue, _between(call.served_body.decode(), "<MessageId>", "</MessageId>"), text
-
-
-def _between(text: str, start: str, end: str) -> str:
-    return text.partition(start)[2].partition(end)[0]
-
-
-def _subject(text: str) -> str:
-    wish = wish_of(text)
-    if wish is not None:
-        return "" if wish.dry else wish.tenant
-    return step_tenant(text) or ""
-
-
-def _says_production(call: Call) -> bool:
-    code = code_of(call)
-    return code in _NOT_A_SANDBOX or (call.method == "DELETE" and code == _NOT_SUPPORTED)
-
-
-def _writes(call: Call) -> bool:
-    return (
-        call.service is Service.TABLE
-        and call.method in {"POST", "PUT", "PATCH", "MERGE"}
-        and 200 <= call.served_status < 300
-    )
-
-
-def _writes_record(call: Call) -> bool:
-    if not _writes(call):
-        return False
-    return row_of(call)[0] == "deletions" or call.path.endswith("/deletions")
+def function_of(run: str) -> str:
+    """Return the function of a run, without its number."""
+    return run.partition("#")[0]
 
 
 def _begins_a_sweep(event: Event, instance: Instance) -> bool:

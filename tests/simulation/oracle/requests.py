@@ -4,6 +4,7 @@ import binascii
 import json
 import re
 from base64 import b64decode
+from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any, Final
 
@@ -11,6 +12,10 @@ _GUID: Final = re.compile(r"[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}", re.ASC
 _STEP: Final = frozenset({"version", "tenantId", "generation", "correlationId"})
 
 _SEALED: Final = frozenset({"putBack", "firstInsertedAt"})
+_FORWARDED: Final = frozenset(
+    {"version", "tenantId", "requestedBy", "dryRun", "droppedAt", "attempt"}
+)
+_SEPARATORS: Final = re.compile(r"[,\r\n]+")
 
 
 @dataclass(frozen=True, slots=True)
@@ -21,15 +26,18 @@ class Wish:
     dry: bool
 
 
-def wish_of(text: str) -> Wish | None:
-    """Read a dropped message; None if it requests nothing."""
+def wishes_of(text: str) -> tuple[Wish, ...]:
+    """Read a dropped message or a part of one that the app has split; one wish for each customer.
+
+    Empty if it requests nothing: one bad entry spoils the others.
+    """
     found = _plain(text)
-    if found is not None:
+    if found:
         return found
     try:
         return _plain(b64decode(text, validate=True).decode())
     except (binascii.Error, ValueError):
-        return None
+        return ()
 
 
 def wish_in(value: Any) -> Wish | None:
@@ -55,11 +63,24 @@ def step_tenant(text: str) -> str | None:
     return _tenant(value["tenantId"]) if isinstance(value, dict) and set(value) >= _STEP else None
 
 
-def subject_of(text: str) -> str:
-    """Return the customer of a request or a step, also of one put back; empty if of neither."""
+def subjects_of(text: str) -> frozenset[str]:
+    """Return the customers of a request or a step, also of one put back; empty if of neither."""
     inner = unsealed(text)
-    wish = wish_of(inner)
-    return wish.tenant if wish else step_tenant(inner) or ""
+    tenant = step_tenant(inner)
+    return frozenset((tenant,) if tenant else (wish.tenant for wish in wishes_of(inner)))
+
+
+def deletions_of(text: str) -> tuple[str, ...]:
+    """Return the customers whose deletion a message requests or continues, also if put back."""
+    inner = unsealed(text)
+    if tenant := step_tenant(inner):
+        return (tenant,)
+    return tuple(wish.tenant for wish in wishes_of(inner) if not wish.dry)
+
+
+def dry_runs_of(text: str) -> tuple[str, ...]:
+    """Return the customers that a message asks to check by a dry run, also if put back."""
+    return tuple(wish.tenant for wish in wishes_of(unsealed(text)) if wish.dry)
 
 
 def unsealed(text: str) -> str:
@@ -72,14 +93,27 @@ def unsealed(text: str) -> str:
     return str(value["putBack"]) if sealed else text
 
 
-def _plain(text: str) -> Wish | None:
-    text = text.strip()
-    if tenant := _tenant(text):
-        return Wish(tenant, dry=False)
+def _plain(text: str) -> tuple[Wish, ...]:
+    entries = filter(None, map(str.strip, _SEPARATORS.split(text)))
+    if found := _together([wish_in(each) for each in entries]):
+        return found
     try:
-        return wish_in(json.loads(text))
+        value = json.loads(text)
     except ValueError:
-        return None
+        return ()
+    if isinstance(value, dict) and set(value) == _FORWARDED:
+        value = {name: value[name] for name in ("tenantId", "requestedBy", "dryRun")}
+    entries_of_json = value if isinstance(value, list) else [value]
+    return _together([wish_in(each) for each in entries_of_json])
+
+
+def _together(wishes: Iterable[Wish | None]) -> tuple[Wish, ...]:
+    """Return each wish once; none if one is bad or a customer is wanted both ways."""
+    found = dict.fromkeys(wishes)
+    tenants = {wish.tenant for wish in found if wish}
+    if len(tenants) < len(found):
+        return ()
+    return tuple(wish for wish in found if wish)
 
 
 def _tenant(value: object) -> str | None:

@@ -1,26 +1,62 @@
 """A customer's purchases as the app last read them."""
 
+import json
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import Any, Final
 
 from tests.simulation.clock import START
 from tests.simulation.log import Call
-from tests.simulation.oracle.history import History, body_of, tenant_of
+from tests.simulation.oracle.calls import body_of, code_of, is_write, tenant_of
+from tests.simulation.oracle.history import History
 
 _WINDOW: Final = timedelta(days=60)
-_LATER: Final = frozenset({408, 409, 412, 429})
 _ORDER_ROUTE: Final = frozenset({"software"})
 _RUNNING: Final = frozenset({"active", "pending"})
+# A suspended one of these is cancelled only by `deleted`, and may be suspended first.
+_DELETED: Final = frozenset({"onlineservicesnce", "saas"})
+# Partner Center's page of error codes: the same call will never succeed.
+_FINAL_CODES: Final = frozenset(
+    {"800061", "800063", "800077", "800040", "800091", "800096", "900117", "900127", "900213",
+     "900277", "900279", "900311", "900321", "900322"}
+)  # fmt: skip
+# A subscription that is deleted already, or that does not exist.
+_GONE_CODES: Final = frozenset({"2011", "20003"})
+# And these say that it may succeed later, or after another call, or on another account.
+_PASSING_CODES: Final = frozenset(
+    {"800014", "800060", "800073", "800074", "800075", "800081", "800082", "800019", "900115",
+     "900159", "900278", "900280", "1000", "2055", "20000", "20002", "6002", "60003"}
+)  # fmt: skip
+# Without a code that means more, the app can only take the status at its word.
+_FINAL_STATUSES: Final = frozenset({400, 403, 405, 406, 417})
+
+
+def is_final(call: Call) -> bool:
+    """Return whether the app may take a response to a write for its last word."""
+    code = code_of(call)
+    if code in _FINAL_CODES:
+        return True
+    return code not in _PASSING_CODES and call.status in _FINAL_STATUSES
+
+
+def wanted(call: Call) -> str:
+    """Return the status that a write asks for, or its last word for one that asks for none."""
+    try:
+        body = json.loads(call.sent)
+    except ValueError:
+        body = None
+    status = body.get("status") if isinstance(body, dict) else None
+    return str(status or call.path.rpartition("/")[2]).lower()
 
 
 @dataclass(slots=True)
 class Shown:
-    """The purchases by ID, and the IDs that Partner Center refused to change."""
+    """The purchases by ID, and what Partner Center refused for good: an ID and a status."""
 
     orders: dict[str, dict[str, Any]] = field(default_factory=dict)
     subscriptions: dict[str, dict[str, Any]] = field(default_factory=dict)
-    refused: set[str] = field(default_factory=set)
+    refused: set[tuple[str, str]] = field(default_factory=set)
 
     def learn(self, call: Call) -> None:
         """Apply a response."""
@@ -29,11 +65,17 @@ class Shown:
         if call.status is None or not parts:
             return
         if call.status >= 400:
-            if call.method != "GET" and len(parts) > 1 and _for_good(call.status):
-                self.refused.add(parts[1])
+            if is_write(call) and len(parts) > 1:
+                self._take_refusal(parts[1], call)
             return
         if isinstance(body, dict):
             self._take(parts, body)
+
+    def _take_refusal(self, identifier: str, call: Call) -> None:
+        if code_of(call) in _GONE_CODES:
+            self.subscriptions.pop(identifier, None)
+        elif is_final(call):
+            self.refused.add((identifier, wanted(call)))
 
     def _take(self, parts: list[str], body: dict[str, Any]) -> None:
         match parts:
@@ -55,7 +97,7 @@ class Shown:
         found = []
         for order in self.orders.values():
             subscription = by_order.get(order["id"]) or by_order.get(order.get("alternateId", ""))
-            if order["status"] == "cancelled" or order["id"] in self.refused:
+            if order["status"] == "cancelled" or (order["id"], "cancelled") in self.refused:
                 continue
             if now - datetime.fromisoformat(order["creationDate"][:26] + "+00:00") > _WINDOW:
                 continue
@@ -73,11 +115,19 @@ class Shown:
         return [
             f"subscription {each['id']} {each['status']}"
             for each in self.subscriptions.values()
-            if each["status"] in _RUNNING
-            and each["id"] not in self.refused
-            and each["orderId"] not in cancelled
+            if each["orderId"] not in cancelled
             and _product(each) not in _ORDER_ROUTE
+            and self._is_open(each)
         ]
+
+    def _is_open(self, subscription: Mapping[str, Any]) -> bool:
+        status, product = subscription["status"], _product(subscription)
+        refused = {name for identifier, name in self.refused if identifier == subscription["id"]}
+        # What it needs first was refused: its activation, or the end of an Azure subscription.
+        if not refused.isdisjoint({"activate", "cancel"}):
+            return False
+        left = ({"deleted", "suspended"} if product in _DELETED else {"suspended"}) - refused
+        return bool(left) and (status in _RUNNING or (status == "suspended" and "deleted" in left))
 
 
 def open_purchases(history: History, delete: Call) -> list[str]:
@@ -94,9 +144,5 @@ def open_purchases(history: History, delete: Call) -> list[str]:
     return shown.open(START + timedelta(seconds=delete.left_at))
 
 
-def _for_good(status: int) -> bool:
-    return status < 500 and status not in _LATER
-
-
-def _product(subscription: dict[str, Any]) -> str:
+def _product(subscription: Mapping[str, Any]) -> str:
     return str((subscription.get("productType") or {}).get("id", "")).lower()

@@ -1,6 +1,9 @@
 """A violation: which rule, where and how."""
 
 from dataclasses import dataclass
+from typing import Self
+
+from tests.simulation.log import Call
 
 
 @dataclass(frozen=True, slots=True)
@@ -11,6 +14,11 @@ class Violation:
     place: int
     text: str
     run: str = ""
+
+    @classmethod
+    def of(cls, rule: str, call: Call, why: str) -> Self:
+        """Return a breach by a call."""
+        return cls(rule, call.left, f"{call.method} {call.path} {why}", call.run)
 
     @property
     def function(self) -> str:

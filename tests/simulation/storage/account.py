@@ -27,15 +27,15 @@ class Storage:
     )
 
     def __init__(self, now: Callable[[], datetime], chance: Random) -> None:
-        self._queues = Queues(now, chance)
+        self.queues = Queues(now, chance)
         self._services: dict[str, Queues | Tables] = {
-            QUEUES_HOST: self._queues,
+            QUEUES_HOST: self.queues,
             TABLES_HOST: Tables(now, chance),
         }
 
     def texts(self, queue: str) -> list[str]:
         """Return the texts of all messages of a queue, the invisible ones too."""
-        return self._queues.texts(queue)
+        return self.queues.texts(queue)
 
     def respond(self, request: Request) -> Response:
         """Respond to a request to either service; raises NotModelled for any other."""

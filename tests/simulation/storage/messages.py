@@ -1,7 +1,7 @@
 """One queue: its messages, their visibility and their receipts."""
 
 from base64 import b64encode
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from random import Random
@@ -22,12 +22,21 @@ class Message:
     dequeue_count: int = 0
 
 
-class MessageQueue:
-    """The messages of one queue, in the order in which they become visible."""
+Pick = Callable[[list[Message]], list[Message]]
 
-    def __init__(self, metadata: Mapping[str, str], chance: Random) -> None:
+
+class MessageQueue:
+    """The messages of one queue, in the order in which they become visible.
+
+    `pick` says which of the visible ones are handed out next, and in which order.
+    """
+
+    def __init__(
+        self, metadata: Mapping[str, str], chance: Random, pick: Pick = lambda each: each
+    ) -> None:
         self.metadata = dict(metadata)
         self._chance = chance
+        self._pick = pick
         self._messages: dict[str, Message] = {}
 
     def put(
@@ -48,7 +57,7 @@ class MessageQueue:
 
     def take(self, count: int, *, now: datetime, visible_at: datetime) -> list[Message]:
         """Take the next messages: hide them and give each a new receipt."""
-        taken = self.visible(count, now)
+        taken = self._pick(self.visible(len(self._messages), now))[:count]
         for message in taken:
             message.dequeue_count += 1
             message.visible_at = visible_at

@@ -25,6 +25,7 @@ class QueueSide:
 
     def __init__(self, side: Side) -> None:
         self._now = side.now
+        self._wait = side.wait
         self._service = side.queues
         self._service.create_queue(QUEUE)
         self._queue = self._service.get_queue_client(QUEUE)
@@ -57,6 +58,10 @@ class QueueSide:
 
     def delete(self, which: int, role: str) -> None:
         self._queue.delete_message(*self._message(which, role))
+
+    def lapse(self) -> None:
+        """Let a second pass, and a little more."""
+        self._wait(1.2)
 
     def clear(self) -> None:
         self._queue.clear_messages()
@@ -111,8 +116,9 @@ class QueueStep:
     run: Callable[[QueueSide], object]
 
 
-def queue_steps(chance: Random, count: int) -> Iterator[QueueStep]:
-    """Yield this many random steps."""
+def queue_steps(chance: Random, count: int, lapses: int) -> Iterator[QueueStep]:
+    """Yield this many random steps, and among them this many in which short leases end."""
+    lapse_at = set(chance.sample(range(count), lapses))
     makers = {
         _send: 8,
         _receive: 6,
@@ -122,7 +128,9 @@ def queue_steps(chance: Random, count: int) -> Iterator[QueueStep]:
         _whole_queue: 2,
         _out_of_range: 4,
     }
-    for maker in chance.choices(list(makers), list(makers.values()), k=count):
+    for number, maker in enumerate(chance.choices(list(makers), list(makers.values()), k=count)):
+        if number in lapse_at:
+            yield _lapse(chance)
         yield maker(chance)
 
 
@@ -137,6 +145,30 @@ def _send(chance: Random) -> QueueStep:
 def _receive(chance: Random) -> QueueStep:
     count, hidden = chance.randint(1, 4), chance.choice((None, LATER))
     return QueueStep(f"receive {count} {hidden}", lambda side: side.receive(count, hidden))
+
+
+def _lapse(chance: Random) -> QueueStep:
+    """Hide messages for a second, let it pass, and use a receipt from before.
+
+    Nothing else happens in that second, so that it does not matter how fast a side is.
+    """
+    count, which, text = chance.randint(1, 3), chance.randint(1, 6), _text(chance)
+    again, late = chance.random() < 0.5, chance.choice(("current", "stale"))
+
+    def run(side: QueueSide) -> object:
+        steps: tuple[Callable[[], object], ...] = (
+            lambda: side.receive(count, 1),
+            lambda: side.update(which, "current", 1, None),
+            lambda: side.send(text, 1, None),
+            side.lapse,
+            lambda: side.peek(5),
+            lambda: side.receive(count, LATER) if again else None,
+            lambda: side.update(which, late, 0, text),
+            lambda: side.delete(which, "stale"),
+        )
+        return [outcome(step) for step in steps]
+
+    return QueueStep(f"let {count} leases end, then {late} of {which}", run)
 
 
 def _peek(chance: Random) -> QueueStep:

@@ -7,6 +7,7 @@ import re
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
+from functools import partial
 from random import Random
 from typing import Final
 from urllib.parse import unquote
@@ -36,11 +37,12 @@ _XML: Final = '<?xml version="1.0" encoding="utf-8"?>'
 
 
 class Queues:
-    """The queue service of one account."""
+    """The queue service of one account; `pick` says which visible messages are handed out next."""
 
     def __init__(self, now: Callable[[], datetime], chance: Random) -> None:
         self._now = now
         self._chance = chance
+        self.pick: Callable[[str, list[Message]], list[Message]] = lambda _, messages: messages
         self._queues: dict[str, MessageQueue] = {}
         self._gone_at: dict[str, datetime] = {}
 
@@ -70,6 +72,9 @@ class Queues:
             case [name, "messages", message_id]:
                 return self._on_message(name, unquote(message_id), request, query, now)
         raise request.not_modelled()
+
+    def _picked(self, name: str, messages: list[Message]) -> list[Message]:
+        return self.pick(name, messages)
 
     def _list(self, query: Mapping[str, str]) -> Response:
         prefix = query.get("prefix", "")
@@ -105,7 +110,8 @@ class Queues:
         self._refuse_while_deleted(name, now)
         existing = self._queues.get(name)
         if existing is None:
-            self._queues[name] = MessageQueue(metadata, self._chance)
+            pick = partial(self._picked, name)
+            self._queues[name] = MessageQueue(metadata, self._chance, pick)
             return Response(201, {})
         if existing.metadata != metadata:
             raise Refusal(409, "QueueAlreadyExists", "The specified queue already exists.")
