@@ -77,6 +77,7 @@ class Shown:
             and each["id"] not in self.refused
             and each["orderId"] not in cancelled
             and _product(each) not in _ORDER_ROUTE
+            and not _is_savings_plan(each)
         ]
 
 
@@ -96,6 +97,12 @@ def open_purchases(history: History, delete: Call) -> list[str]:
 
 def _for_good(status: int) -> bool:
     return status < 500 and status not in _LATER
+
+
+def _is_savings_plan(subscription: dict[str, Any]) -> bool:
+    """Return whether no call cancels it, so that none has to be tried before the DELETE."""
+    product_type = subscription.get("productType") or {}
+    return bool((product_type.get("subType") or {}).get("id") == "SavingsPlan")
 
 
 def _product(subscription: dict[str, Any]) -> str:
