@@ -118,6 +118,7 @@ class Shown:
             if each["orderId"] not in cancelled
             and _product(each) not in _ORDER_ROUTE
             and self._is_open(each)
+            and not _is_savings_plan(each)
         ]
 
     def _is_open(self, subscription: Mapping[str, Any]) -> bool:
@@ -142,6 +143,12 @@ def open_purchases(history: History, delete: Call) -> list[str]:
     for call in sorted(known, key=lambda each: each.served or each.returned):
         shown.learn(call)
     return shown.open(START + timedelta(seconds=delete.left_at))
+
+
+def _is_savings_plan(subscription: Mapping[str, Any]) -> bool:
+    """Return whether no call cancels it, so that none has to be tried before the DELETE."""
+    product_type = subscription.get("productType") or {}
+    return bool((product_type.get("subType") or {}).get("id") == "SavingsPlan")
 
 
 def _product(subscription: Mapping[str, Any]) -> str:
