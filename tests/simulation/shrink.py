@@ -8,7 +8,7 @@ from tests.simulation.faults import Kind, Strike
 from tests.simulation.outcome import Outcome, try_seed
 from tests.simulation.run import Machine, Options
 
-_MOST_TRIES: Final = 400
+_MOST_TRIES: Final = 150
 
 
 @dataclass(frozen=True, slots=True)
