@@ -8,7 +8,8 @@ PartnerCenterError
 ├── OutOfTime                 the step's time is over
 ├── ForeignLink               a response pointed to another host
 ├── UnexpectedResponse        a success whose body is not as documented
-│   └── Redirected            a redirection, which is not followed
+│   ├── Redirected            a redirection, which is not followed
+│   └── NoContent             204 instead of a list
 └── ErrorStatus               Partner Center responded with an error status
     ├── NotASandbox           the account is not an integration sandbox
     ├── Unauthorized          the token is not accepted
@@ -88,6 +89,10 @@ class UnexpectedResponse(PartnerCenterError):
 
 class Redirected(UnexpectedResponse):
     """Partner Center, or something in front of it, responded with a redirection (3xx)."""
+
+
+class NoContent(UnexpectedResponse):
+    """Partner Center responded to a listing with 204, which says that it holds nothing."""
 
 
 @dataclass(frozen=True, slots=True)
