@@ -42,6 +42,7 @@ class Event(StrEnum):
     THROTTLED = "throttled"
     WORK_HELD_UP = "work_held_up"
     ENTITLEMENTS_FORBIDDEN = "entitlements_forbidden"
+    ENTITLEMENTS_LEFT_OUT = "entitlements_left_out"
     SIGN_IN_FAILED = "sign_in_failed"
     SWITCH_TRIPPED = "switch_tripped"
     SWITCH_RESET = "switch_reset"

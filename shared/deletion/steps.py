@@ -132,7 +132,9 @@ def _cancel(services: Services, deletion: Deletion, step: str) -> None:
 
         now = services.now()
         remembered = make_plan(deletion.record.purchases, now)
-        snapshot = take_snapshot(client, customer.id, remembered)
+        snapshot = take_snapshot(client, customer.id, remembered, deletion.record.attempt)
+        if snapshot.left_out:
+            deletion.record = replace(deletion.record, last_error=snapshot.left_out)
         # Only the purchases show this part of rule 2, so it stands between reading and writing.
         services.safety.require_sandbox_purchases(snapshot.subscriptions or ())
         purchases = merge_snapshot(snapshot, deletion.record.purchases)

@@ -5,10 +5,12 @@ import time
 from collections.abc import Callable, Mapping
 from functools import partial
 from itertools import islice
+from types import MappingProxyType
 from typing import Final
 
 from shared.limits import SANDBOX_CUSTOMERS
 from shared.partner_center.client import PartnerCenter
+from shared.partner_center.errors import NoContent
 from shared.partner_center.resources import Customer
 from shared.partner_center.shared_call import SharedCall
 from shared.tenants import TenantId
@@ -16,6 +18,8 @@ from shared.tenants import TenantId
 MAX_AGE_SECONDS: Final = 60.0
 # One more than a sandbox can hold is enough to know that the account is not one.
 _READ: Final = SANDBOX_CUSTOMERS + 1
+# What a 204 lists: nobody, which is no evidence that a customer is gone.
+NO_CONTENT: Final[Mapping[TenantId, Customer]] = MappingProxyType({})
 
 
 class CustomerList:
@@ -32,6 +36,7 @@ class CustomerList:
     def current(self, client: PartnerCenter) -> Mapping[TenantId, Customer]:
         """Return the customers by ID, at most a minute old; 76 of them mean "more than 75".
 
+        `NO_CONTENT` if Partner Center responded with 204.
         Threads that need a listing at the same time share one, and its failure. Raises its error,
         or OutOfTime if the client's deadline comes first.
         """
@@ -51,7 +56,7 @@ class CustomerList:
         # The listing before this one may have ended after the caller looked.
         if self._fresh():
             return self._listed
-        listed = {each.id: each for each in islice(client.customers(), _READ)}
+        listed = _read(client)
         with self._lock:
             self._newer.clear()
         self._listed = listed
@@ -67,3 +72,15 @@ class CustomerList:
         """Keep a customer that the listing did not show."""
         with self._lock:
             self._newer[customer.id] = customer
+
+
+def _read(client: PartnerCenter) -> Mapping[TenantId, Customer]:
+    try:
+        return {each.id: each for each in islice(client.customers(), _READ)}
+    except NoContent:
+        return NO_CONTENT
+
+
+def shows_everybody(listed: Mapping[TenantId, Customer]) -> bool:
+    """Whether a customer that a listing lacks is not there; an unread row may be any customer."""
+    return listed is not NO_CONTENT and not any(each.unread for each in listed.values())

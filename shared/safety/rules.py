@@ -15,6 +15,7 @@ rule 1, the tenant ID of rule 3), then rules 1, 2 and 3 with Partner Center's wo
 
 from collections.abc import Collection, Iterator, Mapping
 from contextlib import contextmanager
+from dataclasses import replace
 from enum import StrEnum
 from fnmatch import fnmatchcase
 from typing import Final
@@ -26,9 +27,22 @@ from shared.limits import (
     SANDBOX_SUBSCRIPTIONS_PER_CUSTOMER,
 )
 from shared.partner_center.client import PartnerCenter
-from shared.partner_center.customer_list import CustomerList
-from shared.partner_center.errors import Forbidden, NoRelationship, NotASandbox, NotFound
-from shared.partner_center.resources import UNREADABLE, Customer, Status, Subscription
+from shared.partner_center.customer_list import CustomerList, shows_everybody
+from shared.partner_center.errors import (
+    ErrorStatus,
+    Forbidden,
+    NoRelationship,
+    NotASandbox,
+    NotFound,
+    Unavailable,
+)
+from shared.partner_center.resources import (
+    UNREAD,
+    UNREADABLE,
+    Customer,
+    Status,
+    Subscription,
+)
 from shared.safety.switch import Switch
 from shared.settings import NO_PROTECTION, ProtectionSettings, Settings
 from shared.tenants import TenantId
@@ -37,7 +51,7 @@ BY_ITSELF: Final = "tipsweep"
 # Usage-based products have quantities too, which are not licences.
 _LICENCES: Final = frozenset({"license", "licenses"})
 # Deleted subscriptions stay in the listing and must not count.
-_RUNNING: Final = frozenset({Status.ACTIVE, Status.PENDING, UNREADABLE})
+_RUNNING: Final = frozenset({Status.ACTIVE, Status.PENDING, UNREADABLE, UNREAD})
 
 
 class Rule(StrEnum):
@@ -123,8 +137,8 @@ class Safety:
         self._require_account(client)
         listed = self._sandbox(self.customers.current(client))
         customer = listed.get(tenant) or self.customers.newer(tenant)
-        if customer is None:
-            customer = customer_by_id(client, tenant)
+        if customer is None or customer.unread:
+            customer = _unlisted(client, tenant, listed)
             self.customers.remember(customer)
         require_deletable(customer, self._settings)
         return customer
@@ -144,8 +158,9 @@ class Safety:
 
     def require_present(self, client: PartnerCenter, tenant: TenantId) -> None:
         """Raise ForeignCustomer if a new listing and the customer's own URL lack the customer."""
-        if tenant not in self.customers.refresh(client):
-            customer_by_id(client, tenant)
+        listed = self.customers.refresh(client)
+        if tenant not in listed:
+            _unlisted(client, tenant, listed)
 
     def require_sandbox_purchases(self, subscriptions: Collection[Subscription]) -> None:
         """Rule 2 for the customer, once its purchases are read; raises Refused."""
@@ -216,6 +231,7 @@ def require_sandbox_limits(subscriptions: Collection[Subscription]) -> None:
 def require_deletable(customer: Customer, settings: Settings) -> None:
     """Rule 3: a listed customer is not the partner itself and not protected; raises Refused."""
     require_unprotected_id(customer.id, settings)
+    require_read(customer)
     require_unprotected(customer, settings.protection)
 
 
@@ -223,6 +239,14 @@ def require_unprotected_id(tenant: TenantId, settings: Settings) -> None:
     """Rule 3, as far as the tenant ID shows; raises Refused."""
     require_other_tenant(tenant, settings.partner_center.tenant_id)
     require_unlisted(tenant, settings.protection)
+
+
+def require_read(customer: Customer) -> None:
+    """Rule 3: it is known whether the customer is protected; raises Refused."""
+    if customer.unread:
+        finding = f"customer {customer.id} is listed in a form that cannot be read"
+        remedy = "Look at it in Partner Center, and delete it by hand if nobody needs it."
+        raise Refused(Rule.CUSTOMER, f"{finding} ({customer.unread})", remedy)
 
 
 def require_other_tenant(tenant: TenantId, partner: TenantId) -> None:
@@ -259,6 +283,23 @@ def require_protection(protection: ProtectionSettings) -> None:
         finding = "PROTECTED_TENANTS and PROTECTED_DOMAINS are empty"
         remedy = f"Set one of them, or set it to {NO_PROTECTION} to protect nothing."
         raise Refused(Rule.CUSTOMER, finding, remedy)
+
+
+def _unlisted(
+    client: PartnerCenter, tenant: TenantId, listed: Mapping[TenantId, Customer]
+) -> Customer:
+    """Read a customer that a listing does not show, or not in a form that can be read.
+
+    Raises Unavailable instead of ForeignCustomer if the listing does not show everybody.
+    """
+    try:
+        return customer_by_id(client, tenant)
+    except ForeignCustomer as refusal:
+        cause = refusal.__cause__
+        if shows_everybody(listed) or not isinstance(cause, ErrorStatus):
+            raise
+        description = "not found, but the list of customers cannot be read as a whole"
+        raise Unavailable(replace(cause.response, description=description)) from refusal
 
 
 def customer_by_id(client: PartnerCenter, tenant: TenantId) -> Customer:
