@@ -18,9 +18,9 @@ from requests.auth import AuthBase
 from urllib3.exceptions import NewConnectionError, ReadTimeoutError
 
 from shared.errors import TipsweepError, shown
+from shared.inputs import json_of
 from shared.partner_center.credentials import TokenSource
 from shared.partner_center.deadline import Deadline
-from shared.partner_center.error_text import error_text
 from shared.partner_center.errors import (
     ErrorResponse,
     ErrorStatus,
@@ -32,8 +32,8 @@ from shared.partner_center.errors import (
     Throttled,
     TimedOut,
     error_of,
+    error_text,
 )
-from shared.partner_center.members import parsed
 from shared.partner_center.rate_limit import RateLimited, RateLimiter
 
 # No page gives a timeout, and Microsoft's own SDK waits 3 minutes. The step's deadline cuts these.
@@ -211,7 +211,7 @@ class Connection:
                 f"{request.method} {request.path} got status {response.status_code}: expected a 2xx"
             )
             raise Redirected(message)
-        return Response(response.status_code, parsed(response.content))
+        return Response(response.status_code, json_of(response.content))
 
     def _resolve(self, path: str) -> str:
         base = urlsplit(self._base)

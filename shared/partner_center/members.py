@@ -3,34 +3,16 @@
 import json
 from collections.abc import Mapping
 from dataclasses import dataclass
-from math import inf
 from typing import Any, Final, Self
 
 from shared.errors import shown
+from shared.inputs import readable
 from shared.partner_center.errors import UnexpectedResponse
 
 Json = Mapping[str, Any]
 
 # Far longer than any ID or status; what is compared or sent in a URL must not be endless.
 _WORD_CHARACTERS: Final = 300
-_DIGITS: Final = 100
-
-
-def parsed(content: bytes) -> Any:  # noqa: ANN401 - JSON of any shape
-    """Return the value of a JSON text in UTF-8, with or without a byte order mark; None if none.
-
-    NaN, infinities and integers of hundreds of digits become floats that are not finite, which no
-    reader accepts, so that they spoil nothing but their own item.
-    """
-    try:
-        return json.loads(content.decode("utf-8-sig"), parse_int=_number)
-    except (ValueError, RecursionError):
-        return None
-
-
-def readable(text: str) -> str:
-    """Return a text without half characters, which nothing can encode: each becomes U+FFFD."""
-    return text.encode("utf-16", "surrogatepass").decode("utf-16", "replace")
 
 
 def fold(identifier: str) -> str:
@@ -135,7 +117,3 @@ def _described(value: object) -> str:
         case Mapping():
             return "an object"
     return str(value).lower()
-
-
-def _number(digits: str) -> int | float:
-    return int(digits) if len(digits) <= _DIGITS else inf

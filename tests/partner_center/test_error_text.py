@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from local.simulator import Fault, Simulator
 from shared.partner_center import errors
 from shared.partner_center.client import PartnerCenter
-from shared.partner_center.error_text import error_text
+from shared.partner_center.errors import error_text
 
 SAID = "Order cannot be canceled."
 CODE = 800061
