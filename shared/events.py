@@ -71,6 +71,7 @@ _LEVELS: Final = {
     Event.CANCELLATION_UNCLEAR: logging.WARNING,
     Event.STEP_FAILED: logging.WARNING,
     Event.THROTTLED: logging.WARNING,
+    Event.ENTITLEMENTS_LEFT_OUT: logging.WARNING,
     Event.SWITCH_RESET: logging.WARNING,
     Event.DELETION_REDRIVEN: logging.WARNING,
     Event.SETTINGS_UNKNOWN: logging.WARNING,
