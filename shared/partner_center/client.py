@@ -99,11 +99,6 @@ class PartnerCenter:
         self._gate = gate
         self._recorder = recorder
 
-    @property
-    def app_only(self) -> bool:
-        """Whether the credential is that of the app, without a user."""
-        return self._connection.tokens.app_only
-
     def token_tenant(self) -> str:
         """Return the tenant of the access token, in lower case."""
         return self._connection.tokens.tenant(self.deadline)

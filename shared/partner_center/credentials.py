@@ -78,11 +78,6 @@ class TokenSource:
         self._credential: TokenCredential | None = None
         self._token: AccessToken | None = None
 
-    @property
-    def app_only(self) -> bool:
-        """Whether the tokens are those of the app, without a user."""
-        return self._settings.auth is not Auth.USER
-
     def token(self, deadline: Deadline) -> str:
         """Return a valid access token; raises SignInFailed, NoResponse or OutOfTime."""
         kept = self._token

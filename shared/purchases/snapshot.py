@@ -9,7 +9,6 @@ from shared.partner_center.client import PartnerCenter
 from shared.partner_center.errors import (
     MORE_THAN_ONE_PURCHASE,
     ErrorStatus,
-    Unavailable,
     UnexpectedResponse,
 )
 from shared.partner_center.members import fold
@@ -37,7 +36,7 @@ from shared.tenants import TenantId
 # A cancelled plan is read all the same: no page says what becomes of its Azure subscriptions.
 _EMPTY_PLAN: Final = (ENDED | {Status.SUSPENDED}) - {Status.CANCELLED}
 
-# Looks that wait for the entitlements, before a deletion with an app's credential goes on.
+# Looks in a row that wait for the entitlements.
 ENTITLEMENT_TRIES: Final = 3
 _PARENT_KIND: Final = {
     PurchaseKind.SUBSCRIPTION: PurchaseKind.ORDER,
@@ -111,21 +110,24 @@ def _full_snapshot(client: PartnerCenter, tenant: TenantId, attempt: int) -> Sna
 def _with_entitlements(
     snapshot: Snapshot, client: PartnerCenter, tenant: TenantId, attempt: int
 ) -> Snapshot:
-    """Add the entitlements; what cannot be read of them keeps nothing else from being cancelled."""
+    """Add the entitlements; what cannot be read of them keeps nothing else from being cancelled.
+
+    They only show orders that are not listed yet. An app may never be allowed to read them, and
+    Partner Center then may say 500 for ever, so the deletion goes on without them after some looks:
+    an order that is missed blocks the DELETE, and then everything is read again.
+    """
     try:
         entitlements = client.entitlements(tenant)
+        error = next((each.unread for each in entitlements if each.unread), "")
     except MORE_THAN_ONE_PURCHASE:
         raise
-    except Unavailable as error:
-        # An app may never be allowed to read them, and Partner Center then may say 500 for ever.
-        if not client.app_only or attempt < ENTITLEMENT_TRIES:
-            return replace(snapshot, entitlements_unread=str(error))
-        emit(Event.ENTITLEMENTS_LEFT_OUT, tenant=tenant, reason=str(error))
-        return replace(snapshot, left_out=f"goes on without the entitlements: {error}")
-    except (ErrorStatus, UnexpectedResponse) as error:
-        return replace(snapshot, entitlements_unread=str(error))
-    unread = next((each.unread for each in entitlements if each.unread), "")
-    return replace(snapshot, entitlements=entitlements, entitlements_unread=unread)
+    except (ErrorStatus, UnexpectedResponse) as failure:
+        entitlements, error = [], str(failure)
+    snapshot = replace(snapshot, entitlements=entitlements)
+    if not error or attempt < ENTITLEMENT_TRIES:
+        return replace(snapshot, entitlements_unread=error)
+    emit(Event.ENTITLEMENTS_LEFT_OUT, tenant=tenant, reason=error)
+    return replace(snapshot, left_out=f"goes on without what cannot be read: {error}")
 
 
 def products_of(subscriptions: Iterable[Subscription]) -> Products:
