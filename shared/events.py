@@ -42,7 +42,7 @@ class Event(StrEnum):
     THROTTLED = "throttled"
     WORK_HELD_UP = "work_held_up"
     ENTITLEMENTS_FORBIDDEN = "entitlements_forbidden"
-    ENTITLEMENTS_LEFT_OUT = "entitlements_left_out"
+    ENTITLEMENTS_UNREAD = "entitlements_unread"
     SIGN_IN_FAILED = "sign_in_failed"
     SWITCH_TRIPPED = "switch_tripped"
     SWITCH_RESET = "switch_reset"
@@ -71,7 +71,7 @@ _LEVELS: Final = {
     Event.CANCELLATION_UNCLEAR: logging.WARNING,
     Event.STEP_FAILED: logging.WARNING,
     Event.THROTTLED: logging.WARNING,
-    Event.ENTITLEMENTS_LEFT_OUT: logging.WARNING,
+    Event.ENTITLEMENTS_UNREAD: logging.WARNING,
     Event.SWITCH_RESET: logging.WARNING,
     Event.DELETION_REDRIVEN: logging.WARNING,
     Event.SETTINGS_UNKNOWN: logging.WARNING,

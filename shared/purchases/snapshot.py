@@ -9,6 +9,7 @@ from shared.partner_center.client import PartnerCenter
 from shared.partner_center.errors import (
     MORE_THAN_ONE_PURCHASE,
     ErrorStatus,
+    NoResponse,
     UnexpectedResponse,
 )
 from shared.partner_center.members import fold
@@ -121,12 +122,12 @@ def _with_entitlements(
         error = next((each.unread for each in entitlements if each.unread), "")
     except MORE_THAN_ONE_PURCHASE:
         raise
-    except (ErrorStatus, UnexpectedResponse) as failure:
+    except (ErrorStatus, NoResponse, UnexpectedResponse) as failure:
         entitlements, error = [], str(failure)
     snapshot = replace(snapshot, entitlements=entitlements)
     if not error or attempt < ENTITLEMENT_TRIES:
         return replace(snapshot, entitlements_unread=error)
-    emit(Event.ENTITLEMENTS_LEFT_OUT, tenant=tenant, reason=error)
+    emit(Event.ENTITLEMENTS_UNREAD, tenant=tenant, reason=error)
     return replace(snapshot, left_out=f"goes on without what cannot be read: {error}")
 
 

@@ -170,7 +170,7 @@ def test_an_app_goes_on_without_entitlements_that_always_fail(
     record = bench.record(customer.tenant_id)
     assert record.state is State.DELETED
     assert record.last_error.startswith("goes on without what cannot be read: GET")
-    assert "entitlements_left_out tenant=" in caplog.text
+    assert "entitlements_unread tenant=" in caplog.text
     assert len(bench.calls("GET", "/entitlements")) >= 4
     assert not bench.errors
 
