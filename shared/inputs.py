@@ -1,7 +1,8 @@
-"""Reads foreign text strictly: JSON without repeated members, single lines, and secrets."""
+"""Reads foreign text: strict JSON from people, any JSON from services, lines and secrets."""
 
 import json
 import re
+from math import inf
 from typing import Any, Final
 
 from shared.errors import TipsweepError
@@ -15,6 +16,7 @@ _ESCAPE: Final = re.compile(
     r"|.)",
     re.DOTALL,
 )
+_DIGITS: Final = 100
 
 
 class NotJson(TipsweepError):
@@ -56,6 +58,18 @@ def bare_secret(text: str) -> str:
     return bare
 
 
+def json_of(content: bytes) -> Any:  # noqa: ANN401 - JSON of any shape
+    """Return the value of a JSON text in UTF-8, with or without a byte order mark; None if none.
+
+    NaN, infinities and integers of hundreds of digits become floats that are not finite, so that
+    they spoil nothing but their own member.
+    """
+    try:
+        return json.loads(content.decode("utf-8-sig"), parse_int=_number)
+    except (ValueError, RecursionError):
+        return None
+
+
 def readable(text: str) -> str:
     """Return a text without half characters, which nothing can encode: each becomes U+FFFD."""
     return text.encode("utf-16", "surrogatepass").decode("utf-16", "replace")
@@ -79,3 +93,7 @@ def _without_repeats(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
         message = "a member appears twice"
         raise ValueError(message)
     return members
+
+
+def _number(digits: str) -> int | float:
+    return int(digits) if len(digits) <= _DIGITS else inf

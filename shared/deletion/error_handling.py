@@ -82,7 +82,7 @@ def _handled(deletion: Deletion, queue: str, client: PartnerCenter) -> Iterator[
         _postpone(deletion, queue, error, looked=client.calls > 0)
     except ErrorStatus as error:
         # Without a code of Partner Center, something in front of it may have made the response.
-        if error.response.code:
+        if error.response.coded:
             raise
         _postpone(deletion, queue, error, looked=True)
     except AzureError as error:

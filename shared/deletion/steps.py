@@ -157,7 +157,9 @@ def _cancel(services: Services, deletion: Deletion, step: str) -> None:
         _require_customer(services, deletion, client)
         tenant, now = deletion.record.tenant, services.now()
         remembered = make_plan(deletion.record.purchases, now)
-        snapshot = take_snapshot(client, tenant, remembered)
+        snapshot = take_snapshot(client, tenant, remembered, deletion.record.attempt)
+        if snapshot.left_out:
+            deletion.record = replace(deletion.record, last_error=snapshot.left_out)
         # Only the purchases show this part of rule 2, so it stands between reading and writing.
         services.safety.require_sandbox_purchases(snapshot.subscriptions or ())
         purchases = merge_snapshot(snapshot, deletion.record.purchases)
@@ -247,7 +249,7 @@ def _after_rejected_delete(deletion: Deletion, client: PartnerCenter, error: Err
     # was rejected for good need not be tried again only because the customer is busy.
     kept = deletion.record.purchases if plan.never else ()
     changed = replace(deletion.record, reason=reason, purchases=kept)
-    if not busy and error.response.code:
+    if not busy and error.response.coded:
         # A definite no to this DELETE, and so to an earlier one without a clear response.
         changed = replace(changed, state=State.CHECKING)
     deletion.journal.note(EntryKind.WAITING, reason)
@@ -259,8 +261,9 @@ def _finds_more(deletion: Deletion, client: PartnerCenter, plan: Plan) -> bool:
 
     A late order may be what blocks it, not the purchases that can never be cancelled.
     """
-    snapshot = take_snapshot(client, deletion.record.tenant, plan)
-    purchases = merge_snapshot(snapshot, deletion.record.purchases)
+    record = deletion.record
+    snapshot = take_snapshot(client, record.tenant, plan, record.attempt)
+    purchases = merge_snapshot(snapshot, record.purchases)
     require_room(purchases)
-    deletion.record = replace(deletion.record, purchases=purchases)
+    deletion.record = replace(record, purchases=purchases)
     return not make_plan(purchases, deletion.now()).clear

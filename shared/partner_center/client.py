@@ -15,7 +15,7 @@ from shared.partner_center.deadline import Deadline
 from shared.partner_center.errors import (
     ErrorStatus,
     Forbidden,
-    NoRelationship,
+    NoContent,
     NoResponse,
     NotASandbox,
     NotFound,
@@ -25,17 +25,19 @@ from shared.partner_center.errors import (
     Unavailable,
     UnexpectedResponse,
 )
+from shared.partner_center.members import Json, Members
 from shared.partner_center.resources import (
     AzureSubscription,
     Customer,
     Entitlement,
-    Json,
     Order,
     Status,
     Subscription,
 )
 
 _PAGE_SIZE: Final = 100
+# A link must not change whom a call goes to, or in whose name.
+_OWN_HEADERS: Final = "ms-"
 # Far more than a sandbox has: a page that links to itself must not be read for ever.
 _PAGE_LIMIT: Final = 100
 # Microsoft's page on the call says 204, the REST reference 200.
@@ -104,30 +106,30 @@ class PartnerCenter:
     def customers(self) -> Iterator[Customer]:
         """Yield all customers of the partner, page by page ("Get a list of customers").
 
-        Raises Unavailable if there is no such listing: that is an outage or a wrong base URL, and
-        must not be mistaken for a customer that is gone.
+        A row that cannot be read is a customer too. Raises Unavailable if there is no such listing:
+        that is an outage or a wrong base URL, and must not be mistaken for a customer that is gone.
+        Raises NoContent for a 204.
         """
         try:
-            for item in self._pages(f"customers?size={_PAGE_SIZE}"):
-                yield resources.customer(item)
+            for row, item in enumerate(self._pages(f"customers?size={_PAGE_SIZE}")):
+                yield resources.listed_customer(item, row)
         except NotFound as error:
             description = "no list of customers: an outage, or a wrong PARTNER_CENTER_BASE_URL"
             raise Unavailable(replace(error.response, description=description)) from error
 
     def customer(self, customer_id: str) -> Customer:
         """Return one customer ("Get a customer by ID")."""
-        path = _customer(customer_id)
-        return resources.customer(_object(self._call("GET", path), path))
+        return resources.customer(self._call("GET", _customer(customer_id)).body)
 
     def orders(self, customer_id: str) -> list[Order]:
         """Return all orders; a new one may be missing for up to 15 minutes."""
-        items = self._pages(f"{_customer(customer_id)}/orders")
-        return [resources.order(resources.listed(item)) for item in items]
+        items = self._listing(f"{_customer(customer_id)}/orders")
+        return [resources.listed_order(item, row) for row, item in enumerate(items)]
 
     def subscriptions(self, customer_id: str) -> list[Subscription]:
         """Return all subscriptions, deleted ones too."""
-        path = f"{_customer(customer_id)}/subscriptions"
-        return [resources.subscription(resources.listed(item)) for item in self._pages(path)]
+        items = self._listing(f"{_customer(customer_id)}/subscriptions")
+        return [resources.listed_subscription(item, row) for row, item in enumerate(items)]
 
     def entitlements(self, customer_id: str) -> list[Entitlement]:
         """Return all entitlements, included ones too; none if they cannot be read.
@@ -140,26 +142,22 @@ class PartnerCenter:
         if tokens.entitlements_forbidden:
             return []
         try:
-            items = list(self._pages(f"{_customer(customer_id)}/entitlements"))
-        except (NotASandbox, NoRelationship, Throttled):
-            raise
+            items = self._listing(f"{_customer(customer_id)}/entitlements")
+        except Unauthorized as error:
+            # One with a code says that the token is wrong, whatever is read with it.
+            if error.response.code:
+                raise
+            return []
         except Forbidden as error:
             tokens.entitlements_forbidden = error.response.code == _NOT_FOR_THIS_CREDENTIAL
             emit(Event.ENTITLEMENTS_FORBIDDEN, reason=str(error))
             return []
-        except (ErrorStatus, UnexpectedResponse, NoResponse) as error:
-            # A 401 with a code says that the token is wrong, whatever is read with it.
-            if isinstance(error, Unauthorized) and error.response.code:
-                raise
-            emit(Event.ENTITLEMENTS_UNREAD, reason=str(error))
-            return []
-        return [found for item in items for found in resources.entitlements(item)]
+        return [found for item in items for found in resources.listed_entitlements(item)]
 
     def azure_subscriptions(self, customer_id: str, plan_id: str) -> list[AzureSubscription]:
         """Return the Azure subscriptions of an Azure plan."""
-        path = f"{_subscription(customer_id, plan_id)}/azureEntitlements"
-        items = self._pages(path)
-        return [resources.azure_subscription(resources.listed(item), plan_id) for item in items]
+        items = self._listing(f"{_subscription(customer_id, plan_id)}/azureEntitlements")
+        return [resources.azure_subscription(item, plan_id, row) for row, item in enumerate(items)]
 
     def cancel_order(self, customer_id: str, order_id: str) -> Order | None:
         """Cancel an order; None while the cancellation is in progress.
@@ -168,7 +166,7 @@ class PartnerCenter:
         """
         path = f"{_customer(customer_id)}/orders/{_quoted(order_id)}"
         response = self._call("PATCH", path, body={"id": order_id, "status": Status.CANCELLED})
-        return None if _in_progress(response) else resources.order(_object(response, path))
+        return None if _in_progress(response) else resources.order(response.body)
 
     def change_subscription(
         self, customer_id: str, subscription: Subscription, status: str
@@ -183,16 +181,19 @@ class PartnerCenter:
         # Without the ETag, a change made since the subscription was read would be undone.
         headers = {"If-Match": _quoted_etag(subscription.etag)} if subscription.etag else {}
         response = self._call("PATCH", path, body=body, headers=headers)
-        return None if _in_progress(response) else resources.subscription(_object(response, path))
+        return None if _in_progress(response) else resources.subscription(response.body)
 
     def subscription(self, customer_id: str, subscription_id: str) -> Subscription:
         """Return one subscription ("Get a subscription by ID")."""
         path = _subscription(customer_id, subscription_id)
-        return resources.subscription(_object(self._call("GET", path), path))
+        return resources.subscription(self._call("GET", path).body)
 
     def activate_subscription(self, customer_id: str, subscription_id: str) -> None:
-        """Activate a sandbox marketplace subscription, which cannot be changed before that."""
-        self._call("POST", f"{_subscription(customer_id, subscription_id)}/activate", body={})
+        """Activate a sandbox marketplace subscription, which cannot be changed before that.
+
+        Sent without a body, as Microsoft's page "Activate a sandbox subscription" prints it.
+        """
+        self._call("POST", f"{_subscription(customer_id, subscription_id)}/activate")
 
     def cancel_azure_subscription(self, customer_id: str, azure: AzureSubscription) -> None:
         """Cancel one Azure subscription, which takes about 10 minutes.
@@ -217,16 +218,26 @@ class PartnerCenter:
             message = f"DELETE of customer {customer_id} got {response.status}: expected 200 or 204"
             raise UnexpectedResponse(message)
 
-    def _pages(self, path: str) -> Iterator[Json]:
+    def _listing(self, path: str) -> list[Any]:
+        try:
+            return list(self._pages(path))
+        except NoContent:
+            return []
+
+    def _pages(self, path: str) -> Iterator[Any]:
+        """Yield the items of each page; raises NoContent if the first is a 204."""
         headers: dict[str, str] = {}
-        for _ in range(_PAGE_LIMIT):
-            page = _object(self._call("GET", path, headers=headers), path)
-            yield from _items(page, path)
-            following = (page.get("links") or {}).get("next") or {}
-            if not following.get("uri"):
+        for number in range(_PAGE_LIMIT):
+            response = self._call("GET", path, headers=headers)
+            if response.status == HTTPStatus.NO_CONTENT:
+                raise _no_content(path, number)
+            page = Members.of(response.body, f"the body with status {response.status} from {path}")
+            yield from _items(page)
+            following = page.child("links").child("next")
+            uri = following.text("uri").strip()
+            if not uri:
                 return
-            path = following["uri"]
-            headers = {header["key"]: header["value"] for header in following.get("headers") or ()}
+            path, headers = uri, _paging_headers(following)
         message = f"{path} has more than {_PAGE_LIMIT} pages: expected the few of a sandbox"
         raise UnexpectedResponse(message)
 
@@ -313,20 +324,29 @@ def _in_progress(response: Response) -> bool:
 
 def _status_member(response: Response) -> str:
     """Return the status of the resource in the response, "" if it has none."""
-    return str(response.body.get("status", "")) if isinstance(response.body, dict) else ""
+    found = response.body
+    return Members(found, "the response").label("status") if isinstance(found, dict) else ""
 
 
-def _object(response: Response, path: str) -> Any:  # noqa: ANN401 - a JSON object
-    if not isinstance(response.body, dict):
-        found = "no JSON" if response.body is None else f"{response.body!r:.80}"
-        message = f"{path} got status {response.status} with {found}: expected a JSON object"
+def _no_content(path: str, number: int) -> UnexpectedResponse:
+    message = f"GET {path} got 204 with no list"
+    # A page that another one announces is not empty: what it holds is missing.
+    return (
+        UnexpectedResponse(f"{message}: expected page {number + 1}")
+        if number
+        else NoContent(message)
+    )
+
+
+def _items(page: Members) -> list[Any]:
+    if page.body.get("items") is None:
+        message = f"{page.what} has no member items: expected an array"
         raise UnexpectedResponse(message)
-    return response.body
+    return page.items("items")
 
 
-def _items(page: Json, path: str) -> list[Json]:
-    items = page.get("items")
-    if not isinstance(items, list) or not all(isinstance(item, dict) for item in items):
-        message = f"{path} has no list of objects in member items"
-        raise UnexpectedResponse(message)
-    return items
+def _paging_headers(link: Members) -> dict[str, str]:
+    """Return the headers that a link asks for, except those that are not Partner Center's own."""
+    found = [Members.of(each, f"a header of {link.what}") for each in link.items("headers")]
+    named = {each.header("key"): each.header("value") for each in found}
+    return {key: value for key, value in named.items() if key.lower().startswith(_OWN_HEADERS)}

@@ -1,6 +1,5 @@
 """One rate-limited, authenticated HTTPS connection to Partner Center, shared by all threads."""
 
-import json
 import random
 import time
 import uuid
@@ -10,7 +9,7 @@ from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
 from http import HTTPStatus
 from typing import Any, Final
-from urllib.parse import urljoin, urlsplit
+from urllib.parse import SplitResult, urljoin, urlsplit, urlunsplit
 
 import requests
 from azure.core.exceptions import AzureError
@@ -18,7 +17,8 @@ from requests.adapters import HTTPAdapter
 from requests.auth import AuthBase
 from urllib3.exceptions import NewConnectionError, ReadTimeoutError
 
-from shared.errors import TipsweepError
+from shared.errors import TipsweepError, shown
+from shared.inputs import json_of
 from shared.partner_center.credentials import TokenSource
 from shared.partner_center.deadline import Deadline
 from shared.partner_center.errors import (
@@ -32,6 +32,7 @@ from shared.partner_center.errors import (
     Throttled,
     TimedOut,
     error_of,
+    error_text,
 )
 from shared.partner_center.rate_limit import RateLimited, RateLimiter
 
@@ -49,7 +50,6 @@ LONGEST_HOLD_SECONDS: Final = 600.0
 LONGEST_THROTTLED_SECONDS: Final = 3_600.0
 _REDIRECTION: Final = HTTPStatus.MULTIPLE_CHOICES
 _ERROR: Final = HTTPStatus.BAD_REQUEST
-_DESCRIPTION_CHARACTERS: Final = 1024
 
 # Before each repeat, in seconds; up to twice as long, so that threads that failed together do not
 # come back together. For a longer wait, the step puts its message back.
@@ -95,6 +95,13 @@ class _Bearer(AuthBase):
         return request
 
 
+class _Session(requests.Session):
+    """A session that never looks where a redirection points, because its bytes may be odd."""
+
+    def get_redirect_target(self, resp: requests.Response) -> None:
+        """Return no target."""
+
+
 class Connection:
     """Sends calls to one Partner Center; safe to share between threads."""
 
@@ -112,9 +119,14 @@ class Connection:
         self._rate_limiter = rate_limiter
         self._sleep = sleep
         self._jitter = jitter
-        self._session = requests.Session()
+        self._session = _Session()
         self._session.headers.update(
-            {"Accept": "application/json", "MS-PartnerCenter-Application": "tipsweep"}
+            {
+                "Accept": "application/json",
+                # Required, says Microsoft's page "Partner Center REST headers".
+                "MS-Contract-Version": "v1",
+                "MS-PartnerCenter-Application": "tipsweep",
+            }
         )
         # One connection for each of the 32 threads that the deployed worker runs. The library
         # repeats nothing: it would neither take a turn nor ask the gate.
@@ -204,18 +216,24 @@ class Connection:
                 f"{request.method} {request.path} got status {response.status_code}: expected a 2xx"
             )
             raise Redirected(message)
-        return Response(response.status_code, _json(response))
+        return Response(response.status_code, json_of(response.content))
 
     def _resolve(self, path: str) -> str:
         base = urlsplit(self._base)
-        link = urlsplit(path)
-        if (link.scheme or link.netloc) and (link.scheme, link.netloc) != base[:2]:
+        try:
+            link = urlsplit(path)
+            foreign = bool(link.scheme or link.netloc) and _origin(link) != _origin(base)
+        except ValueError as error:
+            message = f"Partner Center pointed to {shown(path)}, which is not a URL: {error}"
+            raise ForeignLink(message) from error
+        if foreign:
             message = (
-                f"Partner Center pointed to {link.scheme}://{link.netloc}, expected a link to "
-                f"{base.scheme}://{base.netloc}: not followed, because the token must not go there"
+                f"Partner Center pointed to {shown(f'{link.scheme}://{link.netloc}')}, expected a "
+                f"link to {base.scheme}://{base.netloc}: not followed, because the token must not "
+                "go there"
             )
             raise ForeignLink(message)
-        relative = path.removeprefix(f"{base.scheme}://{base.netloc}").lstrip("/")
+        relative = urlunsplit(("", "", link.path.lstrip("/"), link.query, ""))
         return urljoin(self._base, "./" + relative.removeprefix("v1/").lstrip("/"))
 
     def _send(self, request: _Request, auth: _Bearer, deadline: Deadline) -> requests.Response:
@@ -234,7 +252,7 @@ class Connection:
             raise _no_response(request, error) from error
 
     def _error(self, request: _Request, response: requests.Response) -> ErrorStatus:
-        code, description = _service_error(response)
+        code, description = error_text(response.content, response.headers)
         retry_after = retry_after_seconds(response.headers.get("Retry-After"))
         if retry_after is not None and response.status_code == HTTPStatus.TOO_MANY_REQUESTS:
             retry_after = min(retry_after, LONGEST_THROTTLED_SECONDS)
@@ -255,6 +273,12 @@ class Connection:
             hold = DEFAULT_RETRY_AFTER_SECONDS if retry_after is None else retry_after
             self._rate_limiter.pause(min(hold, LONGEST_HOLD_SECONDS))
         return error
+
+
+def _origin(url: SplitResult) -> tuple[str, str | None, int | None, str | None]:
+    """Return what makes two URLs go to the same place; raises ValueError for an odd port."""
+    port = url.port or {"https": 443, "http": 80}.get(url.scheme)
+    return url.scheme, url.hostname, port, url.username
 
 
 def _no_response(request: _Request, error: requests.RequestException) -> NoResponse:
@@ -289,26 +313,9 @@ def retry_after_seconds(header: str | None, now: datetime | None = None) -> floa
         return min(float(header), LONGEST_RETRY_AFTER_SECONDS)
     try:
         timestamp = parsedate_to_datetime(header)
-    except ValueError:
+        if timestamp.tzinfo is None:
+            timestamp = timestamp.replace(tzinfo=UTC)
+        seconds = (timestamp - (now or datetime.now(UTC))).total_seconds()
+    except (ValueError, OverflowError):
         return None
-    if timestamp.tzinfo is None:
-        timestamp = timestamp.replace(tzinfo=UTC)
-    seconds = (timestamp - (now or datetime.now(UTC))).total_seconds()
     return min(max(0.0, seconds), LONGEST_RETRY_AFTER_SECONDS)
-
-
-def _json(response: requests.Response) -> Any:  # noqa: ANN401 - JSON of any shape
-    try:
-        return json.loads(response.content.decode("utf-8-sig"))
-    except ValueError:
-        return None
-
-
-def _service_error(response: requests.Response) -> tuple[str, str]:
-    """Return code and description from either of the two error shapes; empty without a body."""
-    body = _json(response)
-    if not isinstance(body, Mapping):
-        return "", ""
-    code = body.get("code")
-    description = body.get("description") or body.get("message") or ""
-    return ("" if code is None else str(code)), str(description)[:_DESCRIPTION_CHARACTERS]

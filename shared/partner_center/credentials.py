@@ -44,6 +44,16 @@ _TIMEOUT_SECONDS: Final = 10
 _ENTRA_CODE: Final = "AADSTS"
 _PEM: Final = "-----BEGIN "
 
+# What the sign-in libraries raise over JSON with members of other types than documented.
+_TRIPPED_OVER: Final = (
+    AttributeError,
+    LookupError,
+    OverflowError,
+    RecursionError,
+    TypeError,
+    ValueError,
+)
+
 # The libraries would retry for minutes, a managed identity after a 410 for 70 s; putting the
 # message back costs nothing.
 _SHORT_RETRIES: Final[dict[str, Any]] = {
@@ -90,7 +100,12 @@ class TokenSource:
 
     def _signed_in(self) -> AccessToken:
         current = self._credential or credential(self._settings)
-        token = current.get_token(self._settings.endpoints.scope)
+        try:
+            token = _sendable(current.get_token(self._settings.endpoints.scope))
+        except _TRIPPED_OVER as error:
+            # Without its text, which may hold a part of a token.
+            message = f"{self._where()} sent a response that cannot be read"
+            raise _failure(f"{message} ({type(error).__name__})", rejected=False) from None
         self._credential, self._token = current, token
         return token
 
@@ -99,6 +114,14 @@ class TokenSource:
 
     def _where(self) -> str:
         return f"{self._settings.endpoints.authority}/{self._settings.tenant_id}"
+
+
+def _sendable(token: AccessToken) -> AccessToken:
+    """Return a token that a header can hold; raises ValueError for another."""
+    if not (token.token.isascii() and token.token.isprintable()):
+        message = "the access token holds characters that no header can hold"
+        raise ValueError(message)
+    return token
 
 
 def _failure(message: str, *, rejected: bool) -> PartnerCenterError:
@@ -123,7 +146,7 @@ def tenant_of(token: str) -> str:
         payload = token.split(".")[1]
         claims = json.loads(base64.urlsafe_b64decode(payload + "=" * (-len(payload) % 4)))
         return str(claims["tid"]).lower()
-    except (IndexError, KeyError, TypeError, ValueError, binascii.Error) as error:
+    except (LookupError, TypeError, ValueError, binascii.Error, RecursionError) as error:
         message = "The access token names no tenant: expected a JWT with the claim tid"
         raise _failure(message, rejected=True) from error
 
@@ -246,8 +269,9 @@ class RefreshTokenCredential:
         if "access_token" not in result:
             raise ClientAuthenticationError(message=self._rejection(result))
         # A refresh token expires after 90 days without use, so each successor replaces it.
-        if result.get("refresh_token", old) != old:
-            self._vault.set_secret(self._secret_name, result["refresh_token"])
+        successor = result.get("refresh_token")
+        if isinstance(successor, str) and successor not in {"", old}:
+            self._vault.set_secret(self._secret_name, successor)
         return AccessToken(result["access_token"], int(time.time()) + int(result["expires_in"]))
 
     def _stored(self) -> str:

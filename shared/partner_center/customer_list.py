@@ -4,15 +4,19 @@ import threading
 import time
 from collections.abc import Callable, Iterable, Mapping
 from functools import partial
+from types import MappingProxyType
 from typing import Final
 
 from shared.limits import SANDBOX_CUSTOMERS
 from shared.partner_center.client import PartnerCenter
+from shared.partner_center.errors import NoContent
 from shared.partner_center.resources import Customer
 from shared.partner_center.shared_call import SharedCall
 from shared.tenants import TenantId
 
 MAX_AGE_SECONDS: Final = 60.0
+# What a 204 lists: nobody, which is no evidence that a customer is gone.
+NO_CONTENT: Final[Mapping[TenantId, Customer]] = MappingProxyType({})
 
 
 class CustomerList:
@@ -29,6 +33,7 @@ class CustomerList:
     def current(self, client: PartnerCenter) -> Mapping[TenantId, Customer]:
         """Return the customers by ID, at most a minute old; 76 of them mean "more than 75".
 
+        `NO_CONTENT` if Partner Center responded with 204.
         Threads that need a listing at the same time share one, and its failure. Raises its error,
         or OutOfTime if the client's deadline comes first.
         """
@@ -48,7 +53,7 @@ class CustomerList:
         # The listing before this one may have ended after the caller looked.
         if self._fresh():
             return self._listed
-        listed = _by_id(client.customers())
+        listed = _read(client)
         with self._lock:
             self._newer.clear()
         self._listed = listed
@@ -66,6 +71,13 @@ class CustomerList:
             self._newer[customer.id] = customer
 
 
+def _read(client: PartnerCenter) -> Mapping[TenantId, Customer]:
+    try:
+        return _by_id(client.customers())
+    except NoContent:
+        return NO_CONTENT
+
+
 def _by_id(rows: Iterable[Customer]) -> dict[TenantId, Customer]:
     """Return the customers by ID, none past the first that no sandbox can hold.
 
@@ -78,3 +90,8 @@ def _by_id(rows: Iterable[Customer]) -> dict[TenantId, Customer]:
         if len(listed) > SANDBOX_CUSTOMERS:
             break
     return listed
+
+
+def shows_everybody(listed: Mapping[TenantId, Customer]) -> bool:
+    """Whether a customer that a listing lacks is not there; an unread row may be any customer."""
+    return listed is not NO_CONTENT and not any(each.unread for each in listed.values())

@@ -8,7 +8,8 @@ PartnerCenterError
 ├── OutOfTime                 the step's time is over
 ├── ForeignLink               a response pointed to another host
 ├── UnexpectedResponse        a success whose body is not as documented
-│   └── Redirected            a redirection, which is not followed
+│   ├── Redirected            a redirection, which is not followed
+│   └── NoContent             204 instead of a list
 └── ErrorStatus               Partner Center responded with an error status
     ├── NotASandbox           the account is not an integration sandbox
     ├── Unauthorized          the token is not accepted
@@ -31,11 +32,15 @@ PartnerCenterError
 Codes and statuses are those of Microsoft's page "Partner Center error codes".
 """
 
+import html
+import re
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
 from http import HTTPStatus
 from typing import Final
 
 from shared.errors import TipsweepError
+from shared.inputs import json_of, readable
 
 
 class PartnerCenterError(TipsweepError):
@@ -91,6 +96,10 @@ class Redirected(UnexpectedResponse):
     """Partner Center, or something in front of it, responded with a redirection (3xx)."""
 
 
+class NoContent(UnexpectedResponse):
+    """Partner Center responded to a listing with 204, which says that it holds nothing."""
+
+
 @dataclass(frozen=True, slots=True)
 class ErrorResponse:
     """A response with an error status; `retry_after` is in seconds."""
@@ -102,6 +111,14 @@ class ErrorResponse:
     description: str
     retry_after: float | None
     request_id: str
+
+    @property
+    def coded(self) -> bool:
+        """Whether Partner Center itself responded: its codes are numbers.
+
+        Something in front of it sends no code, or a name such as `ResourceNotFound`.
+        """
+        return self.code.isdecimal()
 
 
 class ErrorStatus(PartnerCenterError):
@@ -244,16 +261,103 @@ def error_of(response: ErrorResponse) -> ErrorStatus:
     """
     if response.retry_after is None:
         response = replace(response, retry_after=_DOCUMENTED_WAITS.get(response.code))
-    return _meaning(response.status, response.code)(response)
+    return _meaning(response)(response)
 
 
-def _meaning(status: int, code: str) -> type[ErrorStatus]:
+def _meaning(response: ErrorResponse) -> type[ErrorStatus]:
+    status, code = response.status, response.code
     # A 429 stays a 429 whatever code it carries: the pause must be kept.
     if status == HTTPStatus.TOO_MANY_REQUESTS:
         return Throttled
-    if status == HTTPStatus.NOT_FOUND and not code:
+    if status == HTTPStatus.NOT_FOUND and not response.coded:
         return NoRoute
     if status == HTTPStatus.NOT_FOUND and code in _GONE_CODES:
         return PurchaseGone
     by_status = Unavailable if status >= HTTPStatus.INTERNAL_SERVER_ERROR else Rejected
     return _BY_CODE.get(code) or _BY_STATUS.get(status, by_status)
+
+
+_DESCRIPTION_CHARACTERS: Final = 1024
+_CODE_CHARACTERS: Final = 60
+_PAGE_BYTES: Final = 10_000
+_HEADER_CHARACTERS: Final = 2_000
+# Far more than any error nests.
+_DEPTH: Final = 5
+
+# Azure, Entra ID and the proxies between write errors their own way. Names are compared in lower
+# case; the first that is there wins.
+_CODES: Final = ("code", "errorcode", "error")
+_DESCRIPTIONS: Final = (
+    "description",
+    "message",
+    "error_description",
+    "errordescription",
+    "errormessage",
+    "detail",
+    "title",
+    "value",
+    "error",
+)
+_INNER: Final = ("error", "odata.error", "errors", "message", "innererror")
+_TITLE: Final = re.compile(r"<title[^>]*>(.*?)</title", re.IGNORECASE | re.DOTALL)
+_PARAMETER: Final = re.compile(r'(\w+)\s*=\s*"((?:[^"\\]|\\.)*)"')
+_ESCAPE: Final = re.compile(r"\\(.)")
+
+
+def error_text(content: bytes, headers: Mapping[str, str]) -> tuple[str, str]:
+    """Return the code and the description of an error response, "" for what it does not tell."""
+    body = json_of(content)
+    found = [*_objects(body), _challenge(headers.get("WWW-Authenticate", ""))]
+    codes = [code for each in found if (code := _code(each))]
+    description = _first(_description(each) for each in found)
+    if not description and body is None:
+        description = _title(content[:_PAGE_BYTES])
+    # Partner Center's own codes are numbers; what is around them may have names.
+    code = next((code for code in codes if code.isdecimal()), codes[0] if codes else "")
+    return code[:_CODE_CHARACTERS], description[:_DESCRIPTION_CHARACTERS]
+
+
+def _objects(value: object, depth: int = _DEPTH) -> Iterator[Mapping[str, object]]:
+    """Yield an error and those inside it, with their names in lower case, the outer one first."""
+    if isinstance(value, list):
+        value = value[0] if value else None
+    if not isinstance(value, dict) or not depth:
+        return
+    members = {str(name).strip().lower(): each for name, each in value.items()}
+    yield members
+    for name in _INNER:
+        yield from _objects(members.get(name), depth - 1)
+
+
+def _first(texts: Iterator[str]) -> str:
+    return next((text for text in texts if text), "")
+
+
+def _code(members: Mapping[str, object]) -> str:
+    return _first(_code_of(members.get(name)) for name in _CODES)
+
+
+def _code_of(value: object) -> str:
+    if isinstance(value, bool):
+        return ""
+    if isinstance(value, float):
+        return f"{value:g}" if value.is_integer() else ""
+    text = readable(str(value)).strip() if isinstance(value, int | str) else ""
+    # A sentence is a description.
+    return "" if " " in text else text
+
+
+def _description(members: Mapping[str, object]) -> str:
+    texts = (members.get(name) for name in _DESCRIPTIONS)
+    return _first(readable(text).strip() for text in texts if isinstance(text, str))
+
+
+def _challenge(header: str) -> Mapping[str, object]:
+    """Return the parameters of a WWW-Authenticate header."""
+    found = _PARAMETER.findall(header[:_HEADER_CHARACTERS])
+    return {name.lower(): _ESCAPE.sub(r"\1", value) for name, value in found}
+
+
+def _title(content: bytes) -> str:
+    found = _TITLE.search(content.decode("utf-8", "replace"))
+    return " ".join(html.unescape(found[1]).split()) if found else ""

@@ -27,6 +27,7 @@ from shared.partner_center.errors import (
     Unavailable,
     UnexpectedResponse,
 )
+from shared.partner_center.members import fold
 from shared.partner_center.resources import AzureSubscription, Status, Subscription
 from shared.purchases.plan import Entry, Plan, families, make_plan
 from shared.purchases.products import Action
@@ -65,8 +66,8 @@ class CancellationResult:
 class Sender:
     """Sends the actions for one customer.
 
-    `read` holds the subscriptions of this snapshot, because a PATCH sends the whole resource back.
-    A wait that a response asks for is counted from `now`.
+    `read` holds the subscriptions of this snapshot by their folded ID, because a PATCH sends the
+    whole resource back. A wait that a response asks for is counted from `now`.
     """
 
     client: PartnerCenter
@@ -124,7 +125,7 @@ class Sender:
         return order.status if order else None
 
     def _change(self, purchase: Purchase, status: Status) -> str | None:
-        subscription = self.read.get(purchase.id) or self._read(purchase)
+        subscription = self.read.get(fold(purchase.id)) or self._read(purchase)
         changed = self.client.change_subscription(self.customer, subscription, status)
         return changed.status if changed else None
 

@@ -12,7 +12,7 @@ from functools import cached_property
 from typing import Final
 
 from shared.limits import ORDER_CANCELLATION_WINDOW
-from shared.partner_center.resources import UNREADABLE, Status
+from shared.partner_center.resources import UNREAD, UNREADABLE, Status
 from shared.purchases.products import Action, row_of
 from shared.purchases.purchase import ENDED, Purchase, PurchaseKind
 
@@ -159,9 +159,14 @@ _CHILD: Final = {
 def _order(order: Purchase, family: _Family, now: datetime) -> Entry:
     if order.status == Status.CANCELLED:
         return Entry(order, Standing.CLOSED)
+    if order.status == UNREAD:
+        return _unread(order)
+    subscriptions = family.children(order)
+    # Cancelling the order cancels its subscriptions too, so each of them must have been read.
+    if any(each.status == UNREAD for each in subscriptions):
+        return Entry(order, Standing.FOLLOWS)
     if _order_route_open(order, family, now):
         return _try(order, Action.CANCEL_ORDER, now)
-    subscriptions = family.children(order)
     if subscriptions:
         entries = [_subscription(each, family, now) for each in subscriptions]
         closed = all(entry.standing is Standing.CLOSED for entry in entries)
@@ -196,6 +201,8 @@ def _too_old_reason(order: Purchase) -> str:
 def _subscription(subscription: Purchase, family: _Family, now: datetime) -> Entry:
     if subscription.status in ENDED:
         return Entry(subscription, Standing.CLOSED)
+    if subscription.status == UNREAD:
+        return _unread(subscription)
     order = family.order(subscription)
     # Cancelling the order cancels its subscriptions too; a call for each would be wasted.
     if order is not None and _order_route_open(order, family, now):
@@ -226,13 +233,18 @@ def _next_subscription_action(subscription: Purchase, now: datetime) -> Entry:
 
 
 def _azure_subscription(azure: Purchase, _family: _Family, now: datetime) -> Entry:
-    if azure.status == UNREADABLE:
-        return Entry(azure, Standing.WAITING, reason=azure.trouble)
+    if azure.status in {UNREADABLE, UNREAD}:
+        return _unread(azure)
     if azure.status != Status.ACTIVE:
         return Entry(azure, Standing.CLOSED)
     if Action.CANCEL_AZURE_SUBSCRIPTION in azure.rejected:
         return Entry(azure, Standing.NEVER, reason=azure.reason)
     return _try(azure, Action.CANCEL_AZURE_SUBSCRIPTION, now)
+
+
+def _unread(purchase: Purchase) -> Entry:
+    """Wait until the purchase can be read: nothing may be sent for it."""
+    return Entry(purchase, Standing.WAITING, reason=purchase.trouble)
 
 
 def _try(purchase: Purchase, action: Action, now: datetime) -> Entry:

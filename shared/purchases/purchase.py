@@ -6,6 +6,7 @@ from datetime import datetime
 from enum import StrEnum
 from typing import Final
 
+from shared.partner_center.members import fold
 from shared.partner_center.resources import Status
 from shared.purchases.products import Action, Product
 
@@ -52,8 +53,8 @@ class Purchase:
 
     @property
     def key(self) -> tuple[PurchaseKind, str]:
-        """What identifies this purchase among those of the customer."""
-        return self.kind, self.id
+        """What identifies this purchase among those of the customer, whatever its letter case."""
+        return self.kind, fold(self.id)
 
 
 def follow_orders(

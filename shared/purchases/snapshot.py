@@ -4,13 +4,17 @@ from collections.abc import Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from typing import Final
 
+from shared.events import Event, emit
 from shared.partner_center.client import PartnerCenter
 from shared.partner_center.errors import (
     MORE_THAN_ONE_PURCHASE,
     ErrorStatus,
+    NoResponse,
     UnexpectedResponse,
 )
+from shared.partner_center.members import fold
 from shared.partner_center.resources import (
+    UNREAD,
     UNREADABLE,
     AzureSubscription,
     Entitlement,
@@ -33,6 +37,13 @@ from shared.tenants import TenantId
 # A cancelled plan is read all the same: no page says what becomes of its Azure subscriptions.
 _EMPTY_PLAN: Final = (ENDED | {Status.SUSPENDED}) - {Status.CANCELLED}
 
+# Looks in a row that wait for the entitlements.
+ENTITLEMENT_TRIES: Final = 3
+_PARENT_KIND: Final = {
+    PurchaseKind.SUBSCRIPTION: PurchaseKind.ORDER,
+    PurchaseKind.AZURE_SUBSCRIPTION: PurchaseKind.SUBSCRIPTION,
+}
+
 Products = Mapping[str, Product]
 
 
@@ -41,36 +52,43 @@ class Snapshot:
     """What was read of a customer at one time; None for a collection that was not read.
 
     `products` maps the ID of each subscription to its product kind. `unread` says, by the ID of an
-    Azure plan, why its Azure subscriptions could not be read.
+    Azure plan, why its Azure subscriptions could not be read; `entitlements_unread` says why some
+    or all entitlements could not be read, `left_out` why the deletion goes on without them.
     """
 
     orders: Collection[Order] | None = None
     subscriptions: Collection[Subscription] | None = None
     entitlements: Collection[Entitlement] = ()
+    entitlements_unread: str = ""
+    left_out: str = ""
     azure_subscriptions: Collection[AzureSubscription] | None = None
     products: Products = field(default_factory=dict)
     unread: Mapping[str, str] = field(default_factory=dict)
 
     def subscriptions_by_id(self) -> dict[str, Subscription]:
-        """Return the subscriptions that were read."""
-        return {each.id: each for each in self.subscriptions or ()}
+        """Return the subscriptions that were read, by their folded ID."""
+        return {fold(each.id): each for each in self.subscriptions or ()}
 
 
-def take_snapshot(client: PartnerCenter, tenant: TenantId, remembered: Plan) -> Snapshot:
+def take_snapshot(
+    client: PartnerCenter, tenant: TenantId, remembered: Plan, attempt: int = 0
+) -> Snapshot:
     """Read what the remembered plan says is unfinished, or everything.
 
+    `attempt` counts the looks at this customer that brought nothing forward.
+
     Everything is read if the plan is clear, because it may also be empty; if a new order shows up,
-    because its subscriptions decide how it is cancelled; and if an Azure plan could not be read,
-    because it may be gone.
+    because its subscriptions decide how it is cancelled; and if something could not be read,
+    because it may be gone, or of any kind.
     """
     if remembered.clear or _has_unreadable(remembered):
-        return _full_snapshot(client, tenant)
+        return _full_snapshot(client, tenant, attempt)
     snapshot = _partial_snapshot(client, tenant, remembered)
     new_order = _has_new_order(snapshot, remembered)
-    return _full_snapshot(client, tenant) if new_order else snapshot
+    return _full_snapshot(client, tenant, attempt) if new_order else snapshot
 
 
-def _full_snapshot(client: PartnerCenter, tenant: TenantId) -> Snapshot:
+def _full_snapshot(client: PartnerCenter, tenant: TenantId, attempt: int) -> Snapshot:
     orders = client.orders(tenant)
     subscriptions = client.subscriptions(tenant)
     products = products_of(subscriptions)
@@ -80,14 +98,37 @@ def _full_snapshot(client: PartnerCenter, tenant: TenantId) -> Snapshot:
         if each.status not in _EMPTY_PLAN and products[each.id] is Product.AZURE_PLAN
     ]
     azure, unread = _azure_subscriptions(client, tenant, plans)
-    return Snapshot(
+    snapshot = Snapshot(
         orders=orders,
         subscriptions=subscriptions,
-        entitlements=client.entitlements(tenant),
         azure_subscriptions=azure,
         products=products,
         unread=unread,
     )
+    return _with_entitlements(snapshot, client, tenant, attempt)
+
+
+def _with_entitlements(
+    snapshot: Snapshot, client: PartnerCenter, tenant: TenantId, attempt: int
+) -> Snapshot:
+    """Add the entitlements; what cannot be read of them keeps nothing else from being cancelled.
+
+    They only show orders that are not listed yet. An app may never be allowed to read them, and
+    Partner Center then may say 500 for ever, so the deletion goes on without them after some looks:
+    an order that is missed blocks the DELETE, and then everything is read again.
+    """
+    try:
+        entitlements = client.entitlements(tenant)
+        error = next((each.unread for each in entitlements if each.unread), "")
+    except MORE_THAN_ONE_PURCHASE:
+        raise
+    except (ErrorStatus, NoResponse, UnexpectedResponse) as failure:
+        entitlements, error = [], str(failure)
+    snapshot = replace(snapshot, entitlements=entitlements)
+    if not error or attempt < ENTITLEMENT_TRIES:
+        return replace(snapshot, entitlements_unread=error)
+    emit(Event.ENTITLEMENTS_UNREAD, tenant=tenant, reason=error)
+    return replace(snapshot, left_out=f"goes on without what cannot be read: {error}")
 
 
 def products_of(subscriptions: Iterable[Subscription]) -> Products:
@@ -143,20 +184,23 @@ def _azure_subscriptions(
 
 def _has_unreadable(remembered: Plan) -> bool:
     return any(
-        entry.purchase.kind is PurchaseKind.AZURE_SUBSCRIPTION
-        and entry.purchase.status == UNREADABLE
+        entry.purchase.status == UNREAD
+        or (
+            entry.purchase.kind is PurchaseKind.AZURE_SUBSCRIPTION
+            and entry.purchase.status == UNREADABLE
+        )
         for entry in remembered.entries
     )
 
 
 def _has_new_order(snapshot: Snapshot, remembered: Plan) -> bool:
     known = {
-        entry.purchase.id
+        fold(entry.purchase.id)
         for entry in remembered.entries
         if entry.purchase.kind is PurchaseKind.ORDER
     }
     orders = snapshot.orders or ()
-    return any(each.id not in known and each.status != Status.CANCELLED for each in orders)
+    return any(fold(each.id) not in known and each.status != Status.CANCELLED for each in orders)
 
 
 def merge_snapshot(snapshot: Snapshot, memory: Collection[Purchase] = ()) -> tuple[Purchase, ...]:
@@ -164,19 +208,20 @@ def merge_snapshot(snapshot: Snapshot, memory: Collection[Purchase] = ()) -> tup
     fresh = {purchase.key: purchase for purchase in _purchases(snapshot)}
     known = {purchase.key: purchase for purchase in memory}
     read = _kinds_read(snapshot)
+    unread = {fold(plan) for plan in snapshot.unread}
     # An unlisted order is kept although orders were read: their listing lags by up to 15 minutes.
     kept = {
         key: purchase
         for key, purchase in known.items()
         if purchase.kind not in read
         or purchase.status == UNLISTED
-        or (purchase.kind is PurchaseKind.AZURE_SUBSCRIPTION and purchase.parent in snapshot.unread)
+        or (purchase.kind is PurchaseKind.AZURE_SUBSCRIPTION and fold(purchase.parent) in unread)
     }
     merged = kept | {
         key: _carried_on(found, known[key], snapshot) if key in known else found
         for key, found in fresh.items()
     }
-    purchases = tuple(merged.values())
+    purchases = _with_parents_as_read(merged.values())
     if snapshot.subscriptions is not None:
         return purchases
     return follow_orders(purchases, _cancelled_since(fresh.values(), known))
@@ -185,17 +230,19 @@ def merge_snapshot(snapshot: Snapshot, memory: Collection[Purchase] = ()) -> tup
 def _purchases(snapshot: Snapshot) -> Iterator[Purchase]:
     """Yield what the snapshot holds; an order that is listed replaces its entitlement."""
     aliases = {
-        order.alternate_id: order.id for order in snapshot.orders or () if order.alternate_id
+        fold(order.alternate_id): order.id for order in snapshot.orders or () if order.alternate_id
     }
     for entitlement in snapshot.entitlements:
-        order_id = aliases.get(entitlement.order_id, entitlement.order_id)
+        order_id = aliases.get(fold(entitlement.order_id), entitlement.order_id)
         # An unknown quantity may be one: only 0 says that nothing is left of the order.
         if order_id and entitlement.quantity != 0:
             yield _unlisted_order(order_id, entitlement)
+    if snapshot.entitlements_unread:
+        yield _unread_entitlements(snapshot.entitlements_unread)
     for order in snapshot.orders or ():
         yield _order(order)
     for subscription in snapshot.subscriptions or ():
-        parent = aliases.get(subscription.order_id, subscription.order_id)
+        parent = aliases.get(fold(subscription.order_id), subscription.order_id)
         yield _subscription(subscription, parent, snapshot.products[subscription.id])
     for azure in snapshot.azure_subscriptions or ():
         yield _azure_subscription(azure)
@@ -208,9 +255,20 @@ def _unlisted_order(order_id: str, entitlement: Entitlement) -> Purchase:
     return Purchase(PurchaseKind.ORDER, order_id, UNLISTED, name=name)
 
 
+def _unread_entitlements(error: str) -> Purchase:
+    """Stand in for the orders that only the entitlements may name."""
+    trouble = f"the entitlements could not be read: {error}"[:TROUBLE_CHARACTERS]
+    return Purchase(PurchaseKind.ORDER, "entitlements", UNREAD, trouble=trouble)
+
+
 def _order(order: Order) -> Purchase:
     return Purchase(
-        PurchaseKind.ORDER, order.id, order.status, created=order.created, name=order.name
+        PurchaseKind.ORDER,
+        order.id,
+        order.status,
+        created=order.created,
+        name=order.name,
+        trouble=order.unread[:TROUBLE_CHARACTERS],
     )
 
 
@@ -220,10 +278,11 @@ def _subscription(subscription: Subscription, parent: str, product: Product) -> 
         subscription.id,
         subscription.status,
         parent=parent,
-        product=product,
+        product=None if subscription.unread else product,
         created=subscription.created,
         term_end=subscription.term_end,
         name=subscription.name,
+        trouble=subscription.unread[:TROUBLE_CHARACTERS],
     )
 
 
@@ -234,6 +293,7 @@ def _azure_subscription(azure: AzureSubscription) -> Purchase:
         azure.status,
         parent=azure.plan_id,
         name=azure.name,
+        trouble=azure.unread[:TROUBLE_CHARACTERS],
     )
 
 
@@ -252,15 +312,28 @@ def _kinds_read(snapshot: Snapshot) -> set[PurchaseKind]:
     return {kind for kind, collection in collections.items() if collection is not None}
 
 
+def _with_parents_as_read(purchases: Collection[Purchase]) -> tuple[Purchase, ...]:
+    """Name each parent as it was read itself, because its children may use other letters."""
+    ids = {each.key: each.id for each in purchases}
+    return tuple(
+        replace(each, parent=ids.get((_PARENT_KIND[each.kind], fold(each.parent)), each.parent))
+        if each.kind in _PARENT_KIND
+        else each
+        for each in purchases
+    )
+
+
 def _carried_on(fresh: Purchase, remembered: Purchase, snapshot: Snapshot) -> Purchase:
     """Add what is remembered to what was read; aliases are known only if orders were read."""
+    # Once a purchase can be read, nothing of what was wrong with it is left.
+    trouble = "" if remembered.status == UNREAD else remembered.trouble
     return replace(
         fresh,
         parent=fresh.parent if snapshot.orders is not None else remembered.parent,
         sent=remembered.sent,
         rejected=remembered.rejected,
         reason=remembered.reason,
-        trouble=fresh.trouble or remembered.trouble,
+        trouble=fresh.trouble or trouble,
         needs_activation=remembered.needs_activation,
         wait_until=remembered.wait_until,
     )

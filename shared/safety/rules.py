@@ -15,6 +15,7 @@ rule 1, the tenant ID of rule 3), then rules 1, 2 and 3 with Partner Center's wo
 
 from collections.abc import Collection, Iterator, Mapping
 from contextlib import contextmanager
+from dataclasses import replace
 from enum import StrEnum
 from itertools import product
 from typing import Final
@@ -27,13 +28,15 @@ from shared.limits import (
     SANDBOX_SUBSCRIPTIONS_PER_CUSTOMER,
 )
 from shared.partner_center.client import PartnerCenter
-from shared.partner_center.customer_list import CustomerList
+from shared.partner_center.customer_list import CustomerList, shows_everybody
 from shared.partner_center.errors import (
+    ErrorStatus,
     Forbidden,
     NoRelationship,
     NoRoute,
     NotASandbox,
     NotFound,
+    Unavailable,
 )
 from shared.partner_center.resources import Customer, Status, Subscription
 from shared.safety.switch import Switch
@@ -138,23 +141,25 @@ class Safety:
         self._require_account(client)
         listed = self._sandbox(self.customers.current(client))
         customer = listed.get(tenant) or self.customers.newer(tenant)
-        if customer is None:
-            customer = self._unlisted(client, tenant)
+        if customer is None or customer.unread:
+            customer = self._by_id(client, tenant, listed)
             self.customers.remember(customer)
         require_deletable(customer, self._settings)
         return customer
 
-    def _unlisted(self, client: PartnerCenter, tenant: TenantId) -> Customer:
+    def _by_id(
+        self, client: PartnerCenter, tenant: TenantId, listed: Mapping[TenantId, Customer]
+    ) -> Customer:
         """Read a customer that the listing lacks; a 404 without a code needs a newer listing."""
         try:
-            return customer_by_id(client, tenant)
+            return _unlisted(client, tenant, listed)
         except ForeignCustomer as error:
             if not isinstance(error.__cause__, NoRoute):
                 raise
-            listed = self._sandbox(self.customers.refresh(client)).get(tenant)
-            if listed is None:
+            customer = self._sandbox(self.customers.refresh(client)).get(tenant)
+            if customer is None or customer.unread:
                 raise
-            return listed
+            return customer
 
     @contextmanager
     def confirming_gone(self, client: PartnerCenter, tenant: TenantId) -> Iterator[None]:
@@ -171,8 +176,9 @@ class Safety:
 
     def require_present(self, client: PartnerCenter, tenant: TenantId) -> None:
         """Raise ForeignCustomer if a new listing and the customer's own URL lack the customer."""
-        if tenant not in self.customers.refresh(client):
-            customer_by_id(client, tenant)
+        listed = self.customers.refresh(client)
+        if tenant not in listed:
+            _unlisted(client, tenant, listed)
 
     def require_undeleted(self, client: PartnerCenter, tenant: TenantId) -> None:
         """Raise ForeignCustomer if a customer is gone that a DELETE may have been sent for.
@@ -282,6 +288,7 @@ def require_few_licences(subscription: Subscription) -> None:
 def require_deletable(customer: Customer, settings: Settings) -> None:
     """Rule 3: a listed customer is not the partner itself and not protected; raises Refused."""
     require_unprotected_id(customer.id, settings)
+    require_read(customer)
     require_unprotected(customer, settings.protection)
 
 
@@ -289,6 +296,14 @@ def require_unprotected_id(tenant: TenantId, settings: Settings) -> None:
     """Rule 3, as far as the tenant ID shows; raises Refused."""
     require_other_tenant(tenant, settings.partner_center.tenant_id)
     require_unlisted(tenant, settings.protection)
+
+
+def require_read(customer: Customer) -> None:
+    """Rule 3: it is known whether the customer is protected; raises Refused."""
+    if customer.unread:
+        finding = f"customer {customer.id} is listed in a form that cannot be read"
+        remedy = "Look at it in Partner Center, and delete it by hand if nobody needs it."
+        raise Refused(Rule.CUSTOMER, f"{finding} ({customer.unread})", remedy)
 
 
 def require_other_tenant(tenant: TenantId, partner: TenantId) -> None:
@@ -331,6 +346,23 @@ def require_protection(protection: ProtectionSettings) -> None:
         raise Refused(Rule.CUSTOMER, finding, remedy)
 
 
+def _unlisted(
+    client: PartnerCenter, tenant: TenantId, listed: Mapping[TenantId, Customer]
+) -> Customer:
+    """Read a customer that a listing does not show, or not in a form that can be read.
+
+    Raises Unavailable instead of ForeignCustomer if the listing does not show everybody.
+    """
+    try:
+        return customer_by_id(client, tenant)
+    except ForeignCustomer as refusal:
+        cause = refusal.__cause__
+        if shows_everybody(listed) or not isinstance(cause, ErrorStatus):
+            raise
+        description = "not found, but the list of customers cannot be read as a whole"
+        raise Unavailable(replace(cause.response, description=description)) from refusal
+
+
 def customer_by_id(client: PartnerCenter, tenant: TenantId) -> Customer:
     """Rule 3: read one customer.
 
@@ -343,7 +375,7 @@ def customer_by_id(client: PartnerCenter, tenant: TenantId) -> Customer:
     except (NotFound, NoRelationship) as error:
         raise ForeignCustomer(tenant) from error
     except Forbidden as error:
-        if not error.response.code:
+        if not error.response.coded:
             raise
         finding = f"Partner Center does not show tenant {tenant} ({error})"
         remedy = "Check the ID, and the rights of the app registration."

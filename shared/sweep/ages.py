@@ -65,6 +65,8 @@ def _age(orders: Iterable[Order], sighting: Sighting) -> Age:
     known = list(orders)
     if not known:
         return _by_sight(sighting)
+    if unread := next((order.unread for order in known if order.unread), ""):
+        return Age(f"one of its orders could not be read: {unread}")
     dates = [order.created for order in known if order.created is not None]
     return Age(BY_ORDER, min(dates)) if dates else Age("none of its orders has a date")
 

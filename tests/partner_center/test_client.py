@@ -98,7 +98,27 @@ def test_error_responses_are_distinguished_by_meaning(
 
 
 @pytest.mark.parametrize(
-    "body", ["", "<html>", "[]", '"text"', '{"items": 1}', '{"items": [1]}', '{"items": [{}]}']
+    "body",
+    [
+        "",
+        "<html>",
+        "[]",
+        '"text"',
+        "{}",
+        '{"items": null}',
+        '{"items": 1}',
+        '{"items": {}}',
+        '{"items": [], "links": []}',
+        '{"items": [], "links": {"next": "/v1/customers"}}',
+        '{"items": [], "links": {"next": {"uri": 7}}}',
+        '{"items": [], "links": {"next": {"uri": "/x", "headers": {}}}}',
+        '{"items": [], "links": {"next": {"uri": "/x", "headers": [null]}}}',
+        '{"items": [], "links": {"next": {"uri": "/x", "headers": [{"key": 1, "value": "a"}]}}}',
+        '{"items": [], "links": {"next": {"uri": "/x", "headers": [{"key": "\\n"}]}}}',
+        '{"items": [' + "9" * 5000 + '], "links": 1}',
+        "[" * 20_000,
+    ],
+    ids=lambda body: body[:60],
 )
 def test_a_success_of_another_shape_is_an_error_and_not_an_empty_listing(
     client: PartnerCenter, simulator: Simulator, body: str
@@ -112,7 +132,7 @@ def test_a_success_of_another_shape_is_an_error_and_not_an_empty_listing(
 def test_a_listed_resource_without_a_status_is_unreadable(
     client: PartnerCenter, simulator: Simulator
 ) -> None:
-    body = {"items": [{"id": "o"}, {"id": "p", "status": 7}]}
+    body = {"items": [{"id": "o"}, {"id": "p", "status": None}]}
     simulator.add_fault(Fault(path="/v1/customers/*", status=200, body=body, times=3))
 
     for read in (client.orders, client.subscriptions, lambda c: client.azure_subscriptions(c, "s")):
@@ -156,13 +176,23 @@ def test_no_resource_is_too_odd_to_be_read_or_rejected(body: dict[str, Any]) -> 
         resources.customer,
         resources.order,
         resources.subscription,
-        lambda each: list(resources.entitlements(each)),
-        lambda each: resources.azure_subscription(each, "plan"),
+        resources.listed_entitlements,
     ]
     for read in readers:
-        for each in (body, resources.listed(body)):
-            with suppress(errors.UnexpectedResponse):
-                read(dict(each))
+        with suppress(errors.UnexpectedResponse):
+            read(dict(body))
+
+
+@given(JSON)
+def test_every_row_of_a_listing_is_read_or_says_why_not(row: object) -> None:
+    for found in (
+        resources.listed_customer(row, 0),
+        resources.listed_order(row, 0),
+        resources.listed_subscription(row, 0),
+        resources.azure_subscription(row, "plan", 0),
+    ):
+        assert found.id
+        assert found.unread or isinstance(row, dict)
 
 
 def test_endless_pages_are_an_error(client: PartnerCenter, simulator: Simulator) -> None:

@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from shared.partner_center.resources import entitlements, subscription
+from shared.partner_center.resources import listed_entitlements, listed_subscription
 
 SUBSCRIPTION = {"id": "s", "status": "active"}
 ENTITLEMENT = {"referenceOrder": {"id": "o"}}
@@ -17,8 +17,9 @@ JSON = st.recursive(
 
 def counts(value: object) -> set[int | None]:
     """Return the count that a subscription and an entitlement with this quantity have."""
-    (entitled,) = entitlements({**ENTITLEMENT, "quantity": value})
-    return {subscription({**SUBSCRIPTION, "quantity": value}).quantity, entitled.quantity}
+    (entitled,) = listed_entitlements({**ENTITLEMENT, "quantity": value})
+    subscription = listed_subscription({**SUBSCRIPTION, "quantity": value}, 0)
+    return {subscription.quantity, entitled.quantity}
 
 
 @pytest.mark.parametrize(
@@ -78,9 +79,9 @@ def test_what_is_no_count_is_unknown(value: object) -> None:
 
 
 def test_a_missing_count_is_unknown() -> None:
-    (entitled,) = entitlements(ENTITLEMENT)
+    (entitled,) = listed_entitlements(ENTITLEMENT)
 
-    assert subscription(SUBSCRIPTION).quantity is None
+    assert listed_subscription(SUBSCRIPTION, 0).quantity is None
     assert entitled.quantity is None
 
 

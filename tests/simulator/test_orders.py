@@ -5,7 +5,12 @@ from dataclasses import replace
 import pytest
 
 from local.simulator import Behaviour, Customer, ProductKind, Simulator
-from local.simulator.state.behaviour import CancelledEntitlement, CancelledOrder, TooOldOrder
+from local.simulator.state.behaviour import (
+    AppOnlyEntitlements,
+    CancelledEntitlement,
+    CancelledOrder,
+    TooOldOrder,
+)
 from tests.simulator.conftest import Client, path_of
 
 CANCELLABLE = (
@@ -204,6 +209,37 @@ def test_entitlements_are_for_users_only(
     assert user_client.get(path).status == 200
     simulator.behaviour = replace(Behaviour(), app_only_entitlements=True)
     assert client.get(path).status == 200
+
+
+def test_entitlements_can_fail_with_500_for_an_app(
+    simulator: Simulator, client: Client, user_client: Client, customer: Customer
+) -> None:
+    error = AppOnlyEntitlements.UNEXPECTED
+    simulator.behaviour = replace(Behaviour(), app_only_entitlements_error=error)
+    path = f"{path_of(customer)}/entitlements"
+    assert (client.get(path).status, client.get(path).code) == (500, 800003)
+    assert user_client.get(path).status == 200
+
+
+def test_references_to_an_order_can_be_in_capitals(
+    simulator: Simulator, user_client: Client, customer: Customer
+) -> None:
+    simulator.behaviour = replace(Behaviour(), references_in_capitals=True)
+    order = customer.add_order(ProductKind.SOFTWARE_SUBSCRIPTION)
+    (subscription,) = user_client.get(f"{path_of(customer)}/subscriptions").json["items"]
+    (entitlement,) = user_client.get(f"{path_of(customer)}/entitlements").json["items"]
+    assert subscription["orderId"] == entitlement["referenceOrder"]["id"] == order.id.upper()
+    assert order.id != order.id.upper()
+
+
+def test_an_empty_list_can_be_a_204(
+    simulator: Simulator, client: Client, customer: Customer
+) -> None:
+    simulator.behaviour = replace(Behaviour(), empty_lists_without_content=True)
+    empty = client.get(f"{path_of(customer)}/orders")
+    assert (empty.status, empty.content) == (204, b"")
+    customer.add_order(ProductKind.NCE_LICENCES)
+    assert client.get(f"{path_of(customer)}/orders").status == 200
 
 
 def test_entitlements_show_software_and_reservations(

@@ -132,6 +132,18 @@ def test_saas_must_be_activated_before_it_is_changed(client: Client, customer: C
     assert change(client, subscription, "deleted").status == 200
 
 
+def test_calls_that_differ_from_their_page_can_be_rejected(
+    simulator: Simulator, client: Client, customer: Customer
+) -> None:
+    simulator.behaviour = replace(Behaviour(), calls_as_printed=True)
+    subscription = subscription_of(customer.add_order(ProductKind.MARKETPLACE_SAAS))
+    assert change(client, subscription, "deleted").code == 3000
+    assert client.post(f"{path_to(subscription)}/activate", {}).code == 800002
+    assert client.post(f"{path_to(subscription)}/activate").status == 200
+    client.session.headers["MS-Contract-Version"] = "v1"
+    assert change(client, subscription, "deleted").status == 200
+
+
 def test_activation_is_for_saas_in_the_sandbox(
     simulator: Simulator, client: Client, production_client: Client, customer: Customer
 ) -> None:

@@ -22,6 +22,7 @@ from local.simulator.partner_center.errors import (
 from local.simulator.partner_center.service_request import ServiceRequest, ServiceResponse
 from local.simulator.partner_center.throttle import Throttle
 from local.simulator.state.accounts import Account
+from local.simulator.state.behaviour import Behaviour
 from local.simulator.state.world import World
 
 Handler = Callable[[ServiceRequest], ServiceResponse]
@@ -104,7 +105,7 @@ class PartnerCenter:
             path=request.path_params,
             query={name.lower(): value for name, value in request.query_params.items()},
             headers=request.headers,
-            body=_json_body(request, body, handler),
+            body=_json_body(request, body, handler, self._world.behaviour),
         )
         notes.requested_status = _text(service_request.body.get("status"))
         return self._perform_once(request, service_request, handler, notes)
@@ -138,6 +139,8 @@ class PartnerCenter:
             # Returned, not raised: a repeated request ID gets the recorded error again.
             notes.code = error.code
             return error_response(error, behaviour)
+        if behaviour.empty_lists_without_content and _is_empty_list(response.body):
+            return Response(status_code=204)
         if response.body is None:
             return Response(status_code=response.status, headers=dict(response.headers))
         return json_response(
@@ -172,9 +175,13 @@ def _unauthorized(code: int, description: str) -> ServiceError:
     return ServiceError(401, code, description, headers={"WWW-Authenticate": challenge})
 
 
-def _json_body(request: Request, body: bytes, handler: Handler) -> Mapping[str, object]:
+def _json_body(
+    request: Request, body: bytes, handler: Handler, behaviour: Behaviour
+) -> Mapping[str, object]:
     if request.method in {"GET", "DELETE"} or (handler in _BODILESS_POSTS and not body):
         return {}
+    if handler in _BODILESS_POSTS and behaviour.calls_as_printed:
+        raise ServiceError(400, 800002, "The call takes no body.")
     media_type = request.headers.get("content-type", "").partition(";")[0].strip().lower()
     if media_type != "application/json":
         raise ServiceError(400, 3000, "Content-Type must be application/json.")
@@ -185,6 +192,10 @@ def _json_body(request: Request, body: bytes, handler: Handler) -> Mapping[str, 
     if not isinstance(parsed, dict):
         raise ServiceError(400, 800002, "The body is not a JSON object.")
     return parsed
+
+
+def _is_empty_list(body: object) -> bool:
+    return isinstance(body, dict) and body.get("items") == []
 
 
 def _text(value: object) -> str | None:

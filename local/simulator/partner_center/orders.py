@@ -73,7 +73,10 @@ def list_entitlements(request: ServiceRequest) -> ServiceResponse:
     behaviour = request.behaviour
     customer = request.customer()
     if request.app_only and not behaviour.app_only_entitlements:
-        raise ServiceError(403, 900329, "The resource does not support app-only authentication.")
+        raise choice_error(
+            behaviour.app_only_entitlements_error,
+            "The resource does not support app-only authentication.",
+        )
     wanted = request.query.get("entitlementtype", "").lower()
     show_expiry = request.query.get("showexpiry", "").lower() == "true"
     keeps = behaviour.cancelled_entitlement is CancelledEntitlement.QUANTITY_ZERO

@@ -46,6 +46,7 @@ def patch_subscription(request: ServiceRequest) -> ServiceResponse:
     """Change the status of a subscription; the body is the whole resource."""
     subscription = request.subscription()
     status = subscription.status
+    _check_contract_version(request)
     _check_whole(request, resources.subscription(subscription, status))
     wanted = request.wanted_status(SubscriptionStatus)
     request.check_etag(subscription.etag)
@@ -87,6 +88,12 @@ def cancel_azure_entitlement(request: ServiceRequest) -> ServiceResponse:
     return ServiceResponse(
         request.behaviour.azure_cancel_status, body=resources.azure_entitlement(azure, plan)
     )
+
+
+def _check_contract_version(request: ServiceRequest) -> None:
+    required = request.behaviour.calls_as_printed
+    if required and request.headers.get("ms-contract-version") != "v1":
+        raise ServiceError(400, 3000, "The header MS-Contract-Version must be v1.")
 
 
 def _check_whole(request: ServiceRequest, resource: dict[str, object]) -> None:

@@ -87,6 +87,13 @@ class CancelledEntitlement(StrEnum):
     QUANTITY_ZERO = "quantity_zero"
 
 
+class AppOnlyEntitlements(StrEnum):
+    """Status and code of the list of entitlements with an app-only token."""
+
+    NOT_SUPPORTED = "403/900329"
+    UNEXPECTED = "500/800003"
+
+
 class BehaviourError(ValueError):
     """An unknown behaviour, or a value that it cannot have."""
 
@@ -126,6 +133,13 @@ class Behaviour:
     """An attack: scheme and host to prepend to `links.next.uri`."""
     references_by_alternate_id: bool = False
     """Whether subscriptions and entitlements refer to their order by its alternate ID."""
+    references_in_capitals: bool = False
+    """Whether subscriptions and entitlements name their order in capitals."""
+    empty_lists_without_content: bool = False
+    """Whether a list that holds nothing gets a 204 without a body."""
+    calls_as_printed: bool = False
+    """invented: whether PATCH of a subscription needs MS-Contract-Version and an activation has
+    no body, as their pages print them."""
     order_list_lag_seconds: float = 0.0
     """Seconds until a new order appears in the list of orders; DELETE sees it at once."""
     legacy_etags: bool = True
@@ -157,7 +171,9 @@ class Behaviour:
     cancelled_entitlement: CancelledEntitlement = CancelledEntitlement.ABSENT
     """invented: whether a cancelled purchase leaves the list or stays with quantity 0."""
     app_only_entitlements: bool = False
-    """invented: whether entitlements can be read app-only; if not, 403/900329."""
+    """invented: whether entitlements can be read app-only."""
+    app_only_entitlements_error: AppOnlyEntitlements = AppOnlyEntitlements.NOT_SUPPORTED
+    """The error if they cannot; 500 was observed too."""
     blocked_delete: BlockedDelete = BlockedDelete.BAD_REQUEST
     """invented: the error of a DELETE while an order is not cancelled."""
     unknown_delete: UnknownDelete = UnknownDelete.TENANT_NOT_FOUND

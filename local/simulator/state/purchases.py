@@ -137,8 +137,9 @@ class Order:
     @property
     def reference_id(self) -> str:
         """The ID that subscriptions and entitlements use for this order."""
-        by_alternate = self._world.behaviour.references_by_alternate_id
-        return self.short_id if by_alternate else self.id
+        behaviour = self._world.behaviour
+        reference = self.short_id if behaviour.references_by_alternate_id else self.id
+        return reference.upper() if behaviour.references_in_capitals else reference
 
     @property
     def status(self) -> str:
