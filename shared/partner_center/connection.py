@@ -6,8 +6,6 @@ import time
 import uuid
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from datetime import UTC, datetime
-from email.utils import parsedate_to_datetime
 from http import HTTPStatus
 from typing import Any, Final
 from urllib.parse import urljoin, urlsplit
@@ -34,6 +32,7 @@ from shared.partner_center.errors import (
     error_of,
 )
 from shared.partner_center.rate_limit import RateLimited, RateLimiter
+from shared.partner_center.retry_after import retry_after_seconds
 
 # No page gives a timeout, and Microsoft's own SDK waits 3 minutes. The step's deadline cuts these.
 CONNECT_TIMEOUT_SECONDS: Final = 5.0
@@ -42,8 +41,7 @@ READ_TIMEOUT_SECONDS: Final = 60.0
 LEAST_SECONDS: Final = 5.0
 # For a 429 without the header: Microsoft's example says "Try again in 30 seconds."
 DEFAULT_RETRY_AFTER_SECONDS: Final = 30.0
-# One odd header must not park a deletion for weeks, or the calls of a whole process for hours.
-LONGEST_RETRY_AFTER_SECONDS: Final = 86_400.0
+# One odd header must not hold the calls of a whole process for hours.
 LONGEST_HOLD_SECONDS: Final = 600.0
 _REDIRECTION: Final = HTTPStatus.MULTIPLE_CHOICES
 _ERROR: Final = HTTPStatus.BAD_REQUEST
@@ -269,25 +267,6 @@ def _passes_soon(error: PartnerCenterError) -> bool:
         soon = (error.retry_after or 0) <= _LONGEST_PAUSE_SECONDS
         return error.response.status in _REPEATED and soon
     return isinstance(error, NoResponse) and not isinstance(error, TimedOut)
-
-
-def retry_after_seconds(header: str | None, now: datetime | None = None) -> float | None:
-    """Return a Retry-After header in seconds, at most a day; None if it cannot be read.
-
-    The header holds seconds, or an HTTP date.
-    """
-    if header is None:
-        return None
-    if header.strip().isdecimal():
-        return min(float(header), LONGEST_RETRY_AFTER_SECONDS)
-    try:
-        timestamp = parsedate_to_datetime(header)
-    except ValueError:
-        return None
-    if timestamp.tzinfo is None:
-        timestamp = timestamp.replace(tzinfo=UTC)
-    seconds = (timestamp - (now or datetime.now(UTC))).total_seconds()
-    return min(max(0.0, seconds), LONGEST_RETRY_AFTER_SECONDS)
 
 
 def _json(response: requests.Response) -> Any:  # noqa: ANN401 - JSON of any shape
