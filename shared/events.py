@@ -43,6 +43,7 @@ class Event(StrEnum):
     WORK_HELD_UP = "work_held_up"
     ENTITLEMENTS_FORBIDDEN = "entitlements_forbidden"
     SIGN_IN_FAILED = "sign_in_failed"
+    SIGN_IN_UNAVAILABLE = "sign_in_unavailable"
     SWITCH_TRIPPED = "switch_tripped"
     SWITCH_RESET = "switch_reset"
     SWEEP_FINISHED = "sweep_finished"
@@ -70,6 +71,7 @@ _LEVELS: Final = {
     Event.CANCELLATION_UNCLEAR: logging.WARNING,
     Event.STEP_FAILED: logging.WARNING,
     Event.THROTTLED: logging.WARNING,
+    Event.SIGN_IN_UNAVAILABLE: logging.WARNING,
     Event.SWITCH_RESET: logging.WARNING,
     Event.DELETION_REDRIVEN: logging.WARNING,
     Event.SETTINGS_UNKNOWN: logging.WARNING,

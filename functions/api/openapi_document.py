@@ -117,8 +117,8 @@ def _problem(description: str, schema: str = "Problem") -> Schema:
     return {"description": description, "content": content}
 
 
-def _later(description: str) -> Schema:
-    header = {"required": True, "description": "Seconds", "schema": _SECONDS}
+def _later(description: str, *, required: bool = True) -> Schema:
+    header = {"required": required, "description": "Seconds", "schema": _SECONDS}
     return {**_problem(description), "headers": {"Retry-After": header}}
 
 
@@ -131,7 +131,9 @@ def _accepted() -> Schema:
 
 _BAD: Final = _problem("The request is not valid")
 _REFUSED: Final = _problem("A safety rule forbids it")
-_PARTNER_CENTER: Final = _problem("Partner Center rejected a call")
+_PARTNER_CENTER: Final = _later(
+    "Partner Center rejected a call, or the sign-in there is refused", required=False
+)
 _UNKNOWN: Final = _problem("The customer has no deletion")
 
 _AFTER: Final = _query(

@@ -7,7 +7,7 @@ from dataclasses import replace
 from azure.core.exceptions import AzureError
 
 from shared.deletion.deletion import Deletion
-from shared.deletion.held_up import cause_of, described, log_held_up
+from shared.deletion.held_up import cause_of, described, log_held_up, remedy_of
 from shared.deletion.reasons import LATE_REMEDY, TOO_MANY_REMEDY
 from shared.events import Event, emit
 from shared.partner_center.client import PartnerCenter
@@ -17,6 +17,7 @@ from shared.partner_center.errors import (
     HeldBack,
     PartnerCenterError,
     SignInFailed,
+    SignInUnavailable,
     Throttled,
     Unauthorized,
 )
@@ -100,14 +101,16 @@ def _postpone(deletion: Deletion, queue: str, error: Exception, *, looked: bool)
     _log_postponed(deletion, error, round(delay.total_seconds(), 1))
     # Our own limit says nothing about the customer, so it does not make checks rarer.
     attempt = deletion.record.attempt + (not isinstance(error, HeldBack))
-    postponed = replace(deletion.record, attempt=attempt, last_error=described(error))
+    postponed = replace(
+        deletion.record, attempt=attempt, last_error=described(error), remedy=remedy_of(error)
+    )
     (deletion.park if parked else deletion.put_back)(queue, delay, postponed)
     deletion.journal.note(EntryKind.WAITING, described(error))
 
 
 def _says_nothing_about_the_customer(error: Exception) -> bool:
     """Whether the deadline moves: nobody refused the customer, somebody asked to wait."""
-    if isinstance(error, SignInFailed | AzureError | Throttled):
+    if isinstance(error, SignInFailed | SignInUnavailable | AzureError | Throttled):
         return True
     return _retry_after(error) is not None
 

@@ -5,10 +5,13 @@ Sources: Microsoft's pages "Partner Center authentication" and "Secure Applicati
 
 import base64
 import binascii
+import functools
 import json
 import time
 from collections.abc import Callable
+from dataclasses import dataclass
 from datetime import datetime, timedelta
+from http import HTTPStatus
 from typing import Any, Final
 from urllib.parse import urlsplit
 
@@ -16,6 +19,7 @@ import msal
 import requests
 from azure.core.credentials import AccessToken, TokenCredential
 from azure.core.exceptions import AzureError, ClientAuthenticationError
+from azure.core.pipeline import PipelineResponse
 from azure.identity import (
     CertificateCredential,
     ClientAssertionCredential,
@@ -25,11 +29,13 @@ from azure.identity import (
 )
 from azure.keyvault.secrets import SecretClient
 from msal.exceptions import MsalError
+from requests.adapters import HTTPAdapter
 
-from shared.events import Event, emit
 from shared.partner_center.deadline import Deadline
-from shared.partner_center.errors import NoResponse, PartnerCenterError, SignInFailed
+from shared.partner_center.errors import PartnerCenterError, SignInFailed
 from shared.partner_center.shared_call import SharedCall
+from shared.partner_center.sign_in_failure import failure, log_failure
+from shared.partner_center.verdicts import Refused, Verdict, said, verdict_on
 from shared.settings import Auth, PartnerCenterSettings
 
 _FEDERATION_AUDIENCES: Final = {
@@ -40,8 +46,24 @@ _FEDERATION_AUDIENCES: Final = {
 _PUBLIC_FEDERATION_AUDIENCE: Final = "api://AzureADTokenExchange"
 _RENEWAL_SECONDS: Final = 300
 _TIMEOUT_SECONDS: Final = 10
-_ENTRA_CODE: Final = "AADSTS"
+# A refused credential is tried once a minute, however many deletions wait for it.
+REFUSED_PAUSE_SECONDS: Final = 60.0
+# msal and the parsers of certificates raise ValueError.
+_ERRORS: Final = (AzureError, MsalError, requests.RequestException, ValueError)
 _PKCS12: Final = "application/x-pkcs12"
+
+
+def _stop_at_throttling(response: PipelineResponse[Any, Any]) -> None:
+    """Raise what asks for a wait: azure-core would sleep through it, however long it is."""
+    found = response.http_response
+    if found.status_code == HTTPStatus.TOO_MANY_REQUESTS or _must_wait(found):
+        message = f"{urlsplit(found.request.url).netloc} responded with {found.status_code}"
+        raise ClientAuthenticationError(message=message, response=found)
+
+
+def _must_wait(response: Any) -> bool:  # noqa: ANN401 - two families of responses
+    return response.status_code >= HTTPStatus.BAD_REQUEST and "Retry-After" in response.headers
+
 
 # The libraries would retry for minutes, a managed identity after a 410 for 70 s; putting the
 # message back costs nothing.
@@ -50,34 +72,45 @@ _SHORT_RETRIES: Final[dict[str, Any]] = {
     "retry_backoff_max": 2,
     "connection_timeout": 5,
     "read_timeout": _TIMEOUT_SECONDS,
+    "raw_response_hook": _stop_at_throttling,
 }
 
 
 class TokenSource:
     """Hands out the access token of one credential, renewed five minutes before it expires.
 
-    Threads that need a token at the same time share one sign-in, and its failure.
+    Threads that need a token at the same time share one sign-in, and its failure. After a refusal
+    nobody signs in for `refused_pause` seconds, and after throttling for the time that was asked
+    for; until then the failure is raised again. `clock` gives seconds.
     `entitlements_forbidden` is set once Partner Center has said that this credential may not read
     entitlements, and stays set for the life of the process.
     """
 
-    def __init__(self, settings: PartnerCenterSettings) -> None:
+    def __init__(
+        self,
+        settings: PartnerCenterSettings,
+        *,
+        refused_pause: float = REFUSED_PAUSE_SECONDS,
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
         self.entitlements_forbidden = False
         self._settings = settings
         self._sign_in = SharedCall[AccessToken]("The sign-in")
         self._credential: TokenCredential | None = None
         self._token: AccessToken | None = None
+        self._refused_pause = refused_pause
+        self._clock = clock
+        self._held: _Held | None = None
 
     def token(self, deadline: Deadline) -> str:
-        """Return a valid access token; raises SignInFailed, NoResponse or OutOfTime."""
+        """Return a valid access token.
+
+        Raises SignInFailed, SignInUnavailable or OutOfTime.
+        """
         kept = self._token
         if kept is not None and kept.expires_on - _RENEWAL_SECONDS >= time.time():
             return kept.token
-        try:
-            return self._sign_in.result(self._signed_in, deadline).token
-        except (AzureError, MsalError, requests.RequestException) as error:
-            message = f"{self._who()} could not sign in at {self._where()}: {error}"
-            raise _failure(message, rejected=_rejected(error)) from error
+        return self._sign_in.result(self._signed_in, deadline).token
 
     def tenant(self, deadline: Deadline) -> str:
         """Return the tenant that the access token was issued in, in lower case."""
@@ -88,10 +121,36 @@ class TokenSource:
         self._token = self._credential = None
 
     def _signed_in(self) -> AccessToken:
-        current = self._credential or credential(self._settings)
-        token = current.get_token(self._settings.endpoints.scope)
-        self._credential, self._token = current, token
+        self._require_unheld()
+        try:
+            current = self._credential or credential(self._settings)
+            token = current.get_token(self._settings.endpoints.scope)
+        except _ERRORS as error:
+            # A certificate or a secret that was renewed in the vault is read again.
+            self._credential = None
+            raise self._failed(error) from error
+        self._credential, self._token, self._held = current, token, None
         return token
+
+    def _require_unheld(self) -> None:
+        held = self._held
+        if held is not None and (left := held.until - self._clock()) > 0:
+            raise failure(held.message, held.verdict, left)
+
+    def _failed(self, error: Exception) -> PartnerCenterError:
+        """Return the error to raise, hold the next sign-ins back, and log it once for all."""
+        verdict = verdict_on(error, self._settings)
+        message = f"{self._who()} could not sign in at {self._where()}: {said(error)}"
+        pause = self._pause(verdict)
+        self._held = _Held(message, verdict, self._clock() + pause)
+        failed = failure(message, verdict, pause)
+        log_failure(failed)
+        return failed
+
+    def _pause(self, verdict: Verdict) -> float:
+        if isinstance(verdict, Refused):
+            return self._refused_pause
+        return verdict.retry_after or 0.0
 
     def _who(self) -> str:
         return f"Application {self._settings.client_id} ({self._settings.auth})"
@@ -100,17 +159,13 @@ class TokenSource:
         return f"{self._settings.endpoints.authority}/{self._settings.tenant_id}"
 
 
-def _failure(message: str, *, rejected: bool) -> PartnerCenterError:
-    """Return the error of a failed sign-in; a rejection is logged, because a person must act."""
-    if not rejected:
-        return NoResponse(message, may_be_done=False)
-    emit(Event.SIGN_IN_FAILED, reason=message)
-    return SignInFailed(message)
+@dataclass(frozen=True, slots=True)
+class _Held:
+    """Why nobody signs in until a time of the clock."""
 
-
-def _rejected(error: Exception) -> bool:
-    """Whether Entra ID rejected the sign-in; azure-identity wraps an outage in the same type."""
-    return isinstance(error, ClientAuthenticationError) and _ENTRA_CODE in str(error)
+    message: str
+    verdict: Verdict
+    until: float
 
 
 def tenant_of(token: str) -> str:
@@ -123,8 +178,9 @@ def tenant_of(token: str) -> str:
         claims = json.loads(base64.urlsafe_b64decode(payload + "=" * (-len(payload) % 4)))
         return str(claims["tid"]).lower()
     except (IndexError, KeyError, TypeError, ValueError, binascii.Error) as error:
-        message = "The access token names no tenant: expected a JWT with the claim tid"
-        raise _failure(message, rejected=True) from error
+        failed = SignInFailed("The access token names no tenant: expected a JWT with the claim tid")
+        log_failure(failed)
+        raise failed from error
 
 
 def credential(settings: PartnerCenterSettings) -> TokenCredential:
@@ -142,7 +198,7 @@ def azure_credential(*, managed: bool, client_id: str | None) -> TokenCredential
 def refresh_token_age_days(settings: PartnerCenterSettings, now: datetime) -> float | None:
     """Return the age of the stored refresh token; None if another credential is used.
 
-    Raises SignInFailed if the vault cannot be read.
+    Raises SignInFailed or SignInUnavailable if the vault cannot be read.
     """
     if settings.auth is not Auth.USER:
         return None
@@ -150,9 +206,11 @@ def refresh_token_age_days(settings: PartnerCenterSettings, now: datetime) -> fl
     try:
         with _key_vault(settings) as vault:
             stored = vault.get_secret(name).properties.updated_on
-    except AzureError as error:
-        message = f"secret {name} could not be read: {error.message}"
-        raise _failure(message, rejected=True) from error
+    except _ERRORS as error:
+        message = f"secret {name} could not be read: {said(error)}"
+        failed = failure(message, verdict_on(error, settings))
+        log_failure(failed)
+        raise failed from error
     return None if stored is None else round((now - stored) / timedelta(days=1), 1)
 
 
@@ -219,7 +277,7 @@ class RefreshTokenCredential:
             client_credential=settings.client_secret,
             authority=f"{settings.endpoints.authority}/{settings.tenant_id}",
             instance_discovery=False,
-            timeout=_TIMEOUT_SECONDS,
+            http_client=_entra_session(),
         )
 
     def get_token(self, *scopes: str, **_: object) -> AccessToken:
@@ -236,9 +294,26 @@ class RefreshTokenCredential:
     def _rejection(self, result: dict[str, Any]) -> str:
         return (
             f"the refresh token in secret {self._secret_name} was not accepted "
-            f"({result.get('error')}: {result.get('error_description')}); an Admin agent of the "
-            "sandbox tenant has to consent again and store a new one"
+            f"({result.get('error')}: {result.get('error_description')})"
         )
+
+
+def _entra_session() -> requests.Session:
+    """Return a session for msal, which would drop the status and the headers of an error."""
+    session = requests.Session()
+    session.request = functools.partial(session.request, timeout=_TIMEOUT_SECONDS)  # type: ignore[method-assign] # as msal does
+    session.mount("https://", HTTPAdapter(max_retries=1))
+    session.hooks["response"].append(_raise_outage)
+    return session
+
+
+def _raise_outage(response: requests.Response, *_: object, **__: object) -> None:
+    status = response.status_code
+    if status == HTTPStatus.TOO_MANY_REQUESTS or status >= HTTPStatus.INTERNAL_SERVER_ERROR:
+        # requests reads the body after the hook, and would leave the connection open.
+        response.close()
+        message = f"{urlsplit(response.url).netloc} responded with {status}"
+        raise requests.HTTPError(message, response=response)
 
 
 _CREDENTIALS: Final[dict[Auth, Callable[[PartnerCenterSettings], TokenCredential]]] = {

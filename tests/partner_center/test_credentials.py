@@ -11,7 +11,12 @@ from local.simulator import Behaviour, Fault, Simulator
 from shared.partner_center.client import PartnerCenter
 from shared.partner_center.credentials import TokenSource, azure_credential, tenant_of
 from shared.partner_center.deadline import Deadline
-from shared.partner_center.errors import NoResponse, SignInFailed, Unauthorized
+from shared.partner_center.errors import (
+    NoResponse,
+    SignInFailed,
+    SignInMisconfigured,
+    Unauthorized,
+)
 from shared.settings import Auth, PartnerCenterSettings
 from tests.partner_center.conftest import Connect
 
@@ -128,7 +133,7 @@ def test_an_unreachable_sign_in_is_not_a_rejection(
 def test_a_missing_certificate_is_an_error_of_sign_in(partner_settings: Read) -> None:
     read = partner_settings(Auth.CERTIFICATE, PARTNER_CENTER_CERTIFICATE_NAME="absent")
 
-    with pytest.raises(NoResponse, match="absent"):
+    with pytest.raises(SignInMisconfigured, match=r"absent.*PARTNER_CENTER_CERTIFICATE_NAME"):
         TokenSource(read).token(Deadline.after())
 
 
