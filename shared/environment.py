@@ -11,6 +11,10 @@ from shared.tenants import NotATenantId, TenantId, tenant_id
 Choice = TypeVar("Choice", bound=StrEnum)
 
 _EDITS: Final = 2
+GERMANY_CLOSED: Final = (
+    "Microsoft Cloud Germany closed on 29 October 2021; use the cloud that the account moved to"
+)
+_GERMAN_DOMAINS: Final = ("microsoftonline.de", "microsoftazure.de", "cloudapi.de")
 
 
 class SettingsError(TipsweepError):
@@ -117,12 +121,15 @@ class Reader:
             return default
         return int(value)
 
-    def choice(self, name: str, default: Choice) -> Choice:
-        """Return one member of the default's enumeration."""
+    def choice(self, name: str, default: Choice, closed: Mapping[str, str] | None = None) -> Choice:
+        """Return one member of the default's enumeration; `closed` says why others are none."""
         value = self.text(name)
         choices = {str(choice): choice for choice in type(default)}
         if value is not None and value.lower() not in choices:
-            self.problem(f"{name} is {shown(value)}: expected one of {', '.join(choices)}")
+            expected = f"expected one of {', '.join(choices)}"
+            why = (closed or {}).get(value.lower())
+            reason = f"{why}; {expected}" if why else expected
+            self.problem(f"{name} is {shown(value)}: {reason}")
         return choices.get((value or default).lower(), default)
 
     def flag(self, name: str) -> bool:
@@ -142,7 +149,21 @@ class Reader:
         parts = urlsplit(value)
         if parts.scheme != "https" or not parts.netloc or parts.path not in {"", "/"}:
             self.problem(f"{name} is {shown(value)}: expected https://host without a path")
+        self.require_open_cloud(name, value)
         return value.rstrip("/")
+
+    def require_open_cloud(self, name: str, url: str | None) -> None:
+        """Note a problem if a URL belongs to Microsoft Cloud Germany."""
+        if url is not None and _is_german(url):
+            self.problem(f"{name} is {shown(url)}: {GERMANY_CLOSED}")
+
+
+def _is_german(url: str) -> bool:
+    try:
+        host = urlsplit(url).hostname or ""
+    except ValueError:
+        return False
+    return f".{host.rstrip('.')}".endswith(tuple(f".{domain}" for domain in _GERMAN_DOMAINS))
 
 
 def _near(one: str, other: str, edits: int) -> bool:
