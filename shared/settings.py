@@ -244,6 +244,14 @@ def read_partner(environment: Mapping[str, str]) -> TenantId:
     return partner
 
 
+def read_partner_center(environment: Mapping[str, str]) -> PartnerCenterSettings:
+    """Read how to reach Partner Center; raises SettingsError about these settings alone."""
+    reader = Reader(environment)
+    read = _partner_center(reader)
+    reader.raise_problems()
+    return read
+
+
 def _partner_center(reader: Reader) -> PartnerCenterSettings:
     auth = reader.choice("PARTNER_CENTER_AUTH", Auth.SECRET)
     needs_secret = auth in {Auth.SECRET, Auth.USER}

@@ -10,7 +10,7 @@ import json
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 from http import HTTPStatus
 from typing import Any, Final
 from urllib.parse import urlsplit
@@ -46,10 +46,12 @@ _FEDERATION_AUDIENCES: Final = {
 _PUBLIC_FEDERATION_AUDIENCE: Final = "api://AzureADTokenExchange"
 _RENEWAL_SECONDS: Final = 300
 _TIMEOUT_SECONDS: Final = 10
+# Microsoft's page "Secure Application Model": 90 days, anew with each token.
+REFRESH_TOKEN_LIFETIME: Final = timedelta(days=90)
 # A refused credential is tried once a minute, however many deletions wait for it.
 REFUSED_PAUSE_SECONDS: Final = 60.0
 # msal and the parsers of certificates raise ValueError.
-_ERRORS: Final = (AzureError, MsalError, requests.RequestException, ValueError)
+SIGN_IN_ERRORS: Final = (AzureError, MsalError, requests.RequestException, ValueError)
 _PKCS12: Final = "application/x-pkcs12"
 
 
@@ -125,7 +127,7 @@ class TokenSource:
         try:
             current = self._credential or credential(self._settings)
             token = current.get_token(self._settings.endpoints.scope)
-        except _ERRORS as error:
+        except SIGN_IN_ERRORS as error:
             # A certificate or a secret that was renewed in the vault is read again.
             self._credential = None
             raise self._failed(error) from error
@@ -168,15 +170,23 @@ class _Held:
     until: float
 
 
+def claims_of(token: str) -> dict[str, Any]:
+    """Return the claims of a token; raises ValueError, IndexError or TypeError for no JWT."""
+    payload = token.split(".")[1]
+    claims = json.loads(base64.urlsafe_b64decode(payload + "=" * (-len(payload) % 4)))
+    if not isinstance(claims, dict):
+        message = "The claims are not an object"
+        raise TypeError(message)
+    return claims
+
+
 def tenant_of(token: str) -> str:
     """Return the `tid` claim of a token; raises SignInFailed if it has none.
 
     The signature is not checked: the token came over TLS and Partner Center checks it.
     """
     try:
-        payload = token.split(".")[1]
-        claims = json.loads(base64.urlsafe_b64decode(payload + "=" * (-len(payload) % 4)))
-        return str(claims["tid"]).lower()
+        return str(claims_of(token)["tid"]).lower()
     except (IndexError, KeyError, TypeError, ValueError, binascii.Error) as error:
         failed = SignInFailed("The access token names no tenant: expected a JWT with the claim tid")
         log_failure(failed)
@@ -206,12 +216,32 @@ def refresh_token_age_days(settings: PartnerCenterSettings, now: datetime) -> fl
     try:
         with _key_vault(settings) as vault:
             stored = vault.get_secret(name).properties.updated_on
-    except _ERRORS as error:
+    except SIGN_IN_ERRORS as error:
         message = f"secret {name} could not be read: {said(error)}"
         failed = failure(message, verdict_on(error, settings))
         log_failure(failed)
         raise failed from error
     return None if stored is None else round((now - stored) / timedelta(days=1), 1)
+
+
+def store_refresh_token(settings: PartnerCenterSettings, token: str) -> datetime:
+    """Store a token that was issued now as the newest in the vault; return when it expires.
+
+    Raises SignInFailed or SignInUnavailable if the vault cannot be written.
+    """
+    name = str(settings.refresh_token_secret_name)
+    try:
+        with _key_vault(settings) as vault:
+            return _store(vault, name, token)
+    except SIGN_IN_ERRORS as error:
+        message = f"secret {name} could not be written: {said(error)}"
+        raise failure(message, verdict_on(error, settings)) from error
+
+
+def _store(vault: SecretClient, name: str, token: str) -> datetime:
+    expires = datetime.now(UTC) + REFRESH_TOKEN_LIFETIME
+    vault.set_secret(name, token, expires_on=expires)
+    return expires
 
 
 def _own_identity(settings: PartnerCenterSettings) -> TokenCredential:
@@ -272,13 +302,7 @@ class RefreshTokenCredential:
     def __init__(self, settings: PartnerCenterSettings) -> None:
         self._vault = _key_vault(settings)
         self._secret_name = str(settings.refresh_token_secret_name)
-        self._app = msal.ConfidentialClientApplication(
-            settings.client_id,
-            client_credential=settings.client_secret,
-            authority=f"{settings.endpoints.authority}/{settings.tenant_id}",
-            instance_discovery=False,
-            http_client=_entra_session(),
-        )
+        self._app = entra_app(settings)
 
     def get_token(self, *scopes: str, **_: object) -> AccessToken:
         """Return a new access token; TokenSource keeps it, and asks in one thread at a time."""
@@ -288,7 +312,7 @@ class RefreshTokenCredential:
             raise ClientAuthenticationError(message=self._rejection(result))
         # A refresh token expires after 90 days without use, so each successor replaces it.
         if result.get("refresh_token", old) != old:
-            self._vault.set_secret(self._secret_name, result["refresh_token"])
+            _store(self._vault, self._secret_name, result["refresh_token"])
         return AccessToken(result["access_token"], int(time.time()) + int(result["expires_in"]))
 
     def _rejection(self, result: dict[str, Any]) -> str:
@@ -296,6 +320,23 @@ class RefreshTokenCredential:
             f"the refresh token in secret {self._secret_name} was not accepted "
             f"({result.get('error')}: {result.get('error_description')})"
         )
+
+
+def entra_app(
+    settings: PartnerCenterSettings,
+    kind: type[msal.ConfidentialClientApplication] = msal.ConfidentialClientApplication,
+) -> msal.ConfidentialClientApplication:
+    """Return the application as msal knows it; asks Entra ID for its addresses.
+
+    Raises one of SIGN_IN_ERRORS.
+    """
+    return kind(
+        settings.client_id,
+        client_credential=settings.client_secret,
+        authority=f"{settings.endpoints.authority}/{settings.tenant_id}",
+        instance_discovery=False,
+        http_client=_entra_session(),
+    )
 
 
 def _entra_session() -> requests.Session:

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable
 from dataclasses import replace
+from datetime import UTC, datetime, timedelta
 
 import pytest
 from azure.core.exceptions import AzureError
@@ -56,6 +57,16 @@ def test_each_redeemed_refresh_token_is_replaced_in_the_vault(
     versions = simulator.key_vault.versions(name)
     assert len(versions) == before + 2
     assert len({version.value for version in versions}) == len(versions)
+
+
+def test_the_successor_of_a_refresh_token_expires_90_days_after_it_was_issued(
+    partner_settings: Read, simulator: Simulator
+) -> None:
+    TokenSource(partner_settings(Auth.USER)).token(Deadline.after())
+
+    expires = simulator.key_vault.versions(simulator.sandbox.refresh_token_name)[-1].expires
+    left = datetime.fromtimestamp(expires or 0, UTC) - datetime.now(UTC)
+    assert timedelta(days=89.9) < left <= timedelta(days=90)
 
 
 def test_an_expired_refresh_token_says_what_to_do(
