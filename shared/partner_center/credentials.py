@@ -7,8 +7,9 @@ import base64
 import binascii
 import functools
 import json
+import re
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from http import HTTPStatus
@@ -46,10 +47,13 @@ _FEDERATION_AUDIENCES: Final = {
 _PUBLIC_FEDERATION_AUDIENCE: Final = "api://AzureADTokenExchange"
 _RENEWAL_SECONDS: Final = 300
 _TIMEOUT_SECONDS: Final = 10
+_ENTRA_TEXT: Final = re.compile(r'AADSTS\d+[^"]*')
 # Microsoft's page "Secure Application Model": 90 days, anew with each token.
 REFRESH_TOKEN_LIFETIME: Final = timedelta(days=90)
 # A refused credential is tried once a minute, however many deletions wait for it.
 REFUSED_PAUSE_SECONDS: Final = 60.0
+# One odd header must not keep a whole process from signing in for hours.
+LONGEST_PAUSE_SECONDS: Final = 600.0
 # msal and the parsers of certificates raise ValueError.
 SIGN_IN_ERRORS: Final = (AzureError, MsalError, requests.RequestException, ValueError)
 _PKCS12: Final = "application/x-pkcs12"
@@ -58,13 +62,21 @@ _PKCS12: Final = "application/x-pkcs12"
 def _stop_at_throttling(response: PipelineResponse[Any, Any]) -> None:
     """Raise what asks for a wait: azure-core would sleep through it, however long it is."""
     found = response.http_response
-    if found.status_code == HTTPStatus.TOO_MANY_REQUESTS or _must_wait(found):
-        message = f"{urlsplit(found.request.url).netloc} responded with {found.status_code}"
+    if _asks_to_wait(found.status_code, found.headers):
+        message = _described(found.request.url, found.status_code, found.text())
         raise ClientAuthenticationError(message=message, response=found)
 
 
-def _must_wait(response: Any) -> bool:  # noqa: ANN401 - two families of responses
-    return response.status_code >= HTTPStatus.BAD_REQUEST and "Retry-After" in response.headers
+def _asks_to_wait(status: int, headers: Mapping[str, str]) -> bool:
+    has_header = status >= HTTPStatus.BAD_REQUEST and "Retry-After" in headers
+    return has_header or status == HTTPStatus.TOO_MANY_REQUESTS
+
+
+def _described(url: str, status: int, text: str) -> str:
+    """Return an error response in one line, with what Entra ID says and no more of its body."""
+    found = _ENTRA_TEXT.search(text)
+    said_there = f": {found[0]}" if found else ""
+    return f"{urlsplit(url).netloc} responded with {status}{said_there}"
 
 
 # The libraries would retry for minutes, a managed identity after a 410 for 70 s; putting the
@@ -83,7 +95,7 @@ class TokenSource:
 
     Threads that need a token at the same time share one sign-in, and its failure. After a refusal
     nobody signs in for `refused_pause` seconds, and after throttling for the time that was asked
-    for; until then the failure is raised again. `clock` gives seconds.
+    for; until then the failure is raised again. `monotonic` gives seconds.
     `entitlements_forbidden` is set once Partner Center has said that this credential may not read
     entitlements, and stays set for the life of the process.
     """
@@ -93,7 +105,7 @@ class TokenSource:
         settings: PartnerCenterSettings,
         *,
         refused_pause: float = REFUSED_PAUSE_SECONDS,
-        clock: Callable[[], float] = time.monotonic,
+        monotonic: Callable[[], float] = time.monotonic,
     ) -> None:
         self.entitlements_forbidden = False
         self._settings = settings
@@ -101,7 +113,7 @@ class TokenSource:
         self._credential: TokenCredential | None = None
         self._token: AccessToken | None = None
         self._refused_pause = refused_pause
-        self._clock = clock
+        self._monotonic = monotonic
         self._held: _Held | None = None
 
     def token(self, deadline: Deadline) -> str:
@@ -136,7 +148,7 @@ class TokenSource:
 
     def _require_unheld(self) -> None:
         held = self._held
-        if held is not None and (left := held.until - self._clock()) > 0:
+        if held is not None and (left := held.until - self._monotonic()) > 0:
             raise failure(held.message, held.verdict, left)
 
     def _failed(self, error: Exception) -> PartnerCenterError:
@@ -144,7 +156,7 @@ class TokenSource:
         verdict = verdict_on(error, self._settings)
         message = f"{self._who()} could not sign in at {self._where()}: {said(error)}"
         pause = self._pause(verdict)
-        self._held = _Held(message, verdict, self._clock() + pause)
+        self._held = _Held(message, verdict, self._monotonic() + pause)
         failed = failure(message, verdict, pause)
         log_failure(failed)
         return failed
@@ -152,7 +164,7 @@ class TokenSource:
     def _pause(self, verdict: Verdict) -> float:
         if isinstance(verdict, Refused):
             return self._refused_pause
-        return verdict.retry_after or 0.0
+        return min(verdict.retry_after or 0.0, LONGEST_PAUSE_SECONDS)
 
     def _who(self) -> str:
         return f"Application {self._settings.client_id} ({self._settings.auth})"
@@ -350,10 +362,10 @@ def _entra_session() -> requests.Session:
 
 def _raise_outage(response: requests.Response, *_: object, **__: object) -> None:
     status = response.status_code
-    if status == HTTPStatus.TOO_MANY_REQUESTS or status >= HTTPStatus.INTERNAL_SERVER_ERROR:
-        # requests reads the body after the hook, and would leave the connection open.
-        response.close()
-        message = f"{urlsplit(response.url).netloc} responded with {status}"
+    unavailable = status >= HTTPStatus.INTERNAL_SERVER_ERROR
+    if unavailable or _asks_to_wait(status, response.headers):
+        # Reading the text gives the connection back, which requests does only after the hook.
+        message = _described(response.url, status, response.text)
         raise requests.HTTPError(message, response=response)
 
 

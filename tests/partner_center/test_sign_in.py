@@ -87,7 +87,7 @@ def test_nobody_signs_in_before_the_wait_is_over(
 ) -> None:
     headers = {"Retry-After": "120"}
     simulator.add_fault(Fault(path=TOKEN, status=429, headers=headers))
-    tokens = TokenSource(partner_settings(auth), clock=clock)
+    tokens = TokenSource(partner_settings(auth), monotonic=clock)
     fail(tokens)
 
     clock.now = 119
@@ -101,13 +101,56 @@ def test_nobody_signs_in_before_the_wait_is_over(
 
 
 @pytest.mark.parametrize("auth", list(Auth))
-@pytest.mark.parametrize("number", [90033, 50196])
+@pytest.mark.parametrize(("number", "seconds"), [(90033, None), (50196, 60)])
 def test_a_code_that_passes_is_no_refusal(
-    partner_settings: Read, simulator: Simulator, auth: Auth, number: int
+    partner_settings: Read, simulator: Simulator, auth: Auth, number: int, seconds: float | None
 ) -> None:
     simulator.add_fault(entra_error(number, error="temporarily_unavailable"))
 
-    assert isinstance(fail(TokenSource(partner_settings(auth))), SignInUnavailable)
+    error = fail(TokenSource(partner_settings(auth)))
+
+    assert isinstance(error, SignInUnavailable)
+    assert error.retry_after == seconds
+    assert f"AADSTS{number}" in str(error)
+
+
+@pytest.mark.parametrize("auth", list(Auth))
+@pytest.mark.parametrize("number", [90033, 50196])
+def test_a_code_that_passes_waits_as_long_as_it_asks(
+    partner_settings: Read, simulator: Simulator, auth: Auth, number: int
+) -> None:
+    fault = entra_error(number, error="temporarily_unavailable")
+    simulator.add_fault(replace(fault, headers={"Retry-After": "77"}))
+
+    error = fail(TokenSource(partner_settings(auth)))
+
+    assert isinstance(error, SignInUnavailable)
+    assert error.retry_after == 77
+    assert f"AADSTS{number}" in str(error)
+
+
+@pytest.mark.parametrize("auth", list(Auth))
+def test_a_refusal_with_a_retry_after_is_a_refusal(
+    partner_settings: Read, simulator: Simulator, auth: Auth
+) -> None:
+    fault = entra_error(7000222, status=401)
+    simulator.add_fault(replace(fault, headers={"Retry-After": "77"}))
+
+    error = fail(TokenSource(partner_settings(auth)))
+
+    assert isinstance(error, SignInFailed)
+    assert error.next_try == 60
+
+
+def test_an_odd_retry_after_does_not_hold_the_sign_in_for_hours(
+    partner_settings: Read, simulator: Simulator
+) -> None:
+    simulator.add_fault(Fault(path=TOKEN, status=429, headers={"Retry-After": "86400"}))
+
+    error = fail(TokenSource(partner_settings()))
+
+    assert isinstance(error, SignInUnavailable)
+    assert error.retry_after == 600
 
 
 @pytest.mark.parametrize("auth", list(Auth))
@@ -223,7 +266,7 @@ def test_a_refused_sign_in_is_tried_once_a_minute(
     partner_settings: Read, simulator: Simulator, auth: Auth, clock: Clock
 ) -> None:
     simulator.add_fault(entra_error(7000222, status=401))
-    tokens = TokenSource(partner_settings(auth), clock=clock)
+    tokens = TokenSource(partner_settings(auth), monotonic=clock)
     for second in range(0, 180, 7):
         clock.now = second
         error = fail(tokens)
@@ -236,7 +279,7 @@ def test_five_threads_share_one_refusal_and_one_log_line(
     partner_settings: Read, simulator: Simulator, clock: Clock, caplog: pytest.LogCaptureFixture
 ) -> None:
     simulator.add_fault(replace(entra_error(7000222, status=401), delay_seconds=0.05))
-    tokens = TokenSource(partner_settings(), clock=clock)
+    tokens = TokenSource(partner_settings(), monotonic=clock)
     errors: list[Exception] = []
     threads = [
         threading.Thread(target=lambda: errors.append(fail(tokens)), daemon=True) for _ in range(5)
@@ -274,7 +317,7 @@ def test_a_sign_in_that_works_again_ends_the_pause(
     partner_settings: Read, simulator: Simulator, clock: Clock
 ) -> None:
     simulator.add_fault(replace(entra_error(7000222, status=401), times=1))
-    tokens = TokenSource(partner_settings(), clock=clock)
+    tokens = TokenSource(partner_settings(), monotonic=clock)
     fail(tokens)
     clock.now = 60
     first = tokens.token(Deadline.after())
@@ -290,7 +333,7 @@ def test_a_certificate_that_was_renewed_in_the_vault_is_used_after_a_refusal(
     account = simulator.sandbox
     other = simulator.production.app_certificate.pfx_base64
     simulator.key_vault.put(account.certificate_name, other, content_type="application/x-pkcs12")
-    tokens = TokenSource(partner_settings(Auth.CERTIFICATE), clock=clock)
+    tokens = TokenSource(partner_settings(Auth.CERTIFICATE), monotonic=clock)
     error = fail(tokens)
     assert "AADSTS700027" in str(error)
 

@@ -47,7 +47,7 @@ def tries(simulator: Simulator) -> int:
 def with_pause(bench: Bench, clock: Clock) -> None:
     """Give the handlers a sign-in that pauses as it does in Azure."""
     settings = bench.services.settings.partner_center
-    tokens = TokenSource(settings, clock=clock)
+    tokens = TokenSource(settings, monotonic=clock)
     connection = Connection(settings.endpoints.base_url, tokens, RateLimiter(UNHURRIED))
     bench.put(replace(bench.services, connection=connection))
 
