@@ -143,6 +143,25 @@ def test_throttling_of_the_sign_in_moves_the_deadline(
     assert not bench.errors
 
 
+def test_an_outage_of_the_sign_in_in_the_middle_of_a_step_moves_the_deadline(
+    bench: Bench, simulator: Simulator, customers: list[Customer]
+) -> None:
+    """Tokens that end at once are renewed before each call."""
+    tenant = customers[0].tenant_id
+    simulator.behaviour = replace(simulator.behaviour, token_lifetime_seconds=200)
+    simulator.add_fault(Fault(path="*/token", delay_seconds=0.001, times=2))
+    simulator.add_fault(Fault(path="*/token", status=503, times=None))
+    bench.drop(tenant)
+
+    bench.pump(passes=1)
+
+    record = bench.record(tenant)
+    assert bench.calls()
+    assert record.live
+    assert record.parked_since is not None
+    assert record.remedy == ""
+
+
 @pytest.mark.parametrize("auth", ["certificate", "federated", "user"])
 def test_throttling_of_the_sign_in_ends_nothing_in_any_mode(
     bench: Bench, simulator: Simulator, customers: list[Customer], auth: str
