@@ -21,6 +21,10 @@ _PLACEHOLDER: Final = re.compile(
     r"[$#]\{|\$\(|\{\{|@Microsoft\.\w*\(|\A(?:%\w+%|<[^<>]*>|__\w+__)\Z", re.IGNORECASE
 )
 _VARIABLE: Final = re.compile(r"\$(?:env:)?\w+", re.IGNORECASE)
+GERMANY_CLOSED: Final = (
+    "Microsoft Cloud Germany closed on 29 October 2021; use the cloud that the account moved to"
+)
+_GERMAN_DOMAINS: Final = ("microsoftonline.de", "microsoftazure.de", "cloudapi.de")
 
 
 class SettingsError(TipsweepError):
@@ -164,12 +168,15 @@ class Reader:
             return default
         return int(value)
 
-    def choice(self, name: str, default: Choice) -> Choice:
-        """Return one member of the default's enumeration."""
+    def choice(self, name: str, default: Choice, closed: Mapping[str, str] | None = None) -> Choice:
+        """Return one member of the default's enumeration; `closed` says why others are none."""
         value = self.text(name)
         choices = {str(choice): choice for choice in type(default)}
         if value is not None and value.lower() not in choices:
-            self.problem(f"{name} is {shown(value)}: expected one of {', '.join(choices)}")
+            expected = f"expected one of {', '.join(choices)}"
+            why = (closed or {}).get(value.lower())
+            reason = f"{why}; {expected}" if why else expected
+            self.problem(f"{name} is {shown(value)}: {reason}")
         return choices.get((value or default).lower(), default)
 
     def flag(self, name: str) -> bool:
@@ -212,7 +219,21 @@ class Reader:
         parts = _parts(value)
         if parts.scheme != "https" or not parts.netloc or parts.path not in {"", "/"}:
             self.problem(f"{name} is {shown(value)}: expected https://host without a path")
+        self.require_open_cloud(name, value)
         return value.rstrip("/")
+
+    def require_open_cloud(self, name: str, url: str | None) -> None:
+        """Note a problem if a URL belongs to Microsoft Cloud Germany."""
+        if url is not None and _is_german(url):
+            self.problem(f"{name} is {shown(url)}: {GERMANY_CLOSED}")
+
+
+def _is_german(url: str) -> bool:
+    try:
+        host = urlsplit(url).hostname or ""
+    except ValueError:
+        return False
+    return f".{host.rstrip('.')}".endswith(tuple(f".{domain}" for domain in _GERMAN_DOMAINS))
 
 
 def _parts(address: str) -> SplitResult:

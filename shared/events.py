@@ -44,6 +44,7 @@ class Event(StrEnum):
     ENTITLEMENTS_FORBIDDEN = "entitlements_forbidden"
     ENTITLEMENTS_UNREAD = "entitlements_unread"
     SIGN_IN_FAILED = "sign_in_failed"
+    SIGN_IN_UNAVAILABLE = "sign_in_unavailable"
     SWITCH_TRIPPED = "switch_tripped"
     SWITCH_RESET = "switch_reset"
     SWEEP_FINISHED = "sweep_finished"
@@ -72,6 +73,7 @@ _LEVELS: Final = {
     Event.STEP_FAILED: logging.WARNING,
     Event.THROTTLED: logging.WARNING,
     Event.ENTITLEMENTS_UNREAD: logging.WARNING,
+    Event.SIGN_IN_UNAVAILABLE: logging.WARNING,
     Event.SWITCH_RESET: logging.WARNING,
     Event.DELETION_REDRIVEN: logging.WARNING,
     Event.SETTINGS_UNKNOWN: logging.WARNING,

@@ -1,12 +1,16 @@
-"""Reads foreign text: strict JSON from people, any JSON from services, lines and secrets."""
+"""Reads foreign text: JSON of people and of services, lines, secrets, and Retry-After."""
 
 import json
 import re
+from datetime import UTC, datetime
+from email.utils import parsedate_to_datetime
 from math import inf
 from typing import Any, Final
 
 from shared.errors import TipsweepError
 
+# One odd header must not park a deletion for weeks.
+LONGEST_RETRY_AFTER_SECONDS: Final = 86_400.0
 # What editors and files add around a text: blanks, line breaks, a byte order mark.
 _AROUND: Final = re.compile(r"\A[\s\x00\ufeff\u200b]+|[\s\x00\ufeff\u200b]+\Z")
 # A pair of escapes for one character, one half of such a pair, or any other escape.
@@ -97,3 +101,22 @@ def _without_repeats(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
 
 def _number(digits: str) -> int | float:
     return int(digits) if len(digits) <= _DIGITS else inf
+
+
+def retry_after_seconds(header: str | None, now: datetime | None = None) -> float | None:
+    """Return a Retry-After header in seconds, at most a day; None if it cannot be read.
+
+    The header holds seconds, or an HTTP date.
+    """
+    if header is None:
+        return None
+    if header.strip().isdecimal():
+        return min(float(header), LONGEST_RETRY_AFTER_SECONDS)
+    try:
+        timestamp = parsedate_to_datetime(header)
+        if timestamp.tzinfo is None:
+            timestamp = timestamp.replace(tzinfo=UTC)
+        seconds = (timestamp - (now or datetime.now(UTC))).total_seconds()
+    except (ValueError, OverflowError):
+        return None
+    return min(max(0.0, seconds), LONGEST_RETRY_AFTER_SECONDS)

@@ -8,7 +8,7 @@ from enum import StrEnum
 from functools import cache
 from typing import Final
 
-from shared.environment import Reader, SettingsError
+from shared.environment import GERMANY_CLOSED, Reader, SettingsError
 from shared.events import Event, emit
 from shared.limits import MICROSOFT_CALLS_PER_MINUTE, SANDBOX_CUSTOMERS
 from shared.schedules import NotASchedule, require_schedule
@@ -269,11 +269,22 @@ def read_partner(environment: Mapping[str, str]) -> TenantId:
     return partner
 
 
+def read_partner_center(environment: Mapping[str, str]) -> PartnerCenterSettings:
+    """Read how to reach Partner Center; raises SettingsError about these settings alone."""
+    reader = Reader(environment)
+    read = _partner_center(reader)
+    reader.raise_problems()
+    return read
+
+
 def _partner_center(reader: Reader) -> PartnerCenterSettings:
     auth = reader.choice("PARTNER_CENTER_AUTH", Auth.SECRET)
     needs_secret = auth in {Auth.SECRET, Auth.USER}
     needs_vault = auth in {Auth.CERTIFICATE, Auth.USER}
-    cloud = ENDPOINTS[reader.choice("PARTNER_CENTER_CLOUD", Cloud.GLOBAL)]
+    closed = dict.fromkeys(("germany", "german", "de"), GERMANY_CLOSED)
+    cloud = ENDPOINTS[reader.choice("PARTNER_CENTER_CLOUD", Cloud.GLOBAL, closed)]
+    scope = reader.text("PARTNER_CENTER_SCOPE")
+    reader.require_open_cloud("PARTNER_CENTER_SCOPE", scope)
     return PartnerCenterSettings(
         tenant_id=reader.tenant("PARTNER_TENANT_ID"),
         client_id=reader.tenant("PARTNER_CENTER_CLIENT_ID"),
@@ -281,7 +292,7 @@ def _partner_center(reader: Reader) -> PartnerCenterSettings:
         endpoints=Endpoints(
             base_url=reader.https_url("PARTNER_CENTER_BASE_URL") or cloud.base_url,
             authority=reader.https_url("PARTNER_CENTER_AUTHORITY") or cloud.authority,
-            scope=reader.text("PARTNER_CENTER_SCOPE") or cloud.scope,
+            scope=scope or cloud.scope,
         ),
         # Below Microsoft's 500, which the partner tenant's other apps share.
         rate_limit_per_minute=reader.whole(
@@ -304,6 +315,8 @@ def _storage(reader: Reader) -> StorageSettings:
     connection_string = reader.connection_string("AzureWebJobsStorage")
     queue_uri = reader.service_uri("AzureWebJobsStorage__queueServiceUri")
     table_uri = reader.service_uri("AzureWebJobsStorage__tableServiceUri")
+    reader.require_open_cloud("AzureWebJobsStorage__queueServiceUri", queue_uri)
+    reader.require_open_cloud("AzureWebJobsStorage__tableServiceUri", table_uri)
     if connection_string and (queue_uri or table_uri):
         reader.problem(
             "AzureWebJobsStorage is set together with AzureWebJobsStorage__queueServiceUri or "

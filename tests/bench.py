@@ -246,7 +246,7 @@ def unhurried(settings: Settings, **changes: Any) -> Services:
     """Build services that wait neither for checks nor for their own rate limit."""
     checks = replace(settings.checks, first_delay=timedelta(0), max_delay=A_MOMENT)
     settings = replace(settings, checks=checks)
-    tokens = TokenSource(settings.partner_center)
+    tokens = TokenSource(settings.partner_center, refused_pause=0)
     base_url = settings.partner_center.endpoints.base_url
     connection = Connection(base_url, tokens, RateLimiter(UNHURRIED), sleep=_nap)
     return replace(build(settings), connection=connection, **changes)

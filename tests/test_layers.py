@@ -13,7 +13,7 @@ ROOT: Final = Path(__file__).parents[1]
 # Each room may import the rooms of its own line and of those below. The longest prefix counts.
 FLOORS: Final = (
     ("local.demo", "local.simulator.__main__", "local.host.__main__"),
-    ("local.provision",),
+    ("local.provision", "local.consent"),
     ("local.azurite", "local.host", "local.simulator", "local.simulator.simulator"),
     ("local.simulator.app_settings",),
     ("local.simulator.cloud",),

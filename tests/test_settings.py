@@ -56,6 +56,52 @@ def test_the_defaults_are_those_of_the_documents() -> None:
     assert read.history_kept == timedelta(days=400)
 
 
+@pytest.mark.parametrize("word", ["germany", "Germany", "de"])
+def test_the_german_cloud_is_refused_with_the_day_it_closed(word: str) -> None:
+    text = problems(PARTNER_CENTER_CLOUD=word)
+
+    assert text.startswith("1 setting(s)")
+    assert "PARTNER_CENTER_CLOUD" in text
+    assert "closed on 29 October 2021" in text
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        ("PARTNER_CENTER_AUTHORITY", "https://login.microsoftonline.de"),
+        ("PARTNER_CENTER_AUTHORITY", "https://LOGIN.microsoftonline.DE:443/"),
+        ("PARTNER_CENTER_AUTHORITY", "https://login.microsoftonline.de."),
+        ("PARTNER_CENTER_BASE_URL", "https://api.partner.microsoftazure.de"),
+        ("PARTNER_CENTER_SCOPE", "https://graph.cloudapi.de/.default"),
+        ("KEY_VAULT_URI", "https://tipsweep.vault.microsoftazure.de/"),
+    ],
+)
+def test_a_host_of_the_german_cloud_is_refused(name: str, value: str) -> None:
+    text = problems(**{name: value})
+
+    assert text.startswith("1 setting(s)")
+    assert f"{name} is " in text
+    assert "closed on 29 October 2021" in text
+
+
+@pytest.mark.parametrize("service", ["queue", "table"])
+def test_a_storage_account_of_the_german_cloud_is_refused(service: str) -> None:
+    uris = {
+        f"AzureWebJobsStorage__{each}ServiceUri": f"https://a.{each}.core.windows.net"
+        for each in ("queue", "table")
+    }
+    name = f"AzureWebJobsStorage__{service}ServiceUri"
+    uris[name] = f"https://a.{service}.core.cloudapi.de"
+
+    assert "closed on 29 October 2021" in problems(AzureWebJobsStorage="", **uris)
+
+
+def test_a_german_name_in_another_cloud_is_accepted() -> None:
+    changes = {"PARTNER_CENTER_AUTHORITY": "https://login.notmicrosoftonline.de"}
+
+    assert read_settings({**REQUIRED, **changes}).partner_center.endpoints.authority
+
+
 def test_one_error_names_all_that_is_missing_and_where_it_goes() -> None:
     with pytest.raises(SettingsError) as caught:
         read_settings({})

@@ -122,8 +122,8 @@ def _problem(description: str, schema: str = "Problem") -> Schema:
     return {"description": description, "content": content}
 
 
-def _later(description: str, content: Schema | None = None) -> Schema:
-    header = {"required": True, "description": "Seconds", "schema": _SECONDS}
+def _later(description: str, content: Schema | None = None, *, required: bool = True) -> Schema:
+    header = {"required": required, "description": "Seconds", "schema": _SECONDS}
     problem = _problem(description)
     return {
         **problem,
@@ -141,7 +141,9 @@ def _accepted() -> Schema:
 
 _BAD: Final = _problem("The request is not valid")
 _REFUSED: Final = _problem("A safety rule forbids it")
-_PARTNER_CENTER: Final = _problem("Partner Center rejected a call")
+_PARTNER_CENTER: Final = _later(
+    "Partner Center rejected a call, or the sign-in there is refused", required=False
+)
 _UNKNOWN: Final = _problem("The customer has no deletion")
 
 _AFTER: Final = _query(

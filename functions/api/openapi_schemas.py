@@ -127,6 +127,9 @@ _PROBLEM: Final[Schema] = {
         "state": one_of(State),
         "reason": TEXT,
         "remedy": TEXT,
+        "code": TEXT,
+        "settings": {"type": "array", "items": TEXT},
+        "page": TEXT,
     },
 }
 

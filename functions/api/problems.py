@@ -17,6 +17,8 @@ from shared.partner_center.errors import (
     TEMPORARY,
     ErrorStatus,
     PartnerCenterError,
+    SignInFailed,
+    SignInMisconfigured,
 )
 from shared.safety.rules import Refused
 from shared.safety.switch import SwitchChanged, SwitchTripped
@@ -26,6 +28,7 @@ from shared.tenants import NotATenantId
 
 RETRY_SECONDS: Final = 30
 SWITCH_RETRY_SECONDS: Final = 300
+SIGN_IN_RETRY_SECONDS: Final = 60
 
 
 class BadRequest(TipsweepError):
@@ -108,6 +111,9 @@ REFUSED: Final = ProblemType(
 PARTNER_CENTER: Final = ProblemType(
     "partner-center", HTTPStatus.BAD_GATEWAY, "Partner Center rejected a call"
 )
+SIGN_IN_REFUSED: Final = ProblemType(
+    "sign-in-refused", HTTPStatus.BAD_GATEWAY, "The sign-in to Partner Center is refused"
+)
 PARTNER_CENTER_BUSY: Final = ProblemType(
     "partner-center-busy", HTTPStatus.SERVICE_UNAVAILABLE, "Partner Center is unavailable"
 )
@@ -134,6 +140,7 @@ PROBLEM_TYPES: Final = (
     SWITCH_CHANGED,
     REFUSED,
     PARTNER_CENTER,
+    SIGN_IN_REFUSED,
     PARTNER_CENTER_BUSY,
     SWITCH_TRIPPED,
     STORAGE,
@@ -155,6 +162,8 @@ _MEANINGS: Final[tuple[tuple[type[Exception], ProblemType], ...]] = (
     (Refused, REFUSED),
     (SwitchTripped, SWITCH_TRIPPED),
     (SettingsError, SETTINGS),
+    (SignInMisconfigured, SETTINGS),
+    (SignInFailed, SIGN_IN_REFUSED),
     *((kind, PARTNER_CENTER_BUSY) for kind in TEMPORARY),
     (PartnerCenterError, PARTNER_CENTER),
     (RecordChanged, STORAGE),
@@ -186,6 +195,8 @@ def _detail(error: TipsweepError | AzureError) -> str:
 def _retry_after(error: TipsweepError | AzureError) -> int | None:
     if isinstance(error, SwitchTripped):
         return SWITCH_RETRY_SECONDS
+    if isinstance(error, SignInFailed):
+        return max(1, round(error.next_try or SIGN_IN_RETRY_SECONDS))
     storage = (AzureError, RecordChanged, UnreadableRecord, UnreadablePlan)
     if not isinstance(error, (*storage, SettingsError, *TEMPORARY)):
         return None
@@ -198,6 +209,13 @@ def _members(error: TipsweepError | AzureError) -> dict[str, Any]:
     if isinstance(error, Refused):
         reason = f"rule {error.rule}: {error.finding}"
         return {"state": State.REFUSED, "reason": reason, "remedy": error.remedy}
+    if isinstance(error, SignInFailed) and (refusal := error.refusal):
+        return {
+            "code": refusal.code,
+            "remedy": refusal.remedy,
+            "settings": list(refusal.settings),
+            "page": refusal.page,
+        }
     if isinstance(error, SwitchChanged):
         return switch_members(error.state)
     if isinstance(error, ErrorStatus):

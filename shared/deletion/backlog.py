@@ -5,7 +5,7 @@ from datetime import datetime
 
 from shared.events import Event, emit
 from shared.partner_center import credentials
-from shared.partner_center.errors import SignInFailed
+from shared.partner_center.errors import SignInFailed, SignInUnavailable
 from shared.settings import PartnerCenterSettings
 from shared.storage.names import (
     CUSTOMERS_READY,
@@ -48,6 +48,6 @@ def token_age_days(settings: PartnerCenterSettings, now: datetime) -> float | No
     """Return the age of the refresh token; None if it is not used or cannot be read."""
     try:
         return credentials.refresh_token_age_days(settings, now)
-    except SignInFailed:
+    except (SignInFailed, SignInUnavailable):
         # It is logged already, and the other figures are still worth their line.
         return None

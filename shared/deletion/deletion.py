@@ -220,13 +220,17 @@ def ended(
 
 
 def unparked(record: DeletionRecord, now: datetime) -> DeletionRecord:
-    """Return the record with its deadline moved by the time that it has been parked until now."""
+    """Return the record with its deadline moved by the time that it has been parked until now.
+
+    What a person had to do meanwhile is no longer said.
+    """
     if record.parked_since is None:
         return record
     parked = max(timedelta(0), now - record.parked_since)
     return replace(
         record,
         parked_since=None,
+        remedy="",
         parked=record.parked + parked,
         deadline=record.deadline + parked,
     )

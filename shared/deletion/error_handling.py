@@ -8,7 +8,7 @@ from typing import Final
 from azure.core.exceptions import AzureError
 
 from shared.deletion.deletion import Deletion
-from shared.deletion.held_up import cause_of, described, log_held_up
+from shared.deletion.held_up import cause_of, described, log_held_up, remedy_of
 from shared.deletion.reasons import LATE_REMEDY, TOO_MANY_REMEDY
 from shared.events import Event, emit
 from shared.partner_center.client import PartnerCenter
@@ -21,6 +21,7 @@ from shared.partner_center.errors import (
     NotFound,
     PartnerCenterError,
     SignInFailed,
+    SignInUnavailable,
     Throttled,
     Unauthorized,
 )
@@ -34,6 +35,10 @@ from shared.storage.records import RecordChanged, State
 
 # The customer was listed again since, so these say nothing about it.
 _PRESENT: Final = (NotFound, NoRelationship)
+
+
+# Trouble that says nothing about the customer, so the deadline moves however long it takes.
+_OUTSIDE: Final = (SignInFailed, SignInUnavailable, AzureError, HeldBack)
 
 
 @contextmanager
@@ -103,7 +108,7 @@ def _postpone(deletion: Deletion, queue: str, error: Exception, *, looked: bool)
     `looked` says whether Partner Center was called. The state stays as it is: `deleting` while a
     DELETE may have been carried out, which keeps an abort too late.
     """
-    parked = not looked or isinstance(error, SignInFailed | AzureError | HeldBack)
+    parked = not looked or isinstance(error, _OUTSIDE)
     delay = deletion.delay(_retry_after(error))
     if not parked and _asks_to_wait(error):
         deletion.grant(delay)
@@ -113,7 +118,9 @@ def _postpone(deletion: Deletion, queue: str, error: Exception, *, looked: bool)
     _log_postponed(deletion, error, round(delay.total_seconds(), 1))
     # Our own limit says nothing about the customer, so it does not make checks rarer.
     attempt = deletion.record.attempt + (not isinstance(error, HeldBack))
-    postponed = replace(deletion.record, attempt=attempt, last_error=described(error))
+    postponed = replace(
+        deletion.record, attempt=attempt, last_error=described(error), remedy=remedy_of(error)
+    )
     (deletion.park if parked else deletion.put_back)(queue, delay, postponed)
     deletion.journal.note(EntryKind.WAITING, described(error))
 

@@ -8,7 +8,7 @@ from azure.core.exceptions import AzureError
 from shared.environment import SettingsError
 from shared.events import Event, emit
 from shared.inputs import readable
-from shared.partner_center.errors import SignInFailed, Unauthorized
+from shared.partner_center.errors import SignInFailed, SignInMisconfigured, Unauthorized
 from shared.storage.outages import is_outage
 
 
@@ -22,16 +22,18 @@ class Cause(StrEnum):
 
 
 _REMEDIES: Final = {
-    Cause.SIGN_IN: "Repair or renew the credential that PARTNER_CENTER_AUTH names",
-    Cause.TOKEN: "Check the app registration's consent and rights in the sandbox account",
-    Cause.SETTINGS: "Correct these settings of the function app",
-    Cause.STORAGE: "Check the storage account, its firewall and the roles of the app's identity",
+    Cause.SIGN_IN: "Repair or renew the credential that PARTNER_CENTER_AUTH names.",
+    Cause.TOKEN: "Check the app registration's consent and rights in the sandbox account.",
+    Cause.SETTINGS: "Correct these settings of the function app.",
+    Cause.STORAGE: "Check the storage account, its firewall and the roles of the app's identity.",
 }
 
 
 def cause_of(error: Exception) -> Cause | None:
     """Return what has to be repaired, None if the error is of another kind."""
     match error:
+        case SignInMisconfigured():
+            return Cause.SETTINGS
         case SignInFailed():
             return Cause.SIGN_IN
         case Unauthorized():
@@ -44,11 +46,17 @@ def cause_of(error: Exception) -> Cause | None:
             return None
 
 
+def remedy_of(error: Exception) -> str:
+    """Return what a person does about a sign-in that is refused, "" for any other error."""
+    refusal = error.refusal if isinstance(error, SignInFailed) else None
+    return refusal.remedy if refusal else ""
+
+
 def log_held_up(error: Exception, **fields: str | float | None) -> None:
     """Log trouble that holds deletions up, with what to do; nothing if it is of another kind."""
     cause = cause_of(error)
     if cause is not None:
-        remedy = f"{_REMEDIES[cause]}. Deletions go on by themselves then."
+        remedy = f"{remedy_of(error) or _REMEDIES[cause]} Deletions go on by themselves then."
         emit(Event.WORK_HELD_UP, cause=cause, remedy=remedy, reason=described(error), **fields)
 
 

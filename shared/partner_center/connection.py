@@ -5,8 +5,6 @@ import time
 import uuid
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from datetime import UTC, datetime
-from email.utils import parsedate_to_datetime
 from http import HTTPStatus
 from typing import Any, Final
 from urllib.parse import SplitResult, urljoin, urlsplit, urlunsplit
@@ -18,7 +16,7 @@ from requests.auth import AuthBase
 from urllib3.exceptions import NewConnectionError, ReadTimeoutError
 
 from shared.errors import TipsweepError, shown
-from shared.inputs import json_of
+from shared.inputs import json_of, retry_after_seconds
 from shared.partner_center.credentials import TokenSource
 from shared.partner_center.deadline import Deadline
 from shared.partner_center.errors import (
@@ -43,8 +41,7 @@ READ_TIMEOUT_SECONDS: Final = 60.0
 LEAST_SECONDS: Final = 5.0
 # For a 429 without the header: Microsoft's example says "Try again in 30 seconds."
 DEFAULT_RETRY_AFTER_SECONDS: Final = 30.0
-# One odd header must not park a deletion for weeks, or the calls of a whole process for hours.
-LONGEST_RETRY_AFTER_SECONDS: Final = 86_400.0
+# One odd header must not hold the calls of a whole process for hours.
 LONGEST_HOLD_SECONDS: Final = 600.0
 # A 429 is over within minutes, whatever its header says.
 LONGEST_THROTTLED_SECONDS: Final = 3_600.0
@@ -300,22 +297,3 @@ def _passes_soon(error: PartnerCenterError) -> bool:
         soon = (error.retry_after or 0) <= _LONGEST_PAUSE_SECONDS
         return error.response.status in _REPEATED and soon
     return isinstance(error, NoResponse) and not isinstance(error, TimedOut)
-
-
-def retry_after_seconds(header: str | None, now: datetime | None = None) -> float | None:
-    """Return a Retry-After header in seconds, at most a day; None if it cannot be read.
-
-    The header holds seconds, or an HTTP date.
-    """
-    if header is None:
-        return None
-    if header.strip().isdecimal():
-        return min(float(header), LONGEST_RETRY_AFTER_SECONDS)
-    try:
-        timestamp = parsedate_to_datetime(header)
-        if timestamp.tzinfo is None:
-            timestamp = timestamp.replace(tzinfo=UTC)
-        seconds = (timestamp - (now or datetime.now(UTC))).total_seconds()
-    except (ValueError, OverflowError):
-        return None
-    return min(max(0.0, seconds), LONGEST_RETRY_AFTER_SECONDS)

@@ -1,9 +1,11 @@
 """What can go wrong between tipsweep and Partner Center, by meaning.
 
 PartnerCenterError
-├── SignInFailed              no token was issued
+├── SignInFailed              no token was issued, and a person must act
+│   └── SignInMisconfigured   a setting is wrong
 ├── NoResponse                connection lost, or none came about
-│   └── TimedOut              no response in time
+│   ├── TimedOut              no response in time
+│   └── SignInUnavailable     no token was issued at the moment
 ├── HeldBack                  not sent: our own limit, or the pause that was asked for
 ├── OutOfTime                 the step's time is over
 ├── ForeignLink               a response pointed to another host
@@ -41,6 +43,7 @@ from typing import Final
 
 from shared.errors import TipsweepError
 from shared.inputs import json_of, readable
+from shared.partner_center.verdicts import Refused
 
 
 class PartnerCenterError(TipsweepError):
@@ -55,7 +58,21 @@ class PartnerCenterError(TipsweepError):
 
 
 class SignInFailed(PartnerCenterError):
-    """Entra ID issued no token."""
+    """No token was issued, and only a person can change that.
+
+    `refusal` says what to do, if it is known; the next try comes after `next_try` seconds.
+    """
+
+    def __init__(
+        self, message: str, refusal: Refused | None = None, next_try: float | None = None
+    ) -> None:
+        super().__init__(message)
+        self.refusal = refusal
+        self.next_try = next_try
+
+
+class SignInMisconfigured(SignInFailed):
+    """No token was issued, because a setting is wrong."""
 
 
 class NoResponse(PartnerCenterError):
@@ -68,6 +85,14 @@ class NoResponse(PartnerCenterError):
 
 class TimedOut(NoResponse):
     """No response came in time."""
+
+
+class SignInUnavailable(NoResponse):
+    """No token was issued for a reason that passes; nothing was sent to Partner Center."""
+
+    def __init__(self, message: str, retry_after: float | None) -> None:
+        super().__init__(message, may_be_done=False)
+        self.retry_after = retry_after
 
 
 class HeldBack(PartnerCenterError):

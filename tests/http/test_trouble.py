@@ -149,13 +149,40 @@ def test_a_rejection_by_partner_center_is_a_502(api: App, simulator: Simulator) 
     assert response.json["partnerCenterRequestId"]
 
 
-def test_a_wrong_client_secret_is_a_502_that_hides_it(api: App, bench: Bench) -> None:
+def test_a_wrong_client_secret_is_a_502_that_says_what_to_do(api: App, bench: Bench) -> None:
     bench.use(PARTNER_CENTER_CLIENT_SECRET="wrong-but-secret")
 
     response = api.get("/api/sandbox")
 
-    assert (response.status, response.problem) == (502, "partner-center")
+    assert (response.status, response.problem) == (502, "sign-in-refused")
+    assert response.json["code"] == "AADSTS7000215"
+    assert "not its ID" in response.json["remedy"]
+    assert response.json["settings"][0] == "PARTNER_CENTER_CLIENT_SECRET"
+    assert response.json["page"].startswith("https://")
+    assert int(response.headers["retry-after"]) == 60
     assert "wrong-but-secret" not in response.text
+
+
+def test_a_wrong_tenant_is_a_problem_of_settings(api: App, bench: Bench) -> None:
+    bench.use(PARTNER_TENANT_ID=TENANT, SANDBOX_TENANT_CONFIRMATION=TENANT)
+
+    response = api.get("/api/sandbox")
+
+    assert (response.status, response.problem) == (503, "settings")
+    assert response.json["code"] == "AADSTS90002"
+    assert response.json["settings"][0] == "PARTNER_TENANT_ID"
+    assert "PARTNER_TENANT_ID" in response.json["detail"]
+
+
+def test_a_throttled_sign_in_is_a_503_that_says_when_to_come_back(
+    api: App, simulator: Simulator
+) -> None:
+    simulator.add_fault(Fault(path="*/token", status=429, headers={"Retry-After": "41"}))
+
+    response = api.get("/api/sandbox")
+
+    assert (response.status, response.problem) == (503, "partner-center-busy")
+    assert response.headers["retry-after"] == "41"
 
 
 def test_a_rejected_sign_in_is_logged_for_its_alert(

@@ -91,6 +91,9 @@ TROUBLE = {
         Event.HISTORY_LOST, {"tenant": TENANT, "kind": "call", "reason": MEAN_REASON}
     ),
     "sign-in": Line(Event.SIGN_IN_FAILED, {"step": "cancel_orders", "reason": "AADSTS7000222"}),
+    "sign-in-unavailable": Line(
+        Event.SIGN_IN_UNAVAILABLE, {"reason": MEAN_REASON, "retry_after_seconds": 60.0}
+    ),
     "token-60-days": redrive(refresh_token_age_days=60),
     "token-80-days": redrive(refresh_token_age_days=80.2),
     "backlog": redrive(oldest_seconds=21601),

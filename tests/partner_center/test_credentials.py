@@ -4,6 +4,7 @@ import base64
 import textwrap
 from collections.abc import Callable
 from dataclasses import replace
+from datetime import UTC, datetime, timedelta
 
 import pytest
 from azure.core.exceptions import AzureError
@@ -13,7 +14,12 @@ from local.simulator import Behaviour, Fault, Simulator
 from shared.partner_center.client import PartnerCenter
 from shared.partner_center.credentials import TokenSource, azure_credential, tenant_of
 from shared.partner_center.deadline import Deadline
-from shared.partner_center.errors import NoResponse, SignInFailed, Unauthorized
+from shared.partner_center.errors import (
+    NoResponse,
+    SignInFailed,
+    SignInMisconfigured,
+    Unauthorized,
+)
 from shared.settings import Auth, PartnerCenterSettings
 from tests.partner_center.conftest import Connect
 
@@ -53,6 +59,16 @@ def test_each_redeemed_refresh_token_is_replaced_in_the_vault(
     versions = simulator.key_vault.versions(name)
     assert len(versions) == before + 2
     assert len({version.value for version in versions}) == len(versions)
+
+
+def test_the_successor_of_a_refresh_token_expires_90_days_after_it_was_issued(
+    partner_settings: Read, simulator: Simulator
+) -> None:
+    TokenSource(partner_settings(Auth.USER)).token(Deadline.after())
+
+    expires = simulator.key_vault.versions(simulator.sandbox.refresh_token_name)[-1].expires
+    left = datetime.fromtimestamp(expires or 0, UTC) - datetime.now(UTC)
+    assert timedelta(days=89.9) < left <= timedelta(days=90)
 
 
 def test_an_expired_refresh_token_says_what_to_do(
@@ -190,16 +206,16 @@ def test_what_is_no_certificate_says_what_is_expected(
     name = simulator.sandbox.certificate_name
     simulator.key_vault.put(name, stored)
 
-    with pytest.raises(SignInFailed, match=f"certificate {name} could not be read") as caught:
+    with pytest.raises(SignInFailed, match=f"secret {name} holds no certificate") as caught:
         TokenSource(partner_settings(Auth.CERTIFICATE)).token(Deadline.after())
 
-    assert "expected PEM or PFX" in str(caught.value)
+    assert "Import a PFX or PEM" in str(caught.value)
 
 
 def test_a_missing_certificate_is_an_error_of_sign_in(partner_settings: Read) -> None:
     read = partner_settings(Auth.CERTIFICATE, PARTNER_CENTER_CERTIFICATE_NAME="absent")
 
-    with pytest.raises(NoResponse, match="absent"):
+    with pytest.raises(SignInMisconfigured, match=r"absent.*PARTNER_CENTER_CERTIFICATE_NAME"):
         TokenSource(read).token(Deadline.after())
 
 

@@ -7,9 +7,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from local.simulator import Fault, Simulator
+from shared.inputs import retry_after_seconds
 from shared.partner_center import errors
 from shared.partner_center.client import PartnerCenter
-from shared.partner_center.connection import Connection, retry_after_seconds
+from shared.partner_center.connection import Connection
 from shared.partner_center.credentials import TokenSource
 from shared.partner_center.rate_limit import RateLimiter
 from tests.partner_center.conftest import Connect

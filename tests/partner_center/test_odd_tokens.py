@@ -43,7 +43,7 @@ def test_no_sign_in_raises_a_python_error(
     headers = {"Content-Type": "application/json"}
     fault = Fault(path="*/token", status=status, body=body, headers=headers, times=None)
     simulator.add_fault(fault)
-    source = TokenSource(partner_settings(auth))
+    source = TokenSource(partner_settings(auth), refused_pause=0)
 
     with pytest.raises((NoResponse, SignInFailed)):
         source.tenant(Deadline.after())

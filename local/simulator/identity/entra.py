@@ -1,10 +1,8 @@
 """Entra ID: OpenID metadata, signing keys and the token endpoint of the partner tenants."""
 
 import hmac
-import time
-import uuid
 from collections.abc import Mapping
-from datetime import UTC, datetime, timedelta
+from datetime import timedelta
 from typing import Any
 from urllib.parse import parse_qsl
 
@@ -14,6 +12,8 @@ from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 
 from local.simulator.calls import Notes
+from local.simulator.identity.entra_error import EntraError, error_response
+from local.simulator.identity.interactive import Interactive, SignedIn
 from local.simulator.identity.managed_identity import PRINCIPAL_ID, TOKEN_EXCHANGE
 from local.simulator.identity.tokens import AUDIENCE, issue, public_keys, read
 from local.simulator.state.accounts import Account
@@ -23,23 +23,13 @@ _ASSERTION_TYPE = "urn:ietf:params:oauth:client-assertion-type:jwt-bearer"
 _OPENID_SCOPES = {"openid", "profile", "offline_access"}
 
 
-class EntraError(Exception):
-    """An error from the token endpoint: HTTP status, OAuth error, AADSTS number, text."""
-
-    def __init__(self, status: int, error: str, number: int, text: str) -> None:
-        super().__init__(text)
-        self.status = status
-        self.error = error
-        self.number = number
-        self.text = text
-
-
 class Entra:
     """The two partner tenants and their app registrations."""
 
     def __init__(self, world: World, url: str, sandbox: Account, production: Account) -> None:
         self._world = world
         self._url = url
+        self._interactive = Interactive(world, url, self._account)
         self._accounts = {
             sandbox.tenant_id: sandbox,
             production.tenant_id: production,
@@ -51,19 +41,21 @@ class Entra:
             Route("/{tenant}/v2.0/.well-known/openid-configuration", self._metadata),
             Route("/{tenant}/discovery/v2.0/keys", self._keys),
             Route("/{tenant}/oauth2/v2.0/token", self._token, methods=["POST"]),
+            *self._interactive.routes(),
         ]
 
     async def _metadata(self, request: Request) -> Response:
         try:
             tenant = self._account(request).tenant_id
         except EntraError as error:
-            return _error_response(error, request)
+            return error_response(error, request)
         base = f"{self._url}/{tenant}"
         return JSONResponse(
             {
                 "issuer": f"{base}/v2.0",
                 "authorization_endpoint": f"{base}/oauth2/v2.0/authorize",
                 "token_endpoint": f"{base}/oauth2/v2.0/token",
+                "device_authorization_endpoint": f"{base}/oauth2/v2.0/devicecode",
                 "jwks_uri": f"{base}/discovery/v2.0/keys",
                 "response_types_supported": ["code", "id_token"],
                 "subject_types_supported": ["pairwise"],
@@ -84,7 +76,7 @@ class Entra:
                     headers={"Cache-Control": "no-store"},
                 )
             except EntraError as error:
-                return _error_response(error, request)
+                return error_response(error, request)
 
     def _account(self, request: Request) -> Account:
         tenant = request.path_params["tenant"]
@@ -95,7 +87,7 @@ class Entra:
 
     def _grant(self, account: Account, form: Mapping[str, str], notes: Notes) -> dict[str, Any]:
         grant = form.get("grant_type")
-        if grant not in {"client_credentials", "refresh_token"}:
+        if grant not in {"client_credentials", "refresh_token", *Interactive.GRANTS}:
             raise EntraError(400, "unsupported_grant_type", 70003, f"Grant {grant!r} unsupported.")
         self._check_client(account, form)
         notes.partner_tenant_id = account.tenant_id
@@ -103,10 +95,15 @@ class Entra:
         if notes.app_only:
             _check_scopes(form, {f"{AUDIENCE}/.default"})
             return self._token_response(account, {"idtyp": "app", "sub": account.client_id})
+        if grant in Interactive.GRANTS:
+            signed_in = self._interactive.redeem(account, form)
+            return {**self._user_response(account, signed_in), **signed_in.identity()}
         self._check_refresh_token(account, form)
         _check_scopes(form, {f"{AUDIENCE}/.default", f"{AUDIENCE}/user_impersonation"})
-        methods = ["pwd", "mfa"] if self._world.behaviour.user_tokens_have_mfa else ["pwd"]
-        user = {"scp": "user_impersonation", "amr": methods, "upn": f"admin@{account.name}"}
+        return self._user_response(account, self._interactive.user(account))
+
+    def _user_response(self, account: Account, signed_in: SignedIn) -> dict[str, Any]:
+        user = {"scp": "user_impersonation", **signed_in.claims()}
         return {
             **self._token_response(account, user),
             "scope": f"{AUDIENCE}/user_impersonation",
@@ -204,26 +201,3 @@ def _check_scopes(form: Mapping[str, str], accepted: set[str]) -> None:
         raise EntraError(
             400, "invalid_scope", 70011, f"The scope {form.get('scope')!r} is not valid."
         )
-
-
-def _error_response(error: EntraError, request: Request) -> Response:
-    correlation_id = request.headers.get("client-request-id") or str(uuid.uuid4())
-    trace_id = str(uuid.uuid4())
-    moment = datetime.fromtimestamp(int(time.time()), UTC).strftime("%Y-%m-%d %H:%M:%SZ")
-    described = (
-        f"AADSTS{error.number}: {error.text} Trace ID: {trace_id} "
-        f"Correlation ID: {correlation_id} Timestamp: {moment}"
-    )
-    if (notes := request.scope.get("notes")) is not None:
-        notes.code = error.number
-    return JSONResponse(
-        {
-            "error": error.error,
-            "error_description": described,
-            "error_codes": [error.number],
-            "timestamp": moment,
-            "trace_id": trace_id,
-            "correlation_id": correlation_id,
-        },
-        error.status,
-    )

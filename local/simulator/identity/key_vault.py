@@ -26,6 +26,7 @@ class SecretVersion:
     value: str
     content_type: str | None
     created: datetime
+    expires: int | None = None
 
 
 class KeyVault:
@@ -43,12 +44,18 @@ class KeyVault:
         self.resource = f"https://0.0.1:{port}"
 
     def put(
-        self, name: str, value: str, *, content_type: str | None = None, age_days: float = 0.0
+        self,
+        name: str,
+        value: str,
+        *,
+        content_type: str | None = None,
+        age_days: float = 0.0,
+        expires: int | None = None,
     ) -> SecretVersion:
-        """Store a new version of a secret, dated `age_days` ago."""
+        """Store a new version of a secret, dated `age_days` ago; `expires` is in Unix seconds."""
         with self._world.lock:
             created = self._world.clock.now() - timedelta(days=age_days)
-            version = SecretVersion(uuid.uuid4().hex, value, content_type, created)
+            version = SecretVersion(uuid.uuid4().hex, value, content_type, created, expires)
             self._secrets[name].append(version)
             return version
 
@@ -89,9 +96,12 @@ class KeyVault:
         try:
             body = json.loads(await request.body())
             value, content_type = body["value"], body.get("contentType")
+            expires = (body.get("attributes") or {}).get("exp")
         except (ValueError, TypeError, KeyError):
             return _error(400, "BadParameter", "The body must be JSON with the member value.")
-        version = self.put(request.path_params["name"], value, content_type=content_type)
+        version = self.put(
+            request.path_params["name"], value, content_type=content_type, expires=expires
+        )
         return JSONResponse(self._bundle(request.path_params["name"], version))
 
     def _rejection(self, request: Request) -> Response | None:
@@ -111,18 +121,21 @@ class KeyVault:
 
     def _bundle(self, name: str, version: SecretVersion) -> dict[str, object]:
         moment = int(version.created.timestamp())
+        attributes: dict[str, object] = {
+            "enabled": True,
+            "created": moment,
+            "updated": moment,
+            "recoveryLevel": "Recoverable+Purgeable",
+            "recoverableDays": 90,
+        }
         bundle: dict[str, object] = {
             "value": version.value,
             "id": f"{self.url}/secrets/{name}/{version.version}",
-            "attributes": {
-                "enabled": True,
-                "created": moment,
-                "updated": moment,
-                "recoveryLevel": "Recoverable+Purgeable",
-                "recoverableDays": 90,
-            },
+            "attributes": attributes,
             "tags": {},
         }
+        if version.expires is not None:
+            bundle["attributes"] = {**attributes, "exp": version.expires}
         if version.content_type:
             bundle["contentType"] = version.content_type
         return bundle

@@ -94,6 +94,14 @@ class AppOnlyEntitlements(StrEnum):
     UNEXPECTED = "500/800003"
 
 
+class SignsIn(StrEnum):
+    """Who signs in at the sign-in page."""
+
+    MEMBER = "member"
+    GUEST = "guest"
+    NOBODY = "nobody"
+
+
 class BehaviourError(ValueError):
     """An unknown behaviour, or a value that it cannot have."""
 
@@ -117,6 +125,8 @@ class Behaviour:
     """Lifetime of a refresh token in days, by the simulated clock."""
     user_tokens_have_mfa: bool = True
     """Whether a user's token has mfa in `amr`; without it Partner Center returns 401/900421."""
+    signs_in: SignsIn = SignsIn.MEMBER
+    """A member of the tenant, a guest from another one, or a person who declines the consent."""
     byte_order_mark: bool = True
     """Whether JSON responses start with the UTF-8 byte order mark."""
     error_code_type: CodeType = CodeType.INTEGER

@@ -1,0 +1,250 @@
+"""What an error of a sign-in means: refused, misconfigured, throttled, or away for a moment."""
+
+import re
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from http import HTTPStatus
+from typing import Final
+from urllib.parse import urlsplit
+
+from azure.core.exceptions import ServiceRequestError
+from azure.identity import CredentialUnavailableError
+
+from shared.inputs import NotASecret, retry_after_seconds
+from shared.partner_center.refusals import (
+    BY_CODE,
+    CERTIFICATES_PAGE,
+    Meaning,
+    Row,
+)
+from shared.settings import Auth, PartnerCenterSettings
+
+# Microsoft's page about throttling names 60 s for a client credential.
+THROTTLED_SECONDS: Final = 60.0
+_IDENTITY_PAGE: Final = "https://learn.microsoft.com/azure/app-service/overview-managed-identity"
+_VAULT_PAGE: Final = "https://learn.microsoft.com/azure/key-vault/general/rest-error-codes"
+_CODE: Final = re.compile(r"AADSTS(\d+)")
+_SAID_CHARACTERS: Final = 500
+# azure-identity says: "Token request error: (invalid_scope) 400, <text of the endpoint>".
+_IDENTITY_STATUS: Final = re.compile(r"Token request error: \(\w+\) (\d{3}),")
+_NOT_RESOLVED: Final = re.compile(r"Failed to resolve '([^']+)'")
+_DEPTH: Final = 8
+
+
+@dataclass(frozen=True, slots=True)
+class Refused:
+    """A person has to do what `remedy` says; `settings` are the names to look at."""
+
+    code: str
+    meaning: str
+    remedy: str
+    settings: tuple[str, ...]
+    page: str
+
+
+@dataclass(frozen=True, slots=True)
+class Misconfigured(Refused):
+    """The first of `settings` is wrong."""
+
+
+@dataclass(frozen=True, slots=True)
+class Transient:
+    """It passes by itself; `retry_after` is the wait in seconds that was asked for."""
+
+    retry_after: float | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Throttled:
+    """Too many requests were sent; none may follow for `retry_after` seconds."""
+
+    retry_after: float
+
+
+Verdict = Refused | Misconfigured | Transient | Throttled
+
+
+@dataclass(frozen=True, slots=True)
+class _Response:
+    status: int
+    url: str
+    retry_after: float | None
+
+
+def verdict_on(error: BaseException, settings: PartnerCenterSettings) -> Verdict:
+    """Return what an error of azure-identity, msal, requests or the vault means.
+
+    The status comes first, because a 429 or a 5xx passes whatever its body says. Then comes the
+    code of Entra ID. What has neither is an error of the vault, the managed identity or the
+    network.
+    """
+    response = _response(error)
+    if response is not None and response.status == HTTPStatus.TOO_MANY_REQUESTS:
+        wait = response.retry_after
+        return Throttled(THROTTLED_SECONDS if wait is None else wait)
+    if response is not None and response.status >= HTTPStatus.INTERNAL_SERVER_ERROR:
+        return Transient(response.retry_after)
+    if found := _CODE.search(_text(error)):
+        return _of_code(int(found[1]), response)
+    return (
+        _of_vault(response, settings)
+        or _of_identity(error)
+        or _of_name(error, settings)
+        or _of_secret(error)
+        or _of_certificate(error, settings)
+        or Transient()
+    )
+
+
+def said(error: BaseException) -> str:
+    """Return in one line what the error says, or what caused it if that has a code of Entra ID.
+
+    A library may append the body of a response, which can hold a token: that part is left out.
+    """
+    text = str(error) or type(error).__name__
+    if _CODE.search(text) is None and (found := _CODE.search(_text(error))):
+        text = _text(error)[found.start() :]
+    return " ".join(re.split(r"\s*Content:|\"", text, maxsplit=1)[0].split())[:_SAID_CHARACTERS]
+
+
+def _of_code(code: int, response: _Response | None) -> Verdict:
+    wait = response.retry_after if response else None
+    row = BY_CODE.get(code)
+    if row is None:
+        return Refused(
+            code=f"AADSTS{code}",
+            meaning="Entra ID refuses the sign-in.",
+            remedy="Look the code up on the page, and repair what it names.",
+            settings=("PARTNER_CENTER_AUTH",),
+            page=f"https://login.microsoftonline.com/error?code={code}",
+        )
+    if row.meaning is Meaning.TRANSIENT:
+        return Transient(wait)
+    if row.meaning is Meaning.THROTTLED:
+        return Throttled(THROTTLED_SECONDS if wait is None else wait)
+    kind = Misconfigured if row.meaning is Meaning.MISCONFIGURED else Refused
+    return _refusal(kind, row)
+
+
+def _refusal(kind: type[Refused], row: Row) -> Refused:
+    return kind(row.name, row.cause, row.remedy, row.settings, row.page)
+
+
+def _of_vault(response: _Response | None, settings: PartnerCenterSettings) -> Refused | None:
+    if response is None or _host(response.url) != _host(settings.key_vault_uri or ""):
+        return None
+    name, setting = _secret(settings)
+    code = f"KeyVault/{response.status}"
+    if response.status == HTTPStatus.NOT_FOUND:
+        return Misconfigured(
+            code=code,
+            meaning=f"The vault has no secret {name}.",
+            remedy="Store it, enable it, or correct its name.",
+            settings=(setting, "KEY_VAULT_URI"),
+            page=_VAULT_PAGE,
+        )
+    if response.status in {HTTPStatus.UNAUTHORIZED, HTTPStatus.FORBIDDEN}:
+        return Refused(
+            code=code,
+            meaning=f"The app may not use the secret {name}.",
+            remedy="Give the app's identity the role Key Vault Secrets User, for a refresh token "
+            "Key Vault Secrets Officer; check the vault's firewall and that the secret is enabled.",
+            settings=("KEY_VAULT_URI", "AZURE_CLIENT_ID"),
+            page=_VAULT_PAGE,
+        )
+    return None
+
+
+def _of_identity(error: BaseException) -> Refused | None:
+    if not isinstance(error, CredentialUnavailableError):
+        return None
+    found = _IDENTITY_STATUS.search(str(error))
+    if "Token request error" in str(error) and not (found and found[1].startswith("4")):
+        return None
+    return Misconfigured(
+        code="ManagedIdentity/400" if found else "ManagedIdentity",
+        meaning="The app has no managed identity of this client ID.",
+        remedy="Assign the user-assigned identity to the function app, or correct its client ID. "
+        "On a machine of your own, run az login.",
+        settings=("AZURE_CLIENT_ID",),
+        page=_IDENTITY_PAGE,
+    )
+
+
+def _of_name(error: BaseException, settings: PartnerCenterSettings) -> Refused | None:
+    """Name the vault's setting if its host does not exist."""
+    found = _NOT_RESOLVED.search(str(error)) if isinstance(error, ServiceRequestError) else None
+    if found is None or found[1].lower() != _host(settings.key_vault_uri or "").partition(":")[0]:
+        return None
+    return Misconfigured(
+        code="KeyVault/unresolved",
+        meaning=f"The vault's host {found[1]} has no address.",
+        remedy="Correct the vault's address, or its private DNS zone.",
+        settings=("KEY_VAULT_URI",),
+        page=_VAULT_PAGE,
+    )
+
+
+def _of_secret(error: BaseException) -> Refused | None:
+    if not isinstance(error, NotASecret):
+        return None
+    return Refused(
+        code="RefreshToken",
+        meaning="The stored text cannot be a refresh token.",
+        remedy="Store the token again, in one line, or sign in anew: python -m local.consent.",
+        settings=("REFRESH_TOKEN_SECRET_NAME",),
+        page=_VAULT_PAGE,
+    )
+
+
+def _of_certificate(error: BaseException, settings: PartnerCenterSettings) -> Refused | None:
+    """Read what the certificate's parser says; azure-identity wraps all other errors."""
+    if settings.auth is not Auth.CERTIFICATE or not isinstance(error, ValueError):
+        return None
+    name, setting = _secret(settings)
+    return Refused(
+        code="Certificate",
+        meaning=f"The secret {name} holds no certificate with its key that can be read.",
+        remedy="Import a PFX or PEM with its private key and without a password.",
+        settings=(setting,),
+        page=CERTIFICATES_PAGE,
+    )
+
+
+def _secret(settings: PartnerCenterSettings) -> tuple[str, str]:
+    """Return the name of the secret in the vault, and of the setting that holds it."""
+    if settings.auth is Auth.CERTIFICATE:
+        return str(settings.certificate_name), "PARTNER_CENTER_CERTIFICATE_NAME"
+    return str(settings.refresh_token_secret_name), "REFRESH_TOKEN_SECRET_NAME"
+
+
+def _response(error: BaseException) -> _Response | None:
+    """Return the first response in an error or in what caused it."""
+    for each in _chain(error):
+        response = getattr(each, "response", None)
+        status = getattr(response, "status_code", None)
+        if isinstance(status, int):
+            headers: Mapping[str, str] = getattr(response, "headers", None) or {}
+            url = str(getattr(getattr(response, "request", None), "url", ""))
+            return _Response(status, url, retry_after_seconds(headers.get("Retry-After")))
+    return None
+
+
+def _chain(error: BaseException) -> Iterator[BaseException]:
+    """Yield an error and what caused it: the libraries wrap each other."""
+    current: BaseException | None = error
+    for _ in range(_DEPTH):
+        if current is None:
+            return
+        yield current
+        current = current.__cause__ or (
+            None if current.__suppress_context__ else current.__context__
+        )
+
+
+def _text(error: BaseException) -> str:
+    return "\n".join(str(each) for each in _chain(error))
+
+
+def _host(url: str) -> str:
+    return urlsplit(url).netloc.lower()

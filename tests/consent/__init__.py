@@ -1,0 +1,1 @@
+"""The one-time consent of a person."""

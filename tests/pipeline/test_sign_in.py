@@ -1,0 +1,178 @@
+"""Deletions wait for a person who repairs the sign-in, and go on by themselves."""
+
+from dataclasses import replace
+from datetime import timedelta
+
+import pytest
+
+from local.simulator import Customer, Fault, ProductKind, Simulator
+from shared.partner_center.connection import Connection
+from shared.partner_center.credentials import TokenSource
+from shared.partner_center.rate_limit import RateLimiter
+from shared.storage.names import QUEUES
+from tests.bench import UNHURRIED, Bench
+
+TENANT = "5e2c1a70-0d3b-4c55-9a41-7f6b2d9e8c10"
+EXPIRED = Fault(
+    path="*/token",
+    status=401,
+    body={"error": "invalid_client", "error_description": "AADSTS7000222: secret expired"},
+    times=None,
+)
+
+
+class Clock:
+    """A clock in seconds that a test moves."""
+
+    now = 0.0
+
+    def __call__(self) -> float:
+        return self.now
+
+
+@pytest.fixture
+def customers(simulator: Simulator) -> list[Customer]:
+    customers = [
+        simulator.sandbox.add_customer(f"tipdemo{number:03}.onmicrosoft.com") for number in range(5)
+    ]
+    for customer in customers:
+        customer.add_order(ProductKind.PERPETUAL_SOFTWARE)
+    return customers
+
+
+def tries(simulator: Simulator) -> int:
+    return sum(call.path.endswith("/token") for call in simulator.calls)
+
+
+def with_pause(bench: Bench, clock: Clock) -> None:
+    """Give the handlers a sign-in that pauses as it does in Azure."""
+    settings = bench.services.settings.partner_center
+    tokens = TokenSource(settings, monotonic=clock)
+    connection = Connection(settings.endpoints.base_url, tokens, RateLimiter(UNHURRIED))
+    bench.put(replace(bench.services, connection=connection))
+
+
+def test_five_deletions_ask_once_a_minute_and_go_on_by_themselves(
+    bench: Bench,
+    simulator: Simulator,
+    customers: list[Customer],
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    clock = Clock()
+    with_pause(bench, clock)
+    simulator.add_fault(EXPIRED)
+    for customer in customers:
+        bench.drop(customer.tenant_id)
+
+    for minute in range(3):
+        clock.now = minute * 60
+        bench.pump(passes=4)
+
+    assert tries(simulator) == 3
+    assert sum(message.startswith("sign_in_failed ") for message in caplog.messages) == 3
+    assert sum(bench.waiting(queue) for queue in QUEUES) == 5
+    assert all(bench.record(customer.tenant_id).live for customer in customers)
+
+    simulator.clear_faults()
+    bench.pump(passes=2)
+    assert tries(simulator) == 3
+    clock.now = 180
+    bench.pump()
+
+    assert tries(simulator) == 4
+    assert all(customer.deleted for customer in customers)
+    assert not bench.errors
+
+
+def test_the_record_says_what_to_do_until_it_is_done(
+    bench: Bench, simulator: Simulator, customers: list[Customer]
+) -> None:
+    tenant = customers[0].tenant_id
+    simulator.add_fault(EXPIRED)
+    bench.drop(tenant)
+
+    bench.pump(passes=2)
+
+    waiting = bench.record(tenant)
+    assert waiting.live
+    assert "AADSTS7000222" in waiting.last_error
+    assert waiting.remedy.startswith("Create another client secret")
+
+    simulator.clear_faults()
+    bench.pump(passes=1)
+    assert bench.record(tenant).remedy == ""
+    bench.pump()
+
+    assert customers[0].deleted
+    assert not bench.errors
+
+
+def test_a_wrong_tenant_holds_deletions_up_as_a_setting(
+    bench: Bench, customers: list[Customer], caplog: pytest.LogCaptureFixture
+) -> None:
+    bench.use(PARTNER_TENANT_ID=TENANT, SANDBOX_TENANT_CONFIRMATION=TENANT)
+    bench.drop(customers[0].tenant_id)
+
+    bench.pump(passes=7)
+
+    record = bench.record(customers[0].tenant_id)
+    assert record.live
+    assert "PARTNER_TENANT_ID" in record.last_error
+    held_up = [line for line in caplog.messages if line.startswith("work_held_up ")]
+    assert held_up
+    assert all(line.startswith("work_held_up cause=settings remedy=") for line in held_up)
+    assert not bench.errors
+
+
+def test_throttling_of_the_sign_in_moves_the_deadline(
+    bench: Bench, simulator: Simulator, customers: list[Customer]
+) -> None:
+    tenant = customers[0].tenant_id
+    headers = {"Retry-After": "120"}
+    simulator.add_fault(Fault(path="*/token", status=429, body="busy", headers=headers))
+    bench.drop(tenant)
+
+    bench.pump(passes=7)
+
+    record = bench.record(tenant)
+    assert record.live
+    assert record.failures == 0
+    assert record.parked_since is not None
+    assert record.next_check_at is not None
+    assert record.next_check_at - bench.services.now() > timedelta(seconds=110)
+    assert not bench.errors
+
+
+def test_an_outage_of_the_sign_in_in_the_middle_of_a_step_moves_the_deadline(
+    bench: Bench, simulator: Simulator, customers: list[Customer]
+) -> None:
+    """Tokens that end at once are renewed before each call."""
+    tenant = customers[0].tenant_id
+    simulator.behaviour = replace(simulator.behaviour, token_lifetime_seconds=200)
+    simulator.add_fault(Fault(path="*/token", delay_seconds=0.001, times=2))
+    simulator.add_fault(Fault(path="*/token", status=503, times=None))
+    bench.drop(tenant)
+
+    bench.pump(passes=1)
+
+    record = bench.record(tenant)
+    assert bench.calls()
+    assert record.live
+    assert record.parked_since is not None
+    assert record.remedy == ""
+
+
+@pytest.mark.parametrize("auth", ["certificate", "federated", "user"])
+def test_throttling_of_the_sign_in_ends_nothing_in_any_mode(
+    bench: Bench, simulator: Simulator, customers: list[Customer], auth: str
+) -> None:
+    bench.use(**simulator.environment(auth=auth))
+    headers = {"Retry-After": "0"}
+    path = "*/oauth2/v2.0/token"
+    simulator.add_fault(Fault(path=path, status=429, body="busy", headers=headers, times=8))
+    bench.drop(customers[0].tenant_id)
+
+    bench.pump()
+
+    assert customers[0].deleted
+    assert not bench.errors
