@@ -19,11 +19,13 @@ from shared.partner_center.deadline import Deadline
 from shared.services import connect
 from shared.settings import PartnerCenterSettings, read_settings
 from tests.bench import Bench
+from tests.local_budget import LocalBudget
 
 ORDERS = (1, 3, 5)
 ROUNDS = (0, 1, 3)
 SECONDS_PER_ROUND = 30
 MAX_ROUNDS = 100
+UNLIMITED = 600_000
 
 
 def main() -> None:
@@ -63,7 +65,7 @@ def _tipsweep(bench: Bench, orders: int, rounds: int) -> int:
 def _loop(simulator: Simulator, orders: int, rounds: int) -> int:
     _allow_entitlements(simulator, allowed=True)
     customer = _customer(simulator, orders, rounds)
-    connection = connect(_settings(simulator))
+    connection = connect(_settings(simulator), LocalBudget(UNLIMITED))
     simulator.clear_calls()
     base = f"customers/{customer.tenant_id}"
     entitlements = _get(connection, f"{base}/entitlements")["items"]

@@ -15,7 +15,7 @@ from shared.partner_center.connection import Connection, Gate
 from shared.partner_center.credentials import TokenSource
 from shared.partner_center.customer_list import CustomerList
 from shared.partner_center.deadline import Deadline, running_deadline
-from shared.partner_center.rate_limit import RateLimiter
+from shared.partner_center.rate_limit import CallBudget, Rank
 from shared.safety.rules import Safety
 from shared.safety.switch import Switch
 from shared.settings import (
@@ -26,6 +26,8 @@ from shared.settings import (
     read_partner,
     settings,
 )
+from shared.storage.budget import SharedBudget
+from shared.storage.budget_row import BudgetRow
 from shared.storage.clients import queue_service, table_service
 from shared.storage.history import History
 from shared.storage.names import DELETIONS_TABLE, HISTORY_TABLE, SANDBOX_TABLE
@@ -61,6 +63,7 @@ class StorageServices:
     history: History
     retention: Retention
     switch: Switch
+    budget_row: BudgetRow
     now: Callable[[], datetime] = _now
     jitter: Callable[[], float] = random.random
     deadline: Callable[[], Deadline] = Deadline.after
@@ -75,6 +78,7 @@ class Services(StorageServices):
 
     settings: Settings
     connection: Connection
+    budget: CallBudget
     safety: Safety
 
     @contextmanager
@@ -88,22 +92,30 @@ class Services(StorageServices):
             yield client or self.client(str(uuid.uuid4()))
 
     def client(
-        self, correlation_id: str, gate: Gate = reads_only, recorder: Recorder = unrecorded
+        self,
+        correlation_id: str,
+        gate: Gate = reads_only,
+        recorder: Recorder = unrecorded,
+        rank: Rank = Rank.PERSON,
     ) -> PartnerCenter:
         """Return a client for one conversation, with the step's deadline or one that begins now.
 
-        Whoever writes gives a gate, and a recorder for the history.
+        Whoever writes gives a gate, and a recorder for the history; whoever is not a person, its
+        rank in the budget of calls.
         """
         deadline = running_deadline() or self.deadline()
-        return PartnerCenter(self.connection, correlation_id, deadline, gate, recorder)
+        return PartnerCenter(self.connection, correlation_id, deadline, gate, recorder, rank=rank)
 
 
 def build(read: Settings) -> Services:
     """Build the services that the settings describe; makes no call yet."""
     stored = build_storage(read, read.partner_center.tenant_id)
+    limit = read.partner_center.rate_limit_per_minute
+    budget = SharedBudget(stored.budget_row, limit)
     return Services(
         **{each.name: getattr(stored, each.name) for each in fields(stored)},
-        connection=connect(read.partner_center),
+        connection=connect(read.partner_center, budget),
+        budget=budget,
         safety=Safety(read, stored.switch, CustomerList()),
     )
 
@@ -126,13 +138,13 @@ def build_storage(read: BasicSettings, partner: TenantId) -> StorageServices:
         history=history,
         retention=Retention(records, sandbox, history, partner),
         switch=switch,
+        budget_row=BudgetRow(sandbox, partner),
     )
 
 
-def connect(read: PartnerCenterSettings) -> Connection:
+def connect(read: PartnerCenterSettings, budget: CallBudget) -> Connection:
     """Return the connection to Partner Center that the settings describe."""
-    rate_limiter = RateLimiter(read.rate_limit_per_minute)
-    return Connection(read.endpoints.base_url, TokenSource(read), rate_limiter)
+    return Connection(read.endpoints.base_url, TokenSource(read), budget)
 
 
 _lock = threading.Lock()

@@ -20,7 +20,6 @@ from shared import services as process
 from shared.partner_center.connection import Connection
 from shared.partner_center.credentials import TokenSource
 from shared.partner_center.customer_list import CustomerList
-from shared.partner_center.rate_limit import RateLimiter
 from shared.safety.rules import Safety
 from shared.safety.switch import Switch
 from shared.services import Services, build
@@ -40,6 +39,7 @@ from shared.storage.names import (
 from shared.storage.records import DeletionRecord
 from shared.storage.switch import SwitchRow
 from shared.tenants import TenantId
+from tests.local_budget import LocalBudget
 
 MAX_DEQUEUE_COUNT = 5
 DOUBLED = 0.4
@@ -70,6 +70,7 @@ class Bench:
         self.tables = TableServiceClient.from_connection_string(storage)
         self.sandbox = self.tables.get_table_client(SANDBOX_TABLE)
         self._environment = {**simulator.environment(), "AzureWebJobsStorage": storage}
+        self.budget = LocalBudget(UNHURRIED)
         self.use(**settings)
         self.errors: list[Exception] = []
 
@@ -189,7 +190,8 @@ class Bench:
 
     def use(self, **environment: str) -> None:
         """Give the handlers services with other settings on the same storage."""
-        self.put(unhurried(read_settings({**self._environment, **environment})))
+        settings = read_settings({**self._environment, **environment})
+        self.put(unhurried(settings, budget=self.budget))
 
     def put(self, services: Services) -> None:
         """Give the handlers these services."""
@@ -248,8 +250,9 @@ def unhurried(settings: Settings, **changes: Any) -> Services:
     settings = replace(settings, checks=checks)
     tokens = TokenSource(settings.partner_center, refused_pause=0)
     base_url = settings.partner_center.endpoints.base_url
-    connection = Connection(base_url, tokens, RateLimiter(UNHURRIED), sleep=_nap)
-    return replace(build(settings), connection=connection, **changes)
+    budget = changes.pop("budget", None) or LocalBudget(UNHURRIED)
+    connection = Connection(base_url, tokens, budget, sleep=_nap)
+    return replace(build(settings), connection=connection, budget=budget, **changes)
 
 
 def delivered(message: StoredMessage) -> QueueMessage:

@@ -12,6 +12,7 @@ from shared.deletion.journal import Journal
 from shared.deletion.messages import StepMessage
 from shared.events import Event, emit
 from shared.partner_center.errors import OutOfTime
+from shared.partner_center.rate_limit import Rank
 from shared.safety.switch import Switch
 from shared.services import StorageServices
 from shared.settings import CheckSettings
@@ -76,6 +77,12 @@ class Deletion:
     def ids(self) -> dict[str, str]:
         """The fields that every log line of this deletion carries."""
         return ids(self.record)
+
+    @property
+    def rank(self) -> Rank:
+        """The rank of its next step: what has begun goes before what starts."""
+        begun = self.record.purchases or self.record.state is State.DELETING
+        return Rank.STARTED if begun else Rank.STARTING
 
     def ends_late(self) -> bool:
         """Note that a step has found the deletion unfinished; whether it ends as too late.

@@ -3,6 +3,7 @@
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import replace
+from datetime import timedelta
 from typing import Final
 
 from azure.core.exceptions import AzureError
@@ -51,7 +52,9 @@ def error_handling(
     and a higher generation; a terminal record; or, after an unexpected error and while the queues
     are away, the message itself, which the host delivers again.
     """
-    client = services.client(deletion.record.correlation_id, gate, deletion.journal.sent)
+    client = services.client(
+        deletion.record.correlation_id, gate, deletion.journal.sent, deletion.rank
+    )
     deletion.unpark()
     try:
         # From the inside out: a 404 is confirmed, a production account trips the switch, and the
@@ -109,7 +112,7 @@ def _postpone(deletion: Deletion, queue: str, error: Exception, *, looked: bool)
     DELETE may have been carried out, which keeps an abort too late.
     """
     parked = not looked or isinstance(error, _OUTSIDE)
-    delay = deletion.delay(_retry_after(error))
+    delay = _delay(deletion, error)
     if not parked and _asks_to_wait(error):
         deletion.grant(delay)
     if not parked and deletion.ends_late():
@@ -123,6 +126,14 @@ def _postpone(deletion: Deletion, queue: str, error: Exception, *, looked: bool)
     )
     (deletion.park if parked else deletion.put_back)(queue, delay, postponed)
     deletion.journal.note(EntryKind.WAITING, described(error))
+
+
+def _delay(deletion: Deletion, error: Exception) -> timedelta:
+    """Return how long to wait; our own limit gives each step a time of its own to come back."""
+    seconds = _retry_after(error)
+    if isinstance(error, HeldBack) and seconds is not None:
+        return timedelta(seconds=seconds)
+    return deletion.delay(seconds)
 
 
 def _asks_to_wait(error: Exception) -> bool:

@@ -3,7 +3,6 @@
 import uuid
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, replace
-from functools import partial
 from http import HTTPStatus
 from typing import Any, Final
 from urllib.parse import quote
@@ -26,6 +25,7 @@ from shared.partner_center.errors import (
     UnexpectedResponse,
 )
 from shared.partner_center.members import Json, Members
+from shared.partner_center.rate_limit import Rank
 from shared.partner_center.resources import (
     AzureSubscription,
     Customer,
@@ -80,7 +80,8 @@ class PartnerCenter:
     Every method raises the errors of `shared.partner_center.errors`. `gate` is asked directly
     before a write leaves, and again before each repeat; what it raises stops the write. `recorder`
     is told of each write that left, once, with the last response. `calls` and `throttled` count
-    what this object sent, repeats included, and the calls that got a 429.
+    what this object sent, repeats included, and the calls that got a 429. `rank` is that of the
+    first call; once it has left, the others belong to something that has begun.
     """
 
     def __init__(
@@ -90,6 +91,8 @@ class PartnerCenter:
         deadline: Deadline | None = None,
         gate: Gate = reads_only,
         recorder: Recorder = unrecorded,
+        *,
+        rank: Rank = Rank.PERSON,
     ) -> None:
         self.calls = 0
         self.throttled = 0
@@ -98,6 +101,7 @@ class PartnerCenter:
         self._connection = connection
         self._gate = gate
         self._recorder = recorder
+        self._rank = rank
 
     def token_tenant(self) -> str:
         """Return the tenant of the access token, in lower case."""
@@ -291,15 +295,19 @@ class PartnerCenter:
             correlation_id=self.correlation_id,
             request_id=request_id,
             deadline=self.deadline,
-            gate=partial(self._before_attempt, method),
+            gate=_open if method == "GET" else self._gate,
+            rank=max(self._rank, Rank.STARTED) if self.calls else self._rank,
+            leaving=self._count,
             body=body,
             headers=headers,
         )
 
-    def _before_attempt(self, method: str) -> None:
-        if method != "GET":
-            self._gate()
+    def _count(self) -> None:
         self.calls += 1
+
+
+def _open() -> None:
+    """Let a read leave."""
 
 
 def _customer(customer_id: str) -> str:

@@ -32,7 +32,12 @@ from shared.partner_center.errors import (
     error_of,
     error_text,
 )
-from shared.partner_center.rate_limit import RateLimited, RateLimiter
+from shared.partner_center.rate_limit import (
+    LONGEST_WAIT_SECONDS,
+    CallBudget,
+    Rank,
+    RateLimited,
+)
 
 # No page gives a timeout, and Microsoft's own SDK waits 3 minutes. The step's deadline cuts these.
 CONNECT_TIMEOUT_SECONDS: Final = 5.0
@@ -56,7 +61,16 @@ _REPEATED: Final = frozenset(
     {HTTPStatus.BAD_GATEWAY, HTTPStatus.SERVICE_UNAVAILABLE, HTTPStatus.GATEWAY_TIMEOUT}
 )
 
+# Within a step that is under way, a short wait costs less than the calls that it would repeat.
+_SHORT_WAITS: Final = 4
+# The gate may take longer than a turn lasts; then both are asked again.
+_TURNS: Final = 3
+
 Gate = Callable[[], None]
+
+
+def _uncounted() -> None:
+    """Count no attempt."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,6 +89,8 @@ class _Request:
     url: str
     headers: Mapping[str, str]
     body: Mapping[str, Any] | None
+    rank: Rank
+    leaving: Callable[[], None]
 
     @property
     def path(self) -> str:
@@ -106,14 +122,14 @@ class Connection:
         self,
         base_url: str,
         tokens: TokenSource,
-        rate_limiter: RateLimiter,
+        budget: CallBudget,
         *,
         sleep: Callable[[float], None] = time.sleep,
         jitter: Callable[[], float] = random.random,
     ) -> None:
         self.tokens = tokens
         self._base = f"{base_url}/v1/"
-        self._rate_limiter = rate_limiter
+        self._budget = budget
         self._sleep = sleep
         self._jitter = jitter
         self._session = _Session()
@@ -138,6 +154,8 @@ class Connection:
         correlation_id: str,
         deadline: Deadline,
         gate: Gate,
+        rank: Rank = Rank.PERSON,
+        leaving: Callable[[], None] = _uncounted,
         request_id: str = "",
         body: Mapping[str, Any] | None = None,
         headers: Mapping[str, str] | None = None,
@@ -145,10 +163,11 @@ class Connection:
         """Send one call, repeated shortly after a lost connection or a 502, 503 or 504.
 
         `path` is relative to /v1/, or a link from a response; without a `request_id` the call gets
-        one of its own. `gate` is asked directly before each attempt leaves, and stops the call by
-        raising. Raises what it raises, ForeignLink, HeldBack, OutOfTime, NoResponse, SignInFailed,
-        Redirected, or an ErrorStatus; with anything that stops a repeat, the error of the attempt
-        before it.
+        one of its own. `gate` is asked directly before each attempt leaves, after its turn was
+        claimed, and stops the call by raising; `leaving` is told of each attempt. Raises what the
+        gate raises, ForeignLink, HeldBack, OutOfTime, NoResponse, SignInFailed, Redirected, an
+        ErrorStatus, or the errors of the store of the budget; with anything that stops a repeat,
+        the error of the attempt before it.
         """
         # Each attempt sends the same MS-RequestId, which makes it safe to repeat a PATCH or a
         # DELETE (Microsoft's page "Partner Center REST headers").
@@ -156,7 +175,8 @@ class Connection:
             "MS-RequestId": request_id or str(uuid.uuid4()),
             "MS-CorrelationId": correlation_id,
         }
-        request = _Request(method, self._resolve(path), {**ids, **(headers or {})}, body)
+        sent = {**ids, **(headers or {})}
+        request = _Request(method, self._resolve(path), sent, body, rank, leaving)
         return self._call(request, deadline, gate)
 
     def _call(self, request: _Request, deadline: Deadline, gate: Gate) -> Response:
@@ -190,14 +210,32 @@ class Connection:
         self._sleep_for(pause, request, deadline)
         token = self.tokens.token(deadline)
         try:
-            self._sleep_for(self._rate_limiter.acquire(), request, deadline)
-            gate()
-            # The turn or the gate may have taken long, and another call been told to wait.
-            self._rate_limiter.require_unpaused()
+            self._claim_turn(request, deadline, gate)
         except RateLimited as held:
             raise HeldBack(request.method, request.path, held.seconds) from held
         deadline.require(LEAST_SECONDS, f"{request.method} {request.path}")
+        request.leaving()
         return _Bearer(token)
+
+    def _claim_turn(self, request: _Request, deadline: Deadline, gate: Gate) -> None:
+        for _ in range(_TURNS):
+            until = self._turn(request, deadline)
+            gate()
+            # The gate may have taken long, and another call been told to wait.
+            if self._budget.require_usable(until):
+                return
+        raise RateLimited(LONGEST_WAIT_SECONDS)
+
+    def _turn(self, request: _Request, deadline: Deadline) -> float:
+        waits = _SHORT_WAITS if request.rank > Rank.STARTING else 1
+        for _ in range(waits):
+            try:
+                return self._budget.turn(request.rank, deadline, patient=True)
+            except RateLimited as held:
+                if held.seconds > LONGEST_WAIT_SECONDS:
+                    raise
+                self._sleep_for(held.seconds, request, deadline)
+        return self._budget.turn(request.rank, deadline, patient=False)
 
     def _sleep_for(self, seconds: float, request: _Request, deadline: Deadline) -> None:
         deadline.require(seconds + LEAST_SECONDS, f"{request.method} {request.path}")
@@ -268,7 +306,7 @@ class Connection:
             self.tokens.forget()
         if isinstance(error, Throttled):
             hold = DEFAULT_RETRY_AFTER_SECONDS if retry_after is None else retry_after
-            self._rate_limiter.pause(min(hold, LONGEST_HOLD_SECONDS))
+            self._budget.pause(min(hold, LONGEST_HOLD_SECONDS))
         return error
 
 

@@ -1,14 +1,25 @@
-"""Our own limit on calls per minute, below Microsoft's of 500 for a partner tenant."""
+"""What a call needs before it may leave: a turn within the limit of calls per minute."""
 
-import threading
-import time
-from collections import deque
-from collections.abc import Callable
-from typing import Final
+from dataclasses import dataclass
+from enum import IntEnum
+from typing import Final, Protocol
 
-_WINDOW_SECONDS: Final = 60.0
+from shared.partner_center.deadline import Deadline
+
 # A longer wait would only hold a thread: the step puts its message back instead.
 LONGEST_WAIT_SECONDS: Final = 2.0
+
+
+class Rank(IntEnum):
+    """Who asks for a turn; each rank leaves some calls of the minute to those above it.
+
+    A step whose customer has been worked on before goes before one that starts on a customer, so
+    that what has begun ends first. A part is always left to people.
+    """
+
+    STARTING = 0
+    STARTED = 1
+    PERSON = 2
 
 
 class RateLimited(Exception):
@@ -19,44 +30,35 @@ class RateLimited(Exception):
         self.seconds = seconds
 
 
-class RateLimiter:
-    """Lets at most `calls_per_minute` calls begin in any 60 seconds.
+@dataclass(frozen=True, slots=True)
+class Fill:
+    """How full the minute is: the limit, the calls that count, and the seconds it is held for."""
 
-    Calls are not spaced evenly: slow cancellations begin early, and a lone deletion never waits.
-    Source of the limit: Microsoft's page "API throttling guidance for partners".
+    limit: int
+    calls: int
+    held_seconds: float = 0.0
+
+
+class CallBudget(Protocol):
+    """The calls that may begin in any 60 seconds.
+
+    Source of the limit: Microsoft's page "API throttling guidance for partners". Every method
+    raises the errors of the store that holds the budget: without it, no call may be sent.
     """
 
-    def __init__(
-        self, calls_per_minute: int, *, monotonic: Callable[[], float] = time.monotonic
-    ) -> None:
-        self._monotonic = monotonic
-        self._lock = threading.Lock()
-        self._calls: deque[float] = deque(maxlen=calls_per_minute)
-        self._paused_until = float("-inf")
+    def turn(self, rank: Rank, deadline: Deadline, *, patient: bool) -> float:
+        """Take the turn of one call; return until when it may leave, on the monotonic clock.
 
-    def acquire(self) -> float:
-        """Reserve the next call and return the seconds until it may begin, two at the most.
-
-        Raises RateLimited, and reserves nothing, while calls are paused or the wait is longer.
+        Raises RateLimited while there is no room, or OutOfTime. After that, one who is `patient`
+        asks again once the time is over, within LONGEST_WAIT_SECONDS; the others come back later,
+        and are told when there will be room for them too.
         """
-        self.require_unpaused()
-        with self._lock:
-            now = self._monotonic()
-            full = len(self._calls) == self._calls.maxlen
-            start = max(now, self._calls[0] + _WINDOW_SECONDS) if full else now
-            if start - now > LONGEST_WAIT_SECONDS:
-                raise RateLimited(start - now)
-            self._calls.append(start)
-            return start - now
 
-    def require_unpaused(self) -> None:
-        """Raise RateLimited while calls are paused."""
-        with self._lock:
-            left = self._paused_until - self._monotonic()
-        if left > 0:
-            raise RateLimited(left)
+    def require_usable(self, until: float) -> bool:
+        """Whether a turn may still be used; raises RateLimited while calls are paused."""
 
     def pause(self, seconds: float) -> None:
         """Hold all calls for this many seconds, as Partner Center asked."""
-        with self._lock:
-            self._paused_until = max(self._paused_until, self._monotonic() + seconds)
+
+    def fill(self) -> Fill:
+        """Return how full the minute is."""

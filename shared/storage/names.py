@@ -16,6 +16,7 @@ HISTORY_TABLE: Final = "history"
 TABLES: Final = (DELETIONS_TABLE, SANDBOX_TABLE, HISTORY_TABLE)
 
 SWITCH_ROW: Final = "switch"
+BUDGET_ROW: Final = "budget"
 SWEEP_REPORT_ROW: Final = "sweep"
 REJECTED_ROW_PREFIX: Final = "rejected-"
 PLAN_ROW_PREFIX: Final = "plan-"

@@ -7,6 +7,7 @@ from shared.deletion.messages import DeletionRequest
 from shared.deletion.submission import submit
 from shared.events import Event, emit
 from shared.partner_center.client import PartnerCenter
+from shared.partner_center.rate_limit import Rank
 from shared.services import Services
 from shared.settings import Settings, SweepMode
 from shared.storage.history import EntryKind, HistoryEntry
@@ -49,7 +50,7 @@ def run_sweep(services: Services, mode: SweepMode, requested_by: str = BY_TIMER)
     Raises Refused, SwitchTripped (in mode delete, after the report is stored), or the errors of
     Partner Center. A sweep that fails half-way has submitted some; the next selects the others.
     """
-    client = services.client(str(uuid.uuid4()))
+    client = services.client(str(uuid.uuid4()), rank=Rank.STARTED)
 
     def note(kind: EntryKind, detail: str) -> None:
         entry = HistoryEntry(kind, services.now(), requested_by, client.correlation_id, detail)

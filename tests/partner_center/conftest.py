@@ -8,9 +8,9 @@ from local.simulator import Simulator
 from shared.partner_center.client import PartnerCenter
 from shared.partner_center.connection import Connection
 from shared.partner_center.credentials import TokenSource
-from shared.partner_center.rate_limit import RateLimiter
 from shared.settings import PartnerCenterSettings, read_settings
 from tests.bench import UNHURRIED
+from tests.local_budget import LocalBudget
 
 Connect = Callable[..., Connection]
 
@@ -32,7 +32,7 @@ def connect(partner_settings: Callable[..., PartnerCenterSettings]) -> Connect:
     def open_connection(auth: str = "secret", **environment: str) -> Connection:
         settings = partner_settings(auth, **environment)
         return Connection(
-            settings.endpoints.base_url, TokenSource(settings), RateLimiter(UNHURRIED)
+            settings.endpoints.base_url, TokenSource(settings), LocalBudget(UNHURRIED)
         )
 
     return open_connection

@@ -2,6 +2,7 @@
 
 import socket
 from collections.abc import Callable
+from contextlib import suppress
 from itertools import count
 
 import pytest
@@ -13,9 +14,10 @@ from shared.partner_center.client import PartnerCenter
 from shared.partner_center.connection import Connection
 from shared.partner_center.credentials import TokenSource
 from shared.partner_center.deadline import Deadline
-from shared.partner_center.rate_limit import RateLimiter
+from shared.partner_center.rate_limit import Rank
 from shared.settings import PartnerCenterSettings
 from tests.bench import UNHURRIED
+from tests.local_budget import LocalBudget
 
 Read = Callable[..., PartnerCenterSettings]
 
@@ -33,12 +35,12 @@ def connect(partner_settings: Read) -> Callable[..., Connection]:
     """Return a connection whose pauses take no time."""
 
     def open_connection(
-        rate_limiter: RateLimiter | None = None,
+        budget: LocalBudget | None = None,
         sleep: Callable[[float], None] = lambda _: None,
         **environment: str,
     ) -> Connection:
         settings = partner_settings(**environment)
-        limiter = rate_limiter or RateLimiter(UNHURRIED)
+        limiter = budget or LocalBudget(UNHURRIED)
         base_url = settings.endpoints.base_url
         return Connection(base_url, TokenSource(settings), limiter, sleep=sleep)
 
@@ -74,10 +76,14 @@ def test_the_gate_is_asked_after_the_token_and_the_wait_for_a_turn(
     connect: Connect, simulator: Simulator
 ) -> None:
     now = [0.0]
-    limiter = RateLimiter(1, monotonic=lambda: now[0])
-    limiter.acquire()
+    limiter = LocalBudget(1, monotonic=lambda: now[0])
+    limiter.turn(Rank.PERSON, Deadline.after(), patient=False)
     now[0] = 59.0
     slept: list[float] = []
+
+    def sleep(seconds: float) -> None:
+        slept.append(seconds)
+        now[0] += seconds
 
     def gate() -> None:
         assert slept == [pytest.approx(1)]
@@ -85,7 +91,7 @@ def test_the_gate_is_asked_after_the_token_and_the_wait_for_a_turn(
         raise Stopped
 
     with pytest.raises(Stopped):
-        PartnerCenter(connect(limiter, slept.append), "c", gate=gate).delete_customer("c")
+        PartnerCenter(connect(limiter, sleep), "c", gate=gate).delete_customer("c")
 
     assert "DELETE" not in sent(simulator)
 
@@ -93,7 +99,7 @@ def test_the_gate_is_asked_after_the_token_and_the_wait_for_a_turn(
 def test_a_call_that_waited_at_the_gate_keeps_to_a_pause_that_came_meanwhile(
     connect: Connect, simulator: Simulator
 ) -> None:
-    limiter = RateLimiter(10, monotonic=lambda: 0.0)
+    limiter = LocalBudget(10, monotonic=lambda: 0.0)
 
     client = PartnerCenter(connect(limiter), "c", gate=lambda: limiter.pause(60))
 
@@ -102,6 +108,49 @@ def test_a_call_that_waited_at_the_gate_keeps_to_a_pause_that_came_meanwhile(
 
     assert caught.value.retry_after == 60
     assert "DELETE" not in sent(simulator)
+
+
+def test_a_turn_that_ended_at_the_gate_is_taken_again_and_the_gate_asked_again(
+    connect: Connect, simulator: Simulator
+) -> None:
+    now = [0.0]
+    limiter = LocalBudget(10, monotonic=lambda: now[0])
+    limiter.usable_seconds = 1.0
+    slow = iter([1.5, 0.5])
+
+    def gate() -> None:
+        now[0] += next(slow)
+
+    client = PartnerCenter(connect(limiter), "c", gate=gate)
+    with suppress(errors.ErrorStatus):
+        client.delete_customer("c")
+
+    assert next(slow, None) is None
+    assert len(limiter.ranks) == 2
+    assert (client.calls, sent(simulator)) == (1, ["DELETE"])
+
+
+def test_a_gate_that_takes_longer_than_any_turn_holds_the_call_back(
+    connect: Connect, simulator: Simulator
+) -> None:
+    limiter = LocalBudget(10)
+    limiter.usable_seconds = 0.0
+
+    with pytest.raises(errors.HeldBack):
+        PartnerCenter(connect(limiter), "c", gate=open_gate).delete_customer("c")
+
+    assert sent(simulator) == []
+
+
+def test_only_the_first_call_of_a_step_has_its_rank(connect: Connect, simulator: Simulator) -> None:
+    customer = simulator.sandbox.add_customer("c.onmicrosoft.com")
+    limiter = LocalBudget(10)
+    client = PartnerCenter(connect(limiter), "c", rank=Rank.STARTING)
+
+    client.orders(customer.tenant_id)
+    client.subscriptions(customer.tenant_id)
+
+    assert limiter.ranks == [Rank.STARTING, Rank.STARTED]
 
 
 def test_reads_do_not_ask_the_gate(connect: Connect, simulator: Simulator) -> None:
@@ -115,7 +164,7 @@ def test_reads_do_not_ask_the_gate(connect: Connect, simulator: Simulator) -> No
 
 def test_each_repeat_counts_and_takes_its_turn(connect: Connect, simulator: Simulator) -> None:
     simulator.add_fault(Fault(path="*/orders", status=502, times=None))
-    limiter = RateLimiter(4, monotonic=lambda: 0)
+    limiter = LocalBudget(4, monotonic=lambda: 0)
     client = PartnerCenter(connect(limiter), "c")
 
     with pytest.raises(errors.Unavailable):
@@ -213,7 +262,7 @@ def test_no_repeat_begins_when_hardly_any_time_is_left(
 def test_what_was_held_back_is_not_said_to_have_a_response(
     connect: Connect, simulator: Simulator
 ) -> None:
-    limiter = RateLimiter(UNHURRIED)
+    limiter = LocalBudget(UNHURRIED)
     limiter.pause(30)
 
     with pytest.raises(errors.HeldBack) as caught:

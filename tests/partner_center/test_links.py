@@ -12,7 +12,7 @@ from shared.partner_center import errors
 from shared.partner_center.client import PartnerCenter
 from shared.partner_center.connection import Connection
 from shared.partner_center.credentials import TokenSource
-from shared.partner_center.rate_limit import RateLimiter
+from tests.local_budget import LocalBudget
 from tests.partner_center.conftest import Connect
 
 FOLLOWED = "/v1/customers/x/orders"
@@ -57,7 +57,7 @@ def test_a_link_to_the_same_origin_is_followed(
 def test_the_port_of_the_scheme_and_capitals_make_no_other_origin(
     connect: Connect, base: str, link: str
 ) -> None:
-    connection = Connection(base, connect().tokens, RateLimiter(1))
+    connection = Connection(base, connect().tokens, LocalBudget(1))
 
     assert connection._resolve(link) == f"{base}/v1/customers"
 
@@ -81,7 +81,7 @@ def test_the_port_of_the_scheme_and_capitals_make_no_other_origin(
     ],
 )
 def test_a_link_to_another_origin_is_not_followed(connect: Connect, link: str) -> None:
-    connection = Connection("https://api.example", connect().tokens, RateLimiter(1))
+    connection = Connection("https://api.example", connect().tokens, LocalBudget(1))
 
     with pytest.raises(errors.ForeignLink):
         connection._resolve(link)
@@ -89,7 +89,7 @@ def test_a_link_to_another_origin_is_not_followed(connect: Connect, link: str) -
 
 @given(st.text())
 def test_no_link_leaves_the_origin(link: str) -> None:
-    connection = Connection("https://api.example", _NO_TOKENS, RateLimiter(1))
+    connection = Connection("https://api.example", _NO_TOKENS, LocalBudget(1))
     try:
         resolved = connection._resolve(link)
     except errors.ForeignLink:

@@ -111,7 +111,7 @@ def test_a_delete_that_was_not_done_can_be_aborted(
     if by == "429":
         simulator.add_fault(HELD_BACK)
     elif by == "our limit":
-        bench.services.connection._rate_limiter.pause(3600)
+        bench.budget.pause(3600)
     else:
         bench.services.connection.tokens.forget()
         simulator.add_fault(Fault(path="*/token", status=503, times=None))
@@ -143,7 +143,7 @@ def test_the_log_claims_no_response_to_what_was_held_back(
     bench.drop(customer.tenant_id)
     bench.pump(passes=1)
     caplog.clear()
-    bench.services.connection._rate_limiter.pause(3600)
+    bench.budget.pause(3600)
 
     bench.pump(passes=1)
 

@@ -8,9 +8,9 @@ import pytest
 from local.simulator import Customer, Fault, ProductKind, Simulator
 from shared.partner_center.connection import Connection
 from shared.partner_center.credentials import TokenSource
-from shared.partner_center.rate_limit import RateLimiter
 from shared.storage.names import QUEUES
 from tests.bench import UNHURRIED, Bench
+from tests.local_budget import LocalBudget
 
 TENANT = "5e2c1a70-0d3b-4c55-9a41-7f6b2d9e8c10"
 EXPIRED = Fault(
@@ -48,7 +48,7 @@ def with_pause(bench: Bench, clock: Clock) -> None:
     """Give the handlers a sign-in that pauses as it does in Azure."""
     settings = bench.services.settings.partner_center
     tokens = TokenSource(settings, monotonic=clock)
-    connection = Connection(settings.endpoints.base_url, tokens, RateLimiter(UNHURRIED))
+    connection = Connection(settings.endpoints.base_url, tokens, LocalBudget(UNHURRIED))
     bench.put(replace(bench.services, connection=connection))
 
 

@@ -35,7 +35,7 @@ def look_when_due(bench: Bench, tenant: str, queue: str) -> DeletionRecord:
         for each in QUEUES:
             bench.queues.get_queue_client(each).clear_messages()
         bench.move_clock_to(record.next_check_at)
-        bench.services.connection._rate_limiter._paused_until = float("-inf")
+        bench.budget.paused_until = float("-inf")
         bench.drop(first_message(record).to_json(), queue)
         bench.pump(passes=1)
     raise AssertionError(record)

@@ -127,12 +127,13 @@ PLANTED: Final[Mapping[str, Mistake]] = {
     "no-retry-after": Mistake(
         "Retry-After is ignored",
         {
-            _ERRORS: (("deletion.delay(_retry_after(error))", "deletion.delay()"),),
+            _ERRORS: (("    return deletion.delay(seconds)\n", "    return deletion.delay()\n"),),
             _STEPS: (("deletion.delay(error.retry_after)", "deletion.delay()"),),
-            "shared.partner_center.rate_limit": (
+            "shared.storage.budget": (
                 (
-                    "self._paused_until = max(self._paused_until, self._monotonic() + seconds)",
-                    "self._paused_until = max(self._paused_until, self._monotonic())",
+                    "        self._paused_until = max(self._paused_until, "
+                    "self._monotonic() + seconds)\n",
+                    "        return\n",
                 ),
             ),
         },

@@ -16,6 +16,7 @@ FOR_EVER: Final = 1e12
 _POLLED: Final = 30.0
 _LEASE: Final = 600.0
 _DEFAULT_WAIT: Final = 30.0
+_MOST: Final = 0.5
 _MINUTE: Final = 60.0
 _ENDS: Final = frozenset({"died", "stopped", "replaced"})
 
@@ -105,13 +106,18 @@ def _failed_calls(history: History) -> Iterator[Interval]:
 
 
 def _held_back(history: History) -> Iterator[Interval]:
-    """Yield the minutes in which a process used up its limit of calls."""
-    for instance in history.instances:
-        limit = int(instance.number("PARTNER_CENTER_RATE_LIMIT_PER_MINUTE", 475))
-        calls = [each for each in history.partner_center if each.process == instance.process]
-        for first, last in zip(calls, calls[limit - 1 :], strict=False):
-            if last.left_at - first.left_at < _MINUTE:
-                yield first.left_at, last.left_at + _MINUTE
+    """Yield the minutes in which most of the limit was used up.
+
+    Crashes waste what they had claimed, and each rank leaves a part to those above it.
+    """
+    limits = [
+        each.number("PARTNER_CENTER_RATE_LIMIT_PER_MINUTE", 475) for each in history.instances
+    ]
+    most = max(1, int(min(limits, default=475) * _MOST))
+    calls = history.partner_center
+    for first, last in zip(calls, calls[most - 1 :], strict=False):
+        if last.left_at - first.left_at < _MINUTE:
+            yield first.left_at, last.left_at + _MINUTE
 
 
 def _late_messages(history: History) -> Iterator[Interval]:

@@ -1,0 +1,213 @@
+"""The calls of the last minute as all processes see them, and what may be added; pure functions.
+
+A claim adds calls that may leave until a tick. They count until 60 seconds and a guard after that
+tick, so that no window of 60 seconds holds calls of claims that did not see each other.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
+from math import ceil
+from typing import Final
+
+from shared.partner_center.rate_limit import LONGEST_WAIT_SECONDS, Rank
+from shared.storage.storage_clock import Moment
+
+WINDOW_SECONDS: Final = 60.0
+# From the last look at the clock before a call leaves until Partner Center counts it.
+GUARD_SECONDS: Final = 1.0
+# Narrow, so that room opens early; a claim costs what it does not use within its tick.
+TICK_SECONDS: Final = 0.25
+# Long enough for the calls of a step to share a claim, short enough to open early.
+USE_SECONDS: Final = 1.0
+
+# For people: a dry run, the sweep's preview and the status page work during a drain.
+_RESERVE: Final = 10
+# Near the end of the minute, no process takes the room that the others wait for.
+_LARGEST_PART: Final = 4
+# What the steps that run need until they end, as a part of the limit.
+_HEADROOM: Final = 0.1
+# Calls of one step, for the time at which it should come back.
+_NEEDED: Final = {Rank.STARTING: 8, Rank.STARTED: 2, Rank.PERSON: 1}
+
+LOWERED_SECONDS: Final = 600.0
+_LEAST: Final = 60
+_RISE_A_MINUTE: Final = 1.1
+_LONGEST_RISE_MINUTES: Final = 60.0
+
+
+@dataclass(frozen=True, slots=True)
+class Ledger:
+    """What all processes know of each other's calls; times are seconds since 1970.
+
+    `used` are calls by the tick until which they may leave, `promised` those that steps come back
+    for, by the tick at which they do. `lowered_to` is 0 if no limit was learned.
+    """
+
+    used: Mapping[int, int] = field(default_factory=dict)
+    promised: Mapping[int, int] = field(default_factory=dict)
+    held_until: float = 0.0
+    lowered_to: int = 0
+    lowered_at: float = 0.0
+
+
+@dataclass(frozen=True, slots=True)
+class Grant:
+    """Calls that one process may send until a tick, and the lowest rank that may use them."""
+
+    calls: int = 0
+    until: int = 0
+    lowest: Rank = Rank.PERSON
+
+
+@dataclass(frozen=True, slots=True)
+class Ask:
+    """What a process asks for: calls for those who wait now, and for those expected soon.
+
+    `use_seconds` is how long a grant is to last. One who is not `patient` comes back later.
+    """
+
+    rank: Rank
+    waiting: int = 1
+    ahead: int = 0
+    use_seconds: float = USE_SECONDS
+    patient: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Decision:
+    """The ledger to store, and the grant; without one, the seconds until there is room."""
+
+    ledger: Ledger
+    grant: Grant | None = None
+    wait: float = 0.0
+
+
+def decide(ledger: Ledger, ask: Ask, setting: int, now: Moment) -> Decision:
+    """Decide on a claim; the ledger is the same object if nothing has to be stored.
+
+    What counts is dropped at the earliest time that it may be, what is granted ends at the latest.
+    """
+    if now.earliest < ledger.held_until:
+        return Decision(ledger, wait=ledger.held_until - now.earliest)
+    limit = limit_of(ledger, setting, now.earliest)
+    free = room(ledger, ask.rank, limit, now.earliest)
+    if free < 1:
+        return _refused(ledger, ask, limit, now)
+    calls = min(free, max(ask.waiting, min(ask.waiting + ask.ahead, free // _LARGEST_PART)))
+    until = tick_of(now.latest + ask.use_seconds)
+    after = claimed(ledger, calls, until, now.earliest)
+    return Decision(after, Grant(calls, until, _lowest(after, ask.rank, limit, now.earliest)))
+
+
+def _refused(ledger: Ledger, ask: Ask, limit: int, now: Moment) -> Decision:
+    wait = opening(ledger, ask.rank, limit, now.earliest) - now.earliest
+    if ask.rank is Rank.PERSON or (ask.patient and wait <= LONGEST_WAIT_SECONDS):
+        return Decision(ledger, wait=wait)
+    after, back = promise(ledger, ask.rank, limit, now.earliest)
+    return Decision(after, wait=back - now.earliest)
+
+
+def _lowest(ledger: Ledger, rank: Rank, limit: int, now: float) -> Rank:
+    return next(
+        (each for each in Rank if each < rank and room(ledger, each, limit, now) >= 0), rank
+    )
+
+
+def tick_of(time: float) -> int:
+    """Return the first tick that is not before a time."""
+    return ceil(time / TICK_SECONDS)
+
+
+def limit_of(ledger: Ledger, setting: int, now: float) -> int:
+    """Return the limit: the setting, or what was learned from a 429, which rises slowly."""
+    if not ledger.lowered_to:
+        return setting
+    minutes = (now - ledger.lowered_at - LOWERED_SECONDS) / 60.0
+    risen = ledger.lowered_to * _RISE_A_MINUTE ** min(max(0.0, minutes), _LONGEST_RISE_MINUTES)
+    return min(setting, int(risen))
+
+
+def counted(ledger: Ledger, now: float) -> int:
+    """Return the calls that a window which ends now may hold, those to come included."""
+    return sum(calls for tick, calls in ledger.used.items() if _opens_at(tick) > now)
+
+
+def _opens_at(tick: int) -> float:
+    return tick * TICK_SECONDS + GUARD_SECONDS + WINDOW_SECONDS
+
+
+def room(ledger: Ledger, rank: Rank, limit: int, now: float) -> int:
+    """Return how many calls a rank may claim; negative if higher ranks have more than theirs."""
+    return _share(rank, limit) - counted(ledger, now)
+
+
+def _share(rank: Rank, limit: int) -> int:
+    reserve = min(_RESERVE, limit // 10) if rank < Rank.PERSON else 0
+    headroom = int(limit * _HEADROOM) if rank < Rank.STARTED else 0
+    return limit - reserve - headroom
+
+
+def claimed(ledger: Ledger, calls: int, until: int, now: float) -> Ledger:
+    """Return the ledger with calls that may leave until a tick, without what no longer counts."""
+    used = {tick: count for tick, count in ledger.used.items() if _opens_at(tick) > now}
+    used[until] = used.get(until, 0) + calls
+    return replace(ledger, used=used, promised=_due(ledger, now))
+
+
+def returned(ledger: Ledger, calls: int, until: int) -> Ledger:
+    """Return the ledger without calls that were claimed and certainly never leave."""
+    if not calls:
+        return ledger
+    left = max(0, ledger.used.get(until, 0) - calls)
+    return replace(ledger, used={**ledger.used, until: left})
+
+
+def opening(ledger: Ledger, rank: Rank, limit: int, now: float) -> float:
+    """Return when a rank may claim its next call."""
+    return _opening(ledger, 1 - room(ledger, rank, limit, now), limit, now)
+
+
+def promise(ledger: Ledger, rank: Rank, limit: int, now: float) -> tuple[Ledger, float]:
+    """Return when a step should come back: when there is room for it and for those before it."""
+    needed = _NEEDED[rank]
+    before = sum(_due(ledger, now).values())
+    missing = needed + before - room(ledger, rank, limit, now)
+    back = _opening(ledger, missing, limit, now)
+    tick = tick_of(back)
+    promised = {**_due(ledger, now), tick: ledger.promised.get(tick, 0) + needed}
+    return replace(ledger, promised=promised), back
+
+
+def _due(ledger: Ledger, now: float) -> dict[int, int]:
+    return {tick: calls for tick, calls in ledger.promised.items() if tick * TICK_SECONDS > now}
+
+
+def _opening(ledger: Ledger, missing: int, limit: int, now: float) -> float:
+    """Return when so many more calls than now have left the window, or would have at the limit."""
+    opens_at = max(now, ledger.held_until)
+    for tick in sorted(ledger.used):
+        if missing <= 0:
+            return opens_at
+        if _opens_at(tick) > now:
+            missing -= ledger.used[tick]
+            opens_at = max(opens_at, _opens_at(tick))
+    return opens_at + max(0, missing) * WINDOW_SECONDS / limit
+
+
+def throttled(ledger: Ledger, setting: int, now: float, seconds: float) -> Ledger:
+    """Return the ledger after a 429: held, with half the limit.
+
+    Of the responses to calls that had left together, only the first halves it.
+    """
+    held_until = max(ledger.held_until, now + seconds)
+    if held_until - ledger.held_until < TICK_SECONDS:
+        return ledger
+    if now < ledger.held_until:
+        return replace(ledger, held_until=held_until)
+    halved = max(min(_LEAST, setting), limit_of(ledger, setting, now) // 2)
+    return replace(ledger, held_until=held_until, lowered_to=halved, lowered_at=now)
+
+
+def full(limit: int, until: int) -> Ledger:
+    """Return the ledger of a minute of which nothing is known."""
+    return Ledger(used={until: limit})
