@@ -80,12 +80,10 @@ param dedicatedSku string = 'B1'
 ])
 param pythonVersion string = '3.12'
 
-// The rate limit applies to each process, and on Flex each queue function scales on its own: every further instance is
-// one more process with a full share of Microsoft's 500 calls a minute. One of each is enough for 75 customers.
 @description('Instances that each function may scale out to with hostingModel flex. Some regions require 40 or more.')
 @minValue(1)
 @maxValue(1000)
-param maximumInstanceCount int = 1
+param maximumInstanceCount int = 100
 
 @description('Memory of an instance in megabytes with hostingModel flex.')
 @allowed([
@@ -202,12 +200,11 @@ param partnerCenterAuthority string = ''
 @description('Scope of the token; empty for the default of the cloud.')
 param partnerCenterScope string = ''
 
-// On Flex, five processes call Partner Center (three queues, sweep, HTTP): 5 x 95 stays below Microsoft's 500
-// (page "API throttling guidance for partners").
-@description('Calls a minute that each process may make to Partner Center.')
+// Below Microsoft's 500 (page "API throttling guidance for partners"), which the partner tenant's other apps share.
+@description('Calls a minute that all processes together may make to Partner Center.')
 @minValue(1)
 @maxValue(500)
-param partnerCenterRateLimitPerMinute int = hostingModel == 'flex' ? 95 : 475
+param partnerCenterRateLimitPerMinute int = 475
 
 @description('Tenant IDs of customers that are never deleted, separated by commas, or none to protect nothing.')
 param protectedTenants string = ''

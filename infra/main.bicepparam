@@ -9,7 +9,7 @@ param privateNetworking = bool(readEnvironmentVariable('PRIVATE_NETWORKING', 'fa
 param alertEmailAddresses = json(readEnvironmentVariable('ALERT_EMAIL_ADDRESSES', '[]'))
 param easyAuthClientId = readEnvironmentVariable('EASY_AUTH_CLIENT_ID', '')
 param easyAuthCallerObjectIds = json(readEnvironmentVariable('EASY_AUTH_CALLER_OBJECT_IDS', '[]'))
-param maximumInstanceCount = int(readEnvironmentVariable('MAXIMUM_INSTANCE_COUNT', '1'))
+param maximumInstanceCount = int(readEnvironmentVariable('MAXIMUM_INSTANCE_COUNT', '100'))
 param deployLogicApps = bool(readEnvironmentVariable('DEPLOY_LOGIC_APPS', 'false'))
 
 param partnerTenantId = readEnvironmentVariable('PARTNER_TENANT_ID')

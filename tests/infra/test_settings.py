@@ -44,11 +44,6 @@ NOT_OURS_TO_SET = {
     "WEBSITE_AUTH_ENABLED": "Azure sets it where Easy Auth is on",
 }
 FIXED = {"AzureWebJobsStorage__credential": "managedidentity"}
-
-# Settings for which the deployment does not use the code's default, and why.
-OTHER_DEFAULTS = {
-    "PARTNER_CENTER_RATE_LIMIT_PER_MINUTE": "several processes on Flex share Microsoft's limit",
-}
 REQUIRED = {
     "PARTNER_TENANT_ID": "11111111-1111-4111-8111-111111111111",
     "SANDBOX_TENANT_CONFIRMATION": "11111111-1111-4111-8111-111111111111",
@@ -137,7 +132,7 @@ def test_the_defaults_of_the_parameters_are_those_of_the_code() -> None:
     deployed = {
         name: value
         for name, node in app_settings().items()
-        if name not in OTHER_DEFAULTS and (value := default_of(node)) is not None
+        if (value := default_of(node)) is not None
     }
 
     assert len(deployed) > 15
@@ -164,16 +159,11 @@ def test_the_choices_of_a_parameter_are_those_of_the_code(
     assert parameters(MAIN)[parameter].allowed == {str(choice) for choice in choices}
 
 
-def test_three_functions_at_their_own_limit_stay_below_that_of_microsoft() -> None:
-    """On Flex each of the three queue functions has processes of its own."""
-    default = parameters(MAIN)["partnerCenterRateLimitPerMinute"].default
-    instances = parameters(MAIN)["maximumInstanceCount"].default
+def test_the_number_of_instances_is_limited_by_nothing_but_the_service() -> None:
+    default = parameters(MAIN)["maximumInstanceCount"].default
 
     assert default is not None
-    assert instances is not None
-    on_flex, on_dedicated = (int(text(n)) for n in walk(default, "number"))
-    assert 3 * on_flex * int(text(instances)) < 500
-    assert on_dedicated < 500
+    assert text(default) == "100"
 
 
 def test_the_vault_that_the_app_writes_to_is_not_the_one_it_only_reads() -> None:
