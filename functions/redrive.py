@@ -25,6 +25,7 @@ def redrive(timer: func.TimerRequest) -> None:  # noqa: ARG001 - the binding nam
         redriven=redrive_overdue(services, records),
         removed=services.retention.clear(records, now),
         refresh_token_age_days=_token_age_days(services, now),
+        budget=services.budget.fill() if isinstance(services, Services) else None,
     )
 
 

@@ -47,6 +47,7 @@ def _current_status(req: func.HttpRequest) -> func.HttpResponse:  # noqa: ARG001
         trouble=trouble,
         rejected=tuple(services.rejected.all()),
         warnings=tuple(_warnings(services.settings, rows)),
+        budget=services.budget.fill(),
     )
     return _html(page(status))
 

@@ -12,6 +12,7 @@ from typing import Final
 from functions.pages.markup import Markup, element, joined, void_element
 from functions.pages.status_card import card, history_link, short_timestamp
 from shared.limits import SANDBOX_CUSTOMERS
+from shared.partner_center.rate_limit import Fill
 from shared.partner_center.resources import Customer
 from shared.safety.switch import SwitchState
 from shared.storage.records import DeletionRecord, State
@@ -45,6 +46,7 @@ class Status:
     trouble: str = ""
     rejected: tuple[RejectedMessage, ...] = ()
     warnings: tuple[str, ...] = ()
+    budget: Fill | None = None
 
 
 def page(status: Status) -> str:
@@ -55,6 +57,7 @@ def page(status: Status) -> str:
         _switch(status.switch),
         _warnings(status.warnings),
         _slots(status),
+        _budget(status.budget),
         _states(status.records),
         _rejected(status.rejected),
         _cards("Needs attention", status, _where(status, lambda each: each.needs_attention)),
@@ -142,6 +145,14 @@ def _slots(status: Status) -> Markup:
     )
     shares = _shares(status)
     return element("section", figure, _bar(status, shares), _legend(shares), class_="panel")
+
+
+def _budget(fill: Fill | None) -> Markup:
+    if fill is None:
+        return Markup()
+    held = f"; no call leaves for {fill.held_seconds:.0f} s" if fill.held_seconds else ""
+    text = f"{fill.calls} of {fill.limit} calls of the last minute to Partner Center used{held}"
+    return element("p", text, class_="quiet")
 
 
 def _shares(status: Status) -> dict[str, int]:

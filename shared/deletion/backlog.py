@@ -6,6 +6,7 @@ from datetime import datetime
 from shared.events import Event, emit
 from shared.partner_center import credentials
 from shared.partner_center.errors import SignInFailed, SignInUnavailable
+from shared.partner_center.rate_limit import Fill
 from shared.settings import PartnerCenterSettings
 from shared.storage.names import (
     CUSTOMERS_READY,
@@ -25,6 +26,7 @@ def log_backlog(
     redriven: int,
     removed: int,
     refresh_token_age_days: float | None,
+    budget: Fill | None,
 ) -> None:
     """Log records by state, queue depths and what this redrive did, in one line."""
     live = [each for each in records if each.live]
@@ -41,6 +43,9 @@ def log_backlog(
         orders_to_check=queues.depth(ORDERS_TO_CHECK),
         customers_ready=queues.depth(CUSTOMERS_READY),
         poison=sum(queues.depth(queue) for queue in POISON_QUEUES),
+        calls_limit=budget.limit if budget else None,
+        calls_used=budget.calls if budget else None,
+        calls_held_seconds=round(budget.held_seconds) if budget else None,
     )
 
 

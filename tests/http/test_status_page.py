@@ -17,6 +17,7 @@ from local.simulator import Customer, ProductKind, Simulator
 from shared.partner_center import resources
 from shared.purchases.purchase import Purchase, PurchaseKind
 from shared.safety.switch import SwitchState
+from shared.storage.budget import SharedBudget
 from shared.storage.records import DeletionRecord, State
 from shared.tenants import TenantId
 from tests.bench import Bench
@@ -159,6 +160,19 @@ def test_a_tripped_switch_is_shown(api: App) -> None:
 
     assert "The safety switch is tripped" in text
     assert "Wrong account" in text
+
+
+def test_the_budget_of_calls_is_shown_with_a_hold(api: App, bench: Bench) -> None:
+    api.get("/api/status")
+    assert "1 of 600000 calls of the last minute" in text_of(api.get("/api/status").text)
+    budget = SharedBudget(bench.services.budget_row, 300)
+    bench.put(replace(bench.services, budget=budget))
+    budget.pause(60)
+
+    shown = text_of(api.get("/api/status").text)
+
+    assert "0 of 150 calls of the last minute" in shown
+    assert "no call leaves for" in shown
 
 
 def test_a_setting_that_is_not_known_is_shown(api: App, bench: Bench) -> None:

@@ -13,6 +13,7 @@ from shared.deletion.messages import DeletionRequest
 from shared.deletion.poison import Poisoned, record_poisoned
 from shared.deletion.submission import submit
 from shared.settings import SweepMode
+from shared.storage.budget import SharedBudget
 from shared.storage.names import (
     CUSTOMERS_READY,
     CUSTOMERS_TO_DELETE,
@@ -25,7 +26,7 @@ from shared.storage.records import RecordChanged, State
 from shared.storage.retention import KEPT, KEPT_SHORT
 from shared.sweep.run import last_report, run_sweep
 from shared.tenants import TenantId
-from tests.bench import Bench
+from tests.bench import UNHURRIED, Bench
 
 FIRST = TenantId("10000000-0000-4000-8000-000000000001")
 SECOND = TenantId("10000000-0000-4000-8000-000000000002")
@@ -111,10 +112,10 @@ def test_a_customer_that_no_sweep_sees_is_forgotten_after_90_days(
 
 def test_a_quiet_app_logs_a_line_of_zeros(bench: Bench, caplog: pytest.LogCaptureFixture) -> None:
     fields = "live stuck redriven removed oldest_seconds customers_to_delete orders_to_check"
+    fields += " customers_ready poison calls_used calls_held_seconds"
 
-    assert logged(bench, caplog) == dict.fromkeys(
-        [*fields.split(), "customers_ready", "poison"], "0"
-    )
+    zeros = dict.fromkeys(fields.split(), "0")
+    assert logged(bench, caplog) == zeros | {"calls_limit": str(UNHURRIED)}
 
 
 def test_the_line_counts_records_and_messages(
@@ -162,3 +163,16 @@ def test_a_vault_that_cannot_be_read_is_a_failed_sign_in_and_costs_nothing_else(
         message.startswith("sign_in_failed reason=") and name in message
         for message in caplog.messages
     )
+
+
+def test_the_line_shows_the_budget_of_calls(bench: Bench, caplog: pytest.LogCaptureFixture) -> None:
+    bench.use(PARTNER_CENTER_RATE_LIMIT_PER_MINUTE="300")
+    services = bench.services
+    budget = SharedBudget(services.budget_row, 300)
+    bench.put(replace(services, budget=budget))
+    budget.pause(60)
+
+    line = logged(bench, caplog)
+
+    assert (line["calls_limit"], line["calls_used"]) == ("150", "0")
+    assert 55 <= int(line["calls_held_seconds"]) <= 61
