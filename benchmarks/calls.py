@@ -1,31 +1,19 @@
 """Prints the number of API calls per deletion, next to the loop in Microsoft's documentation.
 
 Run: python -m benchmarks.calls
-
-The loop follows "Delete a customer account from the integration sandbox": list the entitlements,
-get and patch the order of each, get each order until it is cancelled, delete. Unlike the page's own
-loop it gives up at some point, and it polls in rounds. It needs entitlements and is allowed to read
-them; tipsweep signs in app-only and is not.
 """
 
 import os
 from dataclasses import replace
-from typing import Any
 
+from benchmarks.loop import delete_by_loop, loop_connection
 from local.azurite import Azurite
 from local.simulator import Customer, ProductKind, Simulator
-from shared.partner_center.connection import Connection, Response
-from shared.partner_center.deadline import Deadline
-from shared.services import connect
-from shared.settings import PartnerCenterSettings, read_settings
 from tests.bench import Bench
-from tests.local_budget import LocalBudget
 
 ORDERS = (1, 3, 5)
 ROUNDS = (0, 1, 3)
 SECONDS_PER_ROUND = 30
-MAX_ROUNDS = 100
-UNLIMITED = 600_000
 
 
 def main() -> None:
@@ -65,45 +53,14 @@ def _tipsweep(bench: Bench, orders: int, rounds: int) -> int:
 def _loop(simulator: Simulator, orders: int, rounds: int) -> int:
     _allow_entitlements(simulator, allowed=True)
     customer = _customer(simulator, orders, rounds)
-    connection = connect(_settings(simulator), LocalBudget(UNLIMITED))
+    connection = loop_connection(simulator.environment())
     simulator.clear_calls()
-    base = f"customers/{customer.tenant_id}"
-    entitlements = _get(connection, f"{base}/entitlements")["items"]
-    pending = [item["referenceOrder"]["id"] for item in entitlements]
-    for order_id in pending:
-        order = _get(connection, f"{base}/orders/{order_id}")
-        body = {**order, "status": "cancelled"}
-        _call(connection, "PATCH", f"{base}/orders/{order_id}", body)
-    for _ in range(MAX_ROUNDS):
-        simulator.advance(SECONDS_PER_ROUND)
-        states = [_get(connection, f"{base}/orders/{order_id}")["status"] for order_id in pending]
-        if all(state == "cancelled" for state in states):
-            break
-    _call(connection, "DELETE", base)
+    delete_by_loop(connection, customer.tenant_id, lambda: simulator.advance(SECONDS_PER_ROUND))
     return len([call for call in simulator.calls if call.path.startswith("/v1/")])
 
 
 def _allow_entitlements(simulator: Simulator, *, allowed: bool) -> None:
     simulator.behaviour = replace(simulator.behaviour, app_only_entitlements=allowed)
-
-
-def _settings(simulator: Simulator) -> PartnerCenterSettings:
-    return read_settings(
-        {**simulator.environment(), "AzureWebJobsStorage": "UseDevelopmentStorage=true"}
-    ).partner_center
-
-
-def _get(connection: Connection, path: str) -> dict[str, Any]:
-    body: dict[str, Any] = _call(connection, "GET", path).body
-    return body
-
-
-def _call(
-    connection: Connection, method: str, path: str, body: dict[str, Any] | None = None
-) -> Response:
-    return connection.call(
-        method, path, correlation_id="", deadline=Deadline.after(), gate=lambda: None, body=body
-    )
 
 
 if __name__ == "__main__":

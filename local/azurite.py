@@ -9,7 +9,7 @@ import sys
 import threading
 from base64 import b64encode
 from collections import deque
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from os import environ
 from pathlib import Path
@@ -48,15 +48,18 @@ class Azurite:
 
     @classmethod
     @contextlib.contextmanager
-    def start(cls, *, accounts: int = 1) -> Iterator[Self]:
+    def start(
+        cls, *, accounts: int = 1, on_line: Callable[[str], None] | None = None
+    ) -> Iterator[Self]:
         """Run Azurite in memory on free ports, with new accounts that share a random key.
 
-        Raises AzuriteError if it does not start.
+        `on_line` gets each line of its access log. Raises AzuriteError if it does not start.
         """
         names = [f"account{number:04}" for number in range(accounts)]
         key = b64encode(secrets.token_bytes(32)).decode()
         environment = {"AZURITE_ACCOUNTS": ";".join(f"{name}:{key}" for name in names)}
-        with running(["--inMemoryPersistence"], FREE_PORTS, environment) as (process, endpoints):
+        options = ["--inMemoryPersistence"]
+        with running(options, FREE_PORTS, environment, on_line) as (process, endpoints):
             try:
                 yield cls(tuple(_connection_string(name, key, endpoints) for name in names))
             finally:
@@ -65,11 +68,15 @@ class Azurite:
 
 @contextlib.contextmanager
 def running(
-    options: Sequence[str], ports: Sequence[int], environment: Mapping[str, str]
+    options: Sequence[str],
+    ports: Sequence[int],
+    environment: Mapping[str, str],
+    on_line: Callable[[str], None] | None = None,
 ) -> Iterator[tuple[subprocess.Popen[str], dict[str, str]]]:
     """Run Azurite until the block ends; yield its process and the endpoint of each service."""
     command = [_node(), "--import", STOP_WITH_PARENT, _program(), *options]
-    command += ["--skipApiVersionCheck", "--silent", "--disableTelemetry"]
+    command += ["--skipApiVersionCheck", "--disableTelemetry"]
+    command += [] if on_line else ["--silent"]
     for service, port in zip(SERVICES, ports, strict=True):
         command += [f"--{service.lower()}Port", str(port)]
     with subprocess.Popen(  # noqa: S603 - the command contains no outside input
@@ -81,7 +88,7 @@ def running(
         text=True,
     ) as process:
         try:
-            yield process, _endpoints(process)
+            yield process, _endpoints(process, on_line)
         finally:
             _stop(process)
 
@@ -99,7 +106,9 @@ def _program() -> str:
     return str(PROGRAM)
 
 
-def _endpoints(process: subprocess.Popen[str]) -> dict[str, str]:
+def _endpoints(
+    process: subprocess.Popen[str], on_line: Callable[[str], None] | None
+) -> dict[str, str]:
     output = process.stdout
     if output is None:
         raise AzuriteError("Azurite was started without a pipe for its output")
@@ -111,7 +120,8 @@ def _endpoints(process: subprocess.Popen[str]) -> dict[str, str]:
     finally:
         watchdog.cancel()
     # A full pipe would block Azurite, so its output is read to the end.
-    threading.Thread(target=deque, args=(output, 0), daemon=True, name="azurite output").start()
+    lines = map(on_line, output) if on_line else output
+    threading.Thread(target=deque, args=(lines, 0), daemon=True, name="azurite output").start()
     return endpoints
 
 

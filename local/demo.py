@@ -1,9 +1,6 @@
 """`make demo`: empties a simulated sandbox of 75 customers, with live progress."""
 
 import argparse
-import json
-import os
-import subprocess
 import sys
 import time
 from bisect import bisect_left
@@ -12,7 +9,6 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import datetime, timedelta
-from pathlib import Path
 from typing import Any, Final
 
 import requests
@@ -24,6 +20,7 @@ from rich.progress_bar import ProgressBar
 from rich.table import Table
 
 from local.azurite import Azurite
+from local.child import running_module
 from local.provision import provision
 from shared.limits import MICROSOFT_CALLS_PER_MINUTE
 from shared.storage.names import CUSTOMERS_TO_DELETE, DELETIONS_TABLE
@@ -32,7 +29,6 @@ from shared.tenants import TenantId
 
 PROTECTED_DOMAINS: Final = "keep-*"
 LONGEST_SECONDS: Final = 600
-_LOGS: Final = Path(".run")
 _MINUTE: Final = timedelta(seconds=60)
 _POLL_SECONDS: Final = 0.5
 _PLAIN_LINE_SECONDS: Final = 5.0
@@ -106,7 +102,7 @@ def _arguments() -> argparse.Namespace:
 
 @contextmanager
 def _simulator(seed: str) -> Iterator[Sandbox]:
-    with _process("local.simulator", "--port", "0", "--seed", seed) as first_line:
+    with running_module("local.simulator", "--port", "0", "--seed", seed) as first_line:
         yield Sandbox(
             control_url=first_line["controlUrl"],
             ca_file=first_line["caFile"],
@@ -124,33 +120,8 @@ def _host(sandbox: Sandbox, storage: str) -> Iterator[None]:
         "PROTECTED_DOMAINS": PROTECTED_DOMAINS,
         "SWEEP_MODE": "off",
     }
-    with _process("local.host", "--port", "0", "--no-settings", **environment):
+    with running_module("local.host", "--port", "0", "--no-settings", **environment):
         yield
-
-
-@contextmanager
-def _process(module: str, *arguments: str, **environment: str) -> Iterator[dict[str, Any]]:
-    """Run a module that prints one line of JSON once it is ready, and stop it on exit."""
-    _LOGS.mkdir(exist_ok=True)
-    log_file = _LOGS / f"{module}.log"
-    with (
-        log_file.open("w") as log,
-        subprocess.Popen(  # noqa: S603 - our own modules
-            [sys.executable, "-m", module, *arguments],
-            stdout=subprocess.PIPE,
-            stderr=log,
-            text=True,
-            env={**os.environ, **environment},
-        ) as process,
-    ):
-        try:
-            first_line = process.stdout.readline() if process.stdout else ""
-            if not first_line:
-                message = f"{module} did not start; see {log_file}"
-                raise SystemExit(message)
-            yield json.loads(first_line)
-        finally:
-            process.terminate()
 
 
 def _drop(storage: str, sandbox: Sandbox) -> None:

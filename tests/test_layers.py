@@ -14,7 +14,7 @@ ROOT: Final = Path(__file__).parents[1]
 FLOORS: Final = (
     ("local.demo", "local.simulator.__main__", "local.host.__main__"),
     ("local.provision", "local.consent"),
-    ("local.azurite", "local.host", "local.simulator", "local.simulator.simulator"),
+    ("local.azurite", "local.child", "local.host", "local.simulator", "local.simulator.simulator"),
     ("local.simulator.app_settings",),
     ("local.simulator.cloud",),
     ("local.simulator.control", "local.simulator.partner_center"),

@@ -78,9 +78,14 @@ def load(app: func.FunctionRegister, settings: Mapping[str, str]) -> list[Functi
         functions = app.get_functions()
     except ValueError as error:
         raise StartupError(f"the app cannot list its functions: {error}") from error
-    loaded = [_load_one(function, settings) for function in functions]
+    loaded = [_load_one(each, settings) for each in functions if not _disabled(each, settings)]
     _check_names(function.name for function in loaded)
     return loaded
+
+
+def _disabled(function: func.Function, settings: Mapping[str, str]) -> bool:
+    """Whether an app setting keeps the host from calling a function."""
+    return settings.get(f"AzureWebJobs.{function.get_function_name()}.Disabled", "") == "true"
 
 
 def _check_names(names: Iterable[str]) -> None:

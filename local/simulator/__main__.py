@@ -53,6 +53,7 @@ def _options(arguments: Sequence[str] | None) -> argparse.Namespace:
     parser.add_argument("--port", type=int, default=0, help="default: 0, which picks a free port")
     parser.add_argument("--seed", choices=sorted(SEEDS), default="small")
     parser.add_argument("--latency-ms", type=int, metavar="N")
+    parser.add_argument("--latency-up-to-ms", type=int, metavar="N")
     parser.add_argument("--requests-per-minute", type=int, metavar="N")
     parser.add_argument(
         "--set",
@@ -70,7 +71,11 @@ def _options(arguments: Sequence[str] | None) -> argparse.Namespace:
 
 
 def _changes(options: argparse.Namespace) -> dict[str, object]:
-    changes = {"latency_ms": options.latency_ms, "requests_per_minute": options.requests_per_minute}
+    changes = {
+        "latency_ms": options.latency_ms,
+        "latency_up_to_ms": options.latency_up_to_ms,
+        "requests_per_minute": options.requests_per_minute,
+    }
     given: dict[str, object] = {name: value for name, value in changes.items() if value is not None}
     for assignment in options.set:
         name, separator, value = assignment.partition("=")

@@ -4,6 +4,7 @@ import asyncio
 import uuid
 from collections.abc import Callable
 from dataclasses import dataclass
+from random import Random
 
 from starlette.requests import Request
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
@@ -51,6 +52,7 @@ class Exchange:
         self._world = world
         self._faults = faults
         self._log = log
+        self._chance = Random(0)  # noqa: S311 - spreads latencies
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Handle one request."""
@@ -74,7 +76,9 @@ class Exchange:
             await recorded.send(send, headers)
 
     async def _wait(self, fault: Fault | None) -> None:
-        seconds = self._world.behaviour.latency_ms / 1000
+        behaviour = self._world.behaviour
+        longest = max(behaviour.latency_ms, behaviour.latency_up_to_ms)
+        seconds = self._chance.uniform(behaviour.latency_ms, longest) / 1000
         if fault:
             seconds += fault.delay_seconds
         if seconds:

@@ -18,14 +18,16 @@ GUARD_SECONDS: Final = 1.0
 # Narrow, so that room opens early; a claim costs what it does not use within its tick.
 TICK_SECONDS: Final = 0.25
 # Long enough for the calls of a step to share a claim, short enough to open early.
-USE_SECONDS: Final = 1.0
+USE_SECONDS: Final = 0.75
 
 # For people: a dry run, the sweep's preview and the status page work during a drain.
 _RESERVE: Final = 10
 # Near the end of the minute, no process takes the room that the others wait for.
 _LARGEST_PART: Final = 4
-# What the steps that run need until they end, as a part of the limit.
+# While calls are sent, the steps that send them need more to end: as many as in so many seconds,
+# up to a part of the limit.
 _HEADROOM: Final = 0.1
+_HEADROOM_SECONDS: Final = 2.0
 # Calls of one step, for the time at which it should come back.
 _NEEDED: Final = {Rank.STARTING: 8, Rank.STARTED: 2, Rank.PERSON: 1}
 
@@ -137,14 +139,19 @@ def _opens_at(tick: int) -> float:
 
 
 def room(ledger: Ledger, rank: Rank, limit: int, now: float) -> int:
-    """Return how many calls a rank may claim; negative if higher ranks have more than theirs."""
-    return _share(rank, limit) - counted(ledger, now)
+    """Return how many calls a rank may claim; negative if higher ranks have more than its share."""
+    headroom = _headroom(ledger, limit, now) if rank < Rank.STARTED else 0
+    return _share(rank, limit) - headroom - counted(ledger, now)
 
 
 def _share(rank: Rank, limit: int) -> int:
-    reserve = min(_RESERVE, limit // 10) if rank < Rank.PERSON else 0
-    headroom = int(limit * _HEADROOM) if rank < Rank.STARTED else 0
-    return limit - reserve - headroom
+    return limit if rank is Rank.PERSON else limit - min(_RESERVE, limit // 10)
+
+
+def _headroom(ledger: Ledger, limit: int, now: float) -> int:
+    recent = (now - _HEADROOM_SECONDS) / TICK_SECONDS
+    sent = sum(calls for tick, calls in ledger.used.items() if tick > recent)
+    return min(int(limit * _HEADROOM), sent)
 
 
 def claimed(ledger: Ledger, calls: int, until: int, now: float) -> Ledger:
@@ -171,8 +178,8 @@ def promise(ledger: Ledger, rank: Rank, limit: int, now: float) -> tuple[Ledger,
     """Return when a step should come back: when there is room for it and for those before it."""
     needed = _NEEDED[rank]
     before = sum(_due(ledger, now).values())
-    missing = needed + before - room(ledger, rank, limit, now)
-    back = _opening(ledger, missing, limit, now)
+    missing = needed + before + counted(ledger, now) - _share(rank, limit)
+    back = max(_opening(ledger, missing, limit, now), now + _HEADROOM_SECONDS)
     tick = tick_of(back)
     promised = {**_due(ledger, now), tick: ledger.promised.get(tick, 0) + needed}
     return replace(ledger, promised=promised), back

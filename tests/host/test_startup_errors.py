@@ -326,3 +326,10 @@ def test_functions_of_the_v1_model_are_rejected(tmp_path: Path) -> None:
 
     with pytest.raises(StartupError, match=r"^old contains a function.json"):
         find_app(tmp_path)
+
+
+def test_a_function_that_an_app_setting_disables_is_not_loaded() -> None:
+    disabled = {**SETTINGS, "AzureWebJobs.handle.Disabled": "true"}
+
+    assert load(queue_app(handle), disabled) == []
+    assert [each.name for each in load(queue_app(handle), SETTINGS)] == ["handle"]

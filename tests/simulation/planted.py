@@ -131,9 +131,8 @@ PLANTED: Final[Mapping[str, Mistake]] = {
             _STEPS: (("deletion.delay(error.retry_after)", "deletion.delay()"),),
             "shared.storage.budget": (
                 (
-                    "        self._paused_until = max(self._paused_until, "
-                    "self._monotonic() + seconds)\n",
-                    "        return\n",
+                    "max(self._paused_until, self._monotonic() + seconds)",
+                    "self._paused_until",
                 ),
             ),
         },

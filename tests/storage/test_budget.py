@@ -224,6 +224,16 @@ def test_ranks_leave_a_part_to_those_above_them() -> None:
     assert counts == [418, 47, 10]
 
 
+def test_steps_that_start_use_what_no_running_step_needs_any_more() -> None:
+    world = World(475)
+    budget = world.process()
+    while world.call(budget, Rank.STARTING):
+        pass
+    world.clock.advance(4)
+
+    assert sum(world.call(budget, Rank.STARTING) for _ in range(600)) > 10
+
+
 def test_calls_under_load_share_claims() -> None:
     world = World(475)
     budget = world.process()
@@ -332,7 +342,7 @@ def test_a_row_that_cannot_be_read_counts_as_a_full_minute() -> None:
 def test_steps_that_are_held_back_come_back_one_after_the_other_as_room_opens() -> None:
     world = World(475)
     budget = world.process()
-    while world.call(budget, Rank.STARTING):
+    while world.call(budget):
         world.clock.advance(0.02)
 
     times = [round(world.now + held_back(budget), 1) for _ in range(20)]

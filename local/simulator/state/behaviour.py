@@ -114,7 +114,9 @@ class Behaviour:
     """
 
     latency_ms: int = 0
-    """Milliseconds before each response."""
+    """Milliseconds before each response, at least."""
+    latency_up_to_ms: int = 0
+    """Milliseconds before a response, at most; drawn evenly. 0: all take `latency_ms`."""
     requests_per_minute: int | None = 500
     """Calls per partner tenant in any 60 seconds; None disables throttling."""
     retry_after: RetryAfter = RetryAfter.SECONDS
