@@ -8,10 +8,9 @@ from typing import Final
 
 from tests.simulation.log import Call, Service
 from tests.simulation.oracle.calls import body_of
-from tests.simulation.oracle.history import STEPS, Deletion, History, Instance, function_of
+from tests.simulation.oracle.history import STEPS, Deletion, History, function_of
 from tests.simulation.oracle.violation import Violation
 
-SHARED_BUDGET: Final = True
 _LONGEST_HOLD: Final = 600.0
 _GROWTH: Final = 1.5
 # A token is renewed this many seconds before it expires.
@@ -42,29 +41,17 @@ def _repeats(history: History, call: Call) -> bool:
     return bool(before) and (before[-1].method, before[-1].path) == (call.method, call.path)
 
 
-def over_limit(history: History, *, together: bool = SHARED_BUDGET) -> Iterator[Violation]:
-    """A process sends no more calls in any 60 seconds than its setting allows.
+def over_limit(history: History) -> Iterator[Violation]:
+    """All processes together send no more calls in any 60 seconds than the setting allows.
 
-    With a budget that they share, that holds for all processes `together`, and over restarts.
+    That holds over restarts, and with clocks that are seconds apart.
     """
-    # A request that arrived after its sender gave up has an entry of its own.
-    sent = [call for call in history.partner_center if call.returned]
-    if together:
-        yield from _over_limit(sent, history.instances)
-        return
-    for instance in history.instances:
-        own = [
-            call
-            for call in sent
-            if call.process == instance.process
-            and history.instance(call.process, call.left) is instance
-        ]
-        yield from _over_limit(own, [instance])
-
-
-def _over_limit(calls: list[Call], instances: Iterable[Instance]) -> Iterator[Violation]:
-    limits = [each.number("PARTNER_CENTER_RATE_LIMIT_PER_MINUTE", 475) for each in instances]
+    limits = [
+        each.number("PARTNER_CENTER_RATE_LIMIT_PER_MINUTE", 475) for each in history.instances
+    ]
     limit = int(min(limits, default=475))
+    # A request that arrived after its sender gave up has an entry of its own.
+    calls = [call for call in history.partner_center if call.returned]
     for first, call in zip(calls, calls[limit:], strict=False):
         if call.left_at - first.left_at < 59.99:
             yield Violation.of("over_limit", call, f"call {limit + 1} within 60 s")
