@@ -26,11 +26,13 @@ from shared.partner_center.errors import (
     Throttled,
     Unauthorized,
 )
+from shared.partner_center.rate_limit import Rank
 from shared.safety.rules import ForeignCustomer, Refused
 from shared.safety.switch import SwitchTripped
 from shared.services import Services
 from shared.storage.history import EntryKind
 from shared.storage.memory import TooManyPurchases
+from shared.storage.names import CUSTOMERS_READY
 from shared.storage.outages import is_outage
 from shared.storage.records import RecordChanged, State
 
@@ -52,9 +54,8 @@ def error_handling(
     and a higher generation; a terminal record; or, after an unexpected error and while the queues
     are away, the message itself, which the host delivers again.
     """
-    client = services.client(
-        deletion.record.correlation_id, gate, deletion.journal.sent, deletion.rank
-    )
+    rank = Rank.STARTED if queue == CUSTOMERS_READY else deletion.rank
+    client = services.client(deletion.record.correlation_id, gate, deletion.journal.sent, rank)
     deletion.unpark()
     try:
         # From the inside out: a 404 is confirmed, a production account trips the switch, and the

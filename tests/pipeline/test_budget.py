@@ -3,16 +3,22 @@
 import re
 from collections.abc import Callable
 from dataclasses import replace
+from datetime import timedelta
 
 import pytest
+from azure.core.exceptions import ServiceRequestError
 
 from local.simulator import Customer, Fault, ProductKind, Simulator
 from shared.deletion.submission import NotAbortable, abort
 from shared.partner_center.deadline import Deadline
+from shared.partner_center.rate_limit import Rank
+from shared.services import build
+from shared.storage.budget_row import Stored
 from shared.storage.names import CUSTOMERS_READY, ORDERS_TO_CHECK
 from shared.storage.records import State
+from shared.sweep.run import preview_sweep
 from shared.tenants import TenantId
-from tests.bench import Bench
+from tests.bench import Bench, unhurried
 
 
 @pytest.fixture
@@ -204,4 +210,70 @@ def test_a_delete_for_which_no_time_is_left_is_not_sent_and_can_be_aborted(
     assert not bench.calls("DELETE")
     assert bench.record(customer.tenant_id).state is State.CHECKING
     assert bench.waiting(CUSTOMERS_READY) == 1
+    assert not bench.errors
+
+
+def test_what_has_begun_goes_before_what_starts(bench: Bench, customer: Customer) -> None:
+    bench.forget_customer_list()
+    bench.drop(customer.tenant_id)
+    bench.pump(passes=1)
+    first = list(bench.budget.ranks)
+    bench.pump()
+
+    assert bench.record(customer.tenant_id).state is State.DELETED
+    assert first[0] is Rank.STARTING
+    assert {*first[1:], *bench.budget.ranks[len(first) :]} == {Rank.STARTED}
+
+
+def test_a_dry_run_and_the_preview_of_a_sweep_are_for_people(
+    bench: Bench, customer: Customer
+) -> None:
+    bench.drop(f'{{"tenantId": "{customer.tenant_id}", "dryRun": true}}')
+    bench.pump()
+    preview_sweep(bench.services)
+
+    assert set(bench.budget.ranks[:1]) == {Rank.PERSON}
+    assert Rank.STARTING not in bench.budget.ranks
+
+
+def test_a_step_that_is_held_back_comes_back_when_it_was_told(
+    bench: Bench, customer: Customer
+) -> None:
+    bench.budget.pause(40)
+    bench.drop(customer.tenant_id)
+
+    bench.pump(passes=1)
+
+    record = bench.record(customer.tenant_id)
+    assert record.next_check_at is not None
+    assert record.attempt == 0
+    delay = record.next_check_at - bench.services.now()
+    assert timedelta(seconds=35) < delay <= timedelta(seconds=40)
+
+
+def test_a_deletion_runs_on_the_budget_in_the_table(bench: Bench, customer: Customer) -> None:
+    bench.put(unhurried(bench.services.settings, budget=build(bench.services.settings).budget))
+
+    record = bench.run(customer.tenant_id)
+
+    assert record.state is State.DELETED
+    assert len(bench.calls()) <= bench.services.budget.fill().calls <= 475
+
+
+def test_without_the_row_of_the_budget_no_call_is_sent(
+    bench: Bench, customer: Customer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def away() -> Stored:
+        raise ServiceRequestError("storage is away")
+
+    services = build(bench.services.settings)
+    monkeypatch.setattr(services.budget_row, "read", away)
+    bench.put(unhurried(bench.services.settings, budget=services.budget))
+    bench.drop(customer.tenant_id)
+
+    bench.pump(passes=1)
+
+    assert not bench.calls()
+    record = bench.record(customer.tenant_id)
+    assert record.parked_since is not None
     assert not bench.errors
