@@ -40,6 +40,9 @@ class LocalBudget:
             raise RateLimited(self.paused_until - now)
         return now < until
 
+    def expect(self, seconds: float) -> None:
+        """Leave no room for anybody."""
+
     def pause(self, seconds: float) -> None:
         """Hold all calls."""
         self.paused_until = max(self.paused_until, self._monotonic() + seconds)

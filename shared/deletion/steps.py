@@ -181,6 +181,9 @@ def _cancel(services: Services, deletion: Deletion, step: str) -> None:
             # One odd order must not end the deletion, but a customer that is gone must.
             services.safety.require_present(client, tenant)
         _decide(deletion, found.plan)
+        due = deletion.record.next_check_at
+        if due is not None:
+            services.budget.expect((due - services.now()).total_seconds())
 
 
 def _decide(deletion: Deletion, plan: Plan) -> None:

@@ -57,6 +57,12 @@ class CallBudget(Protocol):
     def require_usable(self, until: float) -> bool:
         """Whether a turn may still be used; raises RateLimited while calls are paused."""
 
+    def expect(self, seconds: float) -> None:
+        """Note that a customer that was worked on will be looked at again after some seconds.
+
+        Steps that start on another one leave room for that.
+        """
+
     def pause(self, seconds: float) -> None:
         """Hold all calls for this many seconds, as Partner Center asked."""
 

@@ -23,6 +23,7 @@ from shared.storage.ledger import (
     Ledger,
     counted,
     decide,
+    expecting,
     full,
     limit_of,
     returned,
@@ -72,6 +73,8 @@ class SharedBudget:
         self._known_until = float("-inf")
         self._grant = Grant()
         self._taken: deque[float] = deque()
+        # On the monotonic clock.
+        self._expected: list[float] = []
         self._claim_seconds = 0.0
         self._paused_until = float("-inf")
         self._away_until = float("-inf")
@@ -91,6 +94,11 @@ class SharedBudget:
         """Whether a turn may still be used; raises RateLimited while calls are paused."""
         self._require(self._paused_until)
         return self._monotonic() < until
+
+    def expect(self, seconds: float) -> None:
+        """Note a look that a customer will get, for the next claim to store."""
+        with self._counting:
+            self._expected.append(self._monotonic() + seconds)
 
     def pause(self, seconds: float) -> None:
         """Hold the calls of all processes, and lower the limit for a while.
@@ -178,8 +186,9 @@ class SharedBudget:
             decision = decide_on(ledger, now)
             if decision.ledger is ledger:
                 return decision
+            looks = list(self._expected)
             try:
-                self._keep(self._row.replace(decision.ledger, stored))
+                self._keep(self._row.replace(self._with_looks(decision.ledger, looks, now), stored))
             except LedgerChanged:
                 self._known = None
                 continue
@@ -191,8 +200,14 @@ class SharedBudget:
                     raise
                 continue
             self._grant = Grant()
+            with self._counting:
+                del self._expected[: len(looks)]
             return decision
         raise RateLimited(self._after_conflicts())
+
+    def _with_looks(self, ledger: Ledger, looks: list[float], now: Moment) -> Ledger:
+        passed = now.earliest - self._monotonic()
+        return expecting(ledger, (look + passed for look in looks), now.earliest)
 
     def _read(self) -> Stored:
         if self._known is not None and self._monotonic() < self._known_until:

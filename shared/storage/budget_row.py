@@ -116,6 +116,7 @@ class BudgetRow:
             "RowKey": BUDGET_ROW,
             "used": _counts(ledger.used),
             "promised": _counts(ledger.promised),
+            "expected": _counts(ledger.expected),
             "heldUntil": ledger.held_until,
             "loweredTo": ledger.lowered_to,
             "loweredAt": ledger.lowered_at,
@@ -131,6 +132,7 @@ def _ledger(row: TableEntity) -> Ledger | None:
         return Ledger(
             used=_calls(row, "used"),
             promised=_calls(row, "promised"),
+            expected=_calls(row, "expected"),
             held_until=value(row, "heldUntil", float),
             lowered_to=value(row, "loweredTo", int),
             lowered_at=value(row, "loweredAt", float),

@@ -4,7 +4,7 @@ A claim adds calls that may leave until a tick. They count until 60 seconds and 
 tick, so that no window of 60 seconds holds calls of claims that did not see each other.
 """
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from math import ceil
 from typing import Final
@@ -28,6 +28,10 @@ _LARGEST_PART: Final = 4
 # up to a part of the limit.
 _HEADROOM: Final = 0.1
 _HEADROOM_SECONDS: Final = 2.0
+# A look and a DELETE, and sometimes another look.
+_STILL_NEEDED: Final = 3
+# A message comes late: its delay is in whole seconds, and its queue is polled every other second.
+_LATE_SECONDS: Final = 3.0
 # Calls of one step, for the time at which it should come back.
 _NEEDED: Final = {Rank.STARTING: 8, Rank.STARTED: 2, Rank.PERSON: 1}
 
@@ -41,12 +45,14 @@ _LONGEST_RISE_MINUTES: Final = 60.0
 class Ledger:
     """What all processes know of each other's calls; times are seconds since 1970.
 
-    `used` are calls by the tick until which they may leave, `promised` those that steps come back
-    for, by the tick at which they do. `lowered_to` is 0 if no limit was learned.
+    `used` are calls by the tick until which they may leave; `promised` those that steps come back
+    for, and `expected` those that customers who were worked on still need, by the tick at which
+    they do. `lowered_to` is 0 if no limit was learned.
     """
 
     used: Mapping[int, int] = field(default_factory=dict)
     promised: Mapping[int, int] = field(default_factory=dict)
+    expected: Mapping[int, int] = field(default_factory=dict)
     held_until: float = 0.0
     lowered_to: int = 0
     lowered_at: float = 0.0
@@ -140,8 +146,10 @@ def _opens_at(tick: int) -> float:
 
 def room(ledger: Ledger, rank: Rank, limit: int, now: float) -> int:
     """Return how many calls a rank may claim; negative if higher ranks have more than its share."""
-    headroom = _headroom(ledger, limit, now) if rank < Rank.STARTED else 0
-    return _share(rank, limit) - headroom - counted(ledger, now)
+    kept = 0
+    if rank < Rank.STARTED:
+        kept = _headroom(ledger, limit, now) + _still_expected(ledger, limit, now)
+    return _share(rank, limit) - kept - counted(ledger, now)
 
 
 def _share(rank: Rank, limit: int) -> int:
@@ -152,6 +160,19 @@ def _headroom(ledger: Ledger, limit: int, now: float) -> int:
     recent = (now - _HEADROOM_SECONDS) / TICK_SECONDS
     sent = sum(calls for tick, calls in ledger.used.items() if tick > recent)
     return min(int(limit * _HEADROOM), sent)
+
+
+def _still_expected(ledger: Ledger, limit: int, now: float) -> int:
+    return min(limit // 2, sum(_later(ledger.expected, now - _LATE_SECONDS).values()))
+
+
+def expecting(ledger: Ledger, times: Iterable[float], now: float) -> Ledger:
+    """Return the ledger with the looks that customers who were worked on will get."""
+    expected = _later(ledger.expected, now - _LATE_SECONDS)
+    for time in times:
+        tick = tick_of(time)
+        expected[tick] = expected.get(tick, 0) + _STILL_NEEDED
+    return replace(ledger, expected=expected)
 
 
 def claimed(ledger: Ledger, calls: int, until: int, now: float) -> Ledger:
@@ -179,6 +200,8 @@ def promise(ledger: Ledger, rank: Rank, limit: int, now: float) -> tuple[Ledger,
     needed = _NEEDED[rank]
     before = sum(_due(ledger, now).values())
     missing = needed + before + counted(ledger, now) - _share(rank, limit)
+    if rank < Rank.STARTED:
+        missing += _still_expected(ledger, limit, now)
     back = max(_opening(ledger, missing, limit, now), now + _HEADROOM_SECONDS)
     tick = tick_of(back)
     promised = {**_due(ledger, now), tick: ledger.promised.get(tick, 0) + needed}
@@ -186,7 +209,11 @@ def promise(ledger: Ledger, rank: Rank, limit: int, now: float) -> tuple[Ledger,
 
 
 def _due(ledger: Ledger, now: float) -> dict[int, int]:
-    return {tick: calls for tick, calls in ledger.promised.items() if tick * TICK_SECONDS > now}
+    return _later(ledger.promised, now)
+
+
+def _later(calls: Mapping[int, int], now: float) -> dict[int, int]:
+    return {tick: count for tick, count in calls.items() if tick * TICK_SECONDS > now}
 
 
 def _opening(ledger: Ledger, missing: int, limit: int, now: float) -> float:

@@ -234,6 +234,22 @@ def test_steps_that_start_use_what_no_running_step_needs_any_more() -> None:
     assert sum(world.call(budget, Rank.STARTING) for _ in range(600)) > 10
 
 
+def test_steps_that_start_leave_room_for_customers_that_will_be_looked_at() -> None:
+    world = World(475)
+    budget = world.process()
+    assert world.call(budget)
+    for _ in range(50):
+        budget.expect(10)
+    world.clock.advance(3)
+
+    assert world.call(budget)
+    starting = sum(world.call(budget, Rank.STARTING) for _ in range(600))
+    started = sum(world.call(budget) for _ in range(600))
+
+    assert 250 < starting < 475 - 10 - 50 * 3
+    assert started >= 150
+
+
 def test_calls_under_load_share_claims() -> None:
     world = World(475)
     budget = world.process()
@@ -329,7 +345,7 @@ def test_a_lowered_limit_rises_to_the_setting_after_ten_minutes() -> None:
 
 def test_a_row_that_cannot_be_read_counts_as_a_full_minute() -> None:
     world = World(10)
-    row = {"PartitionKey": PARTNER, "RowKey": BUDGET_ROW, "used": "[", "promised": "{}"}
+    row = {"PartitionKey": PARTNER, "RowKey": BUDGET_ROW, "used": "["}
     world.sandbox.create_entity(row)
     budget = world.process()
 
