@@ -30,6 +30,8 @@ _HEADROOM: Final = 0.1
 _HEADROOM_SECONDS: Final = 2.0
 # A look and a DELETE, and sometimes another look.
 _STILL_NEEDED: Final = 3
+# More would make the last customers wait longer than the first ones gain.
+_LARGEST_SHARE: Final = 6
 # A message comes late: its delay is in whole seconds, and its queue is polled every other second.
 _LATE_SECONDS: Final = 3.0
 # Calls of one step, for the time at which it should come back.
@@ -163,7 +165,7 @@ def _headroom(ledger: Ledger, limit: int, now: float) -> int:
 
 
 def _still_expected(ledger: Ledger, limit: int, now: float) -> int:
-    return min(limit // 2, sum(_later(ledger.expected, now - _LATE_SECONDS).values()))
+    return min(limit // _LARGEST_SHARE, sum(_later(ledger.expected, now - _LATE_SECONDS).values()))
 
 
 def expecting(ledger: Ledger, times: Iterable[float], now: float) -> Ledger:

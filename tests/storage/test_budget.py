@@ -246,8 +246,8 @@ def test_steps_that_start_leave_room_for_customers_that_will_be_looked_at() -> N
     starting = sum(world.call(budget, Rank.STARTING) for _ in range(600))
     started = sum(world.call(budget) for _ in range(600))
 
-    assert 250 < starting < 475 - 10 - 50 * 3
-    assert started >= 150
+    assert 250 < starting < 475 - 10 - 475 // 6
+    assert started >= 475 // 6
 
 
 def test_calls_under_load_share_claims() -> None:
