@@ -96,6 +96,20 @@ def test_a_record_that_cannot_be_read_hides_no_other(
         bench.services.records.get(TENANT)
 
 
+def test_half_a_character_in_a_row_is_replaced_when_it_is_read(bench: Bench) -> None:
+    request(bench)
+    rejected = reject(bench, "contoso")
+    half = dict.fromkeys(("reason", "requestedBy"), "Contoso \ud83d")
+    spoil(bench, TENANT, name=DELETIONS_TABLE, **half)
+    spoil(bench, REJECTED_ROW_PREFIX + rejected, **half)
+
+    record = bench.services.records.get(TENANT)
+
+    assert record is not None
+    assert (record.reason, record.requested_by) == ("Contoso \ufffd", "Contoso \ufffd")
+    assert bench.services.rejected.all()[0].reason == "Contoso \ufffd"
+
+
 @pytest.mark.parametrize(
     "changes",
     [
