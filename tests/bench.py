@@ -15,7 +15,7 @@ from azure.storage.queue import QueueServiceClient
 from functions import cancel_orders, check_orders, delete_customer, record_poison
 from functions.redrive import redrive
 from local.provision import provision
-from local.simulator import Call, Simulator
+from local.simulator import Call, Fault, Simulator
 from shared import services as process
 from shared.partner_center.connection import Connection
 from shared.partner_center.credentials import TokenSource
@@ -240,6 +240,12 @@ class Bench:
             client.delete_message(message)
         else:
             client.update_message(message, visibility_timeout=0)
+
+
+def failing_orders(times: int | None = None) -> Fault:
+    """Return a fault that fails a try for good: its code has no meaning that passes."""
+    body = {"code": 3000, "description": "Invalid items."}
+    return Fault("GET", "*/orders", 400, body, times=times)
 
 
 def unhurried(settings: Settings, **changes: Any) -> Services:

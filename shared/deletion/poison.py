@@ -110,9 +110,9 @@ def _record(services: StorageServices, poisoned: Poisoned, subject: Subject) -> 
     )
     for tenant in subject.tenants:
         if not _ended(services, tenant, subject, reason):
-            _tell_rejected(services, tenant, poisoned, reason)
+            _tell_rejected(services, tenant, poisoned.queue, rejected, reason)
     if subject.unclear:
-        _tell_rejected(services, subject.unclear, poisoned, reason)
+        _tell_rejected(services, subject.unclear, poisoned.queue, rejected, reason)
     for request in subject.dry_runs:
         note_failure(services, request, reason, poisoned.message_id)
     emit(
@@ -169,10 +169,10 @@ def _last_error(services: StorageServices, subject: Subject, poisoned: Poisoned)
 
 
 def _tell_rejected(
-    services: StorageServices, tenant: TenantId, poisoned: Poisoned, reason: str
+    services: StorageServices, tenant: TenantId, queue: str, rejected: str, reason: str
 ) -> None:
-    """Tell the history of a message that left the customer's deletion alone."""
-    detail = f"message {poisoned.message_id} on {poisoned.queue}: {reason}"
+    """Tell the history of a message that left the customer's deletion alone, by its row's ID."""
+    detail = f"message {rejected} on {queue}: {reason}"
     entry = HistoryEntry(EntryKind.REJECTED, services.now(), detail=detail)
     services.history.add(tenant, [entry])
 

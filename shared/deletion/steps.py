@@ -12,6 +12,8 @@ from shared.deletion.dry_run import run_dry
 from shared.deletion.error_handling import error_handling
 from shared.deletion.messages import DeletionRequest, Drop, StepMessage
 from shared.deletion.reasons import (
+    LATE_REMEDY,
+    UNCLEAR_DELETE_REASON,
     rejected_delete_reason,
     rejected_delete_remedy,
     retry_at,
@@ -130,10 +132,12 @@ def _may_still_run(record: DeletionRecord) -> bool:
 def _wait_for_earlier_delete(deletion: Deletion) -> None:
     """Come back when the DELETE of an earlier delivery of this message cannot be running any more.
 
-    The customer is still there, and two DELETEs at once would be one too many.
+    The customer is still there, and two DELETEs at once would be one too many. After the deadline,
+    a last look follows instead of a DELETE: the host may stop at each of them.
     """
     deletion.journal.note(EntryKind.WAITING, "an earlier DELETE may still be running")
-    deletion.send_again(CUSTOMERS_READY, EARLIER_DELETE)
+    queue = ORDERS_TO_CHECK if deletion.ends_late() else CUSTOMERS_READY
+    deletion.send_again(queue, EARLIER_DELETE)
 
 
 def _send_delete(deletion: Deletion, client: PartnerCenter) -> None:
@@ -186,15 +190,23 @@ def _cancel(services: Services, deletion: Deletion, step: str) -> None:
 def _decide(deletion: Deletion, plan: Plan) -> None:
     """Send the message that follows a step, or end a deletion that took too long."""
     if plan.clear:
-        emit(Event.DELETION_READY, **deletion.ids, never=len(plan.never))
-        deletion.send_on(CUSTOMERS_READY, changed=_checked(deletion.record))
-        deletion.journal.note(EntryKind.READY)
+        _go_on_to_delete(deletion, plan)
         return
     delay = _delay(deletion, plan.wait_until)
     if deletion.ends_late():
         deletion.finish(State.STUCK, unfinished_reason(plan), unfinished_remedy(plan))
     else:
         _wait(deletion, plan, delay)
+
+
+def _go_on_to_delete(deletion: Deletion, plan: Plan) -> None:
+    """Send the message of the DELETE, unless earlier ones have led to nothing for too long."""
+    if deletion.record.state is State.DELETING and deletion.ends_late():
+        deletion.finish(State.STUCK, UNCLEAR_DELETE_REASON, LATE_REMEDY)
+        return
+    emit(Event.DELETION_READY, **deletion.ids, never=len(plan.never))
+    deletion.send_on(CUSTOMERS_READY, changed=_checked(deletion.record))
+    deletion.journal.note(EntryKind.READY)
 
 
 def _delay(deletion: Deletion, until: datetime | None) -> timedelta:

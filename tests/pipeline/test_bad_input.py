@@ -9,7 +9,7 @@ import pytest
 from azure.functions.queue import QueueMessage
 
 from functions.cancel_orders import cancel_orders
-from local.simulator import Customer, Fault, ProductKind, Simulator
+from local.simulator import Customer, ProductKind, Simulator
 from shared.deletion.messages import DeletionRequest, StepMessage
 from shared.deletion.submission import submit
 from shared.environment import SettingsError
@@ -22,7 +22,7 @@ from shared.storage.names import (
 )
 from shared.storage.records import DeletionRecord, State
 from shared.tenants import TenantId
-from tests.bench import Bench
+from tests.bench import Bench, failing_orders
 
 GOOD = "5e2c1a70-0d3b-4c55-9a41-7f6b2d9e8c10"
 NOISE = base64.b85encode(os.urandom(39_000)).decode()[:48_000].replace("<", "x").replace("&", "x")
@@ -230,8 +230,7 @@ def test_a_message_that_fails_every_time_ends_as_stuck_with_its_reason(
     if known:
         bench.drop(GOOD)
         bench.pump(passes=1)
-    fault = Fault(method="GET", path="*/orders", status=200, body={"items": "none"}, times=None)
-    simulator.add_fault(fault)
+    simulator.add_fault(failing_orders())
 
     record = bench.run(GOOD)
 
@@ -243,8 +242,7 @@ def test_a_message_that_fails_every_time_ends_as_stuck_with_its_reason(
 
 def test_a_poisoned_deletion_can_be_requested_again(bench: Bench, simulator: Simulator) -> None:
     customer = simulator.sandbox.add_customer("c.onmicrosoft.com", tenant_id=GOOD)
-    fault = Fault(method="GET", path="*/orders", status=200, body={"items": "none"}, times=5)
-    simulator.add_fault(fault)
+    simulator.add_fault(failing_orders(times=5))
     assert bench.run(GOOD).state is State.STUCK
 
     submit(bench.services, DeletionRequest(TenantId(GOOD)))

@@ -19,7 +19,7 @@ from azure.core.pipeline.transport import HttpRequest, RequestsTransport
 from azure.storage.queue import QueueMessage as StoredMessage
 from hypothesis import settings
 
-from local.simulator import Fault, ProductKind, Simulator
+from local.simulator import ProductKind, Simulator
 from shared.deletion.claims import started
 from shared.deletion.deletion import ended
 from shared.deletion.messages import DeletionRequest
@@ -38,7 +38,7 @@ from shared.storage.names import (
 from shared.storage.records import State
 from shared.storage.retention import KEPT_SHORT
 from shared.tenants import TenantId
-from tests.bench import MAX_DEQUEUE_COUNT, Bench
+from tests.bench import MAX_DEQUEUE_COUNT, Bench, failing_orders
 
 TENANT = TenantId("5e2c1a70-0d3b-4c55-9a41-7f6b2d9e8c10")
 SECRET = "hunter2"
@@ -235,8 +235,7 @@ def test_input_that_may_not_run_never_leads_to_a_live_record(
 ) -> None:
     queue, text = INPUTS[given]
     if given == FAILING_DRY_RUN:
-        body = {"items": "none"}
-        simulator.add_fault(Fault("GET", "*/orders", status=200, body=body, times=None))
+        simulator.add_fault(failing_orders())
     number, reached = 0, True
     while reached:
         for wrong in faults_at(number):
