@@ -22,7 +22,7 @@ from shared.services import StorageServices
 from shared.storage.history import EntryKind, HistoryEntry
 from shared.storage.names import CUSTOMERS_TO_DELETE, POISON_SUFFIX
 from shared.storage.queues import Queues
-from shared.storage.records import DeletionRecord, State, UnreadableRecord
+from shared.storage.records import UNCLAIMED, DeletionRecord, State, UnreadableRecord
 from shared.storage.rejected import RejectedMessage
 from shared.tenants import TenantId
 
@@ -33,7 +33,6 @@ _EXPECTED_DROP: Final = (
 )
 _EXPECTED_STEP: Final = "a message that tipsweep has sent: nothing else belongs on this queue"
 _REMEDY: Final = "Fix the cause, then request the deletion again."
-_UNCLAIMED: Final = frozenset({State.REQUESTED, State.CANCELLING})
 
 
 @dataclass(frozen=True, slots=True)
@@ -218,7 +217,7 @@ def _belongs(record: DeletionRecord, subject: Subject) -> bool:
         return False
     if subject.generation is None:
         # A request that kept failing never got further; any later state has a message of its own.
-        return record.state in _UNCLAIMED
+        return record.state in UNCLAIMED
     return subject.generation >= record.generation
 
 
