@@ -12,7 +12,7 @@ from azure.core.pipeline.transport import RequestsTransport
 
 from local.simulator import Behaviour, Fault, Simulator
 from shared.partner_center.client import PartnerCenter
-from shared.partner_center.credentials import TokenSource, azure_credential, tenant_of
+from shared.partner_center.credentials import TokenSource
 from shared.partner_center.deadline import Deadline
 from shared.partner_center.errors import (
     NoResponse,
@@ -20,6 +20,8 @@ from shared.partner_center.errors import (
     SignInMisconfigured,
     Unauthorized,
 )
+from shared.partner_center.sign_in_clients import azure_credential
+from shared.partner_center.token_claims import tenant_of
 from shared.settings import Auth, PartnerCenterSettings
 from tests.partner_center.conftest import Connect
 

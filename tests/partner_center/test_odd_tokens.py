@@ -8,9 +8,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from local.simulator import Fault, Simulator
-from shared.partner_center.credentials import TokenSource, tenant_of
+from shared.partner_center.credentials import TokenSource
 from shared.partner_center.deadline import Deadline
 from shared.partner_center.errors import NoResponse, PartnerCenterError, SignInFailed
+from shared.partner_center.token_claims import tenant_of
 from shared.settings import Auth, PartnerCenterSettings
 
 Read = Callable[..., PartnerCenterSettings]

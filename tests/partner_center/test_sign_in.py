@@ -9,13 +9,14 @@ import pytest
 from azure.core.pipeline.transport import RequestsTransport
 
 from local.simulator import Fault, Simulator
-from shared.partner_center.credentials import TokenSource, refresh_token_age_days
+from shared.partner_center.credentials import TokenSource
 from shared.partner_center.deadline import Deadline
 from shared.partner_center.errors import (
     SignInFailed,
     SignInMisconfigured,
     SignInUnavailable,
 )
+from shared.partner_center.refresh_tokens import refresh_token_age_days
 from shared.settings import Auth, PartnerCenterSettings
 from tests.partner_center.test_credentials import Read
 
