@@ -3,9 +3,11 @@
 Sources: Microsoft's pages "Partner Center authentication" and "Secure Application Model".
 """
 
+import math
+import threading
 import time
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Final
 from urllib.parse import urlsplit
 
@@ -29,7 +31,7 @@ from shared.partner_center.sign_in_clients import (
     own_identity,
 )
 from shared.partner_center.sign_in_failure import failure, log_failure
-from shared.partner_center.token_claims import tenant_of
+from shared.partner_center.token_claims import require_usable
 from shared.partner_center.verdicts import Refused, Verdict, said, verdict_on
 from shared.settings import Auth, PartnerCenterSettings
 
@@ -74,42 +76,65 @@ class TokenSource:
     ) -> None:
         self.entitlements_forbidden = False
         self._settings = settings
-        self._sign_in = SharedCall[AccessToken]("The sign-in")
+        self._sign_in = SharedCall[_Issued]("The sign-in")
         self._credential: TokenCredential | None = None
-        self._token: AccessToken | None = None
+        self._token: _Issued | None = None
         self._refused_pause = refused_pause
         self._monotonic = monotonic
         self._held: _Held | None = None
+        self._lock = threading.Lock()
+        self._renewable_at = -math.inf
 
     def token(self, deadline: Deadline) -> str:
         """Return a valid access token.
 
         Raises SignInFailed, SignInUnavailable or OutOfTime.
         """
-        kept = self._token
-        if kept is not None and kept.expires_on - _RENEWAL_SECONDS >= time.time():
-            return kept.token
-        return self._sign_in.result(self._signed_in, deadline).token
+        return self._issued(deadline).token
 
     def tenant(self, deadline: Deadline) -> str:
         """Return the tenant that the access token was issued in, in lower case."""
-        return tenant_of(self.token(deadline))
+        return self._issued(deadline).tenant
+
+    def renewable(self, rejected: str) -> bool:
+        """Whether the next call has another token than the one that Partner Center rejected.
+
+        The whole process drops a rejected token once in `refused_pause` seconds.
+        """
+        with self._lock:
+            kept = self._token
+            if kept is None or kept.token != rejected:
+                return True
+            now = self._monotonic()
+            if now < self._renewable_at:
+                return False
+            self._renewable_at = now + self._refused_pause
+            self.forget()
+            return True
 
     def forget(self) -> None:
-        """Drop the cached token, so that the next call fetches another."""
+        """Drop the token, so that the next call fetches another."""
         self._token = self._credential = None
 
-    def _signed_in(self) -> AccessToken:
+    def _issued(self, deadline: Deadline) -> "_Issued":
+        kept = self._token
+        if kept is not None and kept.expires_on - _RENEWAL_SECONDS >= time.time():
+            return kept
+        return self._sign_in.result(self._signed_in, deadline)
+
+    def _signed_in(self) -> "_Issued":
         self._require_unheld()
         try:
             current = self._credential or credential(self._settings)
             token = self._token_of(current)
+            tenant = require_usable(token.token, self._settings, time.time())
         except SIGN_IN_ERRORS as error:
             # A certificate or a secret that was renewed in the vault is read again.
             self._credential = None
             raise self._failed(error) from error
-        self._credential, self._token, self._held = current, token, None
-        return token
+        issued = _Issued(token.token, token.expires_on, tenant)
+        self._credential, self._token, self._held = current, issued, None
+        return issued
 
     def _token_of(self, current: TokenCredential) -> AccessToken:
         try:
@@ -152,6 +177,15 @@ def _sendable(token: AccessToken) -> AccessToken:
         message = "the access token holds characters that no header can hold"
         raise ValueError(message)
     return token
+
+
+@dataclass(frozen=True, slots=True)
+class _Issued:
+    """An access token, its end in Unix seconds, and the tenant that it was issued in."""
+
+    token: str = field(repr=False)
+    expires_on: int
+    tenant: str
 
 
 @dataclass(frozen=True, slots=True)

@@ -18,6 +18,7 @@ from msal.exceptions import MsalError
 from requests.adapters import HTTPAdapter
 
 from shared.inputs import NotASecret
+from shared.partner_center.verdicts import Unusable
 from shared.settings import PartnerCenterSettings
 
 _TIMEOUT_SECONDS: Final = 10
@@ -28,6 +29,7 @@ SIGN_IN_ERRORS: Final = (
     MsalError,
     NotASecret,
     requests.RequestException,
+    Unusable,
     ValueError,
 )
 

@@ -10,6 +10,7 @@ from urllib.parse import urlsplit
 from azure.core.exceptions import ServiceRequestError
 from azure.identity import CredentialUnavailableError
 
+from shared.errors import TipsweepError
 from shared.inputs import NotASecret, retry_after_seconds
 from shared.partner_center.refusals import (
     BY_CODE,
@@ -61,6 +62,14 @@ class Throttled:
     retry_after: float
 
 
+class Unusable(TipsweepError):
+    """What was issued or stored cannot be used; `refusal` says why and what to do."""
+
+    def __init__(self, message: str, refusal: Refused) -> None:
+        super().__init__(message)
+        self.refusal = refusal
+
+
 Verdict = Refused | Misconfigured | Transient | Throttled
 
 
@@ -78,6 +87,8 @@ def verdict_on(error: BaseException, settings: PartnerCenterSettings) -> Verdict
     code of Entra ID. What has neither is an error of the vault, the managed identity or the
     network.
     """
+    if isinstance(error, Unusable):
+        return error.refusal
     response = _response(error)
     if response is not None and response.status == HTTPStatus.TOO_MANY_REQUESTS:
         wait = response.retry_after
@@ -105,6 +116,12 @@ def said(error: BaseException) -> str:
     if _CODE.search(text) is None and (found := _CODE.search(_text(error))):
         text = _text(error)[found.start() :]
     return " ".join(re.split(r"\s*Content:|\"", text, maxsplit=1)[0].split())[:_SAID_CHARACTERS]
+
+
+def told(message: str, refusal: Refused) -> str:
+    """Add to a message what is wrong, what to do, and the settings to look at."""
+    names = f" Settings: {', '.join(refusal.settings)}." if refusal.settings else ""
+    return f"{message.rstrip('.')}. {refusal.meaning} {refusal.remedy}{names}"
 
 
 def _of_code(code: int, response: _Response | None) -> Verdict:
