@@ -14,12 +14,11 @@ from urllib.parse import urlsplit
 from azure.core.credentials import AccessToken, TokenCredential
 from azure.core.exceptions import DecodeError
 from azure.identity import (
-    CertificateCredential,
     ClientAssertionCredential,
     ClientSecretCredential,
 )
 
-from shared.partner_center.certificates import certificate_data
+from shared.partner_center.certificates import CertificateInVault
 from shared.partner_center.deadline import Deadline
 from shared.partner_center.errors import PartnerCenterError
 from shared.partner_center.refresh_tokens import RefreshTokenCredential
@@ -27,7 +26,6 @@ from shared.partner_center.shared_call import SharedCall
 from shared.partner_center.sign_in_clients import (
     SIGN_IN_ERRORS,
     authority,
-    key_vault,
     own_identity,
 )
 from shared.partner_center.sign_in_failure import failure, log_failure
@@ -114,7 +112,8 @@ class TokenSource:
 
     def forget(self) -> None:
         """Drop the token, so that the next call fetches another."""
-        self._token = self._credential = None
+        self._token = None
+        self._drop_credential()
 
     def _issued(self, deadline: Deadline) -> "_Issued":
         kept = self._token
@@ -125,16 +124,20 @@ class TokenSource:
     def _signed_in(self) -> "_Issued":
         self._require_unheld()
         try:
-            current = self._credential or credential(self._settings)
-            token = self._token_of(current)
+            self._credential = self._credential or credential(self._settings)
+            token = self._token_of(self._credential)
             tenant = require_usable(token.token, self._settings, time.time())
         except SIGN_IN_ERRORS as error:
-            # A certificate or a secret that was renewed in the vault is read again.
-            self._credential = None
+            self._drop_credential()
             raise self._failed(error) from error
         issued = _Issued(token.token, token.expires_on, tenant)
-        self._credential, self._token, self._held = current, issued, None
+        self._token, self._held = issued, None
         return issued
+
+    def _drop_credential(self) -> None:
+        """Read a certificate again; a refresh token that is not in the vault yet stays."""
+        if not isinstance(self._credential, RefreshTokenCredential):
+            self._credential = None
 
     def _token_of(self, current: TokenCredential) -> AccessToken:
         try:
@@ -211,16 +214,6 @@ def _with_secret(settings: PartnerCenterSettings) -> TokenCredential:
     )
 
 
-def _with_certificate(settings: PartnerCenterSettings) -> TokenCredential:
-    stored = key_vault(settings).get_secret(str(settings.certificate_name)).value or ""
-    return CertificateCredential(
-        settings.tenant_id,
-        settings.client_id,
-        certificate_data=certificate_data(stored),
-        **authority(settings),
-    )
-
-
 def _with_managed_identity(settings: PartnerCenterSettings) -> TokenCredential:
     identity = own_identity(settings)
     host = urlsplit(settings.endpoints.authority).netloc
@@ -235,7 +228,7 @@ def _with_managed_identity(settings: PartnerCenterSettings) -> TokenCredential:
 
 _CREDENTIALS: Final[dict[Auth, Callable[[PartnerCenterSettings], TokenCredential]]] = {
     Auth.SECRET: _with_secret,
-    Auth.CERTIFICATE: _with_certificate,
+    Auth.CERTIFICATE: CertificateInVault,
     Auth.FEDERATED: _with_managed_identity,
     Auth.USER: RefreshTokenCredential,
 }

@@ -14,7 +14,6 @@ from shared.errors import TipsweepError
 from shared.inputs import NotASecret, retry_after_seconds
 from shared.partner_center.refusals import (
     BY_CODE,
-    CERTIFICATES_PAGE,
     Meaning,
     Row,
 )
@@ -102,7 +101,6 @@ def verdict_on(error: BaseException, settings: PartnerCenterSettings) -> Verdict
         or _of_identity(error)
         or _of_name(error, settings)
         or _of_secret(error)
-        or _of_certificate(error, settings)
         or Transient()
     )
 
@@ -211,20 +209,6 @@ def _of_secret(error: BaseException) -> Refused | None:
         remedy="Store the token again, in one line, or sign in anew: python -m local.consent.",
         settings=("REFRESH_TOKEN_SECRET_NAME",),
         page=_VAULT_PAGE,
-    )
-
-
-def _of_certificate(error: BaseException, settings: PartnerCenterSettings) -> Refused | None:
-    """Read what the certificate's parser says; azure-identity wraps all other errors."""
-    if settings.auth is not Auth.CERTIFICATE or not isinstance(error, ValueError):
-        return None
-    name, setting = _secret(settings)
-    return Refused(
-        code="Certificate",
-        meaning=f"The secret {name} holds no certificate with its key that can be read.",
-        remedy="Import a PFX or PEM with its private key and without a password.",
-        settings=(setting,),
-        page=CERTIFICATES_PAGE,
     )
 
 
