@@ -18,10 +18,10 @@ from shared.deletion.messages import DeletionRequest
 from shared.events import Event, emit
 from shared.partner_center.errors import (
     TEMPORARY,
+    TOKEN_REFUSED,
     HeldBack,
     PartnerCenterError,
     SignInFailed,
-    Unauthorized,
 )
 from shared.partner_center.resources import Customer
 from shared.purchases.plan import Plan, make_plan
@@ -80,7 +80,7 @@ def run_dry(services: Services, request: DeletionRequest, delivery: Delivery) ->
     """
     try:
         _find_out(services, request)
-    except (*TEMPORARY, SignInFailed, Unauthorized) as error:
+    except (*TEMPORARY, SignInFailed, *TOKEN_REFUSED) as error:
         _put_back(services, request, delivery, error)
     except Exception as error:
         if isinstance(error, AzureError) and is_outage(error):

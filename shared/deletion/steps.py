@@ -25,6 +25,7 @@ from shared.events import Event, emit
 from shared.partner_center.client import PartnerCenter
 from shared.partner_center.deadline import STEP_SECONDS
 from shared.partner_center.errors import (
+    TOKEN_REFUSED,
     Busy,
     ErrorStatus,
     NoRelationship,
@@ -32,7 +33,6 @@ from shared.partner_center.errors import (
     NotFound,
     PartnerCenterError,
     Throttled,
-    Unauthorized,
     Unavailable,
 )
 from shared.purchases.cancellation import Sender, carry_out
@@ -107,7 +107,7 @@ def delete_customer(services: Services, message: StepMessage, delivery: Delivery
             return
         try:
             _send_delete(deletion, client)
-        except (NotFound, NoRelationship, NotASandbox, Unauthorized, Throttled, Unavailable):
+        except (NotFound, NoRelationship, NotASandbox, *TOKEN_REFUSED, Throttled, Unavailable):
             # Not a verdict on the customer's purchases, so error_handling decides.
             raise
         except ErrorStatus as error:

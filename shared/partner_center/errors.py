@@ -16,6 +16,7 @@ PartnerCenterError
     ├── NotASandbox           the account is not an integration sandbox
     ├── Unauthorized          the token is not accepted
     ├── Forbidden             the credential lacks a right
+    │   └── NotForThisCredential  this kind of credential may not make the call
     ├── NotFound              the customer, order or subscription does not exist
     │   ├── PurchaseGone      the order or subscription itself does not exist
     │   └── NoRoute           a 404 without a code, perhaps from something in front of it
@@ -45,7 +46,8 @@ from typing import Final
 
 from shared.errors import TipsweepError
 from shared.inputs import json_of, readable
-from shared.partner_center.verdicts import Refused
+from shared.partner_center.token_refusals import refusal_of
+from shared.partner_center.verdicts import Refused, told
 
 
 class PartnerCenterError(TipsweepError):
@@ -165,12 +167,25 @@ class NotASandbox(ErrorStatus):
     """The credential belongs to an account that is not an integration sandbox."""
 
 
-class Unauthorized(ErrorStatus):
+class _AboutToken(ErrorStatus):
+    """The token is not accepted; `refusal` says what a person does about it."""
+
+    def __init__(self, response: ErrorResponse) -> None:
+        super().__init__(response)
+        self.refusal = refusal_of(response.status, response.code)
+        self.args = (told(str(self), self.refusal),)
+
+
+class Unauthorized(_AboutToken):
     """The token is not accepted (401)."""
 
 
 class Forbidden(ErrorStatus):
     """The credential lacks a right (403)."""
+
+
+class NotForThisCredential(_AboutToken, Forbidden):
+    """This kind of credential may not make the call (403/900329)."""
 
 
 class NotFound(ErrorStatus):
@@ -244,6 +259,9 @@ TEMPORARY: Final = (
     NoRoute,
 )
 
+# The sign-in works, and Partner Center does not accept its token: a person has to act.
+TOKEN_REFUSED: Final = (Unauthorized, NotForThisCredential)
+
 # The customer is under review or not approved yet.
 _UNDER_REVIEW: Final = ("800073", "800074", "800075")
 # 900278: "pending operation, try after 24 hours".
@@ -262,6 +280,7 @@ _BY_CODE: Final[dict[str, type[ErrorStatus]]] = {
     **dict.fromkeys(("800040", "800091", "800096", "900321", "900322"), NotCancellable),
     **dict.fromkeys(("20002", "900159"), NoRelationship),
     "900127": NotSupportedHere,
+    "900329": NotForThisCredential,
     "2011": AlreadyDeleted,
     "800081": NotActivated,
     "900115": AzureSubscriptionsActive,

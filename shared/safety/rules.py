@@ -35,6 +35,7 @@ from shared.partner_center.errors import (
     NoRelationship,
     NoRoute,
     NotASandbox,
+    NotForThisCredential,
     NotFound,
     Unavailable,
 )
@@ -377,7 +378,7 @@ def customer_by_id(client: PartnerCenter, tenant: TenantId) -> Customer:
     except (NotFound, NoRelationship) as error:
         raise ForeignCustomer(tenant) from error
     except Forbidden as error:
-        if not error.response.coded:
+        if not error.response.coded or isinstance(error, NotForThisCredential):
             raise
         finding = f"Partner Center does not show tenant {tenant} ({error})"
         remedy = "Check the ID, and the rights of the app registration."

@@ -85,7 +85,7 @@ def test_a_challenge_tells_what_an_empty_body_does_not(
 ) -> None:
     challenge = 'Bearer realm="x", error="invalid_token", error_description="The \\"t\\" expired"'
     headers = {"WWW-Authenticate": challenge}
-    simulator.add_fault(Fault(path="*/orders", status=401, body="", headers=headers))
+    simulator.add_fault(Fault(path="*/orders", status=401, body="", headers=headers, times=2))
 
     with pytest.raises(errors.Unauthorized, match='401/invalid_token: The "t" expired') as caught:
         client.orders("c")
