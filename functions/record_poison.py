@@ -60,8 +60,8 @@ def record_poison_deletes(message: func.QueueMessage) -> None:
 
 
 def _record(queue: str, message: func.QueueMessage) -> None:
-    parcel = parcel_of(message)
-    poisoned = Poisoned(queue, message_id(message), parcel.body, parcel.inserted_at)
+    parcel = parcel_of(message, moved=True)
+    poisoned = Poisoned(queue, message_id(message), parcel.body, parcel.known_since)
     try:
         services = current_storage()
         if not put_back_if_unharmed(services, queue, parcel, poisoned.message_id):

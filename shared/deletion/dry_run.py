@@ -226,7 +226,7 @@ def _put_back(
     As a message of its own it does not come closer to the poison queue.
     """
     checks, now = services.settings.checks, services.now()
-    dropped_at = delivery.inserted_at or now
+    dropped_at = delivery.inserted_at or delivery.known_since or now
     if now >= dropped_at + checks.deadline:
         _give_up(services, request, delivery, described(error))
         return

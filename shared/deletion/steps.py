@@ -66,7 +66,7 @@ def _split(queues: Queues, drop: Drop, delivery: Delivery) -> None:
     so that the later ones count as dropped before the end, or the abort, of what the first started.
     """
     for request in drop:
-        queues.send(CUSTOMERS_TO_DELETE, request.sealed(delivery.inserted_at))
+        queues.send(CUSTOMERS_TO_DELETE, request.sealed(delivery.inserted_at, delivery.known_since))
     emit(Event.REQUESTS_SPLIT, message=delivery.message_id, requests=len(drop))
 
 

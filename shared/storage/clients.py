@@ -1,12 +1,12 @@
-"""Clients of the storage account that holds queues and tables."""
+"""Clients of the storage account that holds queues and tables, and how a row is looked up."""
 
 import threading
 from typing import Any, Final
 
 from azure.core.credentials import TokenCredential
-from azure.core.exceptions import ServiceRequestTimeoutError
+from azure.core.exceptions import AzureError, ResourceNotFoundError, ServiceRequestTimeoutError
 from azure.core.pipeline.transport import HttpRequest, RequestsTransport
-from azure.data.tables import TableServiceClient
+from azure.data.tables import TableClient, TableEntity, TableErrorCode, TableServiceClient
 from azure.storage.queue import QueueServiceClient
 
 from shared.partner_center.deadline import running_deadline
@@ -86,6 +86,26 @@ def table_service(settings: StorageSettings) -> TableServiceClient:
         credential=_identity(settings),
         **_options(_SHORT_RETRIES),
     )
+
+
+def find_row(
+    table: TableClient, partition: str, key: str, columns: list[str] | None = None
+) -> TableEntity | None:
+    """Return a row, or only some of its columns; None if the table has no such row.
+
+    Without the table nobody knows what its rows say, so that is an error like any other.
+    """
+    try:
+        return table.get_entity(partition, key, select=columns)
+    except ResourceNotFoundError as error:
+        if is_missing_row(error):
+            return None
+        raise
+
+
+def is_missing_row(error: AzureError) -> bool:
+    """Whether a table says that it has no such row; a 404 may also be that of a missing table."""
+    return getattr(error, "error_code", None) == TableErrorCode.RESOURCE_NOT_FOUND
 
 
 def _identity(settings: StorageSettings) -> TokenCredential:

@@ -15,6 +15,7 @@ from hypothesis import strategies as st
 from shared.deletion.messages import (
     BadMessage,
     DeletionRequest,
+    Parcel,
     StepMessage,
     opened,
     parse_drop,
@@ -295,7 +296,32 @@ def test_a_request_that_the_version_before_forwarded_is_read(dropped_at: datetim
     parcel = opened(forwarded_before(droppedAt=dropped_at and dropped_at.isoformat()), NOW)
 
     assert parse_drop(parcel.body) == (DeletionRequest(TenantId(FIRST), "ann", True, 2),)
-    assert parcel.inserted_at == min(dropped_at or NOW, NOW)
+    assert parcel.inserted_at == (dropped_at and min(dropped_at, NOW))
+    assert parcel.known_since == min(dropped_at or NOW, NOW)
+
+
+@pytest.mark.parametrize("known_since", [None, NOW])
+def test_an_unknown_time_of_insertion_stays_unknown(known_since: datetime | None) -> None:
+    unknown = Parcel(b"x", None, known_since)
+
+    once = opened(unknown.sealed().encode(), NOW + HOUR)
+    twice = opened(once.sealed().encode(), NOW + 2 * HOUR)
+
+    assert once == twice == Parcel(b"x", None, known_since or NOW + HOUR)
+
+
+@pytest.mark.parametrize("moved", [False, True])
+def test_a_message_that_the_host_moved_was_inserted_nobody_knows_when(moved: bool) -> None:
+    parcel = opened(b"x", NOW, moved=moved)
+
+    assert parcel == Parcel(b"x", None if moved else NOW, NOW)
+
+
+@pytest.mark.parametrize("moved", [False, True])
+def test_a_message_that_was_put_back_says_when_it_was_inserted_wherever_it_is(moved: bool) -> None:
+    parcel = opened(Parcel(b"x", NOW, NOW).sealed().encode(), NOW + HOUR, moved=moved)
+
+    assert parcel == Parcel(b"x", NOW, NOW)
 
 
 def with_time(form: str, time: object) -> tuple[bytes, Callable[[bytes], object]]:
@@ -304,7 +330,8 @@ def with_time(form: str, time: object) -> tuple[bytes, Callable[[bytes], object]
         return forwarded_before(droppedAt=time), parse_drop
     step = StepMessage(TenantId(FIRST), 1, "c")
     inner = step.to_json() if form == "step" else FIRST
-    parcel = json.dumps({"putBack": inner, "firstInsertedAt": time})
+    name = "knownSince" if form == "known_since" else "firstInsertedAt"
+    parcel = json.dumps({"putBack": inner, "firstInsertedAt": "", name: time})
     return parcel.encode(), parse_step if form == "step" else parse_drop
 
 
@@ -332,7 +359,7 @@ def test_a_time_in_a_message_is_between_2010_and_2199_or_the_message_is_rejected
             parse(parcel.body)
 
 
-@pytest.mark.parametrize("form", ["parcel", "step", "forwarded"])
+@pytest.mark.parametrize("form", ["parcel", "known_since", "step", "forwarded"])
 @given(time=st.text(max_size=40).filter(bool) | st.integers() | st.booleans() | st.just([]))
 def test_what_is_no_time_rejects_the_message(form: str, time: object) -> None:
     body, parse = with_time(form, time)

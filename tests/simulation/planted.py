@@ -282,8 +282,8 @@ PLANTED: Final[Mapping[str, Mistake]] = {
         "a good drop in the poison queue is given up at once",
         _one(
             "shared.deletion.put_back",
-            "    return services.now() < parcel.inserted_at + services.settings.checks.deadline\n",
-            "    return services.now() < parcel.inserted_at\n",
+            "    return services.now() < parcel.known_since + services.settings.checks.deadline\n",
+            "    return services.now() < parcel.known_since\n",
         ),
         frozenset({"poisoned_good_message", "hasty_stuck"}),
         seed=24,
