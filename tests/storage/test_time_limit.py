@@ -19,6 +19,7 @@ from shared.storage.outages import is_outage
 from shared.storage.records import Records
 from shared.tenants import TenantId
 from tests.bench import Bench
+from tests.trickling import BEGUN, TricklingServer
 
 TENANT = TenantId("5e2c1a70-0d3b-4c55-9a41-7f6b2d9e8c10")
 A_MOMENT = 0.2
@@ -90,6 +91,27 @@ def test_a_hanging_table_is_not_tried_beyond_the_deadline(
         records.etag(TENANT)
 
     assert len(hanging.connections) == 1
+
+
+def test_a_table_whose_response_trickles_is_tried_no_longer_than_the_step(
+    bench: Bench, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Each byte comes in time for the read timeout of the library."""
+    monkeypatch.setattr(clients, "SHORTEST_TRY_SECONDS", A_MOMENT)
+    settings = bench.services.settings
+    with TricklingServer(BEGUN) as server:
+        services = ";".join(
+            f"{each}Endpoint=https://{server.address}/a" for each in ("Table", "Queue")
+        )
+        string = f"DefaultEndpointsProtocol=https;AccountName=a;AccountKey={KEY};{services}"
+        storage = replace(settings.storage, connection_string=string)
+        records = build(replace(settings, storage=storage)).records
+
+        with limited(Deadline.after(0)), pytest.raises(AzureError) as caught:
+            records.get(TENANT)
+
+    assert is_outage(caught.value)
+    assert server.requests == 1
 
 
 def test_each_storage_call_of_a_step_gets_no_more_than_what_is_left(
