@@ -30,7 +30,7 @@ from shared.safety.switch import SwitchTripped
 from shared.services import Services
 from shared.storage.history import EntryKind
 from shared.storage.memory import TooManyPurchases
-from shared.storage.outages import is_outage
+from shared.storage.outages import SlowStorage, is_outage
 from shared.storage.records import RecordChanged, State
 
 # The customer was listed again since, so these say nothing about it.
@@ -38,7 +38,14 @@ _PRESENT: Final = (NotFound, NoRelationship)
 
 
 # Trouble that says nothing about the customer, so the deadline moves however long it takes.
-_OUTSIDE: Final = (SignInFailed, SignInUnavailable, *TOKEN_REFUSED, AzureError, HeldBack)
+_OUTSIDE: Final = (
+    SignInFailed,
+    SignInUnavailable,
+    *TOKEN_REFUSED,
+    AzureError,
+    SlowStorage,
+    HeldBack,
+)
 
 
 @contextmanager
@@ -83,7 +90,7 @@ def _handled(deletion: Deletion, queue: str, client: PartnerCenter) -> Iterator[
         parked = replace(deletion.record, reason=str(error))
         deletion.park(queue, deletion.checks.max_delay, parked)
         deletion.journal.note(EntryKind.WAITING, str(error))
-    except (*TEMPORARY, *_PRESENT, SignInFailed, *TOKEN_REFUSED) as error:
+    except (*TEMPORARY, *_PRESENT, SignInFailed, *TOKEN_REFUSED, SlowStorage) as error:
         _postpone(deletion, queue, error, looked=client.calls > 0)
     except ErrorStatus as error:
         # Without a code of Partner Center, something in front of it may have made the response.

@@ -9,7 +9,7 @@ from shared.environment import SettingsError
 from shared.events import Event, emit
 from shared.inputs import readable
 from shared.partner_center.errors import NotForThisCredential, SignInFailed, Unauthorized
-from shared.storage.outages import is_outage
+from shared.storage.outages import SlowStorage, is_outage
 
 
 class Cause(StrEnum):
@@ -32,12 +32,14 @@ _REMEDIES: Final = {
 def cause_of(error: Exception) -> Cause | None:
     """Return what has to be repaired, None if the error is of another kind."""
     match error:
+        case SettingsError():
+            return Cause.SETTINGS
         case SignInFailed():
             return Cause.SIGN_IN
         case Unauthorized() | NotForThisCredential():
             return Cause.TOKEN
-        case SettingsError():
-            return Cause.SETTINGS
+        case SlowStorage():
+            return Cause.STORAGE
         case AzureError() if is_outage(error):
             return Cause.STORAGE
         case _:

@@ -180,7 +180,7 @@ def _cancel(services: Services, deletion: Deletion, step: str) -> None:
             purchases = forget_sent(purchases)
 
         sender = Sender(reader, snapshot.subscriptions_by_id(), services.now)
-        found = carry_out(sender, purchases, now)
+        found = carry_out(sender, purchases, now, deletion.record.attempt)
         progress = len(found.plan.unfinished) < len(remembered.unfinished)
         attempt = 0 if progress else deletion.record.attempt
         deletion.record = replace(deletion.record, purchases=found.purchases, attempt=attempt)

@@ -55,7 +55,8 @@ def reads_only() -> None:
 class SentWrite:
     """A write that was sent, and how Partner Center responded; `status` is None if it did not.
 
-    `asked` is the status that the body asks for, "" if it asks for none.
+    `asked` is the status that the body asks for, "" if it asks for none. Of several `attempts`, the
+    response is that to the last.
     """
 
     method: str
@@ -64,6 +65,7 @@ class SentWrite:
     request_id: str
     status: int | None = None
     code: str = ""
+    attempts: int = 1
 
 
 Recorder = Callable[[SentWrite, str], None]
@@ -264,18 +266,23 @@ class PartnerCenter:
         """Send a write and tell the recorder what became of it, if it left at all."""
         asked = str((body or {}).get("status", ""))
         write = SentWrite(method, f"/v1/{path}", asked, str(uuid.uuid4()))
+        before = self.calls
+
+        def record(detail: str, status: int | None = None, code: str = "") -> None:
+            attempts = self.calls - before
+            self._recorder(replace(write, status=status, code=code, attempts=attempts), detail)
+
         try:
             response = self._send(method, path, write.request_id, body, headers)
         except ErrorStatus as error:
-            status, code = error.response.status, error.response.code
-            self._recorder(replace(write, status=status, code=code), error.response.description)
+            record(error.response.description, error.response.status, error.response.code)
             raise
         except (NoResponse, UnexpectedResponse) as error:
             # Without a connection, nothing left.
             if error.may_be_done:
-                self._recorder(write, str(error))
+                record(str(error))
             raise
-        self._recorder(replace(write, status=response.status), _status_member(response))
+        record(_status_member(response), response.status)
         return response
 
     def _send(
