@@ -415,8 +415,7 @@ def _entra_session() -> requests.Session:
 def _raise_outage(response: requests.Response, *_: object, **__: object) -> None:
     status = response.status_code
     if reason := leads_elsewhere(response.url, status, lambda: response.text):
-        # As below: what is not read keeps its connection open.
-        _ = response.content
+        response.close()
         raise requests.HTTPError(reason, response=response)
     unavailable = status >= HTTPStatus.INTERNAL_SERVER_ERROR
     if unavailable or _asks_to_wait(status, response.headers):
