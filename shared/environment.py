@@ -8,7 +8,7 @@ from urllib.parse import SplitResult, urlsplit
 
 from shared.domains import NotADomainPattern, domain_pattern
 from shared.errors import TipsweepError, shown
-from shared.inputs import NotASecret, bare_secret
+from shared.inputs import NotASecret, bare_secret, without_surroundings
 from shared.tenants import NotATenantId, TenantId, tenant_id
 
 Choice = TypeVar("Choice", bound=StrEnum)
@@ -16,9 +16,12 @@ Choice = TypeVar("Choice", bound=StrEnum)
 _EDITS: Final = 2
 _LONGEST_NUMBER: Final = 9
 _THIS_MACHINE: Final = frozenset({"127.0.0.1", "::1", "localhost"})
-# $(…) and ${…} of pipelines and scripts, #{…}, {{…}}, %…%, <…>, __…__, @Microsoft.KeyVault(…).
+# $(…), ${…}, ~{…} and $[…] of pipelines and scripts, #{…}, {{…}}, %…%, <…>, __…__, [name('…')] of
+# templates, @Microsoft.KeyVault(…).
 _PLACEHOLDER: Final = re.compile(
-    r"[$#]\{|\$\(|\{\{|@Microsoft\.\w*\(|\A(?:%\w+%|<[^<>]*>|__\w+__)\Z", re.IGNORECASE
+    r"[$#~]\{|\$[(\[]|\{\{|@Microsoft\.\w*\("
+    r"|\A(?:%\w+%|<[^<>]*>|__\w+__|\[\w+\(.*\)[^\]]*\])\Z",
+    re.IGNORECASE,
 )
 _VARIABLE: Final = re.compile(r"\$(?:env:)?\w+", re.IGNORECASE)
 GERMANY_CLOSED: Final = (
@@ -65,7 +68,8 @@ class Reader:
     def text(self, name: str) -> str | None:
         """Return a setting as text, None if it is empty or missing."""
         value = self._given(name)
-        if _PLACEHOLDER.search(value) or _VARIABLE.fullmatch(value):
+        bare = without_surroundings(value)
+        if _PLACEHOLDER.search(bare) or _VARIABLE.fullmatch(bare):
             self._unresolved(name)
         return value or None
 
@@ -75,8 +79,10 @@ class Reader:
         if not value:
             self._missing(auth, name, needed=needed)
             return None
+        bare = without_surroundings(value)
         # A secret may have any of these letters inside.
-        if _PLACEHOLDER.match(value) and value.endswith((")", "}", "}#", "%", ">", "__")):
+        whole = bare.endswith((")", "}", "}#", "]", "%", ">", "__"))
+        if (whole and _PLACEHOLDER.match(bare)) or _VARIABLE.fullmatch(bare):
             self._unresolved(name)
         try:
             return bare_secret(value)

@@ -28,7 +28,12 @@ from shared.limits import (
     SANDBOX_SUBSCRIPTIONS_PER_CUSTOMER,
 )
 from shared.partner_center.client import PartnerCenter
-from shared.partner_center.customer_list import CustomerList, require_content, shows_everybody
+from shared.partner_center.customer_list import (
+    NO_CONTENT,
+    CustomerList,
+    require_content,
+    shows_everybody,
+)
 from shared.partner_center.errors import (
     ErrorStatus,
     Forbidden,
@@ -154,11 +159,10 @@ class Safety:
     def _require_size_with(self, client: PartnerCenter, customer: Customer) -> None:
         """Rule 2 with a customer that the listing lacks; raises NoContent if it was a 204.
 
-        Customers that were deleted may still be in the listing, so it is read again before any
-        refusal.
+        The listing may be as old as a minute, so it is read again before anything is refused.
         """
         listed = self.customers.current(client)
-        if self.customers.count(listed, customer) > SANDBOX_CUSTOMERS:
+        if listed is NO_CONTENT or self.customers.count(listed, customer) > SANDBOX_CUSTOMERS:
             listed = self._sandbox(self.customers.refresh(client))
             self.customers.remember(customer)
         require_content(listed)
