@@ -280,6 +280,24 @@ def test_the_partner_itself_is_no_protected_customer(form: str) -> None:
     assert "which is the partner itself: expected customers" in text
 
 
+@pytest.mark.parametrize(
+    "value",
+    [
+        "DefaultEndpointsProtocol=https;AccountName=x;AccountKey=not base64!;EndpointSuffix=core",
+        "DefaultEndpointsProtocol=https;AccountName=x;AccountKey=abc;EndpointSuffix=core",
+        "DefaultEndpointsProtocol=htp;AccountName=x;AccountKey=a2V5;EndpointSuffix=core",
+        "DefaultEndpointsProtocol=;AccountName=x;AccountKey=a2V5;EndpointSuffix=core",
+        '"DefaultEndpointsProtocol=https;AccountName=x;AccountKey=a2V5;EndpointSuffix=core"',
+        "AccountName='x';AccountKey=a2V5",
+    ],
+)
+def test_a_connection_string_that_no_library_can_use_is_an_error(value: str) -> None:
+    text = problems(AzureWebJobsStorage=value)
+
+    assert "AzureWebJobsStorage is no connection string" in text
+    assert "a2V5" not in text
+
+
 @pytest.mark.parametrize("secret", ["a$(b)~c", "Q8~${x", "p{{q}}", "%41~%", "<~>.a", "-__a__-"])
 def test_a_secret_may_have_the_letters_of_a_placeholder_inside(secret: str) -> None:
     read = read_settings({**REQUIRED, "PARTNER_CENTER_CLIENT_SECRET": secret})
