@@ -228,17 +228,28 @@ class PartnerCenter:
             return []
 
     def _pages(self, path: str) -> Iterator[Any]:
-        """Yield the items of each page; raises NoContent if the first is a 204."""
+        """Yield the items of each page; raises NoContent if the first is a 204.
+
+        Raises UnexpectedResponse for a listing that is not whole: with a success that is no 200, or
+        with fewer items than `totalCount` says, which counts those of one page or of all.
+        """
         headers: dict[str, str] = {}
+        found = 0
         for number in range(_PAGE_LIMIT):
             response = self._call("GET", path, headers=headers)
             if response.status == HTTPStatus.NO_CONTENT:
                 raise _no_content(path, number)
             page = Members.of(response.body, f"the body with status {response.status} from {path}")
-            yield from _items(page)
+            if response.status != HTTPStatus.OK:
+                message = f"GET {path} got {response.status}: expected 200, which is the whole list"
+                raise UnexpectedResponse(message)
+            items = _items(page)
+            found += len(items)
+            yield from items
             following = page.child("links").child("next")
             uri = following.text("uri").strip()
             if not uri:
+                _require_whole(page, found)
                 return
             path, headers = uri, _paging_headers(following)
         message = f"{path} has more than {_PAGE_LIMIT} pages: expected the few of a sandbox"
@@ -344,6 +355,13 @@ def _no_content(path: str, number: int) -> UnexpectedResponse:
         if number
         else NoContent(message)
     )
+
+
+def _require_whole(last: Members, found: int) -> None:
+    total = resources.count(last.body.get("totalCount"))
+    if total is not None and total > found:
+        message = f"{last.what} has totalCount {total}, but {found} items were listed: expected all"
+        raise UnexpectedResponse(message)
 
 
 def _items(page: Members) -> list[Any]:

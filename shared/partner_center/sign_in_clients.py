@@ -18,6 +18,7 @@ from msal.exceptions import MsalError
 from requests.adapters import HTTPAdapter
 
 from shared.inputs import NotASecret
+from shared.partner_center.sign_in_responses import DirectSession, leads_elsewhere
 from shared.partner_center.verdicts import Unusable
 from shared.settings import PartnerCenterSettings
 
@@ -35,8 +36,10 @@ SIGN_IN_ERRORS: Final = (
 
 
 def _stop_at_throttling(response: PipelineResponse[Any, Any]) -> None:
-    """Raise what asks for a wait: azure-core would sleep through it, however long it is."""
+    """Raise what asks for a wait, which azure-core would sleep through, or leads elsewhere."""
     found = response.http_response
+    if reason := leads_elsewhere(found.request.url, found.status_code, found.text):
+        raise ClientAuthenticationError(message=reason, response=found)
     if _asks_to_wait(found.status_code, found.headers):
         message = _described(found.request.url, found.status_code, found.text())
         raise ClientAuthenticationError(message=message, response=found)
@@ -61,6 +64,7 @@ SHORT_RETRIES: Final[dict[str, Any]] = {
     "retry_backoff_max": 2,
     "connection_timeout": 5,
     "read_timeout": _TIMEOUT_SECONDS,
+    "permit_redirects": False,
     "raw_response_hook": _stop_at_throttling,
 }
 
@@ -113,7 +117,7 @@ def entra_app(
 
 def _entra_session() -> requests.Session:
     """Return a session for msal, which would drop the status and the headers of an error."""
-    session = requests.Session()
+    session = DirectSession()
     session.request = functools.partial(session.request, timeout=_TIMEOUT_SECONDS)  # type: ignore[method-assign] # as msal does
     session.mount("https://", HTTPAdapter(max_retries=1))
     session.hooks["response"].append(_raise_outage)
@@ -122,6 +126,9 @@ def _entra_session() -> requests.Session:
 
 def _raise_outage(response: requests.Response, *_: object, **__: object) -> None:
     status = response.status_code
+    if reason := leads_elsewhere(response.url, status, lambda: response.text):
+        response.close()
+        raise requests.HTTPError(reason, response=response)
     unavailable = status >= HTTPStatus.INTERNAL_SERVER_ERROR
     if unavailable or _asks_to_wait(status, response.headers):
         # Reading the text gives the connection back, which requests does only after the hook.

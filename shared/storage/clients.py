@@ -67,7 +67,7 @@ class LimitedTransport(RequestsTransport):  # type: ignore[misc] # the base is u
 
 
 def _options(retries: dict[str, Any]) -> dict[str, Any]:
-    return {"transport": LimitedTransport(**retries), **retries}
+    return {"transport": LimitedTransport(**retries), "permit_redirects": False, **retries}
 
 
 def queue_service(settings: StorageSettings) -> QueueServiceClient:
