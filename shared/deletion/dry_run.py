@@ -18,14 +18,14 @@ from shared.deletion.messages import DeletionRequest
 from shared.events import Event, emit
 from shared.partner_center.errors import (
     TEMPORARY,
+    TOKEN_REFUSED,
     HeldBack,
     PartnerCenterError,
     SignInFailed,
-    Unauthorized,
 )
 from shared.partner_center.resources import Customer
 from shared.purchases.plan import Plan, make_plan
-from shared.purchases.snapshot import merge_snapshot, take_snapshot
+from shared.purchases.snapshot import PurchaseReader, merge_snapshot, take_snapshot
 from shared.safety.rules import Refused
 from shared.services import Services, StorageServices
 from shared.storage.history import EntryKind, HistoryEntry
@@ -54,9 +54,9 @@ def dry_run(services: Services, tenant: TenantId) -> DryRun:
     """
     with services.conversation() as client:
         customer = services.safety.require_customer(client, tenant)
+        reader = PurchaseReader(client, tenant, services.safety.require_sandbox_purchases)
         with services.safety.confirming_gone(client, tenant):
-            snapshot = take_snapshot(client, tenant, _NOTHING_REMEMBERED)
-        services.safety.require_sandbox_purchases(snapshot.subscriptions or ())
+            snapshot = take_snapshot(reader, _NOTHING_REMEMBERED)
     return DryRun(customer, make_plan(merge_snapshot(snapshot), services.now()))
 
 
@@ -80,7 +80,7 @@ def run_dry(services: Services, request: DeletionRequest, delivery: Delivery) ->
     """
     try:
         _find_out(services, request)
-    except (*TEMPORARY, SignInFailed, Unauthorized) as error:
+    except (*TEMPORARY, SignInFailed, *TOKEN_REFUSED) as error:
         _put_back(services, request, delivery, error)
     except Exception as error:
         if isinstance(error, AzureError) and is_outage(error):

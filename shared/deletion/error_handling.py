@@ -15,6 +15,7 @@ from shared.partner_center.client import PartnerCenter
 from shared.partner_center.connection import Gate
 from shared.partner_center.errors import (
     TEMPORARY,
+    TOKEN_REFUSED,
     ErrorStatus,
     HeldBack,
     NoRelationship,
@@ -23,7 +24,6 @@ from shared.partner_center.errors import (
     SignInFailed,
     SignInUnavailable,
     Throttled,
-    Unauthorized,
 )
 from shared.safety.rules import ForeignCustomer, Refused
 from shared.safety.switch import SwitchTripped
@@ -38,7 +38,7 @@ _PRESENT: Final = (NotFound, NoRelationship)
 
 
 # Trouble that says nothing about the customer, so the deadline moves however long it takes.
-_OUTSIDE: Final = (SignInFailed, SignInUnavailable, AzureError, HeldBack)
+_OUTSIDE: Final = (SignInFailed, SignInUnavailable, *TOKEN_REFUSED, AzureError, HeldBack)
 
 
 @contextmanager
@@ -83,7 +83,7 @@ def _handled(deletion: Deletion, queue: str, client: PartnerCenter) -> Iterator[
         parked = replace(deletion.record, reason=str(error))
         deletion.park(queue, deletion.checks.max_delay, parked)
         deletion.journal.note(EntryKind.WAITING, str(error))
-    except (*TEMPORARY, *_PRESENT, SignInFailed, Unauthorized) as error:
+    except (*TEMPORARY, *_PRESENT, SignInFailed, *TOKEN_REFUSED) as error:
         _postpone(deletion, queue, error, looked=client.calls > 0)
     except ErrorStatus as error:
         # Without a code of Partner Center, something in front of it may have made the response.

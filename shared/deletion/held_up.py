@@ -8,7 +8,7 @@ from azure.core.exceptions import AzureError
 from shared.environment import SettingsError
 from shared.events import Event, emit
 from shared.inputs import readable
-from shared.partner_center.errors import SignInFailed, SignInMisconfigured, Unauthorized
+from shared.partner_center.errors import NotForThisCredential, SignInFailed, Unauthorized
 from shared.storage.outages import is_outage
 
 
@@ -32,11 +32,9 @@ _REMEDIES: Final = {
 def cause_of(error: Exception) -> Cause | None:
     """Return what has to be repaired, None if the error is of another kind."""
     match error:
-        case SignInMisconfigured():
-            return Cause.SETTINGS
         case SignInFailed():
             return Cause.SIGN_IN
-        case Unauthorized():
+        case Unauthorized() | NotForThisCredential():
             return Cause.TOKEN
         case SettingsError():
             return Cause.SETTINGS
@@ -47,8 +45,9 @@ def cause_of(error: Exception) -> Cause | None:
 
 
 def remedy_of(error: Exception) -> str:
-    """Return what a person does about a sign-in that is refused, "" for any other error."""
-    refusal = error.refusal if isinstance(error, SignInFailed) else None
+    """Return what a person does about a sign-in or a token that is refused, else ""."""
+    refused = SignInFailed | Unauthorized | NotForThisCredential
+    refusal = error.refusal if isinstance(error, refused) else None
     return refusal.remedy if refusal else ""
 
 

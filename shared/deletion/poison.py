@@ -71,7 +71,10 @@ class Subject:
 
 
 def reject(queues: Queues, queue: str, body: bytes, error: BadMessage) -> None:
-    """Move a message that can never be handled to its poison queue at once."""
+    """Move a message that can never be handled to its poison queue at once.
+
+    `body` is all of it, and not what a parcel held: a poison queue opens parcels too.
+    """
     emit(Event.MESSAGE_REJECTED, queue=queue, tenant=error.tenant, reason=str(error))
     queues.send(queue + POISON_SUFFIX, _as_text(body))
 

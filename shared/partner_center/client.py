@@ -18,6 +18,7 @@ from shared.partner_center.errors import (
     NoContent,
     NoResponse,
     NotASandbox,
+    NotForThisCredential,
     NotFound,
     NotSupportedHere,
     Throttled,
@@ -42,8 +43,6 @@ _OWN_HEADERS: Final = "ms-"
 _PAGE_LIMIT: Final = 100
 # Microsoft's page on the call says 204, the REST reference 200.
 _DELETED: Final = frozenset({HTTPStatus.OK, HTTPStatus.NO_CONTENT})
-# "Resource does not support app-only authentication": no customer's entitlements can be read.
-_NOT_FOR_THIS_CREDENTIAL: Final = "900329"
 
 
 def reads_only() -> None:
@@ -150,7 +149,8 @@ class PartnerCenter:
             emit(Event.ENTITLEMENTS_UNREAD, tenant=customer_id, reason=str(error))
             return []
         except Forbidden as error:
-            tokens.entitlements_forbidden = error.response.code == _NOT_FOR_THIS_CREDENTIAL
+            # Then no customer's entitlements can be read.
+            tokens.entitlements_forbidden = isinstance(error, NotForThisCredential)
             emit(Event.ENTITLEMENTS_FORBIDDEN, reason=str(error))
             return []
         return [found for item in items for found in resources.listed_entitlements(item)]

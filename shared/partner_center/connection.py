@@ -29,6 +29,7 @@ from shared.partner_center.errors import (
     Redirected,
     Throttled,
     TimedOut,
+    Unauthorized,
     error_of,
     error_text,
 )
@@ -142,7 +143,9 @@ class Connection:
         body: Mapping[str, Any] | None = None,
         headers: Mapping[str, str] | None = None,
     ) -> Response:
-        """Send one call, repeated shortly after a lost connection or a 502, 503 or 504.
+        """Send one call, repeated after a lost connection, a 502, 503 or 504, and after a 401.
+
+        After a 401, it is sent once more if a fresh token can be had.
 
         `path` is relative to /v1/, or a link from a response; without a `request_id` the call gets
         one of its own. `gate` is asked directly before each attempt leaves, and stops the call by
@@ -164,9 +167,13 @@ class Connection:
         try:
             return self._attempt(request, auth, deadline)
         except PartnerCenterError as error:
-            if not _passes_soon(error):
+            if _passes_soon(error):
+                return self._repeat(request, deadline, gate, error)
+            # A 401 that means "not a sandbox" ends the token too, but is not asked for again.
+            renewable = _is_401(error) and self.tokens.renewable(auth.token)
+            if not (renewable and isinstance(error, Unauthorized)):
                 raise
-            return self._repeat(request, deadline, gate, error)
+        return self._attempt(request, self._wait(request, 0, deadline, gate), deadline)
 
     def _repeat(
         self, request: _Request, deadline: Deadline, gate: Gate, failed: PartnerCenterError
@@ -263,9 +270,6 @@ class Connection:
             request_id=request.headers["MS-RequestId"],
         )
         error = error_of(error_response)
-        # A 401 that means "not a sandbox" ends the token too, so the status decides, not the type.
-        if response.status_code == HTTPStatus.UNAUTHORIZED:
-            self.tokens.forget()
         if isinstance(error, Throttled):
             hold = DEFAULT_RETRY_AFTER_SECONDS if retry_after is None else retry_after
             self._rate_limiter.pause(min(hold, LONGEST_HOLD_SECONDS))
@@ -289,6 +293,10 @@ def _no_response(request: _Request, error: requests.RequestException) -> NoRespo
     if unconnected:
         return NoResponse(f"{call} was not sent: {error}", may_be_done=False)
     return NoResponse(f"{call} got no response: {error}", may_be_done=True)
+
+
+def _is_401(error: PartnerCenterError) -> bool:
+    return isinstance(error, ErrorStatus) and error.response.status == HTTPStatus.UNAUTHORIZED
 
 
 def _passes_soon(error: PartnerCenterError) -> bool:

@@ -35,6 +35,7 @@ from shared.partner_center.errors import (
     NoRelationship,
     NoRoute,
     NotASandbox,
+    NotForThisCredential,
     NotFound,
     Unavailable,
 )
@@ -142,7 +143,9 @@ class Safety:
         listed = self._sandbox(self.customers.current(client))
         customer = listed.get(tenant) or self.customers.newer(tenant)
         if customer is None or customer.unread:
-            customer = self._by_id(client, tenant, listed)
+            read = self._by_id(client, tenant, listed)
+            # A row that could not be read may stand beside one that shows a protected domain.
+            customer = read.with_domains_of(customer) if customer else read
             self.customers.remember(customer)
         require_deletable(customer, self._settings)
         return customer
@@ -375,7 +378,7 @@ def customer_by_id(client: PartnerCenter, tenant: TenantId) -> Customer:
     except (NotFound, NoRelationship) as error:
         raise ForeignCustomer(tenant) from error
     except Forbidden as error:
-        if not error.response.coded:
+        if not error.response.coded or isinstance(error, NotForThisCredential):
             raise
         finding = f"Partner Center does not show tenant {tenant} ({error})"
         remedy = "Check the ID, and the rights of the app registration."

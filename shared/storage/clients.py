@@ -9,8 +9,8 @@ from azure.core.pipeline.transport import HttpRequest, RequestsTransport
 from azure.data.tables import TableServiceClient
 from azure.storage.queue import QueueServiceClient
 
-from shared.partner_center.credentials import azure_credential
 from shared.partner_center.deadline import running_deadline
+from shared.partner_center.sign_in_clients import azure_credential
 from shared.settings import StorageSettings
 
 # A handler must not wait for storage for minutes: putting the message back costs nothing.

@@ -10,7 +10,7 @@ from azure.functions.queue import QueueMessage
 
 from functions.cancel_orders import cancel_orders
 from local.simulator import Customer, ProductKind, Simulator
-from shared.deletion.messages import DeletionRequest, StepMessage
+from shared.deletion.messages import DeletionRequest, Parcel, StepMessage
 from shared.deletion.submission import submit
 from shared.environment import SettingsError
 from shared.settings import settings
@@ -19,6 +19,7 @@ from shared.storage.names import (
     CUSTOMERS_TO_DELETE,
     ORDERS_TO_CHECK,
     POISON_SUFFIX,
+    QUEUES,
 )
 from shared.storage.records import DeletionRecord, State
 from shared.tenants import TenantId
@@ -200,6 +201,28 @@ def test_a_foreign_message_on_our_own_queues_is_set_aside(
 
     assert [row["queue"] for row in bench.poisoned()] == [queue]
     assert not bench.simulator.calls
+
+
+@pytest.mark.parametrize("queue", QUEUES)
+def test_a_rejected_parcel_is_not_opened_any_further(
+    bench: Bench, customer_in_progress: Customer, queue: str
+) -> None:
+    record = bench.record(customer_in_progress.tenant_id)
+    inner = GOOD if queue == CUSTOMERS_TO_DELETE else step_of(record, record.generation)
+    bench.simulator.sandbox.add_customer("d.onmicrosoft.com", tenant_id=GOOD)
+    for _ in range(2):
+        inner = Parcel(inner.encode(), bench.services.now()).sealed()
+    bench.drop(inner, queue)
+    *_, message = iter(lambda: bench.take(queue), None)
+
+    bench.deliver(queue, message)
+    waiting = [bench.waiting(each) for each in QUEUES]
+    bench.pump(passes=1)
+
+    (row,) = bench.poisoned()
+    assert "was not put back itself" in row["reason"]
+    assert bench.services.records.get(TenantId(GOOD)) is None
+    assert [bench.waiting(each) for each in QUEUES] == waiting
 
 
 def test_missing_settings_are_named_at_first_use_and_the_message_stays(

@@ -107,7 +107,7 @@ def test_the_record_says_what_to_do_until_it_is_done(
     assert not bench.errors
 
 
-def test_a_wrong_tenant_holds_deletions_up_as_a_setting(
+def test_a_wrong_tenant_holds_deletions_up_and_is_named(
     bench: Bench, customers: list[Customer], caplog: pytest.LogCaptureFixture
 ) -> None:
     bench.use(PARTNER_TENANT_ID=TENANT, SANDBOX_TENANT_CONFIRMATION=TENANT)
@@ -120,7 +120,7 @@ def test_a_wrong_tenant_holds_deletions_up_as_a_setting(
     assert "PARTNER_TENANT_ID" in record.last_error
     held_up = [line for line in caplog.messages if line.startswith("work_held_up ")]
     assert held_up
-    assert all(line.startswith("work_held_up cause=settings remedy=") for line in held_up)
+    assert all(line.startswith("work_held_up cause=sign_in remedy=") for line in held_up)
     assert not bench.errors
 
 
