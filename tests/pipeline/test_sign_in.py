@@ -179,10 +179,11 @@ def test_throttling_of_the_sign_in_ends_nothing_in_any_mode(
     assert not bench.errors
 
 
-@pytest.mark.parametrize("auth", ["secret", "certificate", "federated", "user"])
+@pytest.mark.parametrize("auth", ["secret", "certificate", "user"])
 def test_a_token_that_expires_in_the_middle_of_a_deletion_is_renewed(
     bench: Bench, simulator: Simulator, customers: list[Customer], auth: str
 ) -> None:
+    """Without federated sign-in: there, azure-identity waits 30 seconds before it renews."""
     bench.use(**simulator.environment(auth=auth))
     simulator.behaviour = replace(simulator.behaviour, token_lifetime_seconds=200)
     bench.drop(customers[0].tenant_id)
