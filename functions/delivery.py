@@ -33,8 +33,9 @@ def deliver(
     try:
         parsed = parse(parcel.body)
     except BadMessage as error:
-        # Raising instead would have the host try a hopeless message five times.
-        reject(current_queues(), queue, parcel.body, error)
+        # Raising instead would have the host try a hopeless message five times. The whole message
+        # moves, as if the host had: what is inside could be read as another one there.
+        reject(current_queues(), queue, message.get_body(), error)
         return
     delivery = Delivery(message_id(message), parcel.inserted_at)
     try:

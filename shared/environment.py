@@ -154,8 +154,16 @@ class Reader:
             return ""
 
     def words(self, name: str) -> list[str]:
-        """Return the words of a list, separated by commas, semicolons or spaces."""
-        return (self.text(name) or "").replace(",", " ").replace(";", " ").split()
+        """Return the words of a list, separated by commas, semicolons or spaces; none if empty.
+
+        A value without any word is a problem: somebody meant something by it.
+        """
+        words = (self.text(name) or "").replace(",", " ").replace(";", " ").split()
+        if self._environment.get(name) and not words:
+            self.problem(
+                f"{name} is {shown(self._environment[name])}: expected a word, or an empty value"
+            )
+        return words
 
     def whole(self, name: str, default: int, least: int, most: int) -> int:
         """Return a whole number between two bounds."""

@@ -225,6 +225,25 @@ def test_a_placeholder_inside_a_setting_is_an_error(name: str, value: str) -> No
     assert f"{name} holds a placeholder" in problems(**{name: value})
 
 
+@pytest.mark.parametrize(
+    "name", ["PROTECTED_TENANTS", "PROTECTED_DOMAINS", "SWEEP_INCLUDE_DOMAINS"]
+)
+@pytest.mark.parametrize("value", [",", " ; ,", ";", " ", "\n", "\u00a0,"])
+def test_a_list_without_a_word_is_an_error(name: str, value: str) -> None:
+    others = {"PROTECTED_TENANTS": CUSTOMER, "PROTECTED_DOMAINS": "keep-*"}
+
+    text = problems(**{**others, name: value})
+
+    assert f"{name} is {value!r}: expected a word" in text
+
+
+@pytest.mark.parametrize(
+    "name", ["PROTECTED_TENANTS", "PROTECTED_DOMAINS", "SWEEP_INCLUDE_DOMAINS"]
+)
+def test_an_empty_list_is_none(name: str) -> None:
+    assert read_settings({**REQUIRED, name: ""}) == read_settings(REQUIRED)
+
+
 @pytest.mark.parametrize("secret", ["a$(b)~c", "Q8~${x", "p{{q}}", "%41~%", "<~>.a", "-__a__-"])
 def test_a_secret_may_have_the_letters_of_a_placeholder_inside(secret: str) -> None:
     read = read_settings({**REQUIRED, "PARTNER_CENTER_CLIENT_SECRET": secret})

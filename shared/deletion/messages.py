@@ -319,11 +319,11 @@ def _forwarded(value: Mapping[str, Any]) -> DeletionRequest:
 
 
 def _require_no_parcel(value: object) -> None:
-    """Say what is wrong with a parcel that `opened` has not opened."""
+    """Say what is wrong with a parcel that `opened` has not opened, or that was in another one."""
     if not isinstance(value, dict) or not {_BODY, _INSERTED_AT} & value.keys():
         return
     _time_of(value, _INSERTED_AT)
-    expected = f"text in {_BODY}, {_INSERTED_AT}, and nothing else"
+    expected = f"text in {_BODY} that was not put back itself, {_INSERTED_AT}, and nothing else"
     message = f"A message that was put back is wrong: expected {expected}"
     raise BadMessage(message, expected=expected)
 

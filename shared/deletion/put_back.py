@@ -25,7 +25,7 @@ from shared.events import Event, emit
 from shared.services import StorageServices
 from shared.storage.names import CUSTOMERS_TO_DELETE, ORDERS_TO_CHECK
 from shared.storage.queues import Queues
-from shared.storage.records import DeletionRecord, RecordChanged, State, UnreadableRecord
+from shared.storage.records import UNCLAIMED, DeletionRecord, RecordChanged, UnreadableRecord
 from shared.tenants import TenantId
 
 # As many as `maxDequeueCount` in host.json.
@@ -34,7 +34,6 @@ TRIES: Final = 5
 _SHORTEST: Final = timedelta(seconds=5)
 _LONGEST: Final = timedelta(minutes=5)
 _NO_ERROR: Final = "the host stopped before a step ended"
-_UNCLAIMED: Final = frozenset({State.REQUESTED, State.CANCELLING})
 
 
 def put_back_as_it_is(queues: Queues, queue: str, parcel: Parcel) -> None:
@@ -93,7 +92,7 @@ def _drop_put_back(services: StorageServices, drop: Drop, parcel: Parcel, messag
         return _dry_run_put_back(services, request, parcel, message_id)
     record = services.records.get(request.tenant)
     if record is not None and record.live:
-        if record.state in _UNCLAIMED:
+        if record.state in UNCLAIMED:
             return _continued(services, ORDERS_TO_CHECK, record)
         _log_overtaken(record)
         return True
@@ -164,7 +163,7 @@ def _continued(services: StorageServices, queue: str, record: DeletionRecord) ->
     except RecordChanged:
         _log_overtaken(record)
         return True
-    if record.state in _UNCLAIMED:
+    if record.state in UNCLAIMED:
         # Whoever took the request may have died each time before it was in the history.
         deletion.journal.requested()
     if record.interrupted:

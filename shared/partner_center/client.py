@@ -146,6 +146,7 @@ class PartnerCenter:
             # One with a code says that the token is wrong, whatever is read with it.
             if error.response.code:
                 raise
+            emit(Event.ENTITLEMENTS_UNREAD, tenant=customer_id, reason=str(error))
             return []
         except Forbidden as error:
             # Then no customer's entitlements can be read.

@@ -66,16 +66,18 @@ class Customer:
 
     @property
     def domains(self) -> tuple[str, ...]:
-        """Every domain that was listed, "" for a row that shows none."""
-        return (self.domain, *sorted(self.other_domains - {self.domain}))
+        """Every domain that was listed, "" for a row that shows none; none if it is not known."""
+        own = () if self.unread and not self.domain else (self.domain,)
+        return (*own, *sorted(self.other_domains.difference(own)))
 
     def merged_with(self, row: Self) -> Self:
-        """Return this customer with the domains of another row of the same listing."""
-        return replace(
-            self,
-            other_domains=self.other_domains | set(row.domains),
-            unread=self.unread or row.unread,
-        )
+        """Return this customer with what another row of the same listing shows."""
+        merged = self.with_domains_of(row)
+        return replace(merged, unread=self.unread or row.unread)
+
+    def with_domains_of(self, row: Self) -> Self:
+        """Return this customer with the domains that another row of it shows."""
+        return replace(self, other_domains=frozenset({*self.domains, *row.domains}))
 
 
 @dataclass(frozen=True, slots=True)

@@ -38,6 +38,7 @@ from shared.purchases.purchase import (
     PurchaseKind,
     follow_orders,
 )
+from shared.purchases.snapshot import PurchaseReader
 from shared.tenants import TenantId
 
 _REASON_CHARACTERS: Final = 200
@@ -70,10 +71,19 @@ class Sender:
     whole resource back. A wait that a response asks for is counted from `now`.
     """
 
-    client: PartnerCenter
-    customer: TenantId
+    reader: PurchaseReader
     read: Mapping[str, Subscription]
     now: Callable[[], datetime]
+
+    @property
+    def client(self) -> PartnerCenter:
+        """The client that reads and writes."""
+        return self.reader.client
+
+    @property
+    def customer(self) -> TenantId:
+        """The customer that owns the purchases."""
+        return self.reader.tenant
 
     def send(self, purchase: Purchase, action: Action) -> Purchase:
         """Send one action and return the purchase as it stands after the response.
@@ -131,7 +141,7 @@ class Sender:
 
     def _read(self, purchase: Purchase) -> Subscription:
         try:
-            return self.client.subscription(self.customer, purchase.id)
+            return self.reader.subscription(purchase.id)
         except (PurchaseGone, Unavailable, *MORE_THAN_ONE_PURCHASE):
             raise
         except (ErrorStatus, UnexpectedResponse) as error:

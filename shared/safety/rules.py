@@ -143,7 +143,9 @@ class Safety:
         listed = self._sandbox(self.customers.current(client))
         customer = listed.get(tenant) or self.customers.newer(tenant)
         if customer is None or customer.unread:
-            customer = self._by_id(client, tenant, listed)
+            read = self._by_id(client, tenant, listed)
+            # A row that could not be read may stand beside one that shows a protected domain.
+            customer = read.with_domains_of(customer) if customer else read
             self.customers.remember(customer)
         require_deletable(customer, self._settings)
         return customer

@@ -13,6 +13,7 @@ from azure.core.exceptions import AzureError
 from azure.data.tables import TableClient, TableEntity, TableTransactionError
 
 from shared.events import Event, emit
+from shared.inputs import readable
 from shared.partner_center.client import SentWrite
 from shared.safety.switch import SwitchState
 from shared.storage.columns import UNREADABLE, optional, timestamp, unreadable, value, written_at
@@ -221,7 +222,7 @@ def _descending(at: datetime) -> str:
 
 def _stored(text: str) -> str:
     """Return text that Table storage takes: not too long, and without half characters."""
-    return text[:DETAIL_CHARACTERS].encode("utf-8", "replace").decode()
+    return readable(text[:DETAIL_CHARACTERS])
 
 
 def _is_delete(entry: HistoryEntry) -> bool:

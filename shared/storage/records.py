@@ -39,6 +39,8 @@ class State(StrEnum):
 
 
 TERMINAL: Final = frozenset({State.DELETED, State.STUCK, State.REFUSED, State.ABORTED})
+# Until its first step has ended, a deletion has no message but the one that asked for it.
+UNCLAIMED: Final = frozenset({State.REQUESTED, State.CANCELLING})
 # The ends that a person has to look at, until somebody dismisses the record.
 NEED_ATTENTION: Final = frozenset({State.STUCK, State.REFUSED})
 

@@ -12,7 +12,7 @@ from local.simulator import Customer, Fault, Simulator
 from shared.storage.names import CUSTOMERS_READY, ORDERS_TO_CHECK
 from shared.storage.records import DeletionRecord, State
 from shared.tenants import TenantId
-from tests.bench import Bench
+from tests.bench import Bench, failing_orders
 from tests.http.app import ADDRESS, App, Response
 
 STRANGER = "5e2c1a70-0d3b-4c55-9a41-7f6b2d9e8c10"
@@ -221,8 +221,7 @@ def test_a_finished_deletion_can_be_requested_again(
 def test_a_poisoned_deletion_can_be_requested_again(
     api: App, bench: Bench, customer: Customer, simulator: Simulator
 ) -> None:
-    body = {"code": 3000, "description": "Invalid."}
-    simulator.add_fault(Fault("GET", "/v1/customers/*/orders", 418, body, times=None))
+    simulator.add_fault(failing_orders())
     request(api, customer)
     bench.pump()
     simulator.clear_faults()

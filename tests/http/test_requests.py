@@ -7,11 +7,11 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from functions.api.requests import SHOWN_REQUESTS
-from local.simulator import Customer, Fault, Simulator
+from local.simulator import Customer, Simulator
 from shared.deletion.poison import Poisoned, record_poisoned
 from shared.storage.names import CUSTOMERS_TO_DELETE, ORDERS_TO_CHECK, QUEUES
 from shared.tenants import TenantId
-from tests.bench import Bench
+from tests.bench import Bench, failing_orders
 from tests.http.app import App
 from tests.http.chromium import text_of
 
@@ -46,7 +46,7 @@ def test_a_rejected_drop_is_listed_with_reason_and_what_was_expected(
 def test_a_drop_that_failed_every_time_is_listed_with_its_error(
     api: App, bench: Bench, simulator: Simulator, customer: Customer
 ) -> None:
-    simulator.add_fault(Fault(path="*/orders", status=200, body={"items": 1}, times=None))
+    simulator.add_fault(failing_orders())
     rejected(bench, customer.tenant_id)
 
     (item,) = api.get(REJECTED).json["items"]

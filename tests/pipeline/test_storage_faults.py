@@ -1,5 +1,6 @@
 """One fault of storage, anywhere on the way of bad input, never starts a deletion."""
 
+import base64
 import json
 from collections.abc import Iterator
 from dataclasses import replace
@@ -19,10 +20,10 @@ from azure.core.pipeline.transport import HttpRequest, RequestsTransport
 from azure.storage.queue import QueueMessage as StoredMessage
 from hypothesis import settings
 
-from local.simulator import Fault, ProductKind, Simulator
+from local.simulator import ProductKind, Simulator
 from shared.deletion.claims import started
 from shared.deletion.deletion import ended
-from shared.deletion.messages import DeletionRequest
+from shared.deletion.messages import DeletionRequest, Parcel
 from shared.services import build
 from shared.storage import clients
 from shared.storage.names import (
@@ -38,11 +39,20 @@ from shared.storage.names import (
 from shared.storage.records import State
 from shared.storage.retention import KEPT_SHORT
 from shared.tenants import TenantId
-from tests.bench import MAX_DEQUEUE_COUNT, Bench
+from tests.bench import MAX_DEQUEUE_COUNT, Bench, failing_orders
 
 TENANT = TenantId("5e2c1a70-0d3b-4c55-9a41-7f6b2d9e8c10")
 SECRET = "hunter2"
 MANY_CALLS = 90
+
+
+def in_parcels(text: str | bytes, parcels: int) -> str:
+    """Put a message in so many parcels, each inside the next."""
+    for _ in range(parcels):
+        text = Parcel(text if isinstance(text, bytes) else text.encode(), None).sealed()
+    return str(text)
+
+
 FAILING_DRY_RUN = "dry run that fails every time"
 BAD_DROPS = {
     "dryRun as text": json.dumps({"tenantId": TENANT, "dryRun": "true"}),
@@ -57,13 +67,16 @@ BAD_DROPS = {
     "impossible time": json.dumps(
         {"putBack": TENANT, "firstInsertedAt": "9999-12-31T23:59:59-14:00"}
     ),
+    "parcel in a parcel": in_parcels(TENANT, 2),
+    "parcel in two parcels": in_parcels(TENANT, 3),
+    "encoded parcel in a parcel": in_parcels(base64.b64encode(in_parcels(TENANT, 1).encode()), 1),
     "no tenant": "contoso",
 }
+STEP = json.dumps({"version": 1, "tenantId": TENANT, "generation": 1, "correlationId": "c"})
 BAD_STEPS = {
     "tenant ID alone": TENANT,
-    "no record": json.dumps(
-        {"version": 1, "tenantId": TENANT, "generation": 1, "correlationId": "c"}
-    ),
+    "no record": STEP,
+    "parcel in a parcel": in_parcels(STEP, 2),
 }
 INPUTS = {
     **{name: (CUSTOMERS_TO_DELETE, text) for name, text in BAD_DROPS.items()},
@@ -235,8 +248,7 @@ def test_input_that_may_not_run_never_leads_to_a_live_record(
 ) -> None:
     queue, text = INPUTS[given]
     if given == FAILING_DRY_RUN:
-        body = {"items": "none"}
-        simulator.add_fault(Fault("GET", "*/orders", status=200, body=body, times=None))
+        simulator.add_fault(failing_orders())
     number, reached = 0, True
     while reached:
         for wrong in faults_at(number):

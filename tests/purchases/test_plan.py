@@ -82,6 +82,7 @@ def still_cancellable(purchase: Purchase, family: list[Purchase]) -> bool:
         blocked = any(p.status == "active" and p.rejected for p in azure)
         return (
             purchase.status in {"active", "pending"}
+            and purchase.product is not Product.SAVINGS_PLAN
             and not blocked
             and (Action.SUSPEND_SUBSCRIPTION not in purchase.rejected)
         )

@@ -105,8 +105,8 @@ class Surroundings:
     run_number: int = 0
 
     def queue(self, method: str, path: str, body: bytes = b"") -> Response | None:
-        """Call the queue service as the host does; None during an outage."""
-        if self.outages.of(Service.QUEUE):
+        """Call the queue service as the host does; None during an outage that it shares."""
+        if self.outages.of(Service.QUEUE) and not self.outages.spares_host:
             return None
         return self.storage.respond(Request(method, f"{QUEUE_URL}/{path}", {}, body))
 

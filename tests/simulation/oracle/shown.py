@@ -73,9 +73,13 @@ class Shown:
 
     def _take_refusal(self, identifier: str, call: Call) -> None:
         if code_of(call) in _GONE_CODES:
-            self.subscriptions.pop(identifier, None)
+            self._take_end(identifier)
         elif is_final(call):
             self.refused.add((identifier, wanted(call)))
+
+    def _take_end(self, identifier: str) -> None:
+        if known := self.subscriptions.get(identifier):
+            self.subscriptions[identifier] = {**known, "status": "deleted"}
 
     def _take(self, parts: list[str], body: dict[str, Any]) -> None:
         match parts:
