@@ -100,8 +100,8 @@ class TokenSource:
         The whole process drops a rejected token once in `refused_pause` seconds.
         """
         with self._lock:
-            kept = self._token
-            if kept is None or kept.token != rejected:
+            issued = self._token
+            if issued is None or issued.token != rejected:
                 return True
             now = self._monotonic()
             if now < self._renewable_at:

@@ -17,7 +17,7 @@ from azure.keyvault.secrets import SecretClient
 from msal.exceptions import MsalError
 from requests.adapters import HTTPAdapter
 
-from shared.inputs import NotASecret
+from shared.inputs import NotASecret, json_of
 from shared.partner_center.sign_in_responses import DirectSession, leads_elsewhere
 from shared.partner_center.verdicts import Unusable
 from shared.settings import PartnerCenterSettings
@@ -35,19 +35,35 @@ SIGN_IN_ERRORS: Final = (
 )
 
 
-def _stop_at_throttling(response: PipelineResponse[Any, Any]) -> None:
-    """Raise what asks for a wait, which azure-core would sleep through, or leads elsewhere."""
+class _StoppedEarly(ClientAuthenticationError):
+    """An error whose text is its message alone; the base class appends the body."""
+
+    def __str__(self) -> str:
+        return str(self.message)
+
+
+def _stop_early(response: PipelineResponse[Any, Any]) -> None:
+    """Raise what asks for a wait, which azure-core would sleep through, leads elsewhere, or is odd.
+
+    The libraries write a body that is no JSON to their log, and it may hold a token.
+    """
     found = response.http_response
     if reason := leads_elsewhere(found.request.url, found.status_code, found.text):
-        raise ClientAuthenticationError(message=reason, response=found)
-    if _asks_to_wait(found.status_code, found.headers):
+        raise _StoppedEarly(message=reason, response=found)
+    challenged = "WWW-Authenticate" in found.headers
+    unreadable = not challenged and _is_unreadable(found.body())
+    if unreadable or _asks_to_wait(found.status_code, found.headers):
         message = _described(found.request.url, found.status_code, found.text())
-        raise ClientAuthenticationError(message=message, response=found)
+        raise _StoppedEarly(message=message, response=found)
 
 
 def _asks_to_wait(status: int, headers: Mapping[str, str]) -> bool:
     has_header = status >= HTTPStatus.BAD_REQUEST and "Retry-After" in headers
     return has_header or status == HTTPStatus.TOO_MANY_REQUESTS
+
+
+def _is_unreadable(body: bytes) -> bool:
+    return bool(body.strip()) and json_of(body) is None
 
 
 def _described(url: str, status: int, text: str) -> str:
@@ -65,7 +81,7 @@ SHORT_RETRIES: Final[dict[str, Any]] = {
     "connection_timeout": 5,
     "read_timeout": _TIMEOUT_SECONDS,
     "permit_redirects": False,
-    "raw_response_hook": _stop_at_throttling,
+    "raw_response_hook": _stop_early,
 }
 
 
@@ -129,8 +145,7 @@ def _raise_outage(response: requests.Response, *_: object, **__: object) -> None
     if reason := leads_elsewhere(response.url, status, lambda: response.text):
         response.close()
         raise requests.HTTPError(reason, response=response)
-    unavailable = status >= HTTPStatus.INTERNAL_SERVER_ERROR
+    unavailable = status >= HTTPStatus.INTERNAL_SERVER_ERROR or _is_unreadable(response.content)
     if unavailable or _asks_to_wait(status, response.headers):
-        # Reading the text gives the connection back, which requests does only after the hook.
         message = _described(response.url, status, response.text)
         raise requests.HTTPError(message, response=response)
