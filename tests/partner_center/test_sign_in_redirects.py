@@ -52,7 +52,6 @@ def redirect(simulator: Simulator, method: str, path: str, status: int) -> None:
         *((auth, ("GET", DISCOVERY)) for auth in DISCOVERING),
         (Auth.CERTIFICATE, ("GET", "/secrets/*")),
         (Auth.USER, ("GET", "/secrets/*")),
-        (Auth.USER, ("PUT", "/secrets/*")),
         (Auth.FEDERATED, ("GET", "/msi/token")),
         (Auth.CERTIFICATE, ("GET", "/msi/token")),
     ],
@@ -64,6 +63,20 @@ def test_a_redirection_is_an_outage(
 
     with pytest.raises(SignInUnavailable, match=str(status)):
         TokenSource(partner_settings(auth)).token(Deadline.after())
+
+
+@pytest.mark.parametrize("status", [301, 302, 303, 307, 308])
+def test_a_refresh_token_is_kept_in_memory_if_the_vault_redirects_its_write(
+    partner_settings: Read,
+    simulator: Simulator,
+    caplog: pytest.LogCaptureFixture,
+    status: int,
+) -> None:
+    redirect(simulator, "PUT", "/secrets/*", status)
+
+    assert TokenSource(partner_settings(Auth.USER)).token(Deadline.after())
+
+    assert f"responded with {status}: a redirection is not followed" in caplog.text
 
 
 def test_the_age_of_the_refresh_token_is_not_read_elsewhere(
