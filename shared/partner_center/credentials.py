@@ -13,7 +13,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from http import HTTPStatus
-from typing import Any, Final
+from typing import Any, Final, TypeVar
 from urllib.parse import urlsplit
 
 import msal
@@ -48,6 +48,8 @@ _FEDERATION_AUDIENCES: Final = {
 }
 _PUBLIC_FEDERATION_AUDIENCE: Final = "api://AzureADTokenExchange"
 _RENEWAL_SECONDS: Final = 300
+Read = TypeVar("Read")
+
 _TIMEOUT_SECONDS: Final = 10
 _PEM: Final = "-----BEGIN "
 _ENTRA_TEXT: Final = re.compile(r'AADSTS\d+[^"]*')
@@ -65,14 +67,14 @@ SIGN_IN_ERRORS: Final = (
     requests.RequestException,
     ValueError,
 )
-# What the sign-in libraries raise over JSON with members of other types than documented.
+# What the sign-in libraries raise over JSON with members of other types than documented; also
+# ValueError, which parsers of certificates raise too.
 _TRIPPED_OVER: Final = (
     AttributeError,
     LookupError,
     OverflowError,
     RecursionError,
     TypeError,
-    ValueError,
 )
 
 
@@ -157,7 +159,7 @@ class TokenSource:
     def _signed_in(self) -> AccessToken:
         self._require_unheld()
         try:
-            current = self._credential or credential(self._settings)
+            current = self._credential or _read(lambda: credential(self._settings), _TRIPPED_OVER)
             token = self._token_of(current)
         except SIGN_IN_ERRORS as error:
             # A certificate or a secret that was renewed in the vault is read again.
@@ -167,12 +169,8 @@ class TokenSource:
         return token
 
     def _token_of(self, current: TokenCredential) -> AccessToken:
-        try:
-            return _sendable(current.get_token(self._settings.endpoints.scope))
-        except _TRIPPED_OVER as error:
-            # Without its text, which may hold a part of a token.
-            message = f"the response cannot be read ({type(error).__name__})"
-            raise DecodeError(message) from None
+        scope = self._settings.endpoints.scope
+        return _read(lambda: _sendable(current.get_token(scope)), (*_TRIPPED_OVER, ValueError))
 
     def _require_unheld(self) -> None:
         held = self._held
@@ -199,6 +197,16 @@ class TokenSource:
 
     def _where(self) -> str:
         return f"{self._settings.endpoints.authority}/{self._settings.tenant_id}"
+
+
+def _read(call: Callable[[], Read], tripped: tuple[type[Exception], ...]) -> Read:
+    """Return what a library reads; raises DecodeError for JSON that it trips over."""
+    try:
+        return call()
+    except tripped as error:
+        # Without its text, which may hold a part of a token.
+        message = f"the response cannot be read ({type(error).__name__})"
+        raise DecodeError(message) from None
 
 
 def _sendable(token: AccessToken) -> AccessToken:
@@ -254,7 +262,7 @@ def azure_credential(*, managed: bool, client_id: str | None) -> TokenCredential
 
 
 def refresh_token_age_days(settings: PartnerCenterSettings, now: datetime) -> float | None:
-    """Return the age of the stored refresh token; None if another credential is used.
+    """Return the age of the stored refresh token; None without one, or if the vault tells no time.
 
     Raises SignInFailed or SignInUnavailable if the vault cannot be read.
     """
@@ -263,13 +271,14 @@ def refresh_token_age_days(settings: PartnerCenterSettings, now: datetime) -> fl
     name = str(settings.refresh_token_secret_name)
     try:
         with _key_vault(settings) as vault:
-            stored = vault.get_secret(name).properties.updated_on
+            stored = _read(lambda: vault.get_secret(name).properties.updated_on, _TRIPPED_OVER)
     except SIGN_IN_ERRORS as error:
         message = f"secret {name} could not be read: {said(error)}"
         failed = failure(message, verdict_on(error, settings))
         log_failure(failed)
         raise failed from error
-    return None if stored is None else round((now - stored) / timedelta(days=1), 1)
+    # The library passes on what it cannot read as a time.
+    return round((now - stored) / timedelta(days=1), 1) if isinstance(stored, datetime) else None
 
 
 def store_refresh_token(settings: PartnerCenterSettings, token: str) -> datetime:

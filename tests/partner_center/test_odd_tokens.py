@@ -2,13 +2,14 @@
 
 from collections.abc import Callable
 from contextlib import suppress
+from dataclasses import replace
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from local.simulator import Fault, Simulator
-from shared.partner_center.credentials import TokenSource, tenant_of
+from shared.partner_center.credentials import TokenSource, refresh_token_age_days, tenant_of
 from shared.partner_center.deadline import Deadline
 from shared.partner_center.errors import NoResponse, PartnerCenterError, SignInFailed
 from shared.settings import Auth, PartnerCenterSettings
@@ -79,3 +80,33 @@ def test_a_deep_token_is_rejected() -> None:
 
     with pytest.raises(PartnerCenterError, match="names no tenant"):
         tenant_of(f"a.{payload}.c")
+
+
+ODD_SECRETS = [
+    "[]",
+    '"x"',
+    "7",
+    "null",
+    '{"value": 7}',
+    '{"value": {"x": 1}, "id": 7}',
+    '{"value": "x", "attributes": []}',
+    '{"value": "x", "attributes": {"updated": "soon"}}',
+    '{"value": "x", "attributes": {"updated": 1e300}}',
+    '{"value": "x", "attributes": {"updated": []}}',
+]
+
+
+@pytest.mark.parametrize("body", ODD_SECRETS)
+@pytest.mark.parametrize("auth", [Auth.CERTIFICATE, Auth.USER])
+def test_no_secret_in_the_vault_raises_a_python_error(
+    partner_settings: Read, simulator: Simulator, auth: Auth, body: str
+) -> None:
+    headers = {"Content-Type": "application/json"}
+    fault = Fault(method="GET", path="/secrets/*", status=200, body=body, headers=headers)
+    simulator.add_fault(replace(fault, times=None))
+    settings = partner_settings(auth)
+
+    with pytest.raises(PartnerCenterError):
+        TokenSource(settings).token(Deadline.after())
+    with suppress(PartnerCenterError):
+        refresh_token_age_days(settings, simulator.clock.now())
