@@ -133,6 +133,8 @@ def test_products_are_recognised_by_type_and_publisher() -> None:
     assert kind("SaaS") is Product.SAAS
     assert kind("", microsoft=False) is Product.SAAS
     assert kind("Quantum") is Product.OTHER
+    assert kind("SavingsPlan") is Product.SAVINGS_PLAN
+    assert kind("AzureSavingsPlan") is Product.SAVINGS_PLAN
 
 
 @pytest.mark.parametrize(
@@ -146,6 +148,9 @@ def test_products_are_recognised_by_type_and_publisher() -> None:
         ({"subType": {"id": "SavingsPlan", "displayName": "SavingsPlan"}}, Product.SAVINGS_PLAN),
         ({"subType": {"id": "savings plan"}}, Product.SAVINGS_PLAN),
         ({"subType": {"id": "SomethingElse"}}, Product.SAVINGS_PLAN),
+        ({"subType": {"displayName": "SavingsPlan"}}, Product.SAVINGS_PLAN),
+        ({"subType": {"id": "", "displayName": "Azure savings plan"}}, Product.SAVINGS_PLAN),
+        ({"subType": {"displayName": "Azure plan"}}, Product.AZURE_PLAN),
     ],
 )
 @pytest.mark.parametrize("name", ["Azure", "azure"])
