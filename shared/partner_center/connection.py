@@ -35,7 +35,6 @@ from shared.partner_center.errors import (
     error_text,
 )
 from shared.partner_center.rate_limit import RateLimited, RateLimiter
-from shared.partner_center.sign_in_responses import DirectSession
 
 # No page gives a timeout, and Microsoft's own SDK waits 3 minutes. The step's deadline cuts these.
 CONNECT_TIMEOUT_SECONDS: Final = 5.0
@@ -108,6 +107,13 @@ class _Bearer(AuthBase):
         return request
 
 
+class _Session(requests.Session):
+    """A session that never looks where a redirection points, because its bytes may be odd."""
+
+    def get_redirect_target(self, resp: requests.Response) -> None:
+        """Return no target."""
+
+
 class Connection:
     """Sends calls to one Partner Center; safe to share between threads."""
 
@@ -125,7 +131,7 @@ class Connection:
         self._rate_limiter = rate_limiter
         self._sleep = sleep
         self._jitter = jitter
-        self._session = DirectSession()
+        self._session = _Session()
         self._session.headers.update(
             {
                 "Accept": "application/json",

@@ -230,12 +230,13 @@ def listed_subscription(item: object, row: int) -> Subscription:
 def _subscription(members: Members) -> Subscription:
     members.require_sendable()
     product_type = members.child("productType")
+    subtype = product_type.child("subType")
     return Subscription(
         id=members.identifier(),
         order_id=members.word("orderId"),
         status=_status(members),
         product_type=product_type.word("id"),
-        product_subtype=product_type.child("subType").word("id"),
+        product_subtype=subtype.word("id") or subtype.label("displayName"),
         name=members.label("friendlyName") or members.label("offerName"),
         quantity=count(members.body.get("quantity")),
         billing_type=members.word("billingType").lower(),

@@ -2,15 +2,15 @@
 
 import functools
 import re
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from http import HTTPStatus
-from typing import Any, Final
+from typing import Any, Final, TypeVar
 from urllib.parse import urlsplit
 
 import msal
 import requests
 from azure.core.credentials import TokenCredential
-from azure.core.exceptions import AzureError, ClientAuthenticationError
+from azure.core.exceptions import AzureError, ClientAuthenticationError, DecodeError
 from azure.core.pipeline import PipelineResponse
 from azure.identity import DefaultAzureCredential, ManagedIdentityCredential
 from azure.keyvault.secrets import SecretClient
@@ -21,6 +21,8 @@ from shared.inputs import NotASecret, json_of
 from shared.partner_center.sign_in_responses import DirectSession, leads_elsewhere
 from shared.partner_center.verdicts import Unusable
 from shared.settings import PartnerCenterSettings
+
+Read = TypeVar("Read")
 
 _TIMEOUT_SECONDS: Final = 10
 _ENTRA_TEXT: Final = re.compile(r'AADSTS\d+[^"]*')
@@ -33,6 +35,21 @@ SIGN_IN_ERRORS: Final = (
     Unusable,
     ValueError,
 )
+
+
+# What the sign-in libraries raise over JSON with members of other types than documented; also
+# ValueError, which parsers of certificates raise too.
+TRIPPED_OVER: Final = (AttributeError, LookupError, OverflowError, RecursionError, TypeError)
+
+
+def read(call: Callable[[], Read], tripped: tuple[type[Exception], ...]) -> Read:
+    """Return what a library reads; raises DecodeError for JSON that it trips over."""
+    try:
+        return call()
+    except tripped as error:
+        # Without its text, which may hold a part of a token.
+        message = f"the response cannot be read ({type(error).__name__})"
+        raise DecodeError(message) from None
 
 
 class _StoppedEarly(ClientAuthenticationError):
