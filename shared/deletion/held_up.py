@@ -1,4 +1,4 @@
-"""Trouble that only a person can end and that is no customer's fault: one event says what to do."""
+"""Trouble that is no customer's fault; if only a person can end it, one event says what to do."""
 
 from enum import StrEnum
 from typing import Final
@@ -8,7 +8,15 @@ from azure.core.exceptions import AzureError
 from shared.environment import SettingsError
 from shared.events import Event, emit
 from shared.inputs import readable
-from shared.partner_center.errors import SignInFailed, SignInMisconfigured, Unauthorized
+from shared.partner_center.errors import (
+    TEMPORARY,
+    ErrorStatus,
+    NoRelationship,
+    NotFound,
+    SignInFailed,
+    SignInMisconfigured,
+    Unauthorized,
+)
 from shared.storage.outages import is_outage
 
 
@@ -27,6 +35,22 @@ _REMEDIES: Final = {
     Cause.SETTINGS: "Correct these settings of the function app.",
     Cause.STORAGE: "Check the storage account, its firewall and the roles of the app's identity.",
 }
+
+
+# What waits after one of these goes on by itself. The last two come from a customer that was listed
+# again since, so they say nothing about it.
+_OUTSIDE: Final = (*TEMPORARY, SignInFailed, Unauthorized, NotFound, NoRelationship)
+
+
+def is_outside(error: Exception) -> bool:
+    """Whether an error says nothing about the customer or the message, and may not come again.
+
+    Without a code of Partner Center, something in front of it may have made the response.
+    """
+    if isinstance(error, AzureError):
+        return is_outage(error)
+    uncoded = isinstance(error, ErrorStatus) and not error.response.coded
+    return uncoded or isinstance(error, _OUTSIDE)
 
 
 def cause_of(error: Exception) -> Cause | None:
