@@ -78,4 +78,5 @@ def _keep(queue: str, parcel: Parcel, error: SettingsError | AzureError) -> None
     if cause_of(error) is None:
         raise error
     log_held_up(error, queue=queue)
-    current_queues().send(queue + POISON_SUFFIX, parcel.sealed(), _POISON_DELAY)
+    for text in parcel.messages():
+        current_queues().send(queue + POISON_SUFFIX, text, _POISON_DELAY)

@@ -225,6 +225,79 @@ def test_a_placeholder_inside_a_setting_is_an_error(name: str, value: str) -> No
     assert f"{name} holds a placeholder" in problems(**{name: value})
 
 
+@pytest.mark.parametrize(
+    "name", ["PROTECTED_TENANTS", "PROTECTED_DOMAINS", "SWEEP_INCLUDE_DOMAINS"]
+)
+@pytest.mark.parametrize("value", [",", " ; ,", ";", " ", "\n", "\u00a0,"])
+def test_a_list_without_a_word_is_an_error(name: str, value: str) -> None:
+    others = {"PROTECTED_TENANTS": CUSTOMER, "PROTECTED_DOMAINS": "keep-*"}
+
+    text = problems(**{**others, name: value})
+
+    assert f"{name} is {value!r}: expected a word" in text
+
+
+@pytest.mark.parametrize(
+    "name", ["PROTECTED_TENANTS", "PROTECTED_DOMAINS", "SWEEP_INCLUDE_DOMAINS"]
+)
+def test_an_empty_list_is_none(name: str) -> None:
+    assert read_settings({**REQUIRED, name: ""}) == read_settings(REQUIRED)
+
+
+@pytest.mark.parametrize(
+    "secret",
+    [
+        "\ufeff@Microsoft.KeyVault(SecretUri=https://v/secrets/s)",
+        "@Microsoft.KeyVault(VaultName=v;SecretName=s)\u200b",
+        "\u200b$(Secret)\n",
+        "$SECRET",
+        "$env:SECRET",
+        "$[variables.secret]",
+        "[parameters('secret')]",
+        "[reference('x').secret]",
+        "~{secret}",
+    ],
+)
+def test_a_placeholder_for_a_secret_is_an_error(secret: str) -> None:
+    text = problems(PARTNER_CENTER_CLIENT_SECRET=secret)
+
+    assert "PARTNER_CENTER_CLIENT_SECRET holds a placeholder" in text
+
+
+@pytest.mark.parametrize(
+    "value", ["$[variables.x]", "[parameters('x')]", "~{x}", "a-$[x]", "\ufeff%X%", "__X__\u200b"]
+)
+def test_a_placeholder_for_any_text_is_an_error(value: str) -> None:
+    assert "PARTNER_CENTER_SCOPE holds a placeholder" in problems(PARTNER_CENTER_SCOPE=value)
+
+
+@pytest.mark.parametrize("form", ["{0}", "{{{0}}}", "{0}; {0}"])
+def test_the_partner_itself_is_no_protected_customer(form: str) -> None:
+    partner = REQUIRED["PARTNER_TENANT_ID"].upper()
+
+    text = problems(PROTECTED_TENANTS=form.format(partner))
+
+    assert "which is the partner itself: expected customers" in text
+
+
+@pytest.mark.parametrize(
+    "value",
+    [
+        "DefaultEndpointsProtocol=https;AccountName=x;AccountKey=not base64!;EndpointSuffix=core",
+        "DefaultEndpointsProtocol=https;AccountName=x;AccountKey=abc;EndpointSuffix=core",
+        "DefaultEndpointsProtocol=htp;AccountName=x;AccountKey=a2V5;EndpointSuffix=core",
+        "DefaultEndpointsProtocol=;AccountName=x;AccountKey=a2V5;EndpointSuffix=core",
+        '"DefaultEndpointsProtocol=https;AccountName=x;AccountKey=a2V5;EndpointSuffix=core"',
+        "AccountName='x';AccountKey=a2V5",
+    ],
+)
+def test_a_connection_string_that_no_library_can_use_is_an_error(value: str) -> None:
+    text = problems(AzureWebJobsStorage=value)
+
+    assert "AzureWebJobsStorage is no connection string" in text
+    assert "a2V5" not in text
+
+
 @pytest.mark.parametrize("secret", ["a$(b)~c", "Q8~${x", "p{{q}}", "%41~%", "<~>.a", "-__a__-"])
 def test_a_secret_may_have_the_letters_of_a_placeholder_inside(secret: str) -> None:
     read = read_settings({**REQUIRED, "PARTNER_CENTER_CLIENT_SECRET": secret})

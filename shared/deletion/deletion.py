@@ -11,12 +11,11 @@ from azure.core.exceptions import AzureError
 from shared.deletion.journal import Journal
 from shared.deletion.messages import StepMessage
 from shared.events import Event, emit
-from shared.partner_center.errors import OutOfTime
 from shared.safety.switch import Switch
 from shared.services import StorageServices
 from shared.settings import CheckSettings
 from shared.storage.history import EntryKind
-from shared.storage.outages import is_outage
+from shared.storage.outages import SlowStorage, is_outage
 from shared.storage.queues import Queues
 from shared.storage.records import DeletionRecord, RecordChanged, Records, State
 
@@ -97,7 +96,7 @@ class Deletion:
 
         Either may happen while a call waits, and a cancellation cannot be undone. Storage may be
         slow, so the questions are asked again until the responses are fresh. Raises RecordChanged,
-        SwitchTripped, or OutOfTime if storage stays slow.
+        SwitchTripped, or SlowStorage.
         """
         for _ in range(_GATE_TRIES):
             asked_at = self.monotonic()
@@ -108,7 +107,7 @@ class Deletion:
             f"no write was sent for customer {self.record.tenant}: storage took more than "
             f"{_FRESH_SECONDS:.0f} s to show abort and switch, {_GATE_TRIES} times"
         )
-        raise OutOfTime(message)
+        raise SlowStorage(message)
 
     def _require_unstopped(self) -> None:
         if self.records.etag(self.record.tenant) != self.record.etag:

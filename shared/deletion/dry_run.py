@@ -19,7 +19,7 @@ from shared.events import Event, emit
 from shared.partner_center.errors import HeldBack, PartnerCenterError
 from shared.partner_center.resources import Customer
 from shared.purchases.plan import Plan, make_plan
-from shared.purchases.snapshot import merge_snapshot, take_snapshot
+from shared.purchases.snapshot import PurchaseReader, merge_snapshot, take_snapshot
 from shared.safety.rules import Refused
 from shared.services import Services, StorageServices
 from shared.storage.history import EntryKind, HistoryEntry
@@ -47,9 +47,9 @@ def dry_run(services: Services, tenant: TenantId) -> DryRun:
     """
     with services.conversation() as client:
         customer = services.safety.require_customer(client, tenant)
+        reader = PurchaseReader(client, tenant, services.safety.require_sandbox_purchases)
         with services.safety.confirming_gone(client, tenant):
-            snapshot = take_snapshot(client, tenant, _NOTHING_REMEMBERED)
-        services.safety.require_sandbox_purchases(snapshot.subscriptions or ())
+            snapshot = take_snapshot(reader, _NOTHING_REMEMBERED)
     return DryRun(customer, make_plan(merge_snapshot(snapshot), services.now()))
 
 

@@ -14,6 +14,7 @@ from shared.events import Event, emit
 from shared.partner_center.client import PartnerCenter
 from shared.partner_center.connection import Gate
 from shared.partner_center.errors import (
+    TOKEN_REFUSED,
     HeldBack,
     PartnerCenterError,
     SignInFailed,
@@ -25,11 +26,18 @@ from shared.safety.switch import SwitchTripped
 from shared.services import Services
 from shared.storage.history import EntryKind
 from shared.storage.memory import TooManyPurchases
-from shared.storage.outages import is_outage
+from shared.storage.outages import SlowStorage, is_outage
 from shared.storage.records import RecordChanged, State
 
 # Trouble that says nothing about the customer, so the deadline moves however long it takes.
-_OUTSIDE: Final = (SignInFailed, SignInUnavailable, AzureError, HeldBack)
+_OUTSIDE: Final = (
+    SignInFailed,
+    SignInUnavailable,
+    *TOKEN_REFUSED,
+    AzureError,
+    SlowStorage,
+    HeldBack,
+)
 
 
 @contextmanager
@@ -74,7 +82,7 @@ def _handled(deletion: Deletion, queue: str, client: PartnerCenter) -> Iterator[
         parked = replace(deletion.record, reason=str(error))
         deletion.park(queue, deletion.checks.max_delay, parked)
         deletion.journal.note(EntryKind.WAITING, str(error))
-    except (PartnerCenterError, AzureError) as error:
+    except (PartnerCenterError, AzureError, SlowStorage) as error:
         if not is_outside(error):
             raise
         looked = client.calls > 0 and not isinstance(error, AzureError)

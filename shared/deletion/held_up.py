@@ -10,14 +10,15 @@ from shared.events import Event, emit
 from shared.inputs import readable
 from shared.partner_center.errors import (
     TEMPORARY,
+    TOKEN_REFUSED,
     ErrorStatus,
     NoRelationship,
+    NotForThisCredential,
     NotFound,
     SignInFailed,
-    SignInMisconfigured,
     Unauthorized,
 )
-from shared.storage.outages import is_outage
+from shared.storage.outages import SlowStorage, is_outage
 
 
 class Cause(StrEnum):
@@ -37,9 +38,15 @@ _REMEDIES: Final = {
 }
 
 
-# What waits after one of these goes on by itself. The last two come from a customer that was listed
-# again since, so they say nothing about it.
-_OUTSIDE: Final = (*TEMPORARY, SignInFailed, Unauthorized, NotFound, NoRelationship)
+# The last two come after the customer was listed again, so they say nothing about it.
+_OUTSIDE: Final = (
+    *TEMPORARY,
+    *TOKEN_REFUSED,
+    SignInFailed,
+    SlowStorage,
+    NotFound,
+    NoRelationship,
+)
 
 
 def is_outside(error: Exception) -> bool:
@@ -56,14 +63,14 @@ def is_outside(error: Exception) -> bool:
 def cause_of(error: Exception) -> Cause | None:
     """Return what has to be repaired, None if the error is of another kind."""
     match error:
-        case SignInMisconfigured():
+        case SettingsError():
             return Cause.SETTINGS
         case SignInFailed():
             return Cause.SIGN_IN
-        case Unauthorized():
+        case Unauthorized() | NotForThisCredential():
             return Cause.TOKEN
-        case SettingsError():
-            return Cause.SETTINGS
+        case SlowStorage():
+            return Cause.STORAGE
         case AzureError() if is_outage(error):
             return Cause.STORAGE
         case _:
@@ -71,8 +78,9 @@ def cause_of(error: Exception) -> Cause | None:
 
 
 def remedy_of(error: Exception) -> str:
-    """Return what a person does about a sign-in that is refused, "" for any other error."""
-    refusal = error.refusal if isinstance(error, SignInFailed) else None
+    """Return what a person does about a sign-in or a token that is refused, else ""."""
+    refused = SignInFailed | Unauthorized | NotForThisCredential
+    refusal = error.refusal if isinstance(error, refused) else None
     return refusal.remedy if refusal else ""
 
 

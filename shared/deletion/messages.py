@@ -42,6 +42,12 @@ _TIME: Final = f"a time with its zone, between the years {FIRST_YEAR} and {LAST_
 _STEP_MEMBERS: Final = frozenset({"version", "tenantId", "generation", "correlationId"})
 
 
+# Queue storage sends messages as XML, which cannot hold these.
+_NOT_IN_XML: Final = re.compile("[\ud800-\udfff\ufffe\uffff]")
+# A little below the 64 KiB of Microsoft's page "Queue storage scalability".
+_MESSAGE_BYTES: Final = 64_000
+
+
 class BadMessage(TipsweepError):
     """A message that tipsweep does not understand; `tenant` is set if it names one.
 
@@ -134,14 +140,31 @@ class Parcel:
 
     def sealed(self) -> str:
         """Return the text of a message that holds this one."""
-        # A lone surrogate stands for a byte that is not UTF-8; JSON escapes it.
+        # A lone surrogate stands for a byte that is not UTF-8.
         members = {
             _BODY: self.body.decode(errors="surrogateescape"),
             _INSERTED_AT: self.inserted_at.isoformat() if self.inserted_at else "",
         }
         if self.inserted_at is None and self.known_since is not None:
             members[_KNOWN_SINCE] = self.known_since.isoformat()
-        return json.dumps(members)
+        text = json.dumps(members, ensure_ascii=False)
+        return _NOT_IN_XML.sub(lambda each: f"\\u{ord(each[0]):04x}", text)
+
+    def messages(self) -> list[str]:
+        """Return the texts of the messages that hold this one: several if one is too small.
+
+        A large drop becomes one message for each of its requests.
+        """
+        whole = self.sealed()
+        if len(whole.encode()) <= _MESSAGE_BYTES:
+            return [whole]
+        try:
+            return [
+                request.sealed(self.inserted_at, self.known_since)
+                for request in parse_drop(self.body)
+            ]
+        except BadMessage:
+            return [whole]
 
 
 def opened(body: bytes, queued_at: datetime | None, *, moved: bool = False) -> Parcel:

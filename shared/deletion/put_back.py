@@ -39,7 +39,8 @@ _NO_ERROR: Final = "the host stopped before a step ended"
 def put_back_as_it_is(queues: Queues, queue: str, parcel: Parcel) -> None:
     """Send a message again, with a delay of half its age between 5 seconds and 5 minutes."""
     age = datetime.now(UTC) - parcel.known_since if parcel.known_since else timedelta(0)
-    queues.send(queue, parcel.sealed(), max(_SHORTEST, min(age / 2, _LONGEST)))
+    for text in parcel.messages():
+        queues.send(queue, text, max(_SHORTEST, min(age / 2, _LONGEST)))
 
 
 def put_back_step(

@@ -25,6 +25,7 @@ from shared.events import Event, emit
 from shared.partner_center.client import PartnerCenter
 from shared.partner_center.deadline import STEP_SECONDS
 from shared.partner_center.errors import (
+    TOKEN_REFUSED,
     Busy,
     ErrorStatus,
     NoRelationship,
@@ -32,19 +33,19 @@ from shared.partner_center.errors import (
     NotFound,
     PartnerCenterError,
     Throttled,
-    Unauthorized,
     Unavailable,
 )
 from shared.purchases.cancellation import Sender, carry_out
 from shared.purchases.plan import Plan, make_plan
 from shared.purchases.purchase import forget_sent
-from shared.purchases.snapshot import merge_snapshot, take_snapshot
+from shared.purchases.snapshot import PurchaseReader, merge_snapshot, take_snapshot
 from shared.services import Services
 from shared.storage.history import EntryKind
 from shared.storage.memory import require_room
 from shared.storage.names import CUSTOMERS_READY, CUSTOMERS_TO_DELETE, ORDERS_TO_CHECK
 from shared.storage.queues import Queues
 from shared.storage.records import DeletionRecord, State
+from shared.tenants import TenantId
 
 # The step that sent it has ended by then, and with it the call.
 EARLIER_DELETE: Final = timedelta(seconds=STEP_SECONDS * 1.2)
@@ -106,11 +107,12 @@ def delete_customer(services: Services, message: StepMessage, delivery: Delivery
             return
         try:
             _send_delete(deletion, client)
-        except (NotFound, NoRelationship, NotASandbox, Unauthorized, Throttled, Unavailable):
+        except (NotFound, NoRelationship, NotASandbox, *TOKEN_REFUSED, Throttled, Unavailable):
             # Not a verdict on the customer's purchases, so error_handling decides.
             raise
         except ErrorStatus as error:
-            _after_rejected_delete(deletion, client, error)
+            reader = _reader(services, client, deletion.record.tenant)
+            _after_rejected_delete(deletion, reader, error)
         else:
             deletion.finish(State.DELETED)
 
@@ -154,6 +156,11 @@ def _send_delete(deletion: Deletion, client: PartnerCenter) -> None:
         raise
 
 
+def _reader(services: Services, client: PartnerCenter, tenant: TenantId) -> PurchaseReader:
+    """Return what reads a customer's purchases, under the part of rule 2 that only these show."""
+    return PurchaseReader(client, tenant, services.safety.require_sandbox_purchases)
+
+
 def _cancel(services: Services, deletion: Deletion, step: str) -> None:
     """Cancel what is open, and decide on the next message from the outcome."""
     gate = deletion.require_writable
@@ -161,11 +168,10 @@ def _cancel(services: Services, deletion: Deletion, step: str) -> None:
         _require_customer(services, deletion, client)
         tenant, now = deletion.record.tenant, services.now()
         remembered = make_plan(deletion.record.purchases, now)
-        snapshot = take_snapshot(client, tenant, remembered, deletion.record.attempt)
+        reader = _reader(services, client, tenant)
+        snapshot = take_snapshot(reader, remembered, deletion.record.attempt)
         if snapshot.left_out:
             deletion.record = replace(deletion.record, last_error=snapshot.left_out)
-        # Only the purchases show this part of rule 2, so it stands between reading and writing.
-        services.safety.require_sandbox_purchases(snapshot.subscriptions or ())
         purchases = merge_snapshot(snapshot, deletion.record.purchases)
         # A call must not be sent that the record could not remember.
         require_room(purchases)
@@ -173,8 +179,8 @@ def _cancel(services: Services, deletion: Deletion, step: str) -> None:
             # An accepted call may have had no effect; at this rate, repeating it costs little.
             purchases = forget_sent(purchases)
 
-        sender = Sender(client, tenant, snapshot.subscriptions_by_id(), services.now)
-        found = carry_out(sender, purchases, now)
+        sender = Sender(reader, snapshot.subscriptions_by_id(), services.now)
+        found = carry_out(sender, purchases, now, deletion.record.attempt)
         progress = len(found.plan.unfinished) < len(remembered.unfinished)
         attempt = 0 if progress else deletion.record.attempt
         deletion.record = replace(deletion.record, purchases=found.purchases, attempt=attempt)
@@ -241,7 +247,7 @@ def _checked(record: DeletionRecord) -> DeletionRecord:
     return record if record.state is State.DELETING else replace(record, state=State.CHECKING)
 
 
-def _after_rejected_delete(deletion: Deletion, client: PartnerCenter, error: ErrorStatus) -> None:
+def _after_rejected_delete(deletion: Deletion, reader: PurchaseReader, error: ErrorStatus) -> None:
     """End as stuck if nothing can change any more; otherwise read everything again."""
     plan = make_plan(deletion.record.purchases, deletion.now())
     reason = rejected_delete_reason(str(error), plan)
@@ -251,7 +257,7 @@ def _after_rejected_delete(deletion: Deletion, client: PartnerCenter, error: Err
     if busy and error.retry_after is not None:
         deletion.grant(delay)
     ends = deletion.ends_late() or (
-        plan.never and not busy and not _finds_more(deletion, client, plan)
+        plan.never and not busy and not _finds_more(deletion, reader, plan)
     )
     if ends:
         later = retry_at(plan, deletion.now())
@@ -268,13 +274,13 @@ def _after_rejected_delete(deletion: Deletion, client: PartnerCenter, error: Err
     _check_after(deletion, delay, changed)
 
 
-def _finds_more(deletion: Deletion, client: PartnerCenter, plan: Plan) -> bool:
+def _finds_more(deletion: Deletion, reader: PurchaseReader, plan: Plan) -> bool:
     """Read everything again after a rejected DELETE; whether there is more to cancel.
 
     A late order may be what blocks it, not the purchases that can never be cancelled.
     """
     record = deletion.record
-    snapshot = take_snapshot(client, record.tenant, plan, record.attempt)
+    snapshot = take_snapshot(reader, plan, record.attempt)
     purchases = merge_snapshot(snapshot, record.purchases)
     require_room(purchases)
     deletion.record = replace(record, purchases=purchases)

@@ -9,8 +9,8 @@ from azure.core.pipeline.transport import HttpRequest, RequestsTransport
 from azure.data.tables import TableClient, TableEntity, TableErrorCode, TableServiceClient
 from azure.storage.queue import QueueServiceClient
 
-from shared.partner_center.credentials import azure_credential
-from shared.partner_center.deadline import running_deadline
+from shared.partner_center.deadline import Deadline, limit_reads, limited, running_deadline
+from shared.partner_center.sign_in_clients import azure_credential
 from shared.settings import StorageSettings
 
 # A handler must not wait for storage for minutes: putting the message back costs nothing.
@@ -41,6 +41,13 @@ class LimitedTransport(RequestsTransport):  # type: ignore[misc] # the base is u
         super().__init__(**options)
         self._tried = threading.local()
 
+    def open(self) -> None:
+        """Open the session, whose reads end with the try."""
+        fresh = self.session is None
+        super().open()
+        if fresh:
+            limit_reads(self.session.get_adapter("https://"))
+
     def send(self, request: HttpRequest, **options: Any) -> Any:  # noqa: ANN401 - an HttpResponse
         """Send one try; raises ServiceRequestTimeoutError for a repeat without time."""
         deadline = running_deadline()
@@ -55,11 +62,12 @@ class LimitedTransport(RequestsTransport):  # type: ignore[misc] # the base is u
         longest = max(left, SHORTEST_TRY_SECONDS)
         for name in ("connection_timeout", "read_timeout"):
             options[name] = min(options.get(name, _SHORT_RETRIES[name]), longest)
-        return super().send(request, **options)
+        with limited(Deadline.after(longest, deadline.monotonic)):
+            return super().send(request, **options)
 
 
 def _options(retries: dict[str, Any]) -> dict[str, Any]:
-    return {"transport": LimitedTransport(**retries), **retries}
+    return {"transport": LimitedTransport(**retries), "permit_redirects": False, **retries}
 
 
 def queue_service(settings: StorageSettings) -> QueueServiceClient:

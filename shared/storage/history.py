@@ -201,6 +201,7 @@ def _call_columns(write: SentWrite) -> dict[str, Any]:
         "path": _stored(write.path),
         "asked": write.asked,
         "requestId": write.request_id,
+        "attempts": write.attempts,
         "code": write.code[:_CODE_CHARACTERS],
     }
     return columns if write.status is None else {**columns, "status": write.status}
@@ -243,6 +244,7 @@ def _log_lost(tenant: TenantId, entry: HistoryEntry, failure: AzureError) -> Non
         status=write.status if write else None,
         code=(write.code or None) if write else None,
         request=write.request_id if write else None,
+        attempts=write.attempts if write else None,
         detail=entry.detail[:DETAIL_CHARACTERS] or None,
         reason=f"{type(failure).__name__}: {failure}",
     )
@@ -278,4 +280,5 @@ def _write(row: TableEntity) -> SentWrite:
         request_id=optional(row, "requestId", ""),
         status=value(row, "status", int) if "status" in row else None,
         code=optional(row, "code", ""),
+        attempts=optional(row, "attempts", 1),
     )

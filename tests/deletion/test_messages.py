@@ -276,6 +276,32 @@ def test_a_forwarded_request_survives_the_queue(
     assert parcel.inserted_at == dropped_at
 
 
+LARGEST = 65_536
+
+
+@pytest.mark.parametrize("letter", ["ü", "e", "漢", "😀", '"'])
+@pytest.mark.parametrize("length", [190, 100])
+def test_a_put_back_drop_fits_into_messages_that_ask_for_the_same(letter: str, length: int) -> None:
+    entries = [{"tenantId": str(uuid.uuid4()), "requestedBy": letter * length} for _ in range(75)]
+    body = json.dumps(entries, ensure_ascii=False).encode()[:LARGEST]
+    drop = parse_drop(body)
+
+    texts = opened(body, NOW).messages()
+
+    assert all(len(text.encode()) <= LARGEST for text in texts)
+    parcels = [opened(text.encode(), NOW + HOUR) for text in texts]
+    assert {each.inserted_at for each in parcels} == {NOW}
+    assert tuple(request for each in parcels for request in parse_drop(each.body)) == drop
+
+
+@pytest.mark.parametrize("body", [b"\xff\xfe", "a\uffffb\ufffe".encode(), "\u0085\x7fü".encode()])
+def test_any_bytes_are_put_back_in_a_text_that_xml_can_hold(body: bytes) -> None:
+    (text,) = opened(body, NOW).messages()
+
+    assert not {"\ufffe", "\uffff"} & set(text)
+    assert opened(text.encode(), NOW).body == body
+
+
 def forwarded_before(**members: object) -> bytes:
     """Return a request as the version before has forwarded it."""
     return json.dumps(

@@ -166,7 +166,7 @@ def test_a_429_on_the_entitlements_puts_the_step_back(
 @pytest.mark.parametrize(
     "fault",
     [
-        Fault(status=401, body=MFA),
+        Fault(status=401, body=MFA, times=2),
         Fault(status=403, body=HTML),
         Fault(status=404, body=HTML),
         Fault(status=400, body=HTML),

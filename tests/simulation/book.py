@@ -77,9 +77,9 @@ class Book:
         path = f"/a/deletions(PartitionKey='{PARTNER}',RowKey='{tenant}')"
         self.call(Service.TABLE, "PUT", path, sent=row, status=204, run=run, at=at)
 
-    def ask_record(self, run: str = "check_orders#1") -> None:
+    def ask_record(self, run: str = "check_orders#1", **more: Any) -> None:
         path = f"/a/deletions(PartitionKey='{PARTNER}',RowKey='{TENANT}')"
-        self.call(Service.TABLE, "GET", path, run=run)
+        self.call(Service.TABLE, "GET", path, run=run, **more)
 
     def ask_switch(self, run: str = "check_orders#1", **more: Any) -> None:
         path = f"/a/sandbox(PartitionKey='{PARTNER}',RowKey='switch')"

@@ -12,9 +12,7 @@ _GUID: Final = re.compile(r"[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}", re.ASC
 _STEP: Final = frozenset({"version", "tenantId", "generation", "correlationId"})
 
 _SEALED: Final = frozenset({"putBack", "firstInsertedAt"})
-_FORWARDED: Final = frozenset(
-    {"version", "tenantId", "requestedBy", "dryRun", "droppedAt", "attempt"}
-)
+_FORWARDED: Final = frozenset({"version", "tenantId", "requestedBy", "dryRun", "attempt"})
 _SEPARATORS: Final = re.compile(r"[,\r\n]+")
 
 
