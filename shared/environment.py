@@ -14,6 +14,7 @@ from shared.tenants import NotATenantId, TenantId, tenant_id
 
 Choice = TypeVar("Choice", bound=StrEnum)
 
+_IN_FRONT: Final = ("APPSETTING_", "TIPSWEEP_", "VALUES:", "VALUES__")
 _EDITS: Final = 2
 _LONGEST_NUMBER: Final = 9
 _QUOTES: Final = frozenset("\"'")
@@ -103,7 +104,10 @@ class Reader:
         )
 
     def unknown(self, prefixes: tuple[str, ...]) -> tuple[str, ...]:
-        """Return the names with one of the prefixes that nothing has asked for.
+        """Return the names that nothing has asked for, but that are meant for tipsweep.
+
+        They begin with one of the prefixes, or are ours with something in front that other places
+        put there.
 
         A name that looks like a misspelt one of those asked for is noted as a problem instead.
         Call this after everything is read.
@@ -113,11 +117,20 @@ class Reader:
         for name in sorted(given - self._asked):
             meant = self._meant(name)
             if meant is None:
-                unknown += [name] if name.upper().startswith(prefixes) else []
+                unknown += [name] if self._is_meant_for_us(name.upper(), prefixes) else []
             # Windows lists every name in capitals, and finds it in any form.
             elif meant in given or meant not in self._environment:
                 self.problem(f"{name} is not a setting: did you mean {meant}?")
         return tuple(unknown)
+
+    def _is_meant_for_us(self, name: str, prefixes: tuple[str, ...]) -> bool:
+        if name.startswith(prefixes):
+            return True
+        bare = next((name[len(each) :] for each in _IN_FRONT if name.startswith(each)), "")
+        # App Service gives each setting twice, once with APPSETTING_ in front.
+        if not bare or bare in {each.upper() for each in self._environment}:
+            return False
+        return bare.startswith(prefixes) or self._meant(bare) is not None
 
     def _meant(self, name: str) -> str | None:
         """Return the name asked for that is nearest to this one, None if none is near."""

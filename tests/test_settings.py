@@ -501,6 +501,21 @@ def test_an_unknown_name_that_begins_like_ours_is_told_and_others_are_not() -> N
     assert read.unknown == ("Check_Twice", "SWEEP_COLOUR")
 
 
+@pytest.mark.parametrize(
+    "front", ["TIPSWEEP_", "APPSETTING_", "AppSetting_", "Values:", "Values__"]
+)
+@pytest.mark.parametrize("name", ["PROTECTED_DOMAINS", "PROTECTED_DOMAIN", "PUBLIC_BASE_URL"])
+def test_one_of_our_names_with_something_in_front_is_told(front: str, name: str) -> None:
+    assert read_settings({**REQUIRED, front + name: "contoso.com"}).unknown == (front + name,)
+
+
+def test_what_app_service_gives_a_second_time_is_not_unknown() -> None:
+    given = {**REQUIRED, "PROTECTED_DOMAINS": "contoso.com"}
+    twice = {f"APPSETTING_{name}": value for name, value in given.items()}
+
+    assert read_settings({**given, **twice, "APPSETTING_PATH": "/x"}).unknown == ()
+
+
 def test_no_setting_is_unknown_and_each_prefix_is_one_of_ours() -> None:
     names = Recorder(REQUIRED)
     read_settings(names)

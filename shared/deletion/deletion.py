@@ -82,9 +82,14 @@ class Deletion:
         It does if an earlier step has found the same since the deadline: a deletion that nobody
         looked at, because the app was down or parked it, gets another chance.
         """
-        now, looked_at = self.now(), self.record.looked_at
-        self.record = replace(self.record, looked_at=now)
-        return now >= self.record.deadline and bool(looked_at and looked_at >= self.record.deadline)
+        late = self.was_late()
+        self.record = replace(self.record, looked_at=self.now())
+        return late
+
+    def was_late(self) -> bool:
+        """Whether a step has found the deletion unfinished since its deadline."""
+        looked_at, deadline = self.record.looked_at, self.record.deadline
+        return self.now() >= deadline and bool(looked_at and looked_at >= deadline)
 
     def require_writable(self) -> None:
         """Nobody has aborted the deletion or tripped the switch: the gate of every cancellation.

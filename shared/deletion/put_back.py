@@ -154,8 +154,11 @@ def _continued(services: StorageServices, queue: str, record: DeletionRecord) ->
     """Send a deletion its next message; False if five tries were its own fault, or it is late."""
     deletion = Deletion.of(services, record)
     deletion.unpark()
-    if record.failures >= TRIES or deletion.ends_late():
+    if record.failures >= TRIES or deletion.was_late():
         return False
+    if record.interrupted:
+        # A step that the host stopped has looked, when it began; nobody looks here.
+        deletion.record = replace(deletion.record, looked_at=record.next_check_at)
     reason = record.last_error or _NO_ERROR
     attempt = deletion.record.attempt + 1
     deletion.record = replace(deletion.record, attempt=attempt, last_error=reason)
