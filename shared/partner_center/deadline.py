@@ -68,6 +68,12 @@ def running_deadline() -> Deadline | None:
     return _running.get()
 
 
+def time_is_left() -> bool:
+    """Whether what runs in this thread may begin something more; it may outside of deadlines."""
+    deadline = running_deadline()
+    return deadline is None or deadline.left > 0
+
+
 class _LimitedSocket(ssl.SSLSocket):
     """A TLS socket whose reads end with the running step.
 

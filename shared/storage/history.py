@@ -15,6 +15,7 @@ from azure.data.tables import TableClient, TableEntity, TableTransactionError
 from shared.events import Event, emit
 from shared.inputs import readable
 from shared.partner_center.client import SentWrite
+from shared.partner_center.deadline import time_is_left
 from shared.safety.switch import SwitchState
 from shared.storage.columns import UNREADABLE, optional, timestamp, unreadable, value, written_at
 from shared.tenants import TenantId
@@ -147,10 +148,13 @@ class History:
             },
             select=["PartitionKey", "RowKey"],
         )
-        old = [(row["PartitionKey"], row["RowKey"]) for row in rows]
-        for partition, key in old:
+        removed = 0
+        for partition, key in [(row["PartitionKey"], row["RowKey"]) for row in rows]:
+            if not time_is_left():
+                break
             self._table.delete_entity(partition, key)
-        return len(old)
+            removed += 1
+        return removed
 
     def _partition(self, tenant: TenantId) -> str:
         return f"{self._partner}_{tenant}"
