@@ -33,7 +33,23 @@ class Known:
         )
 
 
-KNOWN: Final[tuple[Known, ...]] = ()
+KNOWN: Final[tuple[Known, ...]] = (
+    Known(
+        "turn-before-gate",
+        "over_limit",
+        "A call counts from its turn on, but leaves only after its gate, which slow storage delays",
+        seed=408,
+        faults=frozenset(
+            {
+                Kind.REQUEST_LOST,
+                Kind.RESPONSE_LOST,
+                Kind.SLOW,
+                Kind.STORAGE_ERROR,
+                Kind.STORAGE_AWAY,
+            }
+        ),
+    ),
+)
 
 
 def known_as(violation: Violation, struck: Collection[str]) -> Known | None:
