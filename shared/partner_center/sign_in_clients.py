@@ -18,6 +18,7 @@ from msal.exceptions import MsalError
 from requests.adapters import HTTPAdapter
 
 from shared.inputs import NotASecret, json_of
+from shared.partner_center.deadline import limit_reads
 from shared.partner_center.sign_in_responses import DirectSession, leads_elsewhere
 from shared.partner_center.verdicts import Unusable
 from shared.settings import PartnerCenterSettings
@@ -152,7 +153,9 @@ def _entra_session() -> requests.Session:
     """Return a session for msal, which would drop the status and the headers of an error."""
     session = DirectSession()
     session.request = functools.partial(session.request, timeout=_TIMEOUT_SECONDS)  # type: ignore[method-assign] # as msal does
-    session.mount("https://", HTTPAdapter(max_retries=1))
+    adapter = HTTPAdapter(max_retries=1)
+    limit_reads(adapter)
+    session.mount("https://", adapter)
     session.hooks["response"].append(_raise_outage)
     return session
 

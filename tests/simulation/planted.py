@@ -250,7 +250,8 @@ PLANTED: Final[Mapping[str, Mistake]] = {
         _one(
             "shared.partner_center.credentials",
             "        kept = self._token\n        if kept is not None and kept.expires_on",
-            "        kept = self._credential = None\n        if kept is not None and kept.expires_on",
+            "        kept = self._credential = None\n"
+            "        if kept is not None and kept.expires_on",
         ),
         frozenset({"too_many_sign_ins"}),
         seed=0,
