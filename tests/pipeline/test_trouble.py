@@ -121,14 +121,15 @@ def test_the_next_try_after_a_401_uses_a_new_token(
     assert not bench.errors
 
 
-@pytest.mark.parametrize("method", ["GET", "PATCH", "DELETE"])
-@pytest.mark.parametrize("code", [900421, 900329])
+@pytest.mark.parametrize(
+    ("method", "code"),
+    # A 403 on the PATCH of one purchase is no verdict on the credential.
+    [("GET", 900421), ("PATCH", 900421), ("DELETE", 900421), ("GET", 900329), ("DELETE", 900329)],
+)
 def test_a_token_that_is_not_accepted_waits_for_a_person_past_the_deadline(
     bench: Bench, simulator: Simulator, customer: Customer, method: str, code: int
 ) -> None:
     status = 401 if code == 900421 else 403
-    if (status, method) == (403, "PATCH"):
-        pytest.skip("one purchase may have another way")
     body = {"code": code, "description": "not accepted"}
     simulator.add_fault(Fault(method=method, path="/v1/*", status=status, body=body, times=None))
     bench.drop(customer.tenant_id)
