@@ -153,6 +153,8 @@ class OneFault(RequestsTransport):  # type: ignore[misc] # the base is untyped
 
 def failed(response: Any, status: int, headers: Mapping[str, str] = NO_HEADERS) -> Any:
     """Turn a response into one of a failing gateway, or of storage if it has its headers."""
+    # Nobody reads what the response really holds, so its connection is given back here.
+    response.internal_response.close()
     response.status_code = response.internal_response.status_code = status
     response.headers.clear()
     response.headers.update(headers)
