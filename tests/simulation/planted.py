@@ -249,8 +249,8 @@ PLANTED: Final[Mapping[str, Mistake]] = {
         "each call signs in again",
         _one(
             "shared.partner_center.credentials",
-            "        kept = self._token\n        if kept is not None and kept.expires_on",
-            "        kept = self._credential = None\n        if kept is not None and kept.expires_on",
+            "        kept = self._token\n        if kept is not None and",
+            "        kept = self._credential = None\n        if kept is not None and",
         ),
         frozenset({"too_many_sign_ins"}),
         seed=0,
