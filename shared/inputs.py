@@ -42,13 +42,18 @@ class NotASecret(TipsweepError):
     """A text cannot be a secret; the error does not show it."""
 
 
+def without_surroundings(text: str) -> str:
+    """Return a text without the blanks, line breaks and invisible characters around it."""
+    return _AROUND.sub("", text)
+
+
 def bare_secret(text: str) -> str:
     """Return a secret without the blanks, line breaks and byte order marks around it.
 
     Raises NotASecret if nothing is left, or if one of these or another character that cannot be
     seen is inside.
     """
-    bare = _AROUND.sub("", text)
+    bare = without_surroundings(text)
     if not bare:
         message = "is empty: store the secret in one line"
         raise NotASecret(message)

@@ -13,16 +13,10 @@ from azure.core.exceptions import AzureError
 from shared.deletion.claims import Delivery
 from shared.deletion.deletion import next_delay
 from shared.deletion.dry_run_result import DryRunResult, Outcome
-from shared.deletion.held_up import described, log_held_up
+from shared.deletion.held_up import described, is_outside, log_held_up
 from shared.deletion.messages import DeletionRequest
 from shared.events import Event, emit
-from shared.partner_center.errors import (
-    TEMPORARY,
-    TOKEN_REFUSED,
-    HeldBack,
-    PartnerCenterError,
-    SignInFailed,
-)
+from shared.partner_center.errors import HeldBack, PartnerCenterError
 from shared.partner_center.resources import Customer
 from shared.purchases.plan import Plan, make_plan
 from shared.purchases.snapshot import PurchaseReader, merge_snapshot, take_snapshot
@@ -30,7 +24,6 @@ from shared.safety.rules import Refused
 from shared.services import Services, StorageServices
 from shared.storage.history import EntryKind, HistoryEntry
 from shared.storage.names import CUSTOMERS_TO_DELETE
-from shared.storage.outages import is_outage
 from shared.storage.plans import UnreadablePlan
 from shared.storage.rejected import RejectedMessage
 from shared.tenants import TenantId
@@ -80,10 +73,8 @@ def run_dry(services: Services, request: DeletionRequest, delivery: Delivery) ->
     """
     try:
         _find_out(services, request)
-    except (*TEMPORARY, SignInFailed, *TOKEN_REFUSED) as error:
-        _put_back(services, request, delivery, error)
     except Exception as error:
-        if isinstance(error, AzureError) and is_outage(error):
+        if isinstance(error, PartnerCenterError | AzureError) and is_outside(error):
             _put_back(services, request, delivery, error)
             return
         _note_try(services, request, error)
@@ -226,7 +217,7 @@ def _put_back(
     As a message of its own it does not come closer to the poison queue.
     """
     checks, now = services.settings.checks, services.now()
-    dropped_at = delivery.inserted_at or now
+    dropped_at = delivery.inserted_at or delivery.known_since or now
     if now >= dropped_at + checks.deadline:
         _give_up(services, request, delivery, described(error))
         return

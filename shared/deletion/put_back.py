@@ -38,8 +38,9 @@ _NO_ERROR: Final = "the host stopped before a step ended"
 
 def put_back_as_it_is(queues: Queues, queue: str, parcel: Parcel) -> None:
     """Send a message again, with a delay of half its age between 5 seconds and 5 minutes."""
-    age = datetime.now(UTC) - parcel.inserted_at if parcel.inserted_at else timedelta(0)
-    queues.send(queue, parcel.sealed(), max(_SHORTEST, min(age / 2, _LONGEST)))
+    age = datetime.now(UTC) - parcel.known_since if parcel.known_since else timedelta(0)
+    for text in parcel.messages():
+        queues.send(queue, text, max(_SHORTEST, min(age / 2, _LONGEST)))
 
 
 def put_back_step(
@@ -83,7 +84,8 @@ def put_back_if_unharmed(
 def _drop_put_back(services: StorageServices, drop: Drop, parcel: Parcel, message_id: str) -> bool:
     """Put a drop back, or continue the only deletion that it asks for.
 
-    Several requests are only split into messages, which has no record.
+    Several requests are only split into messages, which has no record. Nobody knows when a message
+    that the host moved was dropped, so each of them loses against an abort.
     """
     if len(drop) > 1:
         return _is_young(services, parcel) and _put_back_drop(services, parcel)
@@ -108,7 +110,7 @@ def _dry_run_put_back(
 
     It has no record that counts its tries.
     """
-    if noted_failure(services, request, Delivery(message_id, parcel.inserted_at)):
+    if noted_failure(services, request, Delivery(message_id, parcel.known_since)):
         return False
     return _is_young(services, parcel) and _put_back_drop(services, parcel, request.tenant)
 
@@ -123,9 +125,9 @@ def _put_back_drop(
 
 def _is_young(services: StorageServices, parcel: Parcel) -> bool:
     """Whether a drop is not as old yet as a deletion may become."""
-    if parcel.inserted_at is None:
+    if parcel.known_since is None:
         return False
-    return services.now() < parcel.inserted_at + services.settings.checks.deadline
+    return services.now() < parcel.known_since + services.settings.checks.deadline
 
 
 def _may_start(services: StorageServices, record: DeletionRecord | None, parcel: Parcel) -> bool:
@@ -152,8 +154,11 @@ def _continued(services: StorageServices, queue: str, record: DeletionRecord) ->
     """Send a deletion its next message; False if five tries were its own fault, or it is late."""
     deletion = Deletion.of(services, record)
     deletion.unpark()
-    if record.failures >= TRIES or deletion.ends_late():
+    if record.failures >= TRIES or deletion.was_late():
         return False
+    if record.interrupted:
+        # A step that the host stopped has looked, when it began; nobody looks here.
+        deletion.record = replace(deletion.record, looked_at=record.next_check_at)
     reason = record.last_error or _NO_ERROR
     attempt = deletion.record.attempt + 1
     deletion.record = replace(deletion.record, attempt=attempt, last_error=reason)

@@ -66,7 +66,7 @@ def _split(queues: Queues, drop: Drop, delivery: Delivery) -> None:
     so that the later ones count as dropped before the end, or the abort, of what the first started.
     """
     for request in drop:
-        queues.send(CUSTOMERS_TO_DELETE, request.sealed(delivery.inserted_at))
+        queues.send(CUSTOMERS_TO_DELETE, request.sealed(delivery.inserted_at, delivery.known_since))
     emit(Event.REQUESTS_SPLIT, message=delivery.message_id, requests=len(drop))
 
 
@@ -180,7 +180,7 @@ def _cancel(services: Services, deletion: Deletion, step: str) -> None:
             purchases = forget_sent(purchases)
 
         sender = Sender(reader, snapshot.subscriptions_by_id(), services.now)
-        found = carry_out(sender, purchases, now)
+        found = carry_out(sender, purchases, now, deletion.record.attempt)
         progress = len(found.plan.unfinished) < len(remembered.unfinished)
         attempt = 0 if progress else deletion.record.attempt
         deletion.record = replace(deletion.record, purchases=found.purchases, attempt=attempt)

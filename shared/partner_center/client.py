@@ -55,7 +55,8 @@ def reads_only() -> None:
 class SentWrite:
     """A write that was sent, and how Partner Center responded; `status` is None if it did not.
 
-    `asked` is the status that the body asks for, "" if it asks for none.
+    `asked` is the status that the body asks for, "" if it asks for none. Of several `attempts`, the
+    response is that to the last.
     """
 
     method: str
@@ -64,6 +65,7 @@ class SentWrite:
     request_id: str
     status: int | None = None
     code: str = ""
+    attempts: int = 1
 
 
 Recorder = Callable[[SentWrite, str], None]
@@ -226,17 +228,28 @@ class PartnerCenter:
             return []
 
     def _pages(self, path: str) -> Iterator[Any]:
-        """Yield the items of each page; raises NoContent if the first is a 204."""
+        """Yield the items of each page; raises NoContent if the first is a 204.
+
+        Raises UnexpectedResponse for a listing that is not whole: with a success that is no 200, or
+        with fewer items than `totalCount` says, which counts those of one page or of all.
+        """
         headers: dict[str, str] = {}
+        found = 0
         for number in range(_PAGE_LIMIT):
             response = self._call("GET", path, headers=headers)
             if response.status == HTTPStatus.NO_CONTENT:
                 raise _no_content(path, number)
             page = Members.of(response.body, f"the body with status {response.status} from {path}")
-            yield from _items(page)
+            if response.status != HTTPStatus.OK:
+                message = f"GET {path} got {response.status}: expected 200, which is the whole list"
+                raise UnexpectedResponse(message)
+            items = _items(page)
+            found += len(items)
+            yield from items
             following = page.child("links").child("next")
             uri = following.text("uri").strip()
             if not uri:
+                _require_whole(page, found)
                 return
             path, headers = uri, _paging_headers(following)
         message = f"{path} has more than {_PAGE_LIMIT} pages: expected the few of a sandbox"
@@ -264,18 +277,23 @@ class PartnerCenter:
         """Send a write and tell the recorder what became of it, if it left at all."""
         asked = str((body or {}).get("status", ""))
         write = SentWrite(method, f"/v1/{path}", asked, str(uuid.uuid4()))
+        before = self.calls
+
+        def record(detail: str, status: int | None = None, code: str = "") -> None:
+            attempts = self.calls - before
+            self._recorder(replace(write, status=status, code=code, attempts=attempts), detail)
+
         try:
             response = self._send(method, path, write.request_id, body, headers)
         except ErrorStatus as error:
-            status, code = error.response.status, error.response.code
-            self._recorder(replace(write, status=status, code=code), error.response.description)
+            record(error.response.description, error.response.status, error.response.code)
             raise
         except (NoResponse, UnexpectedResponse) as error:
             # Without a connection, nothing left.
             if error.may_be_done:
-                self._recorder(write, str(error))
+                record(str(error))
             raise
-        self._recorder(replace(write, status=response.status), _status_member(response))
+        record(_status_member(response), response.status)
         return response
 
     def _send(
@@ -337,6 +355,13 @@ def _no_content(path: str, number: int) -> UnexpectedResponse:
         if number
         else NoContent(message)
     )
+
+
+def _require_whole(last: Members, found: int) -> None:
+    total = resources.count(last.body.get("totalCount"))
+    if total is not None and total > found:
+        message = f"{last.what} has totalCount {total}, but {found} items were listed: expected all"
+        raise UnexpectedResponse(message)
 
 
 def _items(page: Members) -> list[Any]:

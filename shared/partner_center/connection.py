@@ -18,7 +18,7 @@ from urllib3.exceptions import NewConnectionError, ReadTimeoutError
 from shared.errors import TipsweepError, shown
 from shared.inputs import json_of, retry_after_seconds
 from shared.partner_center.credentials import TokenSource
-from shared.partner_center.deadline import Deadline
+from shared.partner_center.deadline import Deadline, limit_reads, limited
 from shared.partner_center.errors import (
     ErrorResponse,
     ErrorStatus,
@@ -30,6 +30,7 @@ from shared.partner_center.errors import (
     Throttled,
     TimedOut,
     Unauthorized,
+    UnexpectedResponse,
     error_of,
     error_text,
 )
@@ -38,6 +39,9 @@ from shared.partner_center.rate_limit import RateLimited, RateLimiter
 # No page gives a timeout, and Microsoft's own SDK waits 3 minutes. The step's deadline cuts these.
 CONNECT_TIMEOUT_SECONDS: Final = 5.0
 READ_TIMEOUT_SECONDS: Final = 60.0
+# A listing of 2,000 orders takes about 4 MB. What is larger must not fill the worker's memory.
+MOST_BYTES: Final = 32 * 1024 * 1024
+_CHUNK_BYTES: Final = 64 * 1024
 # A call that begins with less time is cut off before its response, and nobody knows its outcome.
 LEAST_SECONDS: Final = 5.0
 # For a 429 without the header: Microsoft's example says "Try again in 30 seconds."
@@ -66,6 +70,16 @@ class Response:
 
     status: int
     body: Any
+
+
+@dataclass(frozen=True, slots=True)
+class _Received:
+    """A response as it came; `content` ends after MOST_BYTES."""
+
+    status_code: int
+    headers: Mapping[str, str]
+    content: bytes
+    complete: bool
 
 
 @dataclass(frozen=True, slots=True)
@@ -128,7 +142,8 @@ class Connection:
         )
         # One connection for each of the 32 threads that the deployed worker runs. The library
         # repeats nothing: it would neither take a turn nor ask the gate.
-        adapter = HTTPAdapter(pool_maxsize=32, max_retries=0)
+        adapter = HTTPAdapter(max_retries=0)
+        limit_reads(adapter, pool_size=32)
         self._session.mount("https://", adapter)
 
     def call(
@@ -220,6 +235,9 @@ class Connection:
                 f"{request.method} {request.path} got status {response.status_code}: expected a 2xx"
             )
             raise Redirected(message)
+        if not response.complete:
+            message = f"{request.method} {request.path} got more than {MOST_BYTES} bytes"
+            raise UnexpectedResponse(message)
         return Response(response.status_code, json_of(response.content))
 
     def _resolve(self, path: str) -> str:
@@ -240,22 +258,27 @@ class Connection:
         relative = urlunsplit(("", "", link.path.lstrip("/"), link.query, ""))
         return urljoin(self._base, "./" + relative.removeprefix("v1/").lstrip("/"))
 
-    def _send(self, request: _Request, auth: _Bearer, deadline: Deadline) -> requests.Response:
+    def _send(self, request: _Request, auth: _Bearer, deadline: Deadline) -> _Received:
         left = deadline.left
         try:
-            return self._session.request(
-                request.method,
-                request.url,
-                json=request.body,
-                headers=request.headers,
-                auth=auth,
-                timeout=(min(CONNECT_TIMEOUT_SECONDS, left), min(READ_TIMEOUT_SECONDS, left)),
-                allow_redirects=False,
-            )
+            with (
+                limited(deadline),
+                self._session.request(
+                    request.method,
+                    request.url,
+                    json=request.body,
+                    headers=request.headers,
+                    auth=auth,
+                    timeout=(min(CONNECT_TIMEOUT_SECONDS, left), min(READ_TIMEOUT_SECONDS, left)),
+                    allow_redirects=False,
+                    stream=True,
+                ) as response,
+            ):
+                return _received(response)
         except requests.RequestException as error:
             raise _no_response(request, error) from error
 
-    def _error(self, request: _Request, response: requests.Response) -> ErrorStatus:
+    def _error(self, request: _Request, response: _Received) -> ErrorStatus:
         code, description = error_text(response.content, response.headers)
         retry_after = retry_after_seconds(response.headers.get("Retry-After"))
         if retry_after is not None and response.status_code == HTTPStatus.TOO_MANY_REQUESTS:
@@ -274,6 +297,16 @@ class Connection:
             hold = DEFAULT_RETRY_AFTER_SECONDS if retry_after is None else retry_after
             self._rate_limiter.pause(min(hold, LONGEST_HOLD_SECONDS))
         return error
+
+
+def _received(response: requests.Response) -> _Received:
+    content, complete = bytearray(), True
+    for chunk in response.iter_content(_CHUNK_BYTES):
+        content += chunk
+        if len(content) > MOST_BYTES:
+            complete = False
+            break
+    return _Received(response.status_code, response.headers, bytes(content), complete)
 
 
 def _origin(url: SplitResult) -> tuple[str, str | None, int | None, str | None]:

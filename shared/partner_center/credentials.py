@@ -12,7 +12,6 @@ from typing import Final
 from urllib.parse import urlsplit
 
 from azure.core.credentials import AccessToken, TokenCredential
-from azure.core.exceptions import DecodeError
 from azure.identity import (
     ClientAssertionCredential,
     ClientSecretCredential,
@@ -25,8 +24,10 @@ from shared.partner_center.refresh_tokens import RefreshTokenCredential
 from shared.partner_center.shared_call import SharedCall
 from shared.partner_center.sign_in_clients import (
     SIGN_IN_ERRORS,
+    TRIPPED_OVER,
     authority,
     own_identity,
+    read,
 )
 from shared.partner_center.sign_in_failure import failure, log_failure
 from shared.partner_center.token_claims import require_usable
@@ -44,15 +45,6 @@ _RENEWAL_SECONDS: Final = 300
 REFUSED_PAUSE_SECONDS: Final = 60.0
 # One odd header must not keep a whole process from signing in for hours.
 LONGEST_PAUSE_SECONDS: Final = 600.0
-# What the sign-in libraries raise over JSON with members of other types than documented.
-_TRIPPED_OVER: Final = (
-    AttributeError,
-    LookupError,
-    OverflowError,
-    RecursionError,
-    TypeError,
-    ValueError,
-)
 
 
 class TokenSource:
@@ -100,8 +92,8 @@ class TokenSource:
         The whole process drops a rejected token once in `refused_pause` seconds.
         """
         with self._lock:
-            kept = self._token
-            if kept is None or kept.token != rejected:
+            issued = self._token
+            if issued is None or issued.token != rejected:
                 return True
             now = self._monotonic()
             if now < self._renewable_at:
@@ -124,7 +116,9 @@ class TokenSource:
     def _signed_in(self) -> "_Issued":
         self._require_unheld()
         try:
-            self._credential = self._credential or credential(self._settings)
+            self._credential = self._credential or read(
+                lambda: credential(self._settings), TRIPPED_OVER
+            )
             token = self._token_of(self._credential)
             tenant = require_usable(token.token, self._settings, time.time())
         except SIGN_IN_ERRORS as error:
@@ -140,12 +134,8 @@ class TokenSource:
             self._credential = None
 
     def _token_of(self, current: TokenCredential) -> AccessToken:
-        try:
-            return _sendable(current.get_token(self._settings.endpoints.scope))
-        except _TRIPPED_OVER as error:
-            # Without its text, which may hold a part of a token.
-            message = f"the response cannot be read ({type(error).__name__})"
-            raise DecodeError(message) from None
+        scope = self._settings.endpoints.scope
+        return read(lambda: _sendable(current.get_token(scope)), (*TRIPPED_OVER, ValueError))
 
     def _require_unheld(self) -> None:
         held = self._held

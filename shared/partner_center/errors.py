@@ -145,9 +145,9 @@ class ErrorResponse:
     def coded(self) -> bool:
         """Whether Partner Center itself responded: its codes are numbers.
 
-        Something in front of it sends no code, or a name such as `ResourceNotFound`.
+        Something in front of it sends no code, its status, or a name such as `ResourceNotFound`.
         """
-        return self.code.isdecimal()
+        return self.code.isdecimal() and self.code != str(self.status)
 
 
 class ErrorStatus(PartnerCenterError):

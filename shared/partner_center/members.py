@@ -15,6 +15,10 @@ Json = Mapping[str, Any]
 _WORD_CHARACTERS: Final = 300
 
 
+# Far deeper than any resource; what can be read with a shallow stack must be sent with a deep one.
+_DEPTH: Final = 100
+
+
 def fold(identifier: str) -> str:
     """Return an ID of Partner Center as it is compared: letter case does not count."""
     return identifier.casefold()
@@ -88,9 +92,12 @@ class Members:
 
     def require_sendable(self) -> None:
         """Raise UnexpectedResponse unless the object can be sent back as JSON."""
+        if _nests_deeper(self.body, _DEPTH):
+            message = f"{self.what} is nested more than {_DEPTH} deep: it cannot be sent back"
+            raise UnexpectedResponse(message)
         try:
             json.dumps(self.body, allow_nan=False)
-        except (ValueError, RecursionError) as error:
+        except ValueError as error:
             message = f"{self.what} holds a value that cannot be sent back: {error}"
             raise UnexpectedResponse(message) from error
 
@@ -103,6 +110,20 @@ class Members:
         return UnexpectedResponse(
             f"{self.what} has member {name} {_described(value)}: expected {expected}"
         )
+
+
+def _nests_deeper(value: object, depth: int) -> bool:
+    level = [value]
+    for _ in range(depth + 1):
+        level = [
+            inner
+            for each in level
+            if isinstance(each, Mapping | list)
+            for inner in (each.values() if isinstance(each, Mapping) else each)
+        ]
+        if not level:
+            return False
+    return True
 
 
 def _described(value: object) -> str:

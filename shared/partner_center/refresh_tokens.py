@@ -17,7 +17,13 @@ from azure.keyvault.secrets import SecretClient
 
 from shared.events import Event, emit
 from shared.inputs import NotASecret, bare_secret
-from shared.partner_center.sign_in_clients import SIGN_IN_ERRORS, entra_app, key_vault
+from shared.partner_center.sign_in_clients import (
+    SIGN_IN_ERRORS,
+    TRIPPED_OVER,
+    entra_app,
+    key_vault,
+    read,
+)
 from shared.partner_center.sign_in_failure import failure, log_failure
 from shared.partner_center.verdicts import said, verdict_on
 from shared.settings import Auth, PartnerCenterSettings
@@ -38,7 +44,7 @@ def in_background(seconds: float, act: Callable[[], None]) -> None:
 
 
 def refresh_token_age_days(settings: PartnerCenterSettings, now: datetime) -> float | None:
-    """Return the age of the stored refresh token; None if another credential is used.
+    """Return the age of the stored refresh token; None without one, or if the vault tells no time.
 
     Raises SignInFailed or SignInUnavailable if the vault cannot be read.
     """
@@ -47,13 +53,14 @@ def refresh_token_age_days(settings: PartnerCenterSettings, now: datetime) -> fl
     name = str(settings.refresh_token_secret_name)
     try:
         with key_vault(settings) as vault:
-            stored = vault.get_secret(name).properties.updated_on
+            stored = read(lambda: vault.get_secret(name).properties.updated_on, TRIPPED_OVER)
     except SIGN_IN_ERRORS as error:
         message = f"secret {name} could not be read: {said(error)}"
         failed = failure(message, verdict_on(error, settings))
         log_failure(failed)
         raise failed from error
-    return None if stored is None else round((now - stored) / timedelta(days=1), 1)
+    # The library passes on what it cannot read as a time.
+    return round((now - stored) / timedelta(days=1), 1) if isinstance(stored, datetime) else None
 
 
 def store_refresh_token(settings: PartnerCenterSettings, token: str) -> datetime:

@@ -22,7 +22,8 @@ from shared.partner_center.errors import UnexpectedResponse
 from shared.partner_center.members import Json, Members
 from shared.tenants import NotATenantId, TenantId, tenant_id
 
-_NUMBER: Final = re.compile(r"\s*\+?\d+(\.\d+)?(e\+?\d+)?\s*", re.ASCII | re.IGNORECASE)
+# A dot may separate thousands, and 4e2 may be a name, so only digits say which number is meant.
+_DIGITS: Final = re.compile(r"\s*\+?(\d+)(\.0)?\s*", re.ASCII)
 # Far more than anybody orders; infinity and NaN are beyond it too.
 _HIGHEST_COUNT: Final = 1_000_000_000
 
@@ -219,7 +220,7 @@ def listed_subscription(item: object, row: int) -> Subscription:
             product_type=_text(product_type, "id"),
             product_subtype=_text(_object(product_type.get("subType")), "id"),
             name=_text(body, "friendlyName"),
-            quantity=_count(body.get("quantity")),
+            quantity=count(body.get("quantity")),
             billing_type=_text(body, "billingType").lower(),
             unit_type=_text(body, "unitType").lower(),
             unread=str(error),
@@ -229,14 +230,15 @@ def listed_subscription(item: object, row: int) -> Subscription:
 def _subscription(members: Members) -> Subscription:
     members.require_sendable()
     product_type = members.child("productType")
+    subtype = product_type.child("subType")
     return Subscription(
         id=members.identifier(),
         order_id=members.word("orderId"),
         status=_status(members),
         product_type=product_type.word("id"),
-        product_subtype=product_type.child("subType").word("id"),
+        product_subtype=subtype.word("id") or subtype.label("displayName"),
         name=members.label("friendlyName") or members.label("offerName"),
-        quantity=_count(members.body.get("quantity")),
+        quantity=count(members.body.get("quantity")),
         billing_type=members.word("billingType").lower(),
         unit_type=members.word("unitType").lower(),
         microsoft_product=members.flag("isMicrosoftProduct", default=True),
@@ -262,7 +264,7 @@ def _entitlements(members: Members) -> Iterator[Entitlement]:
         yield Entitlement(
             order_id=members.child("referenceOrder").word("id"),
             entitlement_type=members.label("entitlementType").lower(),
-            quantity=_count(members.body.get("quantity")),
+            quantity=count(members.body.get("quantity")),
         )
         included = members.items("includedEntitlements")
         left += [Members.of(each, "an included entitlement") for each in included]
@@ -339,10 +341,10 @@ def _text(body: Json, member: str) -> str:
     return Members(body, "").label(member)
 
 
-def _count(value: object) -> int | None:
+def count(value: object) -> int | None:
     """Return a count, rounded up; None for what is none, which must not pass as 0."""
-    if isinstance(value, str) and _NUMBER.fullmatch(value):
-        value = float(value)
+    if isinstance(value, str) and (digits := _DIGITS.fullmatch(value)):
+        value = float(digits[1])
     if isinstance(value, bool) or not isinstance(value, int | float):
         return None
     return ceil(value) if 0 <= value <= _HIGHEST_COUNT else None

@@ -2,24 +2,28 @@
 
 import functools
 import re
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from http import HTTPStatus
-from typing import Any, Final
+from typing import Any, Final, TypeVar
 from urllib.parse import urlsplit
 
 import msal
 import requests
 from azure.core.credentials import TokenCredential
-from azure.core.exceptions import AzureError, ClientAuthenticationError
+from azure.core.exceptions import AzureError, ClientAuthenticationError, DecodeError
 from azure.core.pipeline import PipelineResponse
 from azure.identity import DefaultAzureCredential, ManagedIdentityCredential
 from azure.keyvault.secrets import SecretClient
 from msal.exceptions import MsalError
 from requests.adapters import HTTPAdapter
 
-from shared.inputs import NotASecret
+from shared.inputs import NotASecret, json_of
+from shared.partner_center.deadline import limit_reads
+from shared.partner_center.sign_in_responses import DirectSession, leads_elsewhere
 from shared.partner_center.verdicts import Unusable
 from shared.settings import PartnerCenterSettings
+
+Read = TypeVar("Read")
 
 _TIMEOUT_SECONDS: Final = 10
 _ENTRA_TEXT: Final = re.compile(r'AADSTS\d+[^"]*')
@@ -34,17 +38,50 @@ SIGN_IN_ERRORS: Final = (
 )
 
 
-def _stop_at_throttling(response: PipelineResponse[Any, Any]) -> None:
-    """Raise what asks for a wait: azure-core would sleep through it, however long it is."""
+# What the sign-in libraries raise over JSON with members of other types than documented; also
+# ValueError, which parsers of certificates raise too.
+TRIPPED_OVER: Final = (AttributeError, LookupError, OverflowError, RecursionError, TypeError)
+
+
+def read(call: Callable[[], Read], tripped: tuple[type[Exception], ...]) -> Read:
+    """Return what a library reads; raises DecodeError for JSON that it trips over."""
+    try:
+        return call()
+    except tripped as error:
+        # Without its text, which may hold a part of a token.
+        message = f"the response cannot be read ({type(error).__name__})"
+        raise DecodeError(message) from None
+
+
+class _StoppedEarly(ClientAuthenticationError):
+    """An error whose text is its message alone; the base class appends the body."""
+
+    def __str__(self) -> str:
+        return str(self.message)
+
+
+def _stop_early(response: PipelineResponse[Any, Any]) -> None:
+    """Raise what asks for a wait, which azure-core would sleep through, leads elsewhere, or is odd.
+
+    The libraries write a body that is no JSON to their log, and it may hold a token.
+    """
     found = response.http_response
-    if _asks_to_wait(found.status_code, found.headers):
+    if reason := leads_elsewhere(found.request.url, found.status_code, found.text):
+        raise _StoppedEarly(message=reason, response=found)
+    challenged = "WWW-Authenticate" in found.headers
+    unreadable = not challenged and _is_unreadable(found.body())
+    if unreadable or _asks_to_wait(found.status_code, found.headers):
         message = _described(found.request.url, found.status_code, found.text())
-        raise ClientAuthenticationError(message=message, response=found)
+        raise _StoppedEarly(message=message, response=found)
 
 
 def _asks_to_wait(status: int, headers: Mapping[str, str]) -> bool:
     has_header = status >= HTTPStatus.BAD_REQUEST and "Retry-After" in headers
     return has_header or status == HTTPStatus.TOO_MANY_REQUESTS
+
+
+def _is_unreadable(body: bytes) -> bool:
+    return bool(body.strip()) and json_of(body) is None
 
 
 def _described(url: str, status: int, text: str) -> str:
@@ -61,7 +98,8 @@ SHORT_RETRIES: Final[dict[str, Any]] = {
     "retry_backoff_max": 2,
     "connection_timeout": 5,
     "read_timeout": _TIMEOUT_SECONDS,
-    "raw_response_hook": _stop_at_throttling,
+    "permit_redirects": False,
+    "raw_response_hook": _stop_early,
 }
 
 
@@ -113,17 +151,21 @@ def entra_app(
 
 def _entra_session() -> requests.Session:
     """Return a session for msal, which would drop the status and the headers of an error."""
-    session = requests.Session()
+    session = DirectSession()
     session.request = functools.partial(session.request, timeout=_TIMEOUT_SECONDS)  # type: ignore[method-assign] # as msal does
-    session.mount("https://", HTTPAdapter(max_retries=1))
+    adapter = HTTPAdapter(max_retries=1)
+    limit_reads(adapter)
+    session.mount("https://", adapter)
     session.hooks["response"].append(_raise_outage)
     return session
 
 
 def _raise_outage(response: requests.Response, *_: object, **__: object) -> None:
     status = response.status_code
-    unavailable = status >= HTTPStatus.INTERNAL_SERVER_ERROR
+    if reason := leads_elsewhere(response.url, status, lambda: response.text):
+        response.close()
+        raise requests.HTTPError(reason, response=response)
+    unavailable = status >= HTTPStatus.INTERNAL_SERVER_ERROR or _is_unreadable(response.content)
     if unavailable or _asks_to_wait(status, response.headers):
-        # Reading the text gives the connection back, which requests does only after the hook.
         message = _described(response.url, status, response.text)
         raise requests.HTTPError(message, response=response)

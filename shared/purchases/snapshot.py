@@ -84,16 +84,25 @@ class PurchaseReader:
     rule: SubscriptionRule
 
     def subscriptions(self) -> list[Subscription]:
-        """Read all subscriptions."""
+        """Read all subscriptions; one that is listed twice counts as ended if both rows say so."""
         found = self.client.subscriptions(self.tenant)
         self.rule(found)
-        return found
+        return _once(found)
 
     def subscription(self, subscription_id: str) -> Subscription:
         """Read one subscription."""
         found = self.client.subscription(self.tenant, subscription_id)
         self.rule([found])
         return found
+
+
+def _once(rows: Iterable[Subscription]) -> list[Subscription]:
+    found: dict[str, Subscription] = {}
+    for row in rows:
+        known = found.get(fold(row.id))
+        if known is None or known.status in ENDED or row.status == UNREAD:
+            found[fold(row.id)] = row
+    return list(found.values())
 
 
 def take_snapshot(reader: PurchaseReader, remembered: Plan, attempt: int = 0) -> Snapshot:

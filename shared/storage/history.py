@@ -15,6 +15,7 @@ from azure.data.tables import TableClient, TableEntity, TableTransactionError
 from shared.events import Event, emit
 from shared.inputs import readable
 from shared.partner_center.client import SentWrite
+from shared.partner_center.deadline import time_is_left
 from shared.safety.switch import SwitchState
 from shared.storage.columns import UNREADABLE, optional, timestamp, unreadable, value, written_at
 from shared.tenants import TenantId
@@ -147,10 +148,13 @@ class History:
             },
             select=["PartitionKey", "RowKey"],
         )
-        old = [(row["PartitionKey"], row["RowKey"]) for row in rows]
-        for partition, key in old:
+        removed = 0
+        for partition, key in [(row["PartitionKey"], row["RowKey"]) for row in rows]:
+            if not time_is_left():
+                break
             self._table.delete_entity(partition, key)
-        return len(old)
+            removed += 1
+        return removed
 
     def _partition(self, tenant: TenantId) -> str:
         return f"{self._partner}_{tenant}"
@@ -201,6 +205,7 @@ def _call_columns(write: SentWrite) -> dict[str, Any]:
         "path": _stored(write.path),
         "asked": write.asked,
         "requestId": write.request_id,
+        "attempts": write.attempts,
         "code": write.code[:_CODE_CHARACTERS],
     }
     return columns if write.status is None else {**columns, "status": write.status}
@@ -243,6 +248,7 @@ def _log_lost(tenant: TenantId, entry: HistoryEntry, failure: AzureError) -> Non
         status=write.status if write else None,
         code=(write.code or None) if write else None,
         request=write.request_id if write else None,
+        attempts=write.attempts if write else None,
         detail=entry.detail[:DETAIL_CHARACTERS] or None,
         reason=f"{type(failure).__name__}: {failure}",
     )
@@ -278,4 +284,5 @@ def _write(row: TableEntity) -> SentWrite:
         request_id=optional(row, "requestId", ""),
         status=value(row, "status", int) if "status" in row else None,
         code=optional(row, "code", ""),
+        attempts=optional(row, "attempts", 1),
     )

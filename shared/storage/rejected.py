@@ -7,10 +7,10 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Final
 
-from azure.core.exceptions import ResourceNotFoundError
 from azure.data.tables import TableClient, TableEntity, UpdateMode
 
 from shared.inputs import readable
+from shared.storage.clients import find_row
 from shared.storage.columns import UNREADABLE, optional, timestamp, unreadable, value, written_at
 from shared.storage.names import REJECTED_ROW_PREFIX
 from shared.tenants import TenantId
@@ -84,9 +84,8 @@ class RejectedMessages:
         """Remove a message and return it; None if there is none."""
         if not _ID.fullmatch(row_id):
             return None
-        try:
-            row = self._table.get_entity(self._partner, REJECTED_ROW_PREFIX + row_id)
-        except ResourceNotFoundError:
+        row = find_row(self._table, self._partner, REJECTED_ROW_PREFIX + row_id)
+        if row is None:
             return None
         self._table.delete_entity(row)
         return _message(row)

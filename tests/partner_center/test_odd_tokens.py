@@ -2,6 +2,7 @@
 
 from collections.abc import Callable
 from contextlib import suppress
+from dataclasses import replace
 
 import pytest
 from hypothesis import given
@@ -10,7 +11,8 @@ from hypothesis import strategies as st
 from local.simulator import Fault, Simulator
 from shared.partner_center.credentials import TokenSource
 from shared.partner_center.deadline import Deadline
-from shared.partner_center.errors import NoResponse, SignInFailed
+from shared.partner_center.errors import NoResponse, PartnerCenterError, SignInFailed
+from shared.partner_center.refresh_tokens import refresh_token_age_days
 from shared.partner_center.token_claims import tenant_of
 from shared.partner_center.verdicts import Unusable
 from shared.settings import Auth, PartnerCenterSettings
@@ -81,3 +83,33 @@ def test_a_deep_token_is_rejected() -> None:
 
     with pytest.raises(Unusable, match="names no tenant"):
         tenant_of(f"a.{payload}.c")
+
+
+ODD_SECRETS = [
+    "[]",
+    '"x"',
+    "7",
+    "null",
+    '{"value": 7}',
+    '{"value": {"x": 1}, "id": 7}',
+    '{"value": "x", "attributes": []}',
+    '{"value": "x", "attributes": {"updated": "soon"}}',
+    '{"value": "x", "attributes": {"updated": 1e300}}',
+    '{"value": "x", "attributes": {"updated": []}}',
+]
+
+
+@pytest.mark.parametrize("body", ODD_SECRETS)
+@pytest.mark.parametrize("auth", [Auth.CERTIFICATE, Auth.USER])
+def test_no_secret_in_the_vault_raises_a_python_error(
+    partner_settings: Read, simulator: Simulator, auth: Auth, body: str
+) -> None:
+    headers = {"Content-Type": "application/json"}
+    fault = Fault(method="GET", path="/secrets/*", status=200, body=body, headers=headers)
+    simulator.add_fault(replace(fault, times=None))
+    settings = partner_settings(auth)
+
+    with pytest.raises(PartnerCenterError):
+        TokenSource(settings).token(Deadline.after())
+    with suppress(PartnerCenterError):
+        refresh_token_age_days(settings, simulator.clock.now())

@@ -18,7 +18,7 @@ from shared.partner_center.errors import NotFound, Rejected
 from shared.storage.names import CUSTOMERS_TO_DELETE, POISON_SUFFIX, QUEUES, SANDBOX_TABLE
 from shared.storage.plans import Plans
 from shared.tenants import TenantId
-from tests.bench import Bench, failing_orders
+from tests.bench import MAX_DEQUEUE_COUNT, Bench, failing_orders
 
 MINUTE = timedelta(minutes=1)
 
@@ -297,6 +297,30 @@ def test_one_that_fails_every_time_is_listed_and_touches_no_record(
     assert "items" in row["reason"]
     assert result(bench, customer).outcome is Outcome.FAILED
     assert "items" in result(bench, customer).reason
+
+
+@pytest.mark.parametrize(
+    "fault",
+    [
+        Fault("GET", "*/orders", status=403, body="<html><title>Blocked</title></html>"),
+        Fault("GET", "*/orders", status=400, body="<html>Bad</html>"),
+        Fault("GET", "*/orders", status=404, body={"code": 1000, "description": "Not found."}),
+        Fault("GET", "*/subscriptions", status=403, body=""),
+        Fault("GET", "*/customers", status=403, body="<html/>"),
+    ],
+    ids=["403", "400", "404/1000", "403-empty", "403-customers"],
+)
+def test_responses_of_a_gateway_are_waited_out(
+    bench: Bench, simulator: Simulator, customer: Customer, fault: Fault
+) -> None:
+    simulator.add_fault(replace(fault, times=MAX_DEQUEUE_COUNT + 1))
+    bench.drop(request(customer))
+
+    bench.pump()
+
+    assert not bench.errors
+    assert not bench.poisoned()
+    assert result(bench, customer).outcome is Outcome.CANCEL
 
 
 def fail_one_try(bench: Bench, simulator: Simulator, customer: Customer, text: str) -> None:

@@ -198,6 +198,35 @@ def test_a_write_whose_sign_in_fails_is_not_told(
     assert bench.writes() == []
 
 
+@pytest.mark.parametrize("failures", [0, 1, 2])
+def test_a_repeated_write_says_how_often_it_left(
+    bench: Bench, simulator: Simulator, customer: Customer, failures: int
+) -> None:
+    if failures:
+        simulator.add_fault(Fault("PATCH", status=503, times=failures))
+
+    bench.run(customer.tenant_id)
+
+    page = bench.services.history.page(TenantId(customer.tenant_id), "", 100)
+    told = [each.write for each in page if each.write]
+    assert [(each.method, each.attempts) for each in reversed(told)] == [
+        ("PATCH", failures + 1),
+        ("DELETE", 1),
+    ]
+
+
+def test_a_write_without_a_response_says_how_often_it_left(
+    bench: Bench, simulator: Simulator, customer: Customer
+) -> None:
+    simulator.add_fault(Fault("PATCH", drop=True, times=3))
+
+    bench.run(customer.tenant_id)
+
+    page = bench.services.history.page(TenantId(customer.tenant_id), "", 100)
+    told = [each.write for each in page if each.write and each.write.method == "PATCH"]
+    assert [(each.status, each.attempts) for each in reversed(told)] == [(None, 3), (200, 1)]
+
+
 def test_a_repeated_write_is_told_once_with_the_last_response(
     bench: Bench, simulator: Simulator, customer: Customer
 ) -> None:

@@ -561,6 +561,56 @@ def test_an_order_that_was_updated_too_often_is_not_updated_again(
     assert len(bench.calls("PATCH")) == 1
 
 
+BLOCKED = "<html><title>The request is blocked.</title></html>"
+
+
+@pytest.mark.parametrize("status", [400, 403, 405, 409, 412, 415, 451])
+@pytest.mark.parametrize("kind", [ProductKind.RESERVED_INSTANCE, ProductKind.NCE_LICENCES])
+def test_a_cancellation_that_got_a_4xx_without_a_code_is_sent_again(
+    bench: Bench, simulator: Simulator, kind: ProductKind, status: int
+) -> None:
+    """Something in front of Partner Center may have made it."""
+    customer = simulator.sandbox.add_customer("tipdemo002.onmicrosoft.com")
+    customer.add_order(kind)
+    simulator.add_fault(Fault(method="PATCH", status=status, body=BLOCKED, times=2))
+
+    record = bench.run(customer.tenant_id)
+
+    assert [call.status for call in bench.calls("PATCH")] == [status, status, 200]
+    assert record.state is State.DELETED
+    assert not bench.errors
+
+
+def test_a_name_is_no_code_of_partner_center(
+    bench: Bench, simulator: Simulator, customer: Customer
+) -> None:
+    body = {"error": {"code": "RequestBlocked", "message": "Blocked by policy."}}
+    simulator.add_fault(Fault(method="PATCH", status=403, body=body))
+
+    assert bench.run(customer.tenant_id).state is State.DELETED
+
+
+def test_a_lasting_4xx_without_a_code_ends_at_the_deadline_with_a_true_reason(
+    bench: Bench, simulator: Simulator, customer: Customer
+) -> None:
+    other = customer.add_order(ProductKind.RESERVED_INSTANCE)
+    path = f"*/orders/{customer.orders[0].id}"
+    simulator.add_fault(Fault("PATCH", path, status=403, body=BLOCKED, times=None))
+    bench.drop(customer.tenant_id)
+
+    bench.pump(passes=4)
+    before = bench.record(customer.tenant_id)
+    bench.move_clock_to(before.deadline + SECOND)
+    bench.pump()
+
+    record = bench.record(customer.tenant_id)
+    assert before.live
+    assert other.status == "cancelled"
+    assert record.state is State.STUCK
+    assert "403" in record.reason
+    assert not bench.calls("DELETE")
+
+
 @pytest.mark.parametrize("status", [302, 307])
 def test_a_redirected_cancellation_is_sent_again_at_the_next_check(
     bench: Bench, simulator: Simulator, customer: Customer, status: int

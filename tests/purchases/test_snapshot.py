@@ -19,7 +19,7 @@ from shared.partner_center.resources import (
     subscription,
 )
 from shared.purchases.cancellation import Sender, carry_out
-from shared.purchases.plan import make_plan
+from shared.purchases.plan import Plan, make_plan
 from shared.purchases.products import Action, Product, product_of
 from shared.purchases.purchase import UNLISTED, Purchase, PurchaseKind, follow_orders, forget_sent
 from shared.purchases.snapshot import (
@@ -133,6 +133,8 @@ def test_products_are_recognised_by_type_and_publisher() -> None:
     assert kind("SaaS") is Product.SAAS
     assert kind("", microsoft=False) is Product.SAAS
     assert kind("Quantum") is Product.OTHER
+    assert kind("SavingsPlan") is Product.SAVINGS_PLAN
+    assert kind("AzureSavingsPlan") is Product.SAVINGS_PLAN
 
 
 @pytest.mark.parametrize(
@@ -146,6 +148,9 @@ def test_products_are_recognised_by_type_and_publisher() -> None:
         ({"subType": {"id": "SavingsPlan", "displayName": "SavingsPlan"}}, Product.SAVINGS_PLAN),
         ({"subType": {"id": "savings plan"}}, Product.SAVINGS_PLAN),
         ({"subType": {"id": "SomethingElse"}}, Product.SAVINGS_PLAN),
+        ({"subType": {"displayName": "SavingsPlan"}}, Product.SAVINGS_PLAN),
+        ({"subType": {"id": "", "displayName": "Azure savings plan"}}, Product.SAVINGS_PLAN),
+        ({"subType": {"displayName": "Azure plan"}}, Product.AZURE_PLAN),
     ],
 )
 @pytest.mark.parametrize("name", ["Azure", "azure"])
@@ -180,12 +185,13 @@ class Holding:
 
     writes: list[str] = field(default_factory=list)
     held: Subscription = HELD
+    again: Sequence[Subscription] = ()
 
     def orders(self, _tenant: str) -> list[Order]:
         return [Order("o", "completed")]
 
     def subscriptions(self, _tenant: str) -> list[Subscription]:
-        return [self.held]
+        return [self.held, *self.again]
 
     def subscription(self, _tenant: str, _id: str) -> Subscription:
         return self.held
@@ -244,3 +250,27 @@ def test_only_the_reader_with_the_rule_reads_subscriptions() -> None:
     }
 
     assert found == {"shared/purchases/snapshot.py"}
+
+
+@pytest.mark.parametrize(
+    ("statuses", "kept"),
+    [
+        (("active", "deleted"), "active"),
+        (("deleted", "active"), "active"),
+        (("active", "unread"), "unread"),
+        (("unread", "active"), "unread"),
+        (("deleted", "expired"), "expired"),
+    ],
+)
+def test_a_subscription_that_is_listed_twice_counts_as_ended_if_both_rows_say_so(
+    statuses: tuple[str, str], kept: str
+) -> None:
+    first, second = (replace(HELD, status=status) for status in statuses)
+    holding = Holding(held=first, again=[replace(second, id="S")])
+    seen: list[Subscription] = []
+    reads = PurchaseReader(cast("PartnerCenter", holding), TENANT, seen.extend)
+
+    snapshot = take_snapshot(reads, Plan(()))
+
+    assert [each.status for each in snapshot.subscriptions or ()] == [kept]
+    assert len(seen) == len(statuses)

@@ -249,8 +249,9 @@ PLANTED: Final[Mapping[str, Mistake]] = {
         "each call signs in again",
         _one(
             "shared.partner_center.credentials",
-            "        kept = self._token\n        if kept is not None and",
-            "        kept = self._credential = None\n        if kept is not None and",
+            "        kept = self._token\n        if kept is not None and kept.expires_on",
+            "        kept = self._credential = None\n"
+            "        if kept is not None and kept.expires_on",
         ),
         frozenset({"too_many_sign_ins"}),
         seed=0,
@@ -282,8 +283,8 @@ PLANTED: Final[Mapping[str, Mistake]] = {
         "a good drop in the poison queue is given up at once",
         _one(
             "shared.deletion.put_back",
-            "    return services.now() < parcel.inserted_at + services.settings.checks.deadline\n",
-            "    return services.now() < parcel.inserted_at\n",
+            "    return services.now() < parcel.known_since + services.settings.checks.deadline\n",
+            "    return services.now() < parcel.known_since\n",
         ),
         frozenset({"poisoned_good_message", "hasty_stuck"}),
         seed=24,

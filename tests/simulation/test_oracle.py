@@ -1103,6 +1103,9 @@ BAD: list[tuple[str, Callable[[], Book]]] = [
     ("delete_while_open", deleted_after_a_stale_etag),
     ("delete_while_open", deleted_after_a_404),
     ("delete_while_open", deleted_while_suspended),
+    ("delete_while_open", deleted_after_a_refusal_without_a_code),
+    ("hasty_stuck", stuck_without_a_code),
+    ("untrue_stuck", stuck_without_a_code),
     ("crash", crash),
     ("hung", hung),
 ]
@@ -1147,11 +1150,9 @@ def under_way_at_the_end() -> Book:
         ("ended_late", ended_late_after_an_outage),
         ("unended", unended_while_tripped),
         ("hasty_stuck", stuck_truly),
-        ("hasty_stuck", stuck_without_a_code),
         ("hasty_stuck", stuck_by_what_never_ends),
         ("untrue_stuck", stuck_truly),
         ("untrue_stuck", stuck_for_what_was_shown),
-        ("untrue_stuck", stuck_without_a_code),
         ("untrue_stuck", stuck_by_what_never_ends),
         ("request_vanished", request_put_back),
         ("request_vanished", request_poisoned),
@@ -1175,7 +1176,6 @@ def under_way_at_the_end() -> Book:
         ("delete_while_open", deleted_after_it_was_deleted_already),
         ("delete_while_open", deleted_after_its_subscription_was_gone),
         ("asked_before_a_wait", overtaken_directly_after_the_gate),
-        ("delete_while_open", deleted_after_a_refusal_without_a_code),
     ],
 )
 def test_a_log_that_looks_bad_breaks_no_rule(rule: str, log: Callable[[], Book]) -> None:

@@ -5,7 +5,7 @@ from collections.abc import Iterator
 from typing import Final
 
 from tests.simulation.log import Call
-from tests.simulation.oracle.calls import code_of, is_write, tenant_of
+from tests.simulation.oracle.calls import is_write, tenant_of
 from tests.simulation.oracle.history import (
     TERMINAL,
     Deletion,
@@ -14,7 +14,7 @@ from tests.simulation.oracle.history import (
     function_of,
 )
 from tests.simulation.oracle.requests import wishes_of
-from tests.simulation.oracle.shown import Shown, is_final
+from tests.simulation.oracle.shown import Shown
 from tests.simulation.oracle.trouble import Trouble, parked
 from tests.simulation.oracle.truth import Standing, Truth
 from tests.simulation.oracle.violation import Violation
@@ -194,21 +194,7 @@ def _rejected_delete(history: History, end: RecordState) -> Call | None:
 
 def _never(history: History, end: RecordState, purchase: Standing) -> bool:
     """Return whether a purchase can never be cancelled, as far as the app can know."""
-    return purchase.never(end.at + history.skew) or any(
-        _refused_without_code(history, end, each) for each in purchase.ids
-    )
-
-
-def _refused_without_code(history: History, end: RecordState, identifier: str) -> bool:
-    """Return whether a write to a purchase was rejected with nothing but a status."""
-    return any(
-        0 < call.returned < end.place
-        and f"/{identifier}" in call.path
-        and (call.status or 0) >= 400
-        and is_final(call)
-        and not code_of(call)
-        for call in history.writes
-    )
+    return purchase.never(end.at + history.skew)
 
 
 def untrue_stuck(history: History) -> Iterator[Violation]:
@@ -235,9 +221,7 @@ def _untruths(history: History, truth: Truth, end: RecordState) -> Iterator[str]
     before, _, after = end.reason.partition(_NEVER)
     for identifier in _NAMED.findall(after):
         found = by_id.get(identifier)
-        if found is None or not (
-            _never(history, end, found) or _refused_without_code(history, end, identifier)
-        ):
+        if found is None or not _never(history, end, found):
             yield f"{identifier} can be cancelled"
     if before.startswith(_LATE):
         for identifier in _NAMED.findall(before):

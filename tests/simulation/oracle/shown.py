@@ -28,13 +28,16 @@ _PASSING_CODES: Final = frozenset(
     {"800014", "800060", "800073", "800074", "800075", "800081", "800082", "800019", "900115",
      "900159", "900278", "900280", "1000", "2055", "20000", "20002", "6002", "60003"}
 )  # fmt: skip
-# Without a code that means more, the app can only take the status at its word.
+# With another code, the app can only take the status at its word.
 _FINAL_STATUSES: Final = frozenset({400, 403, 405, 406, 417})
 
 
 def is_final(call: Call) -> bool:
     """Return whether the app may take a response to a write for its last word."""
     code = code_of(call)
+    if not code.isdecimal():
+        # Something in front of Partner Center may have made it, so that it is no last word.
+        return False
     if code in _FINAL_CODES:
         return True
     return code not in _PASSING_CODES and call.status in _FINAL_STATUSES
