@@ -75,8 +75,8 @@ PLANTED: Final[Mapping[str, Mistake]] = {
         "a save whose response was lost is mistaken for a change by somebody else",
         _one(
             "shared.storage.records",
-            '        mine = stored.get("writeId") == entity["writeId"]\n',
-            '        mine = not stored.get("writeId", True)\n',
+            'stored is None or stored.get("writeId") != entity["writeId"]:\n',
+            'stored is None or stored.get("writeId", True):\n',
         ),
         frozenset({"message_lost"}),
         seed=6,
@@ -209,8 +209,8 @@ PLANTED: Final[Mapping[str, Mistake]] = {
         "a deletion never ends for lateness",
         _one(
             _DELETION,
-            "return now >= self.record.deadline and bool(looked_at and",
-            "return now < self.record.deadline and bool(looked_at and",
+            "return self.now() >= deadline and bool(looked_at and",
+            "return self.now() < deadline and bool(looked_at and",
         ),
         frozenset({"unended", "ended_late"}),
         seed=6,
