@@ -28,6 +28,7 @@ from tests.simulation.partner_center import Sandbox
 HOUR: Final = 3600.0
 FOR_EVER: Final = 1e9
 _LATE_CALM: Final = 0.08
+_LARGEST_SKEW: Final = 900
 # A look a minute for hours costs much and shows little.
 _LONGEST_DELAYS: Final = {True: (60, 300, 300, 900), False: (300, 300, 600, 900)}
 _KINDS: Final = tuple(ProductKind)
@@ -75,7 +76,8 @@ def behaviour(stream: Random, faults: Faults) -> Behaviour:
     def one_of(*choices: Any) -> Any:
         return choices[0] if stream.random() < 0.6 else stream.choice(choices)
 
-    lifetime = stream.randint(90, 900)
+    # A token that lives less long than a clock is wrong has expired for it; real ones live an hour.
+    lifetime = stream.randint(90, 900) + (_LARGEST_SKEW if faults.may(Kind.CLOCK_SKEW) else 0)
     return Behaviour(
         requests_per_minute=None,
         retry_after=one_of(*RetryAfter),
@@ -305,7 +307,7 @@ def _skew(faults: Faults) -> float:
     stream = faults.streams[Kind.CLOCK_SKEW]
     if not faults.has(Kind.CLOCK_SKEW):
         return 0.0
-    largest = stream.choice((2.0, 30.0, 900.0))
+    largest = stream.choice((2.0, 30.0, float(_LARGEST_SKEW)))
     return stream.uniform(-largest, largest)
 
 
