@@ -252,11 +252,11 @@ _PATHS: Final[dict[str, Schema]] = {
     "/api/requests/rejected/{requestId}": {
         "delete": _operation(
             "dismissRejectedRequest",
-            "Remove a message from that list",
+            "Take a message off that list",
             {
-                200: _json("The message that was removed", "RejectedRequest"),
+                200: _json("The message as it was", "RejectedRequest"),
                 400: _BAD,
-                404: _problem("No rejected request has this ID"),
+                404: _problem("No rejected request has this ID, or it is dismissed"),
             },
             _REQUEST_PARAMETER,
             _query("requestedBy", "Who has dealt with it", LINE),

@@ -42,7 +42,7 @@ class NoPlan(TipsweepError):
 
 
 class NoRejectedRequest(TipsweepError):
-    """No rejected request has this ID."""
+    """No rejected request has this ID, or it is dismissed."""
 
 
 class NoPrincipal(TipsweepError):

@@ -129,23 +129,23 @@ def dismiss(services: Services, tenant: TenantId, requested_by: str) -> Deletion
 def dismiss_rejected(
     services: Services, message_id: str, requested_by: str
 ) -> RejectedMessage | None:
-    """Remove a rejected message that a person has dealt with, and return it; None if unknown."""
-    removed = services.rejected.remove(message_id)
-    if removed is None:
+    """Note that a person has dealt with a rejected message, and return it; None if unknown."""
+    dismissed = services.rejected.dismiss(message_id, requested_by, services.now())
+    if dismissed is None:
         return None
-    detail = f"message {removed.message_id} on {removed.queue}: {removed.reason}"
+    detail = f"message {dismissed.message_id} on {dismissed.queue}: {dismissed.reason}"
     entry = HistoryEntry(EntryKind.REJECTED_DISMISSED, services.now(), requested_by, detail=detail)
-    if removed.tenant is None:
+    if dismissed.tenant is None:
         services.history.add_for_account(entry)
     else:
-        services.history.add(removed.tenant, [entry])
+        services.history.add(dismissed.tenant, [entry])
     emit(
         Event.REQUEST_DISMISSED,
-        message=removed.message_id,
-        tenant=removed.tenant,
+        message=dismissed.message_id,
+        tenant=dismissed.tenant,
         requested_by=requested_by,
     )
-    return removed
+    return dismissed
 
 
 def _tell(

@@ -6,7 +6,13 @@ from typing import Any, Final
 from azure.core.credentials import TokenCredential
 from azure.core.exceptions import AzureError, ResourceNotFoundError, ServiceRequestTimeoutError
 from azure.core.pipeline.transport import HttpRequest, RequestsTransport
-from azure.data.tables import TableClient, TableEntity, TableErrorCode, TableServiceClient
+from azure.data.tables import (
+    TableClient,
+    TableEntity,
+    TableErrorCode,
+    TableServiceClient,
+    TableTransactionError,
+)
 from azure.storage.queue import QueueServiceClient
 
 from shared.partner_center.deadline import Deadline, limit_reads, limited, running_deadline
@@ -114,6 +120,11 @@ def find_row(
 def is_missing_row(error: AzureError) -> bool:
     """Whether a table says that it has no such row; a 404 may also be that of a missing table."""
     return getattr(error, "error_code", None) == TableErrorCode.RESOURCE_NOT_FOUND
+
+
+def is_existing_row(error: TableTransactionError) -> bool:
+    """Whether a batch failed at a row that is there; a table in trouble responds 409 too."""
+    return getattr(error, "error_code", None) == TableErrorCode.ENTITY_ALREADY_EXISTS
 
 
 def _identity(settings: StorageSettings) -> TokenCredential:

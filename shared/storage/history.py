@@ -5,7 +5,6 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from enum import StrEnum
-from http import HTTPStatus
 from itertools import islice
 from typing import Any, Final
 
@@ -17,6 +16,7 @@ from shared.inputs import readable
 from shared.partner_center.client import SentWrite
 from shared.partner_center.deadline import time_is_left
 from shared.safety.switch import SwitchState
+from shared.storage.clients import is_existing_row
 from shared.storage.columns import UNREADABLE, optional, timestamp, unreadable, value, written_at
 from shared.tenants import TenantId
 
@@ -178,7 +178,7 @@ class History:
                 **_SHORT,
             )
         except TableTransactionError as error:
-            if error.status_code != HTTPStatus.CONFLICT:
+            if not is_existing_row(error):
                 raise
             # A request may be there since an earlier delivery. A row with a random key is only
             # there if this batch was written, all of it, and its response was lost.

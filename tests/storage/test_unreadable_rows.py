@@ -193,7 +193,7 @@ def test_a_rejected_message_that_cannot_be_read_is_listed_and_can_be_dismissed(
 
     assert "cannot be read" in listed[odd].reason
     assert "is not a tenant ID" in listed[other].reason
-    assert bench.services.rejected.remove(odd) == listed[odd]
+    assert bench.services.rejected.dismiss(odd, "ann", bench.services.now()) == listed[odd]
     assert [each.message_id for each in bench.services.rejected.all()] == [other]
 
 
