@@ -124,10 +124,11 @@ def test_a_subscription_goes_back_with_one_status(
     assert sent == [{**body, "status": "suspended"}]
 
 
-def test_an_unread_subscription_shows_its_subtype_and_count() -> None:
-    for case in (*CASES, str):
-        body = {**SUBSCRIPTION, "friendlyName": "n", "orderId": 7}
+@pytest.mark.parametrize("case", [*CASES, str])
+def test_an_unread_subscription_shows_its_subtype_and_count(case: Callable[[str], str]) -> None:
+    body = {**SUBSCRIPTION, "friendlyName": "n", "orderId": 7}
 
-        found = listed_subscription(renamed(body, case), 0)
+    found = listed_subscription(renamed(body, case), 0)
 
-        assert (found.product_subtype, found.quantity, found.name) == ("SavingsPlan", 400, "n")
+    assert found.unread
+    assert (found.product_subtype, found.quantity, found.name) == ("SavingsPlan", 400, "n")
