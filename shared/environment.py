@@ -77,7 +77,10 @@ class Reader:
         return value or None
 
     def secret_for(self, auth: str, name: str, *, needed: bool) -> str | None:
-        """Return a secret that only some ways to sign in need, without what is around it."""
+        """Return a secret that only some ways to sign in need, without what is around it.
+
+        One that cannot be a secret is a problem where it is needed, and None elsewhere.
+        """
         value = self._given(name)
         if not value:
             self._missing(auth, name, needed=needed)
@@ -90,7 +93,8 @@ class Reader:
         try:
             return bare_secret(value)
         except NotASecret as error:
-            self.problem(f"{name} {error}")
+            if needed:
+                self.problem(f"{name} {error}")
             return None
 
     def _given(self, name: str) -> str:

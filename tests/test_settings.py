@@ -193,6 +193,9 @@ PLACEHOLDERS = [
     "%NAME%",
     "<tenant ID>",
     "__NAME__",
+    "$[variables.name]",
+    "[parameters('name')]",
+    "~{NAME}",
 ]
 NAMES = Recorder(REQUIRED)
 read_settings(NAMES)
@@ -342,6 +345,35 @@ def test_a_character_inside_a_client_secret_is_named_and_the_secret_is_not(
 
     assert f"PARTNER_CENTER_CLIENT_SECRET has the character {character} inside" in text
     assert "hush" not in text
+
+
+@pytest.mark.parametrize(
+    ("stored", "where"),
+    [
+        ("hush-hush\u200e", "U+200E at its end"),
+        ("hush-hush\u200e\x07\n", "U+200E at its end"),
+        ("\u200ehush-hush", "U+200E at its start"),
+        ("\u200ehush hush", "U+200E at its start"),
+        ("hush\u200ehush\u200e", "U+200E inside"),
+    ],
+)
+def test_the_place_of_a_character_that_no_secret_has_is_named(stored: str, where: str) -> None:
+    text = problems(PARTNER_CENTER_CLIENT_SECRET=stored)
+
+    assert f"PARTNER_CENTER_CLIENT_SECRET has the character {where}, which no secret has" in text
+
+
+@pytest.mark.parametrize("auth", [Auth.FEDERATED, Auth.CERTIFICATE])
+def test_a_client_secret_that_is_none_stops_no_sign_in_without_it(auth: Auth) -> None:
+    others = {
+        "PARTNER_CENTER_AUTH": str(auth),
+        "KEY_VAULT_URI": "https://v.vault.azure.net",
+        "PARTNER_CENTER_CERTIFICATE_NAME": "c",
+    }
+
+    read = read_settings({**REQUIRED, **others, "PARTNER_CENTER_CLIENT_SECRET": "hush hush"})
+
+    assert read.partner_center.client_secret is None
 
 
 @pytest.mark.parametrize(

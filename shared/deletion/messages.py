@@ -36,6 +36,8 @@ _REQUEST_MEMBERS: Final = frozenset({"tenantId", "requestedBy", "dryRun"})
 _FORWARDED_MEMBERS: Final = frozenset({"version", "tenantId", "requestedBy", "dryRun", "attempt"})
 # Queue output bindings of Azure Functions add it to every JSON object.
 _STAMP: Final = "$AzureWebJobsParentId"
+# How a message of ours begins, also after such a binding has written it anew.
+_OURS: Final = re.compile(rb'\s*\{\s*"(?:putBack|version|\$AzureWebJobsParentId)"\s*:')
 # An earlier version forwarded requests with this member instead of in a parcel.
 _DROPPED_AT: Final = "droppedAt"
 _TIME: Final = f"a time with its zone, between the years {FIRST_YEAR} and {LAST_YEAR}"
@@ -201,14 +203,14 @@ def parse_drop(body: bytes) -> Drop:
     """Read a dropped message: one request for each customer, at most as many as a sandbox holds.
 
     A drop is text with tenant IDs, one a line or between commas; a JSON string or object; or a
-    JSON array of these. Each form may be in base64. Raises BadMessage, which names the entries that
-    are wrong.
+    JSON array of these. Each form may be in base64, which may stand in a JSON string. Raises
+    BadMessage, which names the entries that are wrong.
     """
     text = _text(body)
     try:
         return _plain_drop(text)
     except BadMessage as plain_error:
-        inner = _decoded(text)
+        inner = _decoded(_unquoted(text))
         if inner is None:
             raise
         try:
@@ -286,9 +288,11 @@ def _json_drop(value: object) -> Drop:
 
 
 def _unstamped(value: object) -> object:
-    if not isinstance(value, dict):
-        return value
-    return {name: member for name, member in value.items() if name != _STAMP}
+    return _without_stamp(value) if isinstance(value, dict) else value
+
+
+def _without_stamp(members: Mapping[str, Any]) -> dict[str, Any]:
+    return {name: member for name, member in members.items() if name != _STAMP}
 
 
 def _requests(entries: Iterable[object], read: Callable[[Any], DeletionRequest]) -> Drop:
@@ -425,6 +429,15 @@ def _decoded(text: str) -> bytes | None:
         return None
 
 
+def _unquoted(text: str) -> str:
+    """Return what a JSON string holds; any other text as it is."""
+    try:
+        value = parse_json(text)
+    except NotJson:
+        return text
+    return value if isinstance(value, str) else text
+
+
 def _is_mostly_text(body: bytes) -> bool:
     """Whether bytes are meant as text, perhaps in another encoding than UTF-8."""
     return sum(each in _TEXT_BYTES for each in body) * 4 >= len(body) * 3
@@ -475,10 +488,10 @@ def _kind(value: object) -> str:
 
 def _members(body: bytes) -> dict[str, Any]:
     """Return the members of a JSON object that tipsweep may have written; nothing otherwise."""
-    if not body.startswith((b'{"putBack":', b'{"version":')):
+    if not _OURS.match(body):
         return {}
     try:
         value = parse_json(body.decode())
     except (NotJson, UnicodeDecodeError):
         return {}
-    return value if isinstance(value, dict) else {}
+    return _without_stamp(value) if isinstance(value, dict) else {}

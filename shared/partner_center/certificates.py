@@ -18,6 +18,7 @@ from cryptography.hazmat.primitives.serialization import (
     pkcs12,
 )
 
+from shared.inputs import without_surroundings
 from shared.partner_center.refusals import CERTIFICATES_PAGE
 from shared.partner_center.sign_in_clients import SIGN_IN_ERRORS, authority, key_vault
 from shared.partner_center.verdicts import Refused, Unusable, verdict_on
@@ -27,6 +28,8 @@ _PEM: Final = "-----BEGIN "
 _PEM_KEY: Final = re.compile(rb"-----BEGIN (?:RSA |EC |ENCRYPTED )?PRIVATE KEY-----")
 _PEM_PASSWORD: Final = re.compile(rb"-----BEGIN ENCRYPTED PRIVATE KEY-----|Proc-Type: 4,ENCRYPTED")
 _PEM_CERTIFICATE: Final = b"-----BEGIN CERTIFICATE-----"
+_QUOTES: Final = ('"', "'")
+_UNSEEN: Final = re.compile(r"[\s\x00\ufeff\u200b]+")
 # What cryptography says of a PFX that another password opens.
 _PFX_PASSWORD: Final = "password"  # noqa: S105 - a word of an error message
 
@@ -34,6 +37,7 @@ NO_KEY: Final = "It holds a certificate without its private key."
 NO_CERTIFICATE: Final = "It holds a private key without its certificate."
 PASSWORD: Final = "It is protected by a password."  # noqa: S105 - a sentence
 WRONG_KEY: Final = "Its key is not an RSA key, or belongs to none of its certificates."
+QUOTES: Final = "It has quotes around it."
 NONSENSE: Final = "It holds no certificate in PEM or PFX."
 
 
@@ -84,6 +88,8 @@ def usable_certificate(stored: str, name: str) -> bytes:
     The form is known by the content: the vault's content type may be missing. Raises Unusable with
     what is wrong with the secret of this name.
     """
+    if without_surroundings(stored).startswith(_QUOTES):
+        raise _unusable(name, QUOTES)
     try:
         content = certificate_data(stored)
     except ValueError:
@@ -101,11 +107,13 @@ def usable_certificate(stored: str, name: str) -> bytes:
 def certificate_data(stored: str) -> bytes:
     """Return the bytes of a certificate in PEM or PFX.
 
-    Raises ValueError unless the text is PEM, or PFX or PEM in base64.
+    Base64 may be wrapped, lack its padding, and have invisible characters anywhere. Raises
+    ValueError unless the text is PEM, or PFX or PEM in base64.
     """
     if _PEM in stored:
         return stored[stored.index(_PEM) :].encode()
-    return base64.b64decode("".join(stored.replace("\ufeff", "").split()), validate=True)
+    letters = _UNSEEN.sub("", stored).rstrip("=")
+    return base64.b64decode(letters + "=" * (-len(letters) % 4), validate=True)
 
 
 def _from_pem(content: bytes, name: str) -> tuple[RSAPrivateKey, list[x509.Certificate]]:

@@ -26,7 +26,7 @@ from shared.partner_center.errors import (
     Unavailable,
     UnexpectedResponse,
 )
-from shared.partner_center.members import Json, Members
+from shared.partner_center.members import Json, Members, fold
 from shared.partner_center.resources import (
     AzureSubscription,
     Customer,
@@ -180,7 +180,7 @@ class PartnerCenter:
         subscription by ID").
         """
         path = _subscription(customer_id, subscription.id)
-        body = {**subscription.body, "status": status}
+        body = _with_status(subscription.body, status)
         # Without the ETag, a change made since the subscription was read would be undone.
         headers = {"If-Match": _quoted_etag(subscription.etag)} if subscription.etag else {}
         response = self._call("PATCH", path, body=body, headers=headers)
@@ -251,7 +251,7 @@ class PartnerCenter:
             if not uri:
                 _require_whole(page, found)
                 return
-            path, headers = uri, _paging_headers(following)
+            path, headers = _next_path(path, uri), _paging_headers(following)
         message = f"{path} has more than {_PAGE_LIMIT} pages: expected the few of a sandbox"
         raise UnexpectedResponse(message)
 
@@ -329,6 +329,12 @@ def _subscription(customer_id: str, subscription_id: str) -> str:
     return f"{_customer(customer_id)}/subscriptions/{_quoted(subscription_id)}"
 
 
+def _with_status(body: Json, status: str) -> Json:
+    """Return a resource with a status, and no other one in another letter case of its name."""
+    others = {name: value for name, value in body.items() if fold(name) != "status"}
+    return {**others, "status": status}
+
+
 def _quoted(identifier: str) -> str:
     return quote(identifier, safe="")
 
@@ -358,17 +364,22 @@ def _no_content(path: str, number: int) -> UnexpectedResponse:
 
 
 def _require_whole(last: Members, found: int) -> None:
-    total = resources.count(last.body.get("totalCount"))
+    total = resources.count(last.value("totalCount"))
     if total is not None and total > found:
         message = f"{last.what} has totalCount {total}, but {found} items were listed: expected all"
         raise UnexpectedResponse(message)
 
 
 def _items(page: Members) -> list[Any]:
-    if page.body.get("items") is None:
+    if page.value("items") is None:
         message = f"{page.what} has no member items: expected an array"
         raise UnexpectedResponse(message)
     return page.items("items")
+
+
+def _next_path(path: str, uri: str) -> str:
+    """Return where a link of the page at a path leads: a query alone asks that page again."""
+    return path.partition("?")[0] + uri if uri.startswith("?") else uri
 
 
 def _paging_headers(link: Members) -> dict[str, str]:

@@ -1,6 +1,7 @@
 """One rate-limited, authenticated HTTPS connection to Partner Center, shared by all threads."""
 
 import random
+import re
 import time
 import uuid
 from collections.abc import Callable, Mapping
@@ -50,6 +51,7 @@ DEFAULT_RETRY_AFTER_SECONDS: Final = 30.0
 LONGEST_HOLD_SECONDS: Final = 600.0
 # A 429 is over within minutes, whatever its header says.
 LONGEST_THROTTLED_SECONDS: Final = 3_600.0
+_VERSION: Final = re.compile(r"\Av1/", re.IGNORECASE)
 _REDIRECTION: Final = HTTPStatus.MULTIPLE_CHOICES
 _ERROR: Final = HTTPStatus.BAD_REQUEST
 
@@ -256,7 +258,7 @@ class Connection:
             )
             raise ForeignLink(message)
         relative = urlunsplit(("", "", link.path.lstrip("/"), link.query, ""))
-        return urljoin(self._base, "./" + relative.removeprefix("v1/").lstrip("/"))
+        return urljoin(self._base, "./" + _VERSION.sub("", relative).lstrip("/"))
 
     def _send(self, request: _Request, auth: _Bearer, deadline: Deadline) -> _Received:
         left = deadline.left

@@ -28,8 +28,9 @@ def fold(identifier: str) -> str:
 class Members:
     """The members of one JSON object, which `what` names in errors.
 
-    A member that is absent or null has the default of its type. Every method raises
-    UnexpectedResponse for a member of another type.
+    The letter case of a name does not count; the exact one comes first. A member that is absent or
+    null has the default of its type. Every method raises UnexpectedResponse for a member of another
+    type, except `value` and `label`.
     """
 
     body: Json
@@ -43,29 +44,37 @@ class Members:
             raise UnexpectedResponse(message)
         return cls(value, what)
 
+    def value(self, name: str) -> Any:  # noqa: ANN401 - JSON of any shape
+        """Return a member of any type, None by default."""
+        exact = self.body.get(name)
+        if exact is not None:
+            return exact
+        named = (value for other, value in self.body.items() if fold(other) == fold(name))
+        return next((value for value in named if value is not None), None)
+
     def child(self, name: str) -> "Members":
         """Return the members of an object, none by default."""
-        value = self.body.get(name)
+        value = self.value(name)
         return Members.of({} if value is None else value, f"{name} of {self.what}")
 
     def items(self, name: str) -> list[Any]:
         """Return the elements of an array, none by default."""
-        value = self.body.get(name)
+        value = self.value(name)
         return [] if value is None else self._typed(name, value, list, "an array")
 
     def flag(self, name: str, *, default: bool) -> bool:
         """Return true or false."""
-        value = self.body.get(name)
+        value = self.value(name)
         return default if value is None else self._typed(name, value, bool, "true or false")
 
     def text(self, name: str) -> str:
         """Return a text without half characters, "" by default."""
-        value = self.body.get(name)
+        value = self.value(name)
         return "" if value is None else readable(self._typed(name, value, str, "text"))
 
     def word(self, name: str) -> str:
         """Return a text that is compared or sent exactly as it was read, "" by default."""
-        value = self.body.get(name)
+        value = self.value(name)
         word: str = "" if value is None else self._typed(name, value, str, "text")
         if len(word) > _WORD_CHARACTERS or word != readable(word):
             raise self._odd(name, word, f"text of at most {_WORD_CHARACTERS} whole characters")
@@ -75,7 +84,7 @@ class Members:
         """Return an ID, which must be there and stay one segment of a path."""
         value = self.word(name)
         if value in {"", ".", ".."}:
-            raise self._odd(name, self.body.get(name), "an ID")
+            raise self._odd(name, self.value(name), "an ID")
         return value
 
     def header(self, name: str) -> str:
@@ -87,7 +96,7 @@ class Members:
 
     def label(self, name: str) -> str:
         """Return a text that is only shown, "" if it is of another type."""
-        value = self.body.get(name)
+        value = self.value(name)
         return readable(value) if isinstance(value, str) else ""
 
     def require_sendable(self) -> None:

@@ -188,7 +188,7 @@ def _order(members: Members) -> Order:
         status=_status(members),
         alternate_id=members.word("alternateId"),
         created=_timestamp(members.text("creationDate")),
-        name=_line_name(members.body.get("lineItems")),
+        name=_line_name(members.value("lineItems")),
     )
 
 
@@ -212,15 +212,16 @@ def listed_subscription(item: object, row: int) -> Subscription:
         return _subscription(_listed(_named(item, "subscription")))
     except UnexpectedResponse as error:
         body = _object(item)
-        product_type = _object(body.get("productType"))
+        product_type = _object(_value(body, "productType"))
+        subtype = _object(_value(product_type, "subType"))
         return Subscription(
             id=_id_or(item, f"subscriptions[{row}]"),
             order_id=_text(body, "orderId"),
             status=_status_of_unread(item),
             product_type=_text(product_type, "id"),
-            product_subtype=_text(_object(product_type.get("subType")), "id"),
+            product_subtype=_text(subtype, "id") or _text(subtype, "displayName"),
             name=_text(body, "friendlyName"),
-            quantity=count(body.get("quantity")),
+            quantity=count(_value(body, "quantity")),
             billing_type=_text(body, "billingType").lower(),
             unit_type=_text(body, "unitType").lower(),
             unread=str(error),
@@ -238,7 +239,7 @@ def _subscription(members: Members) -> Subscription:
         product_type=product_type.word("id"),
         product_subtype=subtype.word("id") or subtype.label("displayName"),
         name=members.label("friendlyName") or members.label("offerName"),
-        quantity=count(members.body.get("quantity")),
+        quantity=count(members.value("quantity")),
         billing_type=members.word("billingType").lower(),
         unit_type=members.word("unitType").lower(),
         microsoft_product=members.flag("isMicrosoftProduct", default=True),
@@ -264,7 +265,7 @@ def _entitlements(members: Members) -> Iterator[Entitlement]:
         yield Entitlement(
             order_id=members.child("referenceOrder").word("id"),
             entitlement_type=members.label("entitlementType").lower(),
-            quantity=count(members.body.get("quantity")),
+            quantity=count(members.value("quantity")),
         )
         included = members.items("includedEntitlements")
         left += [Members.of(each, "an included entitlement") for each in included]
@@ -335,6 +336,10 @@ def _status(members: Members) -> str:
 
 def _object(value: object) -> Json:
     return value if isinstance(value, dict) else {}
+
+
+def _value(body: Json, member: str) -> object:
+    return Members(body, "").value(member)
 
 
 def _text(body: Json, member: str) -> str:

@@ -19,7 +19,7 @@ from requests.adapters import HTTPAdapter
 
 from shared.inputs import NotASecret, json_of
 from shared.partner_center.deadline import limit_reads
-from shared.partner_center.sign_in_responses import DirectSession, leads_elsewhere
+from shared.partner_center.sign_in_responses import DirectSession, DirectTransport, leads_elsewhere
 from shared.partner_center.verdicts import Unusable
 from shared.settings import PartnerCenterSettings
 
@@ -93,7 +93,7 @@ def _described(url: str, status: int, text: str) -> str:
 
 # The libraries would retry for minutes, a managed identity after a 410 for 70 s; putting the
 # message back costs nothing.
-SHORT_RETRIES: Final[dict[str, Any]] = {
+_SHORT_RETRIES: Final[dict[str, Any]] = {
     "retry_total": 1,
     "retry_backoff_max": 2,
     "connection_timeout": 5,
@@ -103,10 +103,15 @@ SHORT_RETRIES: Final[dict[str, Any]] = {
 }
 
 
+def _options() -> dict[str, Any]:
+    """Return the options of one client, with a transport of its own."""
+    return {**_SHORT_RETRIES, "transport": DirectTransport()}
+
+
 def azure_credential(*, managed: bool, client_id: str | None) -> TokenCredential:
     """Return the app's managed identity in Azure, or the developer's sign-in elsewhere."""
     if managed:
-        return ManagedIdentityCredential(client_id=client_id, **SHORT_RETRIES)
+        return ManagedIdentityCredential(client_id=client_id, **_options())
     return DefaultAzureCredential()
 
 
@@ -119,7 +124,7 @@ def own_identity(settings: PartnerCenterSettings) -> TokenCredential:
 
 def key_vault(settings: PartnerCenterSettings) -> SecretClient:
     """Return a client of the vault that the settings name."""
-    return SecretClient(str(settings.key_vault_uri), own_identity(settings), **SHORT_RETRIES)
+    return SecretClient(str(settings.key_vault_uri), own_identity(settings), **_options())
 
 
 def authority(settings: PartnerCenterSettings) -> dict[str, Any]:
@@ -128,7 +133,7 @@ def authority(settings: PartnerCenterSettings) -> dict[str, Any]:
         "authority": settings.endpoints.authority,
         # Discovery would ask the public cloud about an authority that the settings name on purpose.
         "disable_instance_discovery": True,
-        **SHORT_RETRIES,
+        **_options(),
     }
 
 

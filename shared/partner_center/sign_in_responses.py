@@ -6,6 +6,7 @@ from typing import Final
 from urllib.parse import urlsplit
 
 import requests
+from azure.core.pipeline.transport import RequestsTransport
 
 from shared.errors import shown
 from shared.inputs import json_of
@@ -20,6 +21,15 @@ class DirectSession(requests.Session):
 
     def get_redirect_target(self, resp: requests.Response) -> None:
         """Return no target."""
+
+
+class DirectTransport(RequestsTransport):  # type: ignore[misc] # the base is untyped
+    """The same for the libraries of Azure."""
+
+    def open(self) -> None:
+        """Open the session."""
+        super().open()
+        self.session.get_redirect_target = lambda _: None
 
 
 def leads_elsewhere(url: str, status: int, read: Callable[[], str]) -> str:

@@ -37,6 +37,10 @@ ENCODINGS: dict[str, Callable[[str], bytes]] = {
     "URL-safe": lambda text: base64.urlsafe_b64encode(text.encode()),
     "URL-safe without padding": lambda text: base64.urlsafe_b64encode(text.encode()).rstrip(b"="),
     "byte order mark inside": lambda text: base64.b64encode(b"\xef\xbb\xbf" + text.encode()),
+    "in a JSON string": lambda text: json.dumps(base64.b64encode(text.encode()).decode()).encode(),
+    "wrapped in a JSON string": lambda text: json.dumps(
+        base64.encodebytes(text.encode()).decode()
+    ).encode(),
     "byte order mark and blanks around": lambda text: (
         b"\xef\xbb\xbf \t" + base64.b64encode(text.encode()) + b"\r\n"
     ),
@@ -198,6 +202,33 @@ def test_a_member_that_is_only_like_the_stamp_is_rejected(name: str) -> None:
             parse_drop(json.dumps(body).encode())
     with pytest.raises(BadMessage, match="exactly"):
         parse_step(json.dumps({**step, name: "x"}).encode())
+
+
+@pytest.mark.parametrize("indent", [None, 2])
+@pytest.mark.parametrize("first", [True, False])
+@pytest.mark.parametrize("inserted_at", [NOW - HOUR, None])
+def test_a_stamped_parcel_is_opened_like_an_unstamped_one(
+    inserted_at: datetime | None, first: bool, indent: int | None
+) -> None:
+    for inner in (FIRST, f"{FIRST}\n{SECOND}"):
+        sealed = Parcel(inner.encode(), inserted_at, NOW - HOUR).sealed()
+        members = json.loads(sealed)
+        stamped = {**STAMP, **members} if first else {**members, **STAMP}
+
+        parcel = opened(json.dumps(stamped, indent=indent).encode(), NOW)
+
+        assert parcel == opened(sealed.encode(), NOW)
+        assert parcel.body == inner.encode()
+
+
+@pytest.mark.parametrize("extra", [{"$azurewebjobsparentid": "x"}, {"x": 1}])
+def test_a_parcel_with_another_member_is_not_opened(extra: dict[str, object]) -> None:
+    members = json.loads(Parcel(FIRST.encode(), NOW - HOUR).sealed())
+    body = json.dumps({**members, **extra}).encode()
+
+    assert opened(body, NOW) == Parcel(body, NOW, NOW)
+    with pytest.raises(BadMessage, match="put back is wrong"):
+        parse_drop(body)
 
 
 def test_a_stamp_alone_is_no_request() -> None:

@@ -1,6 +1,7 @@
 """The certificate in Key Vault: each form that signs in, each flaw, and its renewal."""
 
 import base64
+import json
 import textwrap
 from collections.abc import Callable
 from pathlib import Path
@@ -58,6 +59,20 @@ def pfx(certificate: AppCertificate, *chain: AppCertificate, password: bytes = b
     return base64.b64encode(content).decode()
 
 
+def unpadded_pfx(certificate: AppCertificate) -> str:
+    """Return a PFX whose base64 had padding until it was cut off."""
+    names = (b"n" * length for length in range(1, 4))
+    encoded = (
+        base64.b64encode(
+            pkcs12.serialize_key_and_certificates(
+                name, certificate.key, certificate.certificate, [], NoEncryption()
+            )
+        ).decode()
+        for name in names
+    )
+    return next(each for each in encoded if each.endswith("=")).rstrip("=")
+
+
 def form(name: str, own: AppCertificate, issuer: AppCertificate) -> str:
     """Return a certificate that signs in, in one of the forms that people store."""
     pem = own.pem.decode()
@@ -71,6 +86,11 @@ def form(name: str, own: AppCertificate, issuer: AppCertificate) -> str:
         "pem with CRLF": pem.replace("\n", "\r\n"),
         "pem after text": f"\ufeffBag Attributes\n{pem}",
         "pem in base64": base64.b64encode(pem.encode()).decode(),
+        "pfx with U+200B": f"\u200b{pfx(own)}\u200b",
+        "pfx with NUL": f"{pfx(own)}\x00",
+        "pfx with both inside": "\u200b\x00".join(textwrap.wrap(pfx(own), 64)),
+        "pfx without padding": unpadded_pfx(own),
+        "pem with U+200B and NUL": f"\u200b{pem}\u200b\x00",
     }[name]
 
 
@@ -84,6 +104,11 @@ FORMS = (
     "pem with CRLF",
     "pem after text",
     "pem in base64",
+    "pfx with U+200B",
+    "pfx with NUL",
+    "pfx with both inside",
+    "pfx without padding",
+    "pem with U+200B and NUL",
 )
 
 
@@ -115,6 +140,10 @@ def flawed(flaw: str) -> str:
         "half a PEM": "-----BEGIN NOTHING-----",
         "broken PEM": "-----BEGIN PRIVATE KEY-----\nx\n-----BEGIN CERTIFICATE-----\nx\n",
         "letters": "ü",
+        "PFX in quotes": f'"{pfx(own)}"\n',
+        "PFX in single quotes": f"\ufeff'{pfx(own)}'",
+        "PEM in quotes": f'"{own.pem.decode()}"',
+        "PEM as JSON": json.dumps(own.pem.decode()),
         "PEM without key": public_of(own),
         "PFX without key": base64.b64encode(without_key).decode(),
         "PEM without certificate": key_of(own),
@@ -142,6 +171,10 @@ FLAWS = {
     "half a PEM": certificates.NONSENSE,
     "broken PEM": certificates.NONSENSE,
     "letters": certificates.NONSENSE,
+    "PFX in quotes": certificates.QUOTES,
+    "PFX in single quotes": certificates.QUOTES,
+    "PEM in quotes": certificates.QUOTES,
+    "PEM as JSON": certificates.QUOTES,
     "PEM without key": certificates.NO_KEY,
     "PFX without key": certificates.NO_KEY,
     "PEM without certificate": certificates.NO_CERTIFICATE,

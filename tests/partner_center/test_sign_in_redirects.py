@@ -65,6 +65,31 @@ def test_a_redirection_is_an_outage(
         TokenSource(partner_settings(auth)).token(Deadline.after())
 
 
+@pytest.mark.parametrize(
+    "location", ["https://\xff\xfe/", "\x80", "https://[", "//", "https://e:x/"]
+)
+@pytest.mark.parametrize(
+    ("method", "path"),
+    [
+        ("POST", "*/oauth2/v2.0/token"),
+        ("GET", DISCOVERY),
+        ("GET", "/secrets/*"),
+        ("GET", "/msi/token"),
+    ],
+)
+def test_a_redirection_with_odd_bytes_is_an_outage_and_no_flaw_of_the_certificate(
+    partner_settings: Read, simulator: Simulator, method: str, path: str, location: str
+) -> None:
+    headers = {"Location": location}
+    fault = Fault(method=method, path=path, status=307, body="", headers=headers, times=None)
+    simulator.add_fault(fault)
+
+    with pytest.raises(SignInUnavailable, match="a redirection is not followed") as caught:
+        TokenSource(partner_settings(Auth.CERTIFICATE)).token(Deadline.after())
+
+    assert "PFX" not in str(caught.value)
+
+
 @pytest.mark.parametrize("status", [301, 302, 303, 307, 308])
 def test_a_refresh_token_is_kept_in_memory_if_the_vault_redirects_its_write(
     partner_settings: Read,

@@ -151,6 +151,10 @@ def test_products_are_recognised_by_type_and_publisher() -> None:
         ({"subType": {"displayName": "SavingsPlan"}}, Product.SAVINGS_PLAN),
         ({"subType": {"id": "", "displayName": "Azure savings plan"}}, Product.SAVINGS_PLAN),
         ({"subType": {"displayName": "Azure plan"}}, Product.AZURE_PLAN),
+        ({"SubType": {"Id": "SavingsPlan"}}, Product.SAVINGS_PLAN),
+        ({"subtype": {"id": "", "displayname": "SavingsPlan"}}, Product.SAVINGS_PLAN),
+        ({"subType": None, "SUBTYPE": {"ID": "SavingsPlan"}}, Product.SAVINGS_PLAN),
+        ({"subtype": {"id": "AzurePlan"}}, Product.AZURE_PLAN),
     ],
 )
 @pytest.mark.parametrize("name", ["Azure", "azure"])
