@@ -1021,6 +1021,16 @@ def deleted_after_its_subscription_was_gone() -> Book:
     return book
 
 
+def deleted_while_a_change_goes_on() -> Book:
+    book = begun()
+    book.read("/subscriptions", response={"items": [licences("active")]})
+    path = f"/v1/customers/{TENANT}/subscriptions/s1"
+    book.call(Service.PARTNER_CENTER, "PATCH", path, status=202, response=licences("deleted"))
+    book.delete(status=400)
+    book.end()
+    return book
+
+
 def deleted_while_suspended() -> Book:
     book = begun()
     book.read("/subscriptions", response={"items": [licences("suspended")]})
@@ -1103,6 +1113,7 @@ BAD: list[tuple[str, Callable[[], Book]]] = [
     ("delete_while_open", deleted_after_a_stale_etag),
     ("delete_while_open", deleted_after_a_404),
     ("delete_while_open", deleted_while_suspended),
+    ("delete_while_open", deleted_while_a_change_goes_on),
     ("delete_while_open", deleted_after_a_refusal_without_a_code),
     ("hasty_stuck", stuck_without_a_code),
     ("untrue_stuck", stuck_without_a_code),

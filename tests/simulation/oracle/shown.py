@@ -4,6 +4,7 @@ import json
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
+from http import HTTPStatus
 from typing import Any, Final
 
 from tests.simulation.clock import START
@@ -71,7 +72,8 @@ class Shown:
             if is_write(call) and len(parts) > 1:
                 self._take_refusal(parts[1], call)
             return
-        if isinstance(body, dict):
+        # 202 says that it goes on; the body may show how it will end.
+        if isinstance(body, dict) and call.status != HTTPStatus.ACCEPTED:
             self._take(parts, body)
 
     def _take_refusal(self, identifier: str, call: Call) -> None:
