@@ -189,7 +189,8 @@ def problem_of(error: TipsweepError | AzureError) -> Problem:
 
 def _detail(error: TipsweepError | AzureError) -> str:
     if isinstance(error, AzureError):
-        return "The storage account failed or did not respond. See the log."
+        said = "The storage account failed or did not respond. See the log."
+        return " ".join([said, *getattr(error, "__notes__", ())])
     if isinstance(error, SettingsError):
         return f"Missing or wrong: {', '.join(error.names)}. The log says what is expected."
     return str(error)

@@ -68,6 +68,7 @@ def test_a_request_without_storage_is_a_503(api: App, caplog: pytest.LogCaptureF
 
     assert (response.status, response.problem) == (503, "storage")
     assert "127.0.0.1" not in response.text
+    assert "may still start" not in response.text
     assert response.json["correlationId"] in caplog.text
 
 

@@ -168,6 +168,19 @@ def test_a_refresh_token_that_cannot_be_one_says_so_without_showing_it(
     assert not any(call.path.endswith("/oauth2/v2.0/token") for call in simulator.calls)
 
 
+@pytest.mark.parametrize(
+    ("stored", "where"),
+    [("one\u200e", "at its end"), ("\u200eone", "at its start"), ("o\u200ene", "inside")],
+)
+def test_the_place_of_a_character_that_no_refresh_token_has_is_named(
+    partner_settings: Read, simulator: Simulator, stored: str, where: str
+) -> None:
+    simulator.key_vault.put(simulator.sandbox.refresh_token_name, stored)
+
+    with pytest.raises(SignInFailed, match=f"has the character U.200E {where}"):
+        TokenSource(partner_settings(Auth.USER)).token(Deadline.after())
+
+
 def test_a_client_secret_with_a_line_feed_at_its_end_signs_in(
     partner_settings: Read, simulator: Simulator
 ) -> None:

@@ -21,7 +21,7 @@ from tests.simulation.oracle.violation import Violation
 
 _LATE: Final = "not cancelled before the deadline: "
 _NEVER: Final = "never cancellable: "
-_NAMED: Final = re.compile(r"(?:order|subscription) (\S+) \(")
+_NAMED: Final = re.compile(r"(?:order|subscription) ([\w-]+) \(")
 # Seconds that the slowest cancellation takes, those of its Azure subscriptions before it.
 _SLOWEST: Final = 2100.0
 # The looks that a customer needs at most: cancel, wait, cancel what was held up, DELETE.
