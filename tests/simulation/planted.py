@@ -163,13 +163,13 @@ PLANTED: Final[Mapping[str, Mistake]] = {
         "the gate does not check for an abort",
         _one(_DELETION, _CHECK_FOR_ABORT, "        if not self.record.etag:\n"),
         frozenset({"stopped_but_wrote"}),
-        seed=66,
+        seed=182,
     ),
     "switch-unasked": Mistake(
         "the gate does not check the switch",
         _one(_DELETION, "        self.switch.require_untripped()\n", ""),
         frozenset({"stopped_but_wrote"}),
-        seed=106,
+        seed=137,
     ),
     "protection-once": Mistake(
         "protection is only checked in the first step",
