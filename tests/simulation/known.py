@@ -37,17 +37,8 @@ KNOWN: Final[tuple[Known, ...]] = (
     Known(
         "turn-before-gate",
         "over_limit",
-        "A call counts from its turn on, but leaves only after its gate, which slow storage delays",
+        "A call counts from its turn on, but leaves only after its gate has asked",
         seed=920,
-        faults=frozenset(
-            {
-                Kind.REQUEST_LOST,
-                Kind.RESPONSE_LOST,
-                Kind.SLOW,
-                Kind.STORAGE_ERROR,
-                Kind.STORAGE_AWAY,
-            }
-        ),
     ),
 )
 
