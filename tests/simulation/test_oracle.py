@@ -536,6 +536,20 @@ def stuck_without_a_code() -> Book:
     return book
 
 
+def stuck_late_without_a_code(*, code: bool = False) -> Book:
+    book = begun()
+    book.wait(3 * 3600)
+    book.patch(status=400, response={"code": 800060} if code else {"statusCode": 400})
+    book.truth(purchase("o1"))
+    book.record("stuck", reason="not cancelled before the deadline: order o1 (completed)")
+    book.end("stuck", purchase("o1"))
+    return book
+
+
+def stuck_late_with_a_code() -> Book:
+    return stuck_late_without_a_code(code=True)
+
+
 def stuck_for_what_passes() -> Book:
     return stuck(f"{REJECTED}; never cancellable: order o2 (too old)", purchase("o1"))
 
@@ -1116,6 +1130,7 @@ BAD: list[tuple[str, Callable[[], Book]]] = [
     ("delete_while_open", deleted_while_a_change_goes_on),
     ("delete_while_open", deleted_after_a_refusal_without_a_code),
     ("hasty_stuck", stuck_without_a_code),
+    ("hasty_stuck", stuck_late_with_a_code),
     ("untrue_stuck", stuck_without_a_code),
     ("crash", crash),
     ("hung", hung),
@@ -1162,6 +1177,7 @@ def under_way_at_the_end() -> Book:
         ("unended", unended_while_tripped),
         ("hasty_stuck", stuck_truly),
         ("hasty_stuck", stuck_by_what_never_ends),
+        ("hasty_stuck", stuck_late_without_a_code),
         ("untrue_stuck", stuck_truly),
         ("untrue_stuck", stuck_for_what_was_shown),
         ("untrue_stuck", stuck_by_what_never_ends),

@@ -5,7 +5,7 @@ from collections.abc import Iterator
 from typing import Final
 
 from tests.simulation.log import Call
-from tests.simulation.oracle.calls import is_write, tenant_of
+from tests.simulation.oracle.calls import code_of, is_write, tenant_of
 from tests.simulation.oracle.history import (
     TERMINAL,
     Deletion,
@@ -175,7 +175,10 @@ def _without_reason(
     if truth is None or trouble.since(end.at) < enough:
         return ""
     blocking = [each for each in truth.purchases if each.blocks]
-    if any(each.endless or _never(history, end, each) for each in blocking):
+    if any(
+        each.endless or _never(history, end, each) or _rejected_without_code(history, end, each)
+        for each in blocking
+    ):
         return ""
     return f"{trouble.since(end.at):.0f} s after the last trouble"
 
@@ -195,6 +198,18 @@ def _rejected_delete(history: History, end: RecordState) -> Call | None:
 def _never(history: History, end: RecordState, purchase: Standing) -> bool:
     """Return whether a purchase can never be cancelled, as far as the app can know."""
     return purchase.never(end.at + history.skew)
+
+
+def _rejected_without_code(history: History, end: RecordState, purchase: Standing) -> bool:
+    """Return whether the last response to a write for a purchase was nothing but a status."""
+    calls = [
+        call
+        for call in history.writes
+        if 0 < call.returned < end.place
+        and any(f"/{identifier}" in call.path for identifier in purchase.ids)
+    ]
+    last = calls[-1] if calls else None
+    return last is not None and 400 <= (last.status or 0) < 500 and not code_of(last).isdecimal()
 
 
 def untrue_stuck(history: History) -> Iterator[Violation]:
