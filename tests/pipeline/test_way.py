@@ -11,7 +11,7 @@ from shared.storage.names import CUSTOMERS_TO_DELETE
 from tests.bench import Bench
 
 ROOT = Path(__file__).parents[2]
-MOST_MODULES = 32
+MOST_MODULES = 31
 # The ground floor: a reader knows what these do from their names.
 SMALL = {
     f"shared/{name}.py" for name in ("domains", "errors", "events", "inputs", "limits", "tenants")
