@@ -86,15 +86,21 @@ def _find_out(services: Services, request: DeletionRequest) -> None:
         found = dry_run(services, request.tenant)
     except Refused as refusal:
         reason = f"rule {refusal.rule}: {refusal.finding}"
-        _keep(services, request, Outcome.REFUSED, reason=reason, remedy=refusal.remedy)
+        refused = _result(services, request, Outcome.REFUSED)
+        _keep(services, replace(refused, reason=reason, remedy=refusal.remedy))
         _tell(services, request, EntryKind.DRY_RUN_REFUSED, str(refusal))
     else:
         _log_plan(request.tenant, found.plan)
+        planned = _result(services, request, Outcome.DELETE if found.plan.clear else Outcome.CANCEL)
         _keep(
             services,
-            request,
-            Outcome.DELETE if found.plan.clear else Outcome.CANCEL,
-            found=found,
+            replace(
+                planned,
+                domain=found.customer.domain,
+                company_name=found.customer.company_name,
+                entries=found.plan.entries,
+            ),
+            never=len(found.plan.never),
         )
 
 
@@ -108,7 +114,7 @@ def _tell(
 def _note_try(services: Services, request: DeletionRequest, error: Exception) -> None:
     reason = f"{type(error).__name__}: {error}"
     try:
-        _keep_failure(services, request, reason, final=False)
+        _keep(services, replace(_failure(services, request, reason), final=False))
     except AzureError as outage:
         # The error itself must reach the host.
         log_held_up(outage, tenant=request.tenant)
@@ -121,27 +127,17 @@ def note_failure(
 
     The failure is listed under the ID of its last message.
     """
-    _keep_failure(services, request, reason, final=True, message_id=message_id)
+    _keep(services, replace(_failure(services, request, reason), message_id=message_id))
     _tell(services, request, EntryKind.DRY_RUN_FAILED, reason)
 
 
-def _keep_failure(
-    services: StorageServices,
-    request: DeletionRequest,
-    reason: str,
-    *,
-    final: bool,
-    message_id: str = "",
-) -> None:
-    _keep(
-        services,
-        request,
-        Outcome.FAILED,
-        reason=reason,
-        remedy=_FAILED_REMEDY,
-        final=final,
-        message_id=message_id,
-    )
+def _failure(services: StorageServices, request: DeletionRequest, reason: str) -> DryRunResult:
+    failed = _result(services, request, Outcome.FAILED)
+    return replace(failed, reason=reason, remedy=_FAILED_REMEDY)
+
+
+def _result(services: StorageServices, request: DeletionRequest, outcome: Outcome) -> DryRunResult:
+    return DryRunResult(request.tenant, outcome, services.now(), request.requested_by)
 
 
 def noted_failure(services: StorageServices, request: DeletionRequest, delivery: Delivery) -> str:
@@ -171,38 +167,15 @@ def _last_result(services: StorageServices, tenant: TenantId) -> DryRunResult | 
     return None
 
 
-def _keep(
-    services: StorageServices,
-    request: DeletionRequest,
-    outcome: Outcome,
-    *,
-    found: DryRun | None = None,
-    reason: str = "",
-    remedy: str = "",
-    final: bool = True,
-    message_id: str = "",
-) -> None:
-    result = DryRunResult(
-        tenant=request.tenant,
-        outcome=outcome,
-        made_at=services.now(),
-        requested_by=request.requested_by,
-        domain=found.customer.domain if found else "",
-        company_name=found.customer.company_name if found else "",
-        reason=reason,
-        remedy=remedy,
-        entries=found.plan.entries if found else (),
-        final=final,
-        message_id=message_id,
-    )
+def _keep(services: StorageServices, result: DryRunResult, never: int | None = None) -> None:
     services.plans.keep(result.tenant, result.to_json(), result.made_at)
     emit(
         Event.DRY_RUN_FINISHED,
         tenant=result.tenant,
         domain=result.domain or None,
-        outcome=outcome,
-        never=len(found.plan.never) if found else None,
-        reason=reason or None,
+        outcome=result.outcome,
+        never=never,
+        reason=result.reason or None,
     )
 
 
