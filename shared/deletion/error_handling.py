@@ -30,7 +30,7 @@ from shared.storage.outages import SlowStorage, is_outage
 from shared.storage.records import RecordChanged, State
 
 # Trouble that says nothing about the customer, so the deadline moves however long it takes.
-_OUTSIDE: Final = (
+_PARKING: Final = (
     SignInFailed,
     SignInUnavailable,
     *TOKEN_REFUSED,
@@ -101,7 +101,7 @@ def _postpone(deletion: Deletion, queue: str, error: Exception, *, looked: bool)
     `looked` says whether Partner Center was called. The state stays as it is: `deleting` while a
     DELETE may have been carried out, which keeps an abort too late.
     """
-    parked = not looked or isinstance(error, _OUTSIDE)
+    parked = not looked or isinstance(error, _PARKING)
     delay = deletion.delay(_retry_after(error))
     if not parked and _asks_to_wait(error):
         deletion.grant(delay)

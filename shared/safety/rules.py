@@ -44,6 +44,7 @@ from shared.partner_center.errors import (
     NotFound,
     Unavailable,
 )
+from shared.partner_center.members import fold
 from shared.partner_center.resources import Customer, Status, Subscription
 from shared.safety.switch import Switch
 from shared.settings import NO_PROTECTION, ProtectionSettings, Settings
@@ -261,7 +262,7 @@ def require_sandbox_size(customers: int) -> None:
 def require_sandbox_limits(subscriptions: Collection[Subscription]) -> None:
     """Rule 2: the customer holds no more than a sandbox customer can; raises Refused."""
     # A repeated row is one subscription, and each of its rows counts for its licences.
-    running = {each.id.lower() for each in subscriptions if each.status not in _NOT_RUNNING}
+    running = {fold(each.id) for each in subscriptions if each.status not in _NOT_RUNNING}
     if len(running) > SANDBOX_SUBSCRIPTIONS_PER_CUSTOMER:
         finding = (
             f"the customer has {len(running)} active subscriptions, and a sandbox allows "
