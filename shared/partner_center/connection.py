@@ -12,14 +12,13 @@ from urllib.parse import SplitResult, urljoin, urlsplit, urlunsplit
 
 import requests
 from azure.core.exceptions import AzureError
-from requests.adapters import HTTPAdapter
 from requests.auth import AuthBase
 from urllib3.exceptions import NewConnectionError, ReadTimeoutError
 
 from shared.errors import TipsweepError, shown
 from shared.inputs import json_of, retry_after_seconds
 from shared.partner_center.credentials import TokenSource
-from shared.partner_center.deadline import Deadline, limit_reads, limited
+from shared.partner_center.deadline import Deadline, limited, limited_session
 from shared.partner_center.errors import (
     ErrorResponse,
     ErrorStatus,
@@ -109,13 +108,6 @@ class _Bearer(AuthBase):
         return request
 
 
-class _Session(requests.Session):
-    """A session that never looks where a redirection points, because its bytes may be odd."""
-
-    def get_redirect_target(self, resp: requests.Response) -> None:
-        """Return no target."""
-
-
 class Connection:
     """Sends calls to one Partner Center; safe to share between threads."""
 
@@ -133,7 +125,9 @@ class Connection:
         self._rate_limiter = rate_limiter
         self._sleep = sleep
         self._jitter = jitter
-        self._session = _Session()
+        # One connection for each of the 32 threads that the deployed worker runs. The library
+        # repeats nothing: it would neither take a turn nor ask the gate.
+        self._session = limited_session(pool_size=32)
         self._session.headers.update(
             {
                 "Accept": "application/json",
@@ -142,11 +136,6 @@ class Connection:
                 "MS-PartnerCenter-Application": "tipsweep",
             }
         )
-        # One connection for each of the 32 threads that the deployed worker runs. The library
-        # repeats nothing: it would neither take a turn nor ask the gate.
-        adapter = HTTPAdapter(max_retries=0)
-        limit_reads(adapter, pool_size=32)
-        self._session.mount("https://", adapter)
 
     def call(
         self,

@@ -8,6 +8,7 @@ from contextvars import ContextVar
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final, Self
 
+import requests
 from requests.adapters import DEFAULT_POOLSIZE, HTTPAdapter
 from urllib3.util.ssl_ import create_urllib3_context
 
@@ -96,6 +97,22 @@ class _LimitedSocket(ssl.SSLSocket):
             return super().recv_into(buffer, nbytes, flags)
         finally:
             self.settimeout(timeout)
+
+
+class _DirectSession(requests.Session):
+    """A session that never looks where a redirection points, because its bytes may be odd."""
+
+    def get_redirect_target(self, resp: requests.Response) -> None:
+        """Return no target."""
+
+
+def limited_session(*, retries: int = 0, pool_size: int = DEFAULT_POOLSIZE) -> requests.Session:
+    """Return a session that follows no redirection, and whose reads end with the running step."""
+    session = _DirectSession()
+    adapter = HTTPAdapter(max_retries=retries)
+    limit_reads(adapter, pool_size)
+    session.mount("https://", adapter)
+    return session
 
 
 def limit_reads(adapter: HTTPAdapter, pool_size: int = DEFAULT_POOLSIZE) -> None:

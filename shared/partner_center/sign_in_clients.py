@@ -12,14 +12,14 @@ import requests
 from azure.core.credentials import TokenCredential
 from azure.core.exceptions import AzureError, ClientAuthenticationError, DecodeError
 from azure.core.pipeline import PipelineResponse
+from azure.core.pipeline.transport import RequestsTransport
 from azure.identity import DefaultAzureCredential, ManagedIdentityCredential
 from azure.keyvault.secrets import SecretClient
 from msal.exceptions import MsalError
-from requests.adapters import HTTPAdapter
 
 from shared.inputs import NotASecret, json_of
-from shared.partner_center.deadline import limit_reads
-from shared.partner_center.sign_in_responses import DirectSession, DirectTransport, leads_elsewhere
+from shared.partner_center.deadline import limited_session
+from shared.partner_center.sign_in_responses import leads_elsewhere
 from shared.partner_center.verdicts import Unusable
 from shared.settings import PartnerCenterSettings
 
@@ -105,7 +105,7 @@ _SHORT_RETRIES: Final[dict[str, Any]] = {
 
 def _options() -> dict[str, Any]:
     """Return the options of one client, with a transport of its own."""
-    return {**_SHORT_RETRIES, "transport": DirectTransport()}
+    return {**_SHORT_RETRIES, "transport": RequestsTransport(session=limited_session())}
 
 
 def azure_credential(*, managed: bool, client_id: str | None) -> TokenCredential:
@@ -156,11 +156,8 @@ def entra_app(
 
 def _entra_session() -> requests.Session:
     """Return a session for msal, which would drop the status and the headers of an error."""
-    session = DirectSession()
+    session = limited_session(retries=1)
     session.request = functools.partial(session.request, timeout=_TIMEOUT_SECONDS)  # type: ignore[method-assign] # as msal does
-    adapter = HTTPAdapter(max_retries=1)
-    limit_reads(adapter)
-    session.mount("https://", adapter)
     session.hooks["response"].append(_raise_outage)
     return session
 

@@ -5,31 +5,12 @@ from http import HTTPStatus
 from typing import Final
 from urllib.parse import urlsplit
 
-import requests
-from azure.core.pipeline.transport import RequestsTransport
-
 from shared.errors import shown
 from shared.inputs import json_of
 
 _DISCOVERY: Final = "/.well-known/openid-configuration"
 # One service under two names, in the cloud that 21Vianet operates.
 _SAME_HOSTS: Final = {"login.partner.microsoftonline.cn": "login.chinacloudapi.cn"}
-
-
-class DirectSession(requests.Session):
-    """A session that never looks where a redirection points, because its bytes may be odd."""
-
-    def get_redirect_target(self, resp: requests.Response) -> None:
-        """Return no target."""
-
-
-class DirectTransport(RequestsTransport):  # type: ignore[misc] # the base is untyped
-    """The same for the libraries of Azure."""
-
-    def open(self) -> None:
-        """Open the session."""
-        super().open()
-        self.session.get_redirect_target = lambda _: None
 
 
 def leads_elsewhere(url: str, status: int, read: Callable[[], str]) -> str:
