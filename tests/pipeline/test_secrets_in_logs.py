@@ -1,4 +1,4 @@
-"""Nothing that signs in is ever written: not to a log of any level, a record, or a response."""
+"""Nothing that signs in is ever written: not to a log of any level, a record, or the console."""
 
 import logging
 from collections.abc import Iterator
