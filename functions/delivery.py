@@ -33,10 +33,11 @@ def deliver(
     try:
         parsed = parse(parcel.body)
     except BadMessage as error:
-        # Raising instead would have the host try a hopeless message five times.
-        reject(current_queues(), queue, parcel.body, error)
+        # Raising instead would have the host try a hopeless message five times. The whole message
+        # moves, as if the host had: what is inside could be read as another one there.
+        reject(current_queues(), queue, message.get_body(), error)
         return
-    delivery = Delivery(message_id(message), parcel.inserted_at)
+    delivery = Delivery(message_id(message), parcel.inserted_at, parcel.known_since)
     try:
         _run_or_record(queue, parcel, parsed, delivery, step)
     except AzureError as error:
@@ -55,7 +56,7 @@ def _run_or_record(
     try:
         _run(queue, parcel, parsed, delivery, step)
     except BadMessage as error:
-        poisoned = Poisoned(queue, delivery.message_id, parcel.body, parcel.inserted_at)
+        poisoned = Poisoned(queue, delivery.message_id, parcel.body, parcel.known_since)
         record_rejected(current_storage(), poisoned, error)
 
 
@@ -94,9 +95,12 @@ def _wait_for_settings(
         put_back_as_it_is(services.queues, queue, parcel)
 
 
-def parcel_of(message: func.QueueMessage) -> Parcel:
-    """Return what the message holds, and when it was first put on a queue."""
-    return opened(message.get_body(), _inserted_at(message))
+def parcel_of(message: func.QueueMessage, *, moved: bool = False) -> Parcel:
+    """Return what the message holds, and when it was first put on a queue.
+
+    `moved` says that the host has moved it to its queue.
+    """
+    return opened(message.get_body(), _inserted_at(message), moved=moved)
 
 
 def message_id(message: func.QueueMessage) -> str:

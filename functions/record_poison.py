@@ -60,8 +60,8 @@ def record_poison_deletes(message: func.QueueMessage) -> None:
 
 
 def _record(queue: str, message: func.QueueMessage) -> None:
-    parcel = parcel_of(message)
-    poisoned = Poisoned(queue, message_id(message), parcel.body, parcel.inserted_at)
+    parcel = parcel_of(message, moved=True)
+    poisoned = Poisoned(queue, message_id(message), parcel.body, parcel.known_since)
     try:
         services = current_storage()
         if not put_back_if_unharmed(services, queue, parcel, poisoned.message_id):
@@ -78,4 +78,5 @@ def _keep(queue: str, parcel: Parcel, error: SettingsError | AzureError) -> None
     if cause_of(error) is None:
         raise error
     log_held_up(error, queue=queue)
-    current_queues().send(queue + POISON_SUFFIX, parcel.sealed(), _POISON_DELAY)
+    for text in parcel.messages():
+        current_queues().send(queue + POISON_SUFFIX, text, _POISON_DELAY)

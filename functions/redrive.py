@@ -8,6 +8,7 @@ from shared.deletion.backlog import log_backlog, token_age_days
 from shared.deletion.held_up import log_held_up
 from shared.deletion.redrive import redrive_overdue
 from shared.environment import SettingsError
+from shared.partner_center.deadline import limited
 from shared.services import Services, StorageServices, current_services, current_storage
 
 blueprint = func.Blueprint()
@@ -17,6 +18,11 @@ blueprint = func.Blueprint()
 def redrive(timer: func.TimerRequest) -> None:  # noqa: ARG001 - the binding names it
     """Send overdue deletions a message; needs queues and tables only."""
     services = _services()
+    with limited(services.deadline()):
+        _redrive(services)
+
+
+def _redrive(services: StorageServices) -> None:
     records, now = list(services.records.all()), services.now()
     log_backlog(
         records,

@@ -9,10 +9,14 @@ import idna
 
 from shared.errors import TipsweepError, shown
 
+# Source: RFC 1035, section 2.3.4, without the dot at the end.
+_DOMAIN_CHARACTERS: Final = 253
 _LABEL_CHARACTERS: Final = 63
 # The letters of a label in ASCII; hyphens stand inside.
 _LABEL: Final = re.compile(r"[a-z0-9*?](?:[a-z0-9*?-]*[a-z0-9*?])?")
 _WILDCARDS: Final = re.compile(r"[*?]")
+# A top-level domain has two letters at least, or is an international one.
+_LAST_LABEL: Final = re.compile(r"[a-z?]{2,}|xn--[a-z0-9?-]+")
 
 
 class NotADomainPattern(TipsweepError):
@@ -29,8 +33,8 @@ def domain_pattern(word: str) -> str:
     if pattern is None or not _is_possible(pattern):
         message = (
             f"{shown(word)} is not a domain pattern: expected a domain such as contoso.com, or a "
-            "pattern with * and ? such as keep-*.onmicrosoft.com; a label with letters outside "
-            "ASCII takes no wildcard"
+            "pattern with * and ? such as keep-*.onmicrosoft.com, which ends in * or in a "
+            "top-level domain; a label with letters outside ASCII takes no wildcard"
         )
         raise NotADomainPattern(message)
     return pattern
@@ -50,13 +54,19 @@ def matches(domain: str, pattern: str) -> bool:
 
 
 def _is_possible(pattern: str) -> bool:
-    """Whether a domain could match: it has two labels at least, and no number as the last."""
+    """Whether a domain could match: it has two labels at least, the last a top-level domain."""
     labels = pattern.split(".")
     return (
-        all(map(_is_label, labels))
-        and not labels[-1].isdigit()
+        len(pattern.replace("*", "")) <= _DOMAIN_CHARACTERS
+        and all(map(_is_label, labels))
+        and _is_last(labels[-1])
         and (len(labels) > 1 or "*" in pattern)
     )
+
+
+def _is_last(label: str) -> bool:
+    """Whether the last label could be a top-level domain; behind a * nobody can tell."""
+    return label.endswith("*") or _LAST_LABEL.fullmatch(label) is not None
 
 
 def _is_label(label: str) -> bool:

@@ -1,5 +1,6 @@
 """Reads settings from environment variables and collects what is wrong with them."""
 
+import base64
 import re
 from collections.abc import Mapping
 from enum import StrEnum
@@ -8,17 +9,22 @@ from urllib.parse import SplitResult, urlsplit
 
 from shared.domains import NotADomainPattern, domain_pattern
 from shared.errors import TipsweepError, shown
-from shared.inputs import NotASecret, bare_secret
+from shared.inputs import NotASecret, bare_secret, without_surroundings
 from shared.tenants import NotATenantId, TenantId, tenant_id
 
 Choice = TypeVar("Choice", bound=StrEnum)
 
+_IN_FRONT: Final = ("APPSETTING_", "TIPSWEEP_", "VALUES:", "VALUES__")
 _EDITS: Final = 2
 _LONGEST_NUMBER: Final = 9
+_QUOTES: Final = frozenset("\"'")
 _THIS_MACHINE: Final = frozenset({"127.0.0.1", "::1", "localhost"})
-# $(…) and ${…} of pipelines and scripts, #{…}, {{…}}, %…%, <…>, __…__, @Microsoft.KeyVault(…).
+# $(…), ${…}, ~{…} and $[…] of pipelines and scripts, #{…}, {{…}}, %…%, <…>, __…__, [name('…')] of
+# templates, @Microsoft.KeyVault(…).
 _PLACEHOLDER: Final = re.compile(
-    r"[$#]\{|\$\(|\{\{|@Microsoft\.\w*\(|\A(?:%\w+%|<[^<>]*>|__\w+__)\Z", re.IGNORECASE
+    r"[$#~]\{|\$[(\[]|\{\{|@Microsoft\.\w*\("
+    r"|\A(?:%\w+%|<[^<>]*>|__\w+__|\[\w+\(.*\)[^\]]*\])\Z",
+    re.IGNORECASE,
 )
 _VARIABLE: Final = re.compile(r"\$(?:env:)?\w+", re.IGNORECASE)
 GERMANY_CLOSED: Final = (
@@ -65,23 +71,30 @@ class Reader:
     def text(self, name: str) -> str | None:
         """Return a setting as text, None if it is empty or missing."""
         value = self._given(name)
-        if _PLACEHOLDER.search(value) or _VARIABLE.fullmatch(value):
+        bare = without_surroundings(value)
+        if _PLACEHOLDER.search(bare) or _VARIABLE.fullmatch(bare):
             self._unresolved(name)
         return value or None
 
     def secret_for(self, auth: str, name: str, *, needed: bool) -> str | None:
-        """Return a secret that only some ways to sign in need, without what is around it."""
+        """Return a secret that only some ways to sign in need, without what is around it.
+
+        One that cannot be a secret is a problem where it is needed, and None elsewhere.
+        """
         value = self._given(name)
         if not value:
             self._missing(auth, name, needed=needed)
             return None
+        bare = without_surroundings(value)
         # A secret may have any of these letters inside.
-        if _PLACEHOLDER.match(value) and value.endswith((")", "}", "}#", "%", ">", "__")):
+        whole = bare.endswith((")", "}", "}#", "]", "%", ">", "__"))
+        if (whole and _PLACEHOLDER.match(bare)) or _VARIABLE.fullmatch(bare):
             self._unresolved(name)
         try:
             return bare_secret(value)
         except NotASecret as error:
-            self.problem(f"{name} {error}")
+            if needed:
+                self.problem(f"{name} {error}")
             return None
 
     def _given(self, name: str) -> str:
@@ -95,7 +108,10 @@ class Reader:
         )
 
     def unknown(self, prefixes: tuple[str, ...]) -> tuple[str, ...]:
-        """Return the names with one of the prefixes that nothing has asked for.
+        """Return the names that nothing has asked for, but that are meant for tipsweep.
+
+        They begin with one of the prefixes, or are ours with something in front that other places
+        put there.
 
         A name that looks like a misspelt one of those asked for is noted as a problem instead.
         Call this after everything is read.
@@ -105,11 +121,20 @@ class Reader:
         for name in sorted(given - self._asked):
             meant = self._meant(name)
             if meant is None:
-                unknown += [name] if name.upper().startswith(prefixes) else []
+                unknown += [name] if self._is_meant_for_us(name.upper(), prefixes) else []
             # Windows lists every name in capitals, and finds it in any form.
             elif meant in given or meant not in self._environment:
                 self.problem(f"{name} is not a setting: did you mean {meant}?")
         return tuple(unknown)
+
+    def _is_meant_for_us(self, name: str, prefixes: tuple[str, ...]) -> bool:
+        if name.startswith(prefixes):
+            return True
+        bare = next((name[len(each) :] for each in _IN_FRONT if name.startswith(each)), "")
+        # App Service gives each setting twice, once with APPSETTING_ in front.
+        if not bare or bare in {each.upper() for each in self._environment}:
+            return False
+        return bare.startswith(prefixes) or self._meant(bare) is not None
 
     def _meant(self, name: str) -> str | None:
         """Return the name asked for that is nearest to this one, None if none is near."""
@@ -154,8 +179,16 @@ class Reader:
             return ""
 
     def words(self, name: str) -> list[str]:
-        """Return the words of a list, separated by commas, semicolons or spaces."""
-        return (self.text(name) or "").replace(",", " ").replace(";", " ").split()
+        """Return the words of a list, separated by commas, semicolons or spaces; none if empty.
+
+        A value without any word is a problem: somebody meant something by it.
+        """
+        words = (self.text(name) or "").replace(",", " ").replace(";", " ").split()
+        if self._environment.get(name) and not words:
+            self.problem(
+                f"{name} is {shown(self._environment[name])}: expected a word, or an empty value"
+            )
+        return words
 
     def whole(self, name: str, default: int, least: int, most: int) -> int:
         """Return a whole number between two bounds."""
@@ -192,7 +225,8 @@ class Reader:
         if value is not None and not _names_an_account(value):
             self.problem(
                 f"{name} is no connection string: expected UseDevelopmentStorage=true, or "
-                "AccountName=…;AccountKey=…;EndpointSuffix=…"
+                "AccountName=…;AccountKey=…;EndpointSuffix=… with a key in base64, http or https, "
+                "and no quotes"
             )
         return value
 
@@ -250,12 +284,24 @@ def _names_an_account(connection_string: str) -> bool:
     """Whether the libraries of the storage account find what they need in a connection string."""
     pairs = (each.partition("=") for each in connection_string.split(";") if each)
     given = {name.strip().lower(): value for name, _, value in pairs}
+    protocol = given.get("defaultendpointsprotocol", "https").lower()
+    if _QUOTES & set(connection_string) or protocol not in {"http", "https"}:
+        return False
+    if "accountkey" in given and not _is_base64(given["accountkey"]):
+        return False
     if given.get("usedevelopmentstorage", "").lower() == "true":
         return True
     endpoints = {"queueendpoint", "tableendpoint"}
     return any(given.get(name) for name in ("accountkey", "sharedaccesssignature")) and bool(
         given.get("accountname") or all(given.get(name) for name in endpoints)
     )
+
+
+def _is_base64(text: str) -> bool:
+    try:
+        return bool(base64.b64decode(text, validate=True))
+    except ValueError:
+        return False
 
 
 def _near(one: str, other: str, edits: int) -> bool:

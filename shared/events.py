@@ -45,6 +45,7 @@ class Event(StrEnum):
     ENTITLEMENTS_UNREAD = "entitlements_unread"
     SIGN_IN_FAILED = "sign_in_failed"
     SIGN_IN_UNAVAILABLE = "sign_in_unavailable"
+    REFRESH_TOKEN_UNSTORED = "refresh_token_unstored"  # noqa: S105 - an event
     SWITCH_TRIPPED = "switch_tripped"
     SWITCH_RESET = "switch_reset"
     SWEEP_FINISHED = "sweep_finished"
@@ -74,6 +75,7 @@ _LEVELS: Final = {
     Event.THROTTLED: logging.WARNING,
     Event.ENTITLEMENTS_UNREAD: logging.WARNING,
     Event.SIGN_IN_UNAVAILABLE: logging.WARNING,
+    Event.REFRESH_TOKEN_UNSTORED: logging.WARNING,
     Event.SWITCH_RESET: logging.WARNING,
     Event.DELETION_REDRIVEN: logging.WARNING,
     Event.SETTINGS_UNKNOWN: logging.WARNING,

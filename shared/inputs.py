@@ -42,24 +42,39 @@ class NotASecret(TipsweepError):
     """A text cannot be a secret; the error does not show it."""
 
 
+def without_surroundings(text: str) -> str:
+    """Return a text without the blanks, line breaks and invisible characters around it."""
+    return _AROUND.sub("", text)
+
+
 def bare_secret(text: str) -> str:
     """Return a secret without the blanks, line breaks and byte order marks around it.
 
-    Raises NotASecret if nothing is left, or if one of these or another character that cannot be
-    seen is inside.
+    Raises NotASecret if nothing is left, or if one of these is inside, or any other character that
+    cannot be seen is anywhere.
     """
-    bare = _AROUND.sub("", text)
+    bare = without_surroundings(text)
     if not bare:
         message = "is empty: store the secret in one line"
         raise NotASecret(message)
-    for letter in bare:
-        if letter.isspace() or not letter.isprintable():
-            message = (
-                f"has the character U+{ord(letter):04X} inside, which no secret has: store it "
-                "again, in one line"
-            )
-            raise NotASecret(message)
+    odd = [place for place, letter in enumerate(bare) if _is_odd(letter)]
+    if odd:
+        message = (
+            f"has the character U+{ord(bare[odd[0]]):04X} {_where(bare, odd[0])}, which no secret "
+            "has: store it again, in one line"
+        )
+        raise NotASecret(message)
     return bare
+
+
+def _is_odd(letter: str) -> bool:
+    return letter.isspace() or not letter.isprintable()
+
+
+def _where(secret: str, place: int) -> str:
+    if place == 0:
+        return "at its start"
+    return "at its end" if all(map(_is_odd, secret[place:])) else "inside"
 
 
 def json_of(content: bytes) -> Any:  # noqa: ANN401 - JSON of any shape

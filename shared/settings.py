@@ -1,7 +1,7 @@
 """The settings: read from the environment once, checked as a whole, and typed."""
 
 import os
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import timedelta
 from enum import StrEnum
@@ -341,6 +341,8 @@ def _storage(reader: Reader) -> StorageSettings:
 
 def _protection(reader: Reader) -> ProtectionSettings:
     tenants = reader.words("PROTECTED_TENANTS")
+    if reader.text("PARTNER_TENANT_ID") is not None:
+        _require_customers(reader, tenants)
     domains = reader.words("PROTECTED_DOMAINS")
     return ProtectionSettings(
         tenants=frozenset(
@@ -355,6 +357,16 @@ def _protection(reader: Reader) -> ProtectionSettings:
         ),
         waived=NO_PROTECTION in {word.lower() for word in (*tenants, *domains)},
     )
+
+
+def _require_customers(reader: Reader, words: Sequence[str]) -> None:
+    """Note a problem if the partner alone is listed: it is no customer, so nothing is protected."""
+    partner = reader.tenant("PARTNER_TENANT_ID")
+    if partner and words and all(partner in word.lower() for word in words):
+        reader.problem(
+            f"PROTECTED_TENANTS names only {partner}, which is the partner itself: expected "
+            "customers"
+        )
 
 
 def _checks(reader: Reader) -> CheckSettings:

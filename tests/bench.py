@@ -15,7 +15,7 @@ from azure.storage.queue import QueueServiceClient
 from functions import cancel_orders, check_orders, delete_customer, record_poison
 from functions.redrive import redrive
 from local.provision import provision
-from local.simulator import Call, Simulator
+from local.simulator import Call, Fault, Simulator
 from shared import services as process
 from shared.partner_center.connection import Connection
 from shared.partner_center.credentials import TokenSource
@@ -42,6 +42,9 @@ from shared.tenants import TenantId
 from tests.local_budget import LocalBudget
 
 MAX_DEQUEUE_COUNT = 5
+LEASE_SECONDS = 300
+# As many as Queue storage hands out in one call.
+MOST_AT_ONCE = 32
 DOUBLED = 0.4
 UNHURRIED = 600_000
 A_MOMENT = timedelta(microseconds=1)
@@ -78,7 +81,7 @@ class Bench:
         """Put a message on a queue, as any tool would."""
         self.queues.get_queue_client(queue).send_message(text)
 
-    def take(self, queue: str, lease_seconds: int = 300) -> StoredMessage | None:
+    def take(self, queue: str, lease_seconds: int = LEASE_SECONDS) -> StoredMessage | None:
         """Take the next visible message as the host does."""
         client = self.queues.get_queue_client(queue)
         return client.receive_message(visibility_timeout=lease_seconds)
@@ -224,7 +227,7 @@ class Bench:
         return [call for call in self.calls() if call.is_write]
 
     def _empty(self, queue: str) -> int:
-        messages = list(iter(lambda: self.take(queue), None))
+        messages = self._visible(queue)
         for message in messages:
             try:
                 self.deliver(queue, message)
@@ -232,6 +235,20 @@ class Bench:
                 self.errors.append(error)
                 self._put_back(queue, message)
         return len(messages)
+
+    def _visible(self, queue: str) -> list[StoredMessage]:
+        """Take every visible message, in as few calls as possible."""
+        client = self.queues.get_queue_client(queue)
+        found: list[StoredMessage] = []
+        while len(found) % MOST_AT_ONCE == 0:
+            pages = client.receive_messages(
+                messages_per_page=MOST_AT_ONCE, visibility_timeout=LEASE_SECONDS
+            ).by_page()
+            page = list(next(pages, ()))
+            if not page:
+                break
+            found += page
+        return found
 
     def _put_back(self, queue: str, message: StoredMessage) -> None:
         client = self.queues.get_queue_client(queue)
@@ -242,6 +259,12 @@ class Bench:
             client.delete_message(message)
         else:
             client.update_message(message, visibility_timeout=0)
+
+
+def failing_orders(times: int | None = None) -> Fault:
+    """Return a fault that fails a try for good: its code has no meaning that passes."""
+    body = {"code": 3000, "description": "Invalid items."}
+    return Fault("GET", "*/orders", 400, body, times=times)
 
 
 def unhurried(settings: Settings, **changes: Any) -> Services:

@@ -8,6 +8,7 @@ import pytest
 
 from local.azurite import Azurite
 from local.simulator import Simulator
+from shared.safety.switch import Switch
 from tests.bench import Bench
 
 ACCOUNTS = 1000
@@ -60,6 +61,12 @@ def simulator(running_simulator: Simulator, monkeypatch: pytest.MonkeyPatch) -> 
             monkeypatch.setenv(name, value)
     yield running_simulator
     running_simulator.reset("empty")
+
+
+@pytest.fixture(autouse=True)
+def _trips_are_not_written_in_the_background(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Keep a trip that a test loses from being stored in a later test."""
+    monkeypatch.setattr(Switch, "_start_writing", lambda _: None)
 
 
 @pytest.fixture

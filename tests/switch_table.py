@@ -1,5 +1,6 @@
 """The table of the switch behind a wire that fails, loses responses, or lets others go first."""
 
+import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import replace
@@ -69,7 +70,13 @@ class Wire(RequestsTransport):  # type: ignore[misc] # the base is untyped
 
 
 @contextmanager
-def switch_behind(bench: Bench, storage: str, wire: Wire, repeats: int = 0) -> Iterator[Switch]:
+def switch_behind(
+    bench: Bench,
+    storage: str,
+    wire: Wire,
+    repeats: int = 0,
+    sleep: Callable[[float], None] = time.sleep,
+) -> Iterator[Switch]:
     """Give the switch of one more process, whose requests the wire carries.
 
     `repeats` is how often the storage library repeats a request.
@@ -78,7 +85,7 @@ def switch_behind(bench: Bench, storage: str, wire: Wire, repeats: int = 0) -> I
     with TableClient.from_connection_string(
         storage, SANDBOX_TABLE, transport=wire, retry_total=repeats, retry_backoff_factor=0
     ) as client:
-        yield Switch(SwitchRow(client, partner), bench.services.now)
+        yield Switch(SwitchRow(client, partner), bench.services.now, sleep=sleep)
 
 
 def with_switch(services: Services, switch: Switch) -> Services:

@@ -193,6 +193,9 @@ PLACEHOLDERS = [
     "%NAME%",
     "<tenant ID>",
     "__NAME__",
+    "$[variables.name]",
+    "[parameters('name')]",
+    "~{NAME}",
 ]
 NAMES = Recorder(REQUIRED)
 read_settings(NAMES)
@@ -223,6 +226,79 @@ def test_a_placeholder_that_nothing_resolved_is_an_error_in_every_setting(
 )
 def test_a_placeholder_inside_a_setting_is_an_error(name: str, value: str) -> None:
     assert f"{name} holds a placeholder" in problems(**{name: value})
+
+
+@pytest.mark.parametrize(
+    "name", ["PROTECTED_TENANTS", "PROTECTED_DOMAINS", "SWEEP_INCLUDE_DOMAINS"]
+)
+@pytest.mark.parametrize("value", [",", " ; ,", ";", " ", "\n", "\u00a0,"])
+def test_a_list_without_a_word_is_an_error(name: str, value: str) -> None:
+    others = {"PROTECTED_TENANTS": CUSTOMER, "PROTECTED_DOMAINS": "keep-*"}
+
+    text = problems(**{**others, name: value})
+
+    assert f"{name} is {value!r}: expected a word" in text
+
+
+@pytest.mark.parametrize(
+    "name", ["PROTECTED_TENANTS", "PROTECTED_DOMAINS", "SWEEP_INCLUDE_DOMAINS"]
+)
+def test_an_empty_list_is_none(name: str) -> None:
+    assert read_settings({**REQUIRED, name: ""}) == read_settings(REQUIRED)
+
+
+@pytest.mark.parametrize(
+    "secret",
+    [
+        "\ufeff@Microsoft.KeyVault(SecretUri=https://v/secrets/s)",
+        "@Microsoft.KeyVault(VaultName=v;SecretName=s)\u200b",
+        "\u200b$(Secret)\n",
+        "$SECRET",
+        "$env:SECRET",
+        "$[variables.secret]",
+        "[parameters('secret')]",
+        "[reference('x').secret]",
+        "~{secret}",
+    ],
+)
+def test_a_placeholder_for_a_secret_is_an_error(secret: str) -> None:
+    text = problems(PARTNER_CENTER_CLIENT_SECRET=secret)
+
+    assert "PARTNER_CENTER_CLIENT_SECRET holds a placeholder" in text
+
+
+@pytest.mark.parametrize(
+    "value", ["$[variables.x]", "[parameters('x')]", "~{x}", "a-$[x]", "\ufeff%X%", "__X__\u200b"]
+)
+def test_a_placeholder_for_any_text_is_an_error(value: str) -> None:
+    assert "PARTNER_CENTER_SCOPE holds a placeholder" in problems(PARTNER_CENTER_SCOPE=value)
+
+
+@pytest.mark.parametrize("form", ["{0}", "{{{0}}}", "{0}; {0}"])
+def test_the_partner_itself_is_no_protected_customer(form: str) -> None:
+    partner = REQUIRED["PARTNER_TENANT_ID"].upper()
+
+    text = problems(PROTECTED_TENANTS=form.format(partner))
+
+    assert "which is the partner itself: expected customers" in text
+
+
+@pytest.mark.parametrize(
+    "value",
+    [
+        "DefaultEndpointsProtocol=https;AccountName=x;AccountKey=not base64!;EndpointSuffix=core",
+        "DefaultEndpointsProtocol=https;AccountName=x;AccountKey=abc;EndpointSuffix=core",
+        "DefaultEndpointsProtocol=htp;AccountName=x;AccountKey=a2V5;EndpointSuffix=core",
+        "DefaultEndpointsProtocol=;AccountName=x;AccountKey=a2V5;EndpointSuffix=core",
+        '"DefaultEndpointsProtocol=https;AccountName=x;AccountKey=a2V5;EndpointSuffix=core"',
+        "AccountName='x';AccountKey=a2V5",
+    ],
+)
+def test_a_connection_string_that_no_library_can_use_is_an_error(value: str) -> None:
+    text = problems(AzureWebJobsStorage=value)
+
+    assert "AzureWebJobsStorage is no connection string" in text
+    assert "a2V5" not in text
 
 
 @pytest.mark.parametrize("secret", ["a$(b)~c", "Q8~${x", "p{{q}}", "%41~%", "<~>.a", "-__a__-"])
@@ -269,6 +345,35 @@ def test_a_character_inside_a_client_secret_is_named_and_the_secret_is_not(
 
     assert f"PARTNER_CENTER_CLIENT_SECRET has the character {character} inside" in text
     assert "hush" not in text
+
+
+@pytest.mark.parametrize(
+    ("stored", "where"),
+    [
+        ("hush-hush\u200e", "U+200E at its end"),
+        ("hush-hush\u200e\x07\n", "U+200E at its end"),
+        ("\u200ehush-hush", "U+200E at its start"),
+        ("\u200ehush hush", "U+200E at its start"),
+        ("hush\u200ehush\u200e", "U+200E inside"),
+    ],
+)
+def test_the_place_of_a_character_that_no_secret_has_is_named(stored: str, where: str) -> None:
+    text = problems(PARTNER_CENTER_CLIENT_SECRET=stored)
+
+    assert f"PARTNER_CENTER_CLIENT_SECRET has the character {where}, which no secret has" in text
+
+
+@pytest.mark.parametrize("auth", [Auth.FEDERATED, Auth.CERTIFICATE])
+def test_a_client_secret_that_is_none_stops_no_sign_in_without_it(auth: Auth) -> None:
+    others = {
+        "PARTNER_CENTER_AUTH": str(auth),
+        "KEY_VAULT_URI": "https://v.vault.azure.net",
+        "PARTNER_CENTER_CERTIFICATE_NAME": "c",
+    }
+
+    read = read_settings({**REQUIRED, **others, "PARTNER_CENTER_CLIENT_SECRET": "hush hush"})
+
+    assert read.partner_center.client_secret is None
 
 
 @pytest.mark.parametrize(
@@ -426,6 +531,21 @@ def test_an_unknown_name_that_begins_like_ours_is_told_and_others_are_not() -> N
     read = read_settings({**REQUIRED, "SWEEP_COLOUR": "red", "Check_Twice": "yes", **foreign})
 
     assert read.unknown == ("Check_Twice", "SWEEP_COLOUR")
+
+
+@pytest.mark.parametrize(
+    "front", ["TIPSWEEP_", "APPSETTING_", "AppSetting_", "Values:", "Values__"]
+)
+@pytest.mark.parametrize("name", ["PROTECTED_DOMAINS", "PROTECTED_DOMAIN", "PUBLIC_BASE_URL"])
+def test_one_of_our_names_with_something_in_front_is_told(front: str, name: str) -> None:
+    assert read_settings({**REQUIRED, front + name: "contoso.com"}).unknown == (front + name,)
+
+
+def test_what_app_service_gives_a_second_time_is_not_unknown() -> None:
+    given = {**REQUIRED, "PROTECTED_DOMAINS": "contoso.com"}
+    twice = {f"APPSETTING_{name}": value for name, value in given.items()}
+
+    assert read_settings({**given, **twice, "APPSETTING_PATH": "/x"}).unknown == ()
 
 
 def test_no_setting_is_unknown_and_each_prefix_is_one_of_ours() -> None:

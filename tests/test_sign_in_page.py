@@ -7,6 +7,8 @@ from pathlib import Path
 import pytest
 
 from shared.partner_center.refusals import ROWS, Meaning, Row
+from shared.partner_center.token_refusals import TOKEN_REFUSALS
+from shared.partner_center.verdicts import Refused
 from shared.settings import Auth
 
 PAGE = (Path(__file__).parents[1] / "docs/sign-in.md").read_text(encoding="utf-8")
@@ -55,3 +57,13 @@ def test_the_page_lists_the_codes_that_pass(meaning: Meaning) -> None:
 def test_the_page_compares_and_explains_every_way_to_sign_in(auth: Auth) -> None:
     assert f"| `{auth}` |" in PAGE
     assert f"### `{auth}`" in PAGE
+
+
+@pytest.mark.parametrize("refusal", TOKEN_REFUSALS, ids=lambda refusal: refusal.code)
+def test_the_page_lists_what_a_rejected_token_means(refusal: Refused) -> None:
+    remedy = refusal.remedy
+    for command in ("python -m local.consent", "PARTNER_CENTER_AUTH=user"):
+        remedy = remedy.replace(command, f"`{command}`")
+    names = ", ".join(f"`{name}`" for name in refusal.settings)
+
+    assert f"| `{refusal.code}` | {refusal.meaning} | {remedy} | {names or '-'} |" in PAGE

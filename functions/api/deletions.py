@@ -9,7 +9,7 @@ from typing import Final
 import azure.functions as func
 
 from functions.api.endpoint import guarded
-from functions.api.parameters import json_object, line_of, tenant_of_path
+from functions.api.parameters import json_object, line_of, require_query, tenant_of_path
 from functions.api.principal import principal_name
 from functions.api.problems import ABORTED, REFUSED, STUCK, BadRequest, Problem
 from functions.api.representations import dry_run_members, record_members
@@ -41,6 +41,7 @@ blueprint = func.Blueprint()
 @guarded
 def request_deletion(req: func.HttpRequest) -> func.HttpResponse:
     """Start a deletion, or return the one in progress; a dry run returns the plan."""
+    require_query(req)
     services = current_services()
     request = request_from_json({"requestedBy": principal_name(req), **json_object(req)})
     if request.dry_run:
@@ -52,6 +53,7 @@ def request_deletion(req: func.HttpRequest) -> func.HttpResponse:
 @guarded
 def show_deletion(req: func.HttpRequest) -> func.HttpResponse:
     """Respond 202 while a deletion is in progress, then with its outcome."""
+    require_query(req)
     services = current_services()
     tenant = tenant_of_path(req)
     record = services.records.get(tenant)
@@ -64,6 +66,7 @@ def show_deletion(req: func.HttpRequest) -> func.HttpResponse:
 @guarded
 def list_deletions(req: func.HttpRequest) -> func.HttpResponse:
     """Return a page of records, ordered by tenant ID; those that cannot be read come apart."""
+    require_query(req, "state", "continuationToken")
     services = current_services()
     state, token = _state(req), _token(req)
     found = list(islice(services.records.rows(token, state), PAGE_RECORDS + 1))
@@ -90,6 +93,7 @@ def list_deletions(req: func.HttpRequest) -> func.HttpResponse:
 @guarded
 def abort_deletion(req: func.HttpRequest) -> func.HttpResponse:
     """Stop a deletion that has not sent its DELETE."""
+    require_query(req, "requestedBy")
     services = current_services()
     tenant = tenant_of_path(req)
     record = abort(services, tenant, caller_of(req))
@@ -100,6 +104,7 @@ def abort_deletion(req: func.HttpRequest) -> func.HttpResponse:
 @guarded
 def dismiss_deletion(req: func.HttpRequest) -> func.HttpResponse:
     """Note that a person has dealt with a stuck or refused deletion."""
+    require_query(req, "requestedBy")
     services = current_services()
     tenant = tenant_of_path(req)
     record = dismiss(services, tenant, caller_of(req))

@@ -7,7 +7,7 @@ from typing import Final
 import azure.functions as func
 
 from functions.api.endpoint import guarded
-from functions.api.parameters import tenant_of_path
+from functions.api.parameters import require_query, tenant_of_path
 from functions.api.problems import BadRequest
 from functions.api.representations import history_members
 from functions.api.responses import history_address, json_response, server_address
@@ -25,6 +25,7 @@ blueprint = func.Blueprint()
 @guarded
 def show_account_history(req: func.HttpRequest) -> func.HttpResponse:
     """Return a page of trips, resets and sweeps."""
+    require_query(req, "continuationToken")
     found = current_services().history.account_page(_token(req), PAGE_ENTRIES + 1)
     return _page(req, None, found)
 
@@ -33,6 +34,7 @@ def show_account_history(req: func.HttpRequest) -> func.HttpResponse:
 @guarded
 def show_history(req: func.HttpRequest) -> func.HttpResponse:
     """Return a page of everything done about a customer, in all its deletions."""
+    require_query(req, "continuationToken")
     tenant = tenant_of_path(req)
     found = current_services().history.page(tenant, _token(req), PAGE_ENTRIES + 1)
     return _page(req, tenant, found)

@@ -32,6 +32,7 @@ _REQUEST_PARAMETER: Final[Schema] = {
     "schema": {"type": "string", "minLength": 1},
 }
 _HTML: Final[Schema] = {"text/html": {"schema": {"type": "string"}}}
+_TROUBLE: Final = "Storage, Partner Center or the settings cannot be used at the moment"
 _RUNNING: Final = "The deletion is in progress: poll Location after Retry-After seconds."
 
 
@@ -71,9 +72,9 @@ def _operation(
     """
     common = {
         401: _problem("No function key, or no signed-in caller where one is required"),
-        503: _later("Storage, Partner Center or the settings cannot be used at the moment", later),
+        503: _later(_TROUBLE, later),
     }
-    all_responses = dict(sorted({**responses, **common}.items()))
+    all_responses = dict(sorted({**common, **responses}.items()))
     operation: Schema = {
         "operationId": operation_id,
         "summary": summary,
@@ -161,6 +162,7 @@ _PATHS: Final[dict[str, Schema]] = {
                 400: _BAD,
                 422: _REFUSED,
                 502: _PARTNER_CENTER,
+                503: _later(f"{_TROUBLE}; the deletion may still start, as getDeletion shows"),
             },
             body="DeletionRequest",
         ),
@@ -252,11 +254,11 @@ _PATHS: Final[dict[str, Schema]] = {
     "/api/requests/rejected/{requestId}": {
         "delete": _operation(
             "dismissRejectedRequest",
-            "Remove a message from that list",
+            "Take a message off that list",
             {
-                200: _json("The message that was removed", "RejectedRequest"),
+                200: _json("The message as it was", "RejectedRequest"),
                 400: _BAD,
-                404: _problem("No rejected request has this ID"),
+                404: _problem("No rejected request has this ID, or it is dismissed"),
             },
             _REQUEST_PARAMETER,
             _query("requestedBy", "Who has dealt with it", LINE),

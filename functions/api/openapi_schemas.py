@@ -110,6 +110,7 @@ _CALL: Final = _object(
     status={"type": "integer", "nullable": True},
     code=TEXT,
     requestId=TEXT,
+    attempts={"type": "integer", "minimum": 1},
 )
 _SWITCH: Final = _object(
     tripped={"type": "boolean"}, requestedBy=TEXT, reason=TEXT, at=NULLABLE_TIMESTAMP

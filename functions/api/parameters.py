@@ -16,6 +16,9 @@ LINE_CHARACTERS: Final = 1000
 
 Members = dict[str, Any]
 
+# The key of the host, which it reads in any case and passes on.
+_OF_THE_HOST: Final = frozenset({"code", "clientid"})
+
 
 def tenant_of_path(request: func.HttpRequest) -> TenantId:
     """Return the tenant ID in the path; raises NotATenantId."""
@@ -34,6 +37,15 @@ def json_object(request: func.HttpRequest) -> Members:
         message = f"Expected a JSON object, found a {type(value).__name__}"
         raise BadRequest(message)
     return value
+
+
+def require_query(request: func.HttpRequest, *known: str) -> None:
+    """Reject unknown query parameters, `dryRun` of a body above all; raises BadRequest."""
+    for name in sorted(request.params):
+        if name not in known and name.lower() not in _OF_THE_HOST:
+            expected = f"only {', '.join(known)}" if known else "none"
+            message = f"Unknown query parameter {shown(name)}: expected {expected}"
+            raise BadRequest(message)
 
 
 def require_known(members: Members, known: Collection[str]) -> None:

@@ -15,11 +15,13 @@ from shared.environment import SettingsError
 from shared.errors import TipsweepError
 from shared.partner_center.errors import (
     TEMPORARY,
+    TOKEN_REFUSED,
     ErrorStatus,
     PartnerCenterError,
     SignInFailed,
     SignInMisconfigured,
 )
+from shared.partner_center.verdicts import Refused as SignInRefusal
 from shared.safety.rules import Refused
 from shared.safety.switch import SwitchChanged, SwitchTripped
 from shared.storage.plans import UnreadablePlan
@@ -40,7 +42,7 @@ class NoPlan(TipsweepError):
 
 
 class NoRejectedRequest(TipsweepError):
-    """No rejected request has this ID."""
+    """No rejected request has this ID, or it is dismissed."""
 
 
 class NoPrincipal(TipsweepError):
@@ -164,6 +166,7 @@ _MEANINGS: Final[tuple[tuple[type[Exception], ProblemType], ...]] = (
     (SettingsError, SETTINGS),
     (SignInMisconfigured, SETTINGS),
     (SignInFailed, SIGN_IN_REFUSED),
+    *((kind, SIGN_IN_REFUSED) for kind in TOKEN_REFUSED),
     *((kind, PARTNER_CENTER_BUSY) for kind in TEMPORARY),
     (PartnerCenterError, PARTNER_CENTER),
     (RecordChanged, STORAGE),
@@ -186,7 +189,8 @@ def problem_of(error: TipsweepError | AzureError) -> Problem:
 
 def _detail(error: TipsweepError | AzureError) -> str:
     if isinstance(error, AzureError):
-        return "The storage account failed or did not respond. See the log."
+        said = "The storage account failed or did not respond. See the log."
+        return " ".join([said, *getattr(error, "__notes__", ())])
     if isinstance(error, SettingsError):
         return f"Missing or wrong: {', '.join(error.names)}. The log says what is expected."
     return str(error)
@@ -195,6 +199,8 @@ def _detail(error: TipsweepError | AzureError) -> str:
 def _retry_after(error: TipsweepError | AzureError) -> int | None:
     if isinstance(error, SwitchTripped):
         return SWITCH_RETRY_SECONDS
+    if isinstance(error, TOKEN_REFUSED):
+        return SIGN_IN_RETRY_SECONDS
     if isinstance(error, SignInFailed):
         return max(1, round(error.next_try or SIGN_IN_RETRY_SECONDS))
     storage = (AzureError, RecordChanged, UnreadableRecord, UnreadablePlan)
@@ -209,15 +215,24 @@ def _members(error: TipsweepError | AzureError) -> dict[str, Any]:
     if isinstance(error, Refused):
         reason = f"rule {error.rule}: {error.finding}"
         return {"state": State.REFUSED, "reason": reason, "remedy": error.remedy}
-    if isinstance(error, SignInFailed) and (refusal := error.refusal):
+    if isinstance(error, TOKEN_REFUSED):
         return {
-            "code": refusal.code,
-            "remedy": refusal.remedy,
-            "settings": list(refusal.settings),
-            "page": refusal.page,
+            **_refusal_members(error.refusal),
+            "partnerCenterRequestId": error.response.request_id,
         }
+    if isinstance(error, SignInFailed) and error.refusal:
+        return _refusal_members(error.refusal)
     if isinstance(error, SwitchChanged):
         return switch_members(error.state)
     if isinstance(error, ErrorStatus):
         return {"partnerCenterRequestId": error.response.request_id}
     return {}
+
+
+def _refusal_members(refusal: SignInRefusal) -> dict[str, Any]:
+    return {
+        "code": refusal.code,
+        "remedy": refusal.remedy,
+        "settings": list(refusal.settings),
+        "page": refusal.page,
+    }

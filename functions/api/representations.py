@@ -125,6 +125,7 @@ def history_members(entry: HistoryEntry) -> dict[str, Any]:
             "status": write.status,
             "code": write.code,
             "requestId": write.request_id,
+            "attempts": write.attempts,
         },
     }
 

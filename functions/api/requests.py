@@ -6,7 +6,7 @@ import azure.functions as func
 
 from functions.api.deletions import caller_of
 from functions.api.endpoint import guarded
-from functions.api.parameters import tenant_of_path
+from functions.api.parameters import require_query, tenant_of_path
 from functions.api.problems import NoPlan, NoRejectedRequest
 from functions.api.representations import plan_members, rejected_members
 from functions.api.responses import json_response
@@ -32,20 +32,22 @@ def list_rejected_requests(req: func.HttpRequest) -> func.HttpResponse:  # noqa:
 @blueprint.route(route="requests/rejected/{requestId}", methods=["DELETE"])
 @guarded
 def dismiss_rejected_request(req: func.HttpRequest) -> func.HttpResponse:
-    """Remove a rejected request that a person has dealt with, and return it."""
+    """Take a rejected request that a person has dealt with off the list, and return it."""
+    require_query(req, "requestedBy")
     requested_by = caller_of(req)
     request_id = req.route_params.get("requestId", "")
-    removed = dismiss_rejected(current_services(), request_id, requested_by)
-    if removed is None:
-        message = f"No rejected request has the ID {shown(request_id)}."
+    dismissed = dismiss_rejected(current_services(), request_id, requested_by)
+    if dismissed is None:
+        message = f"The list of rejected requests has no ID {shown(request_id)}."
         raise NoRejectedRequest(message)
-    return json_response(rejected_members(removed))
+    return json_response(rejected_members(dismissed))
 
 
 @blueprint.route(route="deletions/{tenantId}/plan", methods=["GET"])
 @guarded
 def show_plan(req: func.HttpRequest) -> func.HttpResponse:
     """Return the result of the last dry run over the queue for a customer."""
+    require_query(req)
     tenant = tenant_of_path(req)
     result = current_services().plans.last(tenant, DryRunResult.from_json)
     if result is None:

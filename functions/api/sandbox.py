@@ -6,7 +6,7 @@ import azure.functions as func
 
 from functions.api.deletions import UNNAMED
 from functions.api.endpoint import guarded
-from functions.api.parameters import json_object, require_known
+from functions.api.parameters import json_object, require_known, require_query
 from functions.api.principal import principal_name
 from functions.api.problems import BadRequest
 from functions.api.representations import report_members
@@ -35,6 +35,7 @@ def show_sandbox(req: func.HttpRequest) -> func.HttpResponse:  # noqa: ARG001 - 
 @guarded
 def start_sweep(req: func.HttpRequest) -> func.HttpResponse:
     """Run a sweep now and return its report."""
+    require_query(req)
     members = json_object(req)
     require_known(members, {"mode"})
     requested_by = principal_name(req) or UNNAMED

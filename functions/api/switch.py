@@ -6,7 +6,7 @@ from typing import Final
 import azure.functions as func
 
 from functions.api.endpoint import guarded
-from functions.api.parameters import json_object, line_of, require_known
+from functions.api.parameters import json_object, line_of, require_known, require_query
 from functions.api.principal import principal_name
 from functions.api.representations import switch_members
 from functions.api.responses import json_response
@@ -31,6 +31,7 @@ def show_switch(req: func.HttpRequest) -> func.HttpResponse:  # noqa: ARG001 - t
 @guarded
 def trip_switch(req: func.HttpRequest) -> func.HttpResponse:
     """Stop everything."""
+    require_query(req)
     members = json_object(req)
     require_known(members, _MEMBERS)
     requested_by = _requested_by(members.get("requestedBy"), req)
@@ -45,6 +46,7 @@ def reset_switch(req: func.HttpRequest) -> func.HttpResponse:
 
     Who and why are in the query, because a DELETE has no body.
     """
+    require_query(req, "requestedBy", "reason")
     requested_by = _requested_by(req.params.get("requestedBy"), req)
     reason = line_of(req.params.get("reason"), "reason")
     return _response(current_services().switch.reset(requested_by, reason, _expected(req)))

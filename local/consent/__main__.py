@@ -15,7 +15,7 @@ from typing import Final
 from local.consent.evidence import Consent
 from local.consent.sign_in import by_device_code, has_browser, in_browser
 from shared.errors import TipsweepError
-from shared.partner_center.credentials import REFRESH_TOKEN_LIFETIME, store_refresh_token
+from shared.partner_center.refresh_tokens import REFRESH_TOKEN_LIFETIME, store_refresh_token
 from shared.settings import Auth, PartnerCenterSettings, read_partner_center
 
 _SECRET_NAME: Final = "partner-center-refresh-token"  # noqa: S105 - the name of a secret

@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from shared.errors import TipsweepError
-from shared.partner_center.credentials import claims_of
+from shared.partner_center.token_claims import claims_of
 from shared.settings import PartnerCenterSettings
 
 

@@ -9,7 +9,7 @@ from azure.core.exceptions import ClientAuthenticationError
 
 from local.consent.evidence import Consent, accepted
 from local.consent.loopback import listening
-from shared.partner_center.credentials import SIGN_IN_ERRORS, entra_app
+from shared.partner_center.sign_in_clients import SIGN_IN_ERRORS, entra_app
 from shared.partner_center.sign_in_failure import failure
 from shared.partner_center.verdicts import said, verdict_on
 from shared.settings import PartnerCenterSettings

@@ -42,22 +42,30 @@ class Notes:
 
 
 class CallLog:
-    """The calls since the start or the last `clear`; sequence numbers never restart."""
+    """The calls that began since the start or the last `clear`; sequence numbers never restart."""
 
     def __init__(self) -> None:
         self._lock = Lock()
         self._calls: list[Call] = []
         self._last = 0
+        self._clearings = 0
 
-    def add(self, call: Call) -> None:
-        """Append a call with the next sequence number."""
+    def mark(self) -> int:
+        """Return what tells whether the log is cleared from now on."""
         with self._lock:
-            self._last += 1
-            self._calls.append(replace(call, sequence=self._last))
+            return self._clearings
+
+    def add(self, call: Call, begun: int) -> None:
+        """Append a call with the next number, unless the log was cleared since its mark."""
+        with self._lock:
+            if begun == self._clearings:
+                self._last += 1
+                self._calls.append(replace(call, sequence=self._last))
 
     def clear(self) -> None:
-        """Remove all calls."""
+        """Remove all calls, and those that have not ended yet."""
         with self._lock:
+            self._clearings += 1
             self._calls.clear()
 
     def since(self, sequence: int) -> tuple[Call, ...]:

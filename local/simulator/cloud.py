@@ -125,6 +125,8 @@ class SimulatedCloud:
             self.world.use(self._initial_behaviour)
             self.sandbox.clear_customers()
             self.production.clear_customers()
+            self.sandbox.clear_revocations()
+            self.production.clear_revocations()
             create_customers(chosen, self.world, self.sandbox, self.production)
             self.key_vault.fill(self.sandbox, self.production)
             self._partner_center.reset()

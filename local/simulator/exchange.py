@@ -60,6 +60,7 @@ class Exchange:
             await self._app(scope, receive, send)
             return
         request = Request(scope, receive)
+        begun = self._log.mark()
         scope["notes"] = Notes()
         # Reading the body consumes it, so the app gets a copy.
         whole_body = _replayed(await request.body())
@@ -69,7 +70,8 @@ class Exchange:
         dropped = fault is not None and fault.drop
         headers = _response_ids(request)
         # Logged before it is sent: a caller that has the response must find its call in the log.
-        self._log_call(request, headers, None if dropped else recorded.start["status"], fault)
+        status = None if dropped else recorded.start["status"]
+        self._log_call(request, begun, headers, status, fault)
         if dropped:
             await _drop(scope, receive)
         else:
@@ -94,7 +96,12 @@ class Exchange:
         return await RecordedResponse.of(fault.response(), request.scope, receive)
 
     def _log_call(
-        self, request: Request, ids: dict[str, str], status: int | None, fault: Fault | None
+        self,
+        request: Request,
+        begun: int,
+        ids: dict[str, str],
+        status: int | None,
+        fault: Fault | None,
     ) -> None:
         path = request.url.path
         is_api_call = path.startswith("/v1")
@@ -116,7 +123,8 @@ class Exchange:
                 is_write=is_api_call and request.method in WRITES,
                 requested_status=notes.requested_status,
                 fault=fault is not None,
-            )
+            ),
+            begun,
         )
 
 

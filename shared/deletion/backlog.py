@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from datetime import datetime
 
 from shared.events import Event, emit
-from shared.partner_center import credentials
+from shared.partner_center import refresh_tokens
 from shared.partner_center.errors import SignInFailed, SignInUnavailable
 from shared.partner_center.rate_limit import Fill
 from shared.settings import PartnerCenterSettings
@@ -52,7 +52,7 @@ def log_backlog(
 def token_age_days(settings: PartnerCenterSettings, now: datetime) -> float | None:
     """Return the age of the refresh token; None if it is not used or cannot be read."""
     try:
-        return credentials.refresh_token_age_days(settings, now)
+        return refresh_tokens.refresh_token_age_days(settings, now)
     except (SignInFailed, SignInUnavailable):
         # It is logged already, and the other figures are still worth their line.
         return None

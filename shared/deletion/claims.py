@@ -28,11 +28,12 @@ class Delivery:
     """How a message arrived; `message_id` stays the same when it is delivered again.
 
     `inserted_at` is when a queue first took it, or the drop that it came from, to the whole second;
-    None if the host did not say.
+    None if nobody knows. `known_since` is then a time at which it was on a queue, if one is known.
     """
 
     message_id: str
     inserted_at: datetime | None = None
+    known_since: datetime | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,7 +60,7 @@ class Claim(StrEnum):
 
 # What the log says of a message that may do nothing.
 _DROPPED: Final = {
-    Claim.DUPLICATE: "another message works on the deletion, or it ended after this drop",
+    Claim.DUPLICATE: "another message works on the deletion, or it may have ended after this drop",
     Claim.ABORTED: (
         "dropped before the deletion was aborted, or in the same second; request it again to start"
     ),
@@ -140,18 +141,21 @@ def request_claim(record: DeletionRecord | None, delivery: Delivery) -> Claim:
         return Claim.CONTINUE
     if record.live or mine:
         return Claim.DUPLICATE
-    return _claim_after_end(record, delivery.inserted_at)
+    return _claim_after_end(record, delivery)
 
 
-def _claim_after_end(record: DeletionRecord, inserted_at: datetime | None) -> Claim:
+def _claim_after_end(record: DeletionRecord, delivery: Delivery) -> Claim:
     """Decide on a message that another deletion, which has ended, may have answered.
 
     The queue tells whole seconds. Within the second of the end, a repeated deletion does less harm
-    than a lost request; after an abort it is the other way round.
+    than a lost request; after an abort it is the other way round. A message of which is only known
+    since when it was on a queue may be from before the end, or before an abort that preceded it.
     """
     aborted = record.state is State.ABORTED
+    inserted_at = delivery.inserted_at
     if record.ended_at is None or inserted_at is None:
-        return Claim.ABORTED if aborted else Claim.START
+        unsure = delivery.known_since is not None and not _never_ran(record)
+        return Claim.ABORTED if aborted else Claim.DUPLICATE if unsure else Claim.START
     second = record.ended_at.replace(microsecond=0)
     if aborted:
         return Claim.START if inserted_at > second else Claim.ABORTED

@@ -11,13 +11,12 @@ from azure.core.exceptions import AzureError
 from shared.deletion.journal import Journal
 from shared.deletion.messages import StepMessage
 from shared.events import Event, emit
-from shared.partner_center.errors import OutOfTime
 from shared.partner_center.rate_limit import Rank
 from shared.safety.switch import Switch
 from shared.services import StorageServices
 from shared.settings import CheckSettings
 from shared.storage.history import EntryKind
-from shared.storage.outages import is_outage
+from shared.storage.outages import SlowStorage, is_outage
 from shared.storage.queues import Queues
 from shared.storage.records import DeletionRecord, RecordChanged, Records, State
 
@@ -90,16 +89,21 @@ class Deletion:
         It does if an earlier step has found the same since the deadline: a deletion that nobody
         looked at, because the app was down or parked it, gets another chance.
         """
-        now, looked_at = self.now(), self.record.looked_at
-        self.record = replace(self.record, looked_at=now)
-        return now >= self.record.deadline and bool(looked_at and looked_at >= self.record.deadline)
+        late = self.was_late()
+        self.record = replace(self.record, looked_at=self.now())
+        return late
+
+    def was_late(self) -> bool:
+        """Whether a step has found the deletion unfinished since its deadline."""
+        looked_at, deadline = self.record.looked_at, self.record.deadline
+        return self.now() >= deadline and bool(looked_at and looked_at >= deadline)
 
     def require_writable(self) -> None:
         """Nobody has aborted the deletion or tripped the switch: the gate of every cancellation.
 
         Either may happen while a call waits, and a cancellation cannot be undone. Storage may be
         slow, so the questions are asked again until the responses are fresh. Raises RecordChanged,
-        SwitchTripped, or OutOfTime if storage stays slow.
+        SwitchTripped, or SlowStorage.
         """
         for _ in range(_GATE_TRIES):
             asked_at = self.monotonic()
@@ -110,7 +114,7 @@ class Deletion:
             f"no write was sent for customer {self.record.tenant}: storage took more than "
             f"{_FRESH_SECONDS:.0f} s to show abort and switch, {_GATE_TRIES} times"
         )
-        raise OutOfTime(message)
+        raise SlowStorage(message)
 
     def _require_unstopped(self) -> None:
         if self.records.etag(self.record.tenant) != self.record.etag:

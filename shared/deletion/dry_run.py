@@ -13,24 +13,17 @@ from azure.core.exceptions import AzureError
 from shared.deletion.claims import Delivery
 from shared.deletion.deletion import next_delay
 from shared.deletion.dry_run_result import DryRunResult, Outcome
-from shared.deletion.held_up import described, log_held_up
+from shared.deletion.held_up import described, is_outside, log_held_up
 from shared.deletion.messages import DeletionRequest
 from shared.events import Event, emit
-from shared.partner_center.errors import (
-    TEMPORARY,
-    HeldBack,
-    PartnerCenterError,
-    SignInFailed,
-    Unauthorized,
-)
+from shared.partner_center.errors import HeldBack, PartnerCenterError
 from shared.partner_center.resources import Customer
 from shared.purchases.plan import Plan, make_plan
-from shared.purchases.snapshot import merge_snapshot, take_snapshot
+from shared.purchases.snapshot import PurchaseReader, merge_snapshot, take_snapshot
 from shared.safety.rules import Refused
 from shared.services import Services, StorageServices
 from shared.storage.history import EntryKind, HistoryEntry
 from shared.storage.names import CUSTOMERS_TO_DELETE
-from shared.storage.outages import is_outage
 from shared.storage.plans import UnreadablePlan
 from shared.storage.rejected import RejectedMessage
 from shared.tenants import TenantId
@@ -54,9 +47,9 @@ def dry_run(services: Services, tenant: TenantId) -> DryRun:
     """
     with services.conversation() as client:
         customer = services.safety.require_customer(client, tenant)
+        reader = PurchaseReader(client, tenant, services.safety.require_sandbox_purchases)
         with services.safety.confirming_gone(client, tenant):
-            snapshot = take_snapshot(client, tenant, _NOTHING_REMEMBERED)
-        services.safety.require_sandbox_purchases(snapshot.subscriptions or ())
+            snapshot = take_snapshot(reader, _NOTHING_REMEMBERED)
     return DryRun(customer, make_plan(merge_snapshot(snapshot), services.now()))
 
 
@@ -80,10 +73,8 @@ def run_dry(services: Services, request: DeletionRequest, delivery: Delivery) ->
     """
     try:
         _find_out(services, request)
-    except (*TEMPORARY, SignInFailed, Unauthorized) as error:
-        _put_back(services, request, delivery, error)
     except Exception as error:
-        if isinstance(error, AzureError) and is_outage(error):
+        if isinstance(error, PartnerCenterError | AzureError) and is_outside(error):
             _put_back(services, request, delivery, error)
             return
         _note_try(services, request, error)
@@ -95,15 +86,21 @@ def _find_out(services: Services, request: DeletionRequest) -> None:
         found = dry_run(services, request.tenant)
     except Refused as refusal:
         reason = f"rule {refusal.rule}: {refusal.finding}"
-        _keep(services, request, Outcome.REFUSED, reason=reason, remedy=refusal.remedy)
+        refused = _result(services, request, Outcome.REFUSED)
+        _keep(services, replace(refused, reason=reason, remedy=refusal.remedy))
         _tell(services, request, EntryKind.DRY_RUN_REFUSED, str(refusal))
     else:
         _log_plan(request.tenant, found.plan)
+        planned = _result(services, request, Outcome.DELETE if found.plan.clear else Outcome.CANCEL)
         _keep(
             services,
-            request,
-            Outcome.DELETE if found.plan.clear else Outcome.CANCEL,
-            found=found,
+            replace(
+                planned,
+                domain=found.customer.domain,
+                company_name=found.customer.company_name,
+                entries=found.plan.entries,
+            ),
+            never=len(found.plan.never),
         )
 
 
@@ -117,7 +114,7 @@ def _tell(
 def _note_try(services: Services, request: DeletionRequest, error: Exception) -> None:
     reason = f"{type(error).__name__}: {error}"
     try:
-        _keep_failure(services, request, reason, final=False)
+        _keep(services, replace(_failure(services, request, reason), final=False))
     except AzureError as outage:
         # The error itself must reach the host.
         log_held_up(outage, tenant=request.tenant)
@@ -130,27 +127,17 @@ def note_failure(
 
     The failure is listed under the ID of its last message.
     """
-    _keep_failure(services, request, reason, final=True, message_id=message_id)
+    _keep(services, replace(_failure(services, request, reason), message_id=message_id))
     _tell(services, request, EntryKind.DRY_RUN_FAILED, reason)
 
 
-def _keep_failure(
-    services: StorageServices,
-    request: DeletionRequest,
-    reason: str,
-    *,
-    final: bool,
-    message_id: str = "",
-) -> None:
-    _keep(
-        services,
-        request,
-        Outcome.FAILED,
-        reason=reason,
-        remedy=_FAILED_REMEDY,
-        final=final,
-        message_id=message_id,
-    )
+def _failure(services: StorageServices, request: DeletionRequest, reason: str) -> DryRunResult:
+    failed = _result(services, request, Outcome.FAILED)
+    return replace(failed, reason=reason, remedy=_FAILED_REMEDY)
+
+
+def _result(services: StorageServices, request: DeletionRequest, outcome: Outcome) -> DryRunResult:
+    return DryRunResult(request.tenant, outcome, services.now(), request.requested_by)
 
 
 def noted_failure(services: StorageServices, request: DeletionRequest, delivery: Delivery) -> str:
@@ -180,38 +167,15 @@ def _last_result(services: StorageServices, tenant: TenantId) -> DryRunResult | 
     return None
 
 
-def _keep(
-    services: StorageServices,
-    request: DeletionRequest,
-    outcome: Outcome,
-    *,
-    found: DryRun | None = None,
-    reason: str = "",
-    remedy: str = "",
-    final: bool = True,
-    message_id: str = "",
-) -> None:
-    result = DryRunResult(
-        tenant=request.tenant,
-        outcome=outcome,
-        made_at=services.now(),
-        requested_by=request.requested_by,
-        domain=found.customer.domain if found else "",
-        company_name=found.customer.company_name if found else "",
-        reason=reason,
-        remedy=remedy,
-        entries=found.plan.entries if found else (),
-        final=final,
-        message_id=message_id,
-    )
+def _keep(services: StorageServices, result: DryRunResult, never: int | None = None) -> None:
     services.plans.keep(result.tenant, result.to_json(), result.made_at)
     emit(
         Event.DRY_RUN_FINISHED,
         tenant=result.tenant,
         domain=result.domain or None,
-        outcome=outcome,
-        never=len(found.plan.never) if found else None,
-        reason=reason or None,
+        outcome=result.outcome,
+        never=never,
+        reason=result.reason or None,
     )
 
 
@@ -226,7 +190,7 @@ def _put_back(
     As a message of its own it does not come closer to the poison queue.
     """
     checks, now = services.settings.checks, services.now()
-    dropped_at = delivery.inserted_at or now
+    dropped_at = delivery.inserted_at or delivery.known_since or now
     if now >= dropped_at + checks.deadline:
         _give_up(services, request, delivery, described(error))
         return

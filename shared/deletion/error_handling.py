@@ -9,22 +9,18 @@ from typing import Final
 from azure.core.exceptions import AzureError
 
 from shared.deletion.deletion import Deletion
-from shared.deletion.held_up import cause_of, described, log_held_up, remedy_of
+from shared.deletion.held_up import cause_of, described, is_outside, log_held_up, remedy_of
 from shared.deletion.reasons import LATE_REMEDY, TOO_MANY_REMEDY
 from shared.events import Event, emit
 from shared.partner_center.client import PartnerCenter
 from shared.partner_center.connection import Gate
 from shared.partner_center.errors import (
-    TEMPORARY,
-    ErrorStatus,
+    TOKEN_REFUSED,
     HeldBack,
-    NoRelationship,
-    NotFound,
     PartnerCenterError,
     SignInFailed,
     SignInUnavailable,
     Throttled,
-    Unauthorized,
 )
 from shared.partner_center.rate_limit import Rank
 from shared.safety.rules import ForeignCustomer, Refused
@@ -33,15 +29,18 @@ from shared.services import Services
 from shared.storage.history import EntryKind
 from shared.storage.memory import TooManyPurchases
 from shared.storage.names import CUSTOMERS_READY
-from shared.storage.outages import is_outage
+from shared.storage.outages import SlowStorage, is_outage
 from shared.storage.records import RecordChanged, State
 
-# The customer was listed again since, so these say nothing about it.
-_PRESENT: Final = (NotFound, NoRelationship)
-
-
 # Trouble that says nothing about the customer, so the deadline moves however long it takes.
-_OUTSIDE: Final = (SignInFailed, SignInUnavailable, AzureError, HeldBack)
+_PARKING: Final = (
+    SignInFailed,
+    SignInUnavailable,
+    *TOKEN_REFUSED,
+    AzureError,
+    SlowStorage,
+    HeldBack,
+)
 
 
 @contextmanager
@@ -87,17 +86,11 @@ def _handled(deletion: Deletion, queue: str, client: PartnerCenter) -> Iterator[
         parked = replace(deletion.record, reason=str(error))
         deletion.park(queue, deletion.checks.max_delay, parked)
         deletion.journal.note(EntryKind.WAITING, str(error))
-    except (*TEMPORARY, *_PRESENT, SignInFailed, Unauthorized) as error:
-        _postpone(deletion, queue, error, looked=client.calls > 0)
-    except ErrorStatus as error:
-        # Without a code of Partner Center, something in front of it may have made the response.
-        if error.response.coded:
+    except (PartnerCenterError, AzureError, SlowStorage) as error:
+        if not is_outside(error):
             raise
-        _postpone(deletion, queue, error, looked=True)
-    except AzureError as error:
-        if not is_outage(error):
-            raise
-        _postpone(deletion, queue, error, looked=False)
+        looked = client.calls > 0 and not isinstance(error, AzureError)
+        _postpone(deletion, queue, error, looked=looked)
     except ForeignCustomer as refusal:
         _without_customer(deletion, refusal)
     except Refused as refusal:
@@ -112,7 +105,7 @@ def _postpone(deletion: Deletion, queue: str, error: Exception, *, looked: bool)
     `looked` says whether Partner Center was called. The state stays as it is: `deleting` while a
     DELETE may have been carried out, which keeps an abort too late.
     """
-    parked = not looked or isinstance(error, _OUTSIDE)
+    parked = not looked or isinstance(error, _PARKING)
     delay = _delay(deletion, error)
     if not parked and _asks_to_wait(error):
         deletion.grant(delay)

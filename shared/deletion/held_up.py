@@ -1,4 +1,4 @@
-"""Trouble that only a person can end and that is no customer's fault: one event says what to do."""
+"""Trouble that is no customer's fault; if only a person can end it, one event says what to do."""
 
 from enum import StrEnum
 from typing import Final
@@ -8,8 +8,17 @@ from azure.core.exceptions import AzureError
 from shared.environment import SettingsError
 from shared.events import Event, emit
 from shared.inputs import readable
-from shared.partner_center.errors import SignInFailed, SignInMisconfigured, Unauthorized
-from shared.storage.outages import is_outage
+from shared.partner_center.errors import (
+    TEMPORARY,
+    TOKEN_REFUSED,
+    ErrorStatus,
+    NoRelationship,
+    NotForThisCredential,
+    NotFound,
+    SignInFailed,
+    Unauthorized,
+)
+from shared.storage.outages import SlowStorage, is_outage
 
 
 class Cause(StrEnum):
@@ -29,17 +38,39 @@ _REMEDIES: Final = {
 }
 
 
+# The last two come after the customer was listed again, so they say nothing about it.
+_OUTSIDE: Final = (
+    *TEMPORARY,
+    *TOKEN_REFUSED,
+    SignInFailed,
+    SlowStorage,
+    NotFound,
+    NoRelationship,
+)
+
+
+def is_outside(error: Exception) -> bool:
+    """Whether an error says nothing about the customer or the message, and may not come again.
+
+    Without a code of Partner Center, something in front of it may have made the response.
+    """
+    if isinstance(error, AzureError):
+        return is_outage(error)
+    uncoded = isinstance(error, ErrorStatus) and not error.response.coded
+    return uncoded or isinstance(error, _OUTSIDE)
+
+
 def cause_of(error: Exception) -> Cause | None:
     """Return what has to be repaired, None if the error is of another kind."""
     match error:
-        case SignInMisconfigured():
+        case SettingsError():
             return Cause.SETTINGS
         case SignInFailed():
             return Cause.SIGN_IN
-        case Unauthorized():
+        case Unauthorized() | NotForThisCredential():
             return Cause.TOKEN
-        case SettingsError():
-            return Cause.SETTINGS
+        case SlowStorage():
+            return Cause.STORAGE
         case AzureError() if is_outage(error):
             return Cause.STORAGE
         case _:
@@ -47,8 +78,9 @@ def cause_of(error: Exception) -> Cause | None:
 
 
 def remedy_of(error: Exception) -> str:
-    """Return what a person does about a sign-in that is refused, "" for any other error."""
-    refusal = error.refusal if isinstance(error, SignInFailed) else None
+    """Return what a person does about a sign-in or a token that is refused, else ""."""
+    refused = SignInFailed | Unauthorized | NotForThisCredential
+    refusal = error.refusal if isinstance(error, refused) else None
     return refusal.remedy if refusal else ""
 
 

@@ -19,6 +19,7 @@ from shared.tenants import NotATenantId, TenantId, tenant_id
 
 _BODY: Final = "putBack"
 _INSERTED_AT: Final = "firstInsertedAt"
+_KNOWN_SINCE: Final = "knownSince"
 _VERSION: Final = 1
 _URL_SAFE: Final = str.maketrans("-_", "+/")
 _MOST_PADDING: Final = 2
@@ -35,10 +36,18 @@ _REQUEST_MEMBERS: Final = frozenset({"tenantId", "requestedBy", "dryRun"})
 _FORWARDED_MEMBERS: Final = frozenset({"version", "tenantId", "requestedBy", "dryRun", "attempt"})
 # Queue output bindings of Azure Functions add it to every JSON object.
 _STAMP: Final = "$AzureWebJobsParentId"
+# How a message of ours begins, also after such a binding has written it anew.
+_OURS: Final = re.compile(rb'\s*\{\s*"(?:putBack|version|\$AzureWebJobsParentId)"\s*:')
 # An earlier version forwarded requests with this member instead of in a parcel.
 _DROPPED_AT: Final = "droppedAt"
 _TIME: Final = f"a time with its zone, between the years {FIRST_YEAR} and {LAST_YEAR}"
 _STEP_MEMBERS: Final = frozenset({"version", "tenantId", "generation", "correlationId"})
+
+
+# Queue storage sends messages as XML, which cannot hold these.
+_NOT_IN_XML: Final = re.compile("[\ud800-\udfff\ufffe\uffff]")
+# A little below the 64 KiB of Microsoft's page "Queue storage scalability".
+_MESSAGE_BYTES: Final = 64_000
 
 
 class BadMessage(TipsweepError):
@@ -90,9 +99,9 @@ class DeletionRequest:
             request |= {"version": _VERSION, "attempt": self.attempt}
         return json.dumps(request)
 
-    def sealed(self, dropped_at: datetime | None) -> str:
+    def sealed(self, dropped_at: datetime | None, known_since: datetime | None = None) -> str:
         """Return the text of a message that counts as inserted when the drop was."""
-        return Parcel(self.to_json().encode(), dropped_at).sealed()
+        return Parcel(self.to_json().encode(), dropped_at, known_since).sealed()
 
 
 @dataclass(frozen=True, slots=True)
@@ -123,36 +132,67 @@ class Parcel:
     """What a message holds, and when it was first put on a queue; None if nobody knows.
 
     A message that is put back is newer than it was: a drop from before an abort must not count as
-    one after it.
+    one after it. `known_since` is the earliest time at which it is known to have been on a queue,
+    which says how old it is at least; None as long as nobody knows that either.
     """
 
     body: bytes
     inserted_at: datetime | None
+    known_since: datetime | None = None
 
     def sealed(self) -> str:
         """Return the text of a message that holds this one."""
-        inserted_at = self.inserted_at.isoformat() if self.inserted_at else ""
-        # A lone surrogate stands for a byte that is not UTF-8; JSON escapes it.
-        body = self.body.decode(errors="surrogateescape")
-        return json.dumps({_BODY: body, _INSERTED_AT: inserted_at})
+        # A lone surrogate stands for a byte that is not UTF-8.
+        members = {
+            _BODY: self.body.decode(errors="surrogateescape"),
+            _INSERTED_AT: self.inserted_at.isoformat() if self.inserted_at else "",
+        }
+        if self.inserted_at is None and self.known_since is not None:
+            members[_KNOWN_SINCE] = self.known_since.isoformat()
+        text = json.dumps(members, ensure_ascii=False)
+        return _NOT_IN_XML.sub(lambda each: f"\\u{ord(each[0]):04x}", text)
+
+    def messages(self) -> list[str]:
+        """Return the texts of the messages that hold this one: several if one is too small.
+
+        A large drop becomes one message for each of its requests.
+        """
+        whole = self.sealed()
+        if len(whole.encode()) <= _MESSAGE_BYTES:
+            return [whole]
+        try:
+            return [
+                request.sealed(self.inserted_at, self.known_since)
+                for request in parse_drop(self.body)
+            ]
+        except BadMessage:
+            return [whole]
 
 
-def opened(body: bytes, inserted_at: datetime | None) -> Parcel:
+def opened(body: bytes, queued_at: datetime | None, *, moved: bool = False) -> Parcel:
     """Return what a message holds: itself, unless it was put back.
 
-    Nobody gains by writing a parcel by hand: it can only count as older than it is. One that is
-    not as tipsweep writes it is returned as it is, and nothing parses it.
+    `queued_at` is when its queue took it, and `moved` says that the host moved it there, so that
+    this is not when it was first inserted. Nobody gains by writing a parcel by hand: it can only
+    count as older than it is. One that is not as tipsweep writes it is returned as it is, and
+    nothing parses it.
     """
     members = _members(body)
     try:
-        if members.keys() == {_BODY, _INSERTED_AT}:
+        if members.keys() - {_KNOWN_SINCE} == {_BODY, _INSERTED_AT}:
             inner = members[_BODY].encode(errors="surrogateescape")
-            return Parcel(inner, _earliest(_time_of(members, _INSERTED_AT), inserted_at))
+            known_since = _earliest(_time_of(members, _KNOWN_SINCE), queued_at)
+            return _since(inner, _time_of(members, _INSERTED_AT), known_since)
         if _DROPPED_AT in members:
-            return Parcel(body, _earliest(_time_of(members, _DROPPED_AT), inserted_at))
+            return _since(body, _time_of(members, _DROPPED_AT), queued_at)
     except (AttributeError, UnicodeEncodeError, BadMessage):
         pass
-    return Parcel(body, inserted_at)
+    return Parcel(body, None if moved else queued_at, queued_at)
+
+
+def _since(body: bytes, inserted_at: datetime | None, known_since: datetime | None) -> Parcel:
+    known_since = _earliest(inserted_at, known_since)
+    return Parcel(body, known_since if inserted_at else None, known_since)
 
 
 def _earliest(*times: datetime | None) -> datetime | None:
@@ -163,14 +203,14 @@ def parse_drop(body: bytes) -> Drop:
     """Read a dropped message: one request for each customer, at most as many as a sandbox holds.
 
     A drop is text with tenant IDs, one a line or between commas; a JSON string or object; or a
-    JSON array of these. Each form may be in base64. Raises BadMessage, which names the entries that
-    are wrong.
+    JSON array of these. Each form may be in base64, which may stand in a JSON string. Raises
+    BadMessage, which names the entries that are wrong.
     """
     text = _text(body)
     try:
         return _plain_drop(text)
     except BadMessage as plain_error:
-        inner = _decoded(text)
+        inner = _decoded(_unquoted(text))
         if inner is None:
             raise
         try:
@@ -248,9 +288,11 @@ def _json_drop(value: object) -> Drop:
 
 
 def _unstamped(value: object) -> object:
-    if not isinstance(value, dict):
-        return value
-    return {name: member for name, member in value.items() if name != _STAMP}
+    return _without_stamp(value) if isinstance(value, dict) else value
+
+
+def _without_stamp(members: Mapping[str, Any]) -> dict[str, Any]:
+    return {name: member for name, member in members.items() if name != _STAMP}
 
 
 def _requests(entries: Iterable[object], read: Callable[[Any], DeletionRequest]) -> Drop:
@@ -319,11 +361,12 @@ def _forwarded(value: Mapping[str, Any]) -> DeletionRequest:
 
 
 def _require_no_parcel(value: object) -> None:
-    """Say what is wrong with a parcel that `opened` has not opened."""
+    """Say what is wrong with a parcel that `opened` has not opened, or that was in another one."""
     if not isinstance(value, dict) or not {_BODY, _INSERTED_AT} & value.keys():
         return
     _time_of(value, _INSERTED_AT)
-    expected = f"text in {_BODY}, {_INSERTED_AT}, and nothing else"
+    _time_of(value, _KNOWN_SINCE)
+    expected = f"text in {_BODY} that was not put back itself, {_INSERTED_AT}, and nothing else"
     message = f"A message that was put back is wrong: expected {expected}"
     raise BadMessage(message, expected=expected)
 
@@ -386,6 +429,15 @@ def _decoded(text: str) -> bytes | None:
         return None
 
 
+def _unquoted(text: str) -> str:
+    """Return what a JSON string holds; any other text as it is."""
+    try:
+        value = parse_json(text)
+    except NotJson:
+        return text
+    return value if isinstance(value, str) else text
+
+
 def _is_mostly_text(body: bytes) -> bool:
     """Whether bytes are meant as text, perhaps in another encoding than UTF-8."""
     return sum(each in _TEXT_BYTES for each in body) * 4 >= len(body) * 3
@@ -436,10 +488,10 @@ def _kind(value: object) -> str:
 
 def _members(body: bytes) -> dict[str, Any]:
     """Return the members of a JSON object that tipsweep may have written; nothing otherwise."""
-    if not body.startswith((b'{"putBack":', b'{"version":')):
+    if not _OURS.match(body):
         return {}
     try:
         value = parse_json(body.decode())
     except (NotJson, UnicodeDecodeError):
         return {}
-    return value if isinstance(value, dict) else {}
+    return _without_stamp(value) if isinstance(value, dict) else {}

@@ -22,7 +22,7 @@ from shared.services import StorageServices
 from shared.storage.history import EntryKind, HistoryEntry
 from shared.storage.names import CUSTOMERS_TO_DELETE, POISON_SUFFIX
 from shared.storage.queues import Queues
-from shared.storage.records import DeletionRecord, State, UnreadableRecord
+from shared.storage.records import UNCLAIMED, DeletionRecord, State, UnreadableRecord
 from shared.storage.rejected import RejectedMessage
 from shared.tenants import TenantId
 
@@ -33,7 +33,6 @@ _EXPECTED_DROP: Final = (
 )
 _EXPECTED_STEP: Final = "a message that tipsweep has sent: nothing else belongs on this queue"
 _REMEDY: Final = "Fix the cause, then request the deletion again."
-_UNCLAIMED: Final = frozenset({State.REQUESTED, State.CANCELLING})
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,7 +71,10 @@ class Subject:
 
 
 def reject(queues: Queues, queue: str, body: bytes, error: BadMessage) -> None:
-    """Move a message that can never be handled to its poison queue at once."""
+    """Move a message that can never be handled to its poison queue at once.
+
+    `body` is all of it, and not what a parcel held: a poison queue opens parcels too.
+    """
     emit(Event.MESSAGE_REJECTED, queue=queue, tenant=error.tenant, reason=str(error))
     queues.send(queue + POISON_SUFFIX, _as_text(body))
 
@@ -110,9 +112,9 @@ def _record(services: StorageServices, poisoned: Poisoned, subject: Subject) -> 
     )
     for tenant in subject.tenants:
         if not _ended(services, tenant, subject, reason):
-            _tell_rejected(services, tenant, poisoned, reason)
+            _tell_rejected(services, tenant, poisoned.queue, rejected, reason)
     if subject.unclear:
-        _tell_rejected(services, subject.unclear, poisoned, reason)
+        _tell_rejected(services, subject.unclear, poisoned.queue, rejected, reason)
     for request in subject.dry_runs:
         note_failure(services, request, reason, poisoned.message_id)
     emit(
@@ -169,10 +171,10 @@ def _last_error(services: StorageServices, subject: Subject, poisoned: Poisoned)
 
 
 def _tell_rejected(
-    services: StorageServices, tenant: TenantId, poisoned: Poisoned, reason: str
+    services: StorageServices, tenant: TenantId, queue: str, rejected: str, reason: str
 ) -> None:
-    """Tell the history of a message that left the customer's deletion alone."""
-    detail = f"message {poisoned.message_id} on {poisoned.queue}: {reason}"
+    """Tell the history of a message that left the customer's deletion alone, by its row's ID."""
+    detail = f"message {rejected} on {queue}: {reason}"
     entry = HistoryEntry(EntryKind.REJECTED, services.now(), detail=detail)
     services.history.add(tenant, [entry])
 
@@ -218,7 +220,7 @@ def _belongs(record: DeletionRecord, subject: Subject) -> bool:
         return False
     if subject.generation is None:
         # A request that kept failing never got further; any later state has a message of its own.
-        return record.state in _UNCLAIMED
+        return record.state in UNCLAIMED
     return subject.generation >= record.generation
 
 

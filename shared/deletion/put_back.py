@@ -25,7 +25,7 @@ from shared.events import Event, emit
 from shared.services import StorageServices
 from shared.storage.names import CUSTOMERS_TO_DELETE, ORDERS_TO_CHECK
 from shared.storage.queues import Queues
-from shared.storage.records import DeletionRecord, RecordChanged, State, UnreadableRecord
+from shared.storage.records import UNCLAIMED, DeletionRecord, RecordChanged, UnreadableRecord
 from shared.tenants import TenantId
 
 # As many as `maxDequeueCount` in host.json.
@@ -34,13 +34,13 @@ TRIES: Final = 5
 _SHORTEST: Final = timedelta(seconds=5)
 _LONGEST: Final = timedelta(minutes=5)
 _NO_ERROR: Final = "the host stopped before a step ended"
-_UNCLAIMED: Final = frozenset({State.REQUESTED, State.CANCELLING})
 
 
 def put_back_as_it_is(queues: Queues, queue: str, parcel: Parcel) -> None:
     """Send a message again, with a delay of half its age between 5 seconds and 5 minutes."""
-    age = datetime.now(UTC) - parcel.inserted_at if parcel.inserted_at else timedelta(0)
-    queues.send(queue, parcel.sealed(), max(_SHORTEST, min(age / 2, _LONGEST)))
+    age = datetime.now(UTC) - parcel.known_since if parcel.known_since else timedelta(0)
+    for text in parcel.messages():
+        queues.send(queue, text, max(_SHORTEST, min(age / 2, _LONGEST)))
 
 
 def put_back_step(
@@ -84,7 +84,8 @@ def put_back_if_unharmed(
 def _drop_put_back(services: StorageServices, drop: Drop, parcel: Parcel, message_id: str) -> bool:
     """Put a drop back, or continue the only deletion that it asks for.
 
-    Several requests are only split into messages, which has no record.
+    Several requests are only split into messages, which has no record. Nobody knows when a message
+    that the host moved was dropped, so each of them loses against an abort.
     """
     if len(drop) > 1:
         return _is_young(services, parcel) and _put_back_drop(services, parcel)
@@ -93,7 +94,7 @@ def _drop_put_back(services: StorageServices, drop: Drop, parcel: Parcel, messag
         return _dry_run_put_back(services, request, parcel, message_id)
     record = services.records.get(request.tenant)
     if record is not None and record.live:
-        if record.state in _UNCLAIMED:
+        if record.state in UNCLAIMED:
             return _continued(services, ORDERS_TO_CHECK, record)
         _log_overtaken(record)
         return True
@@ -109,7 +110,7 @@ def _dry_run_put_back(
 
     It has no record that counts its tries.
     """
-    if noted_failure(services, request, Delivery(message_id, parcel.inserted_at)):
+    if noted_failure(services, request, Delivery(message_id, parcel.known_since)):
         return False
     return _is_young(services, parcel) and _put_back_drop(services, parcel, request.tenant)
 
@@ -124,9 +125,9 @@ def _put_back_drop(
 
 def _is_young(services: StorageServices, parcel: Parcel) -> bool:
     """Whether a drop is not as old yet as a deletion may become."""
-    if parcel.inserted_at is None:
+    if parcel.known_since is None:
         return False
-    return services.now() < parcel.inserted_at + services.settings.checks.deadline
+    return services.now() < parcel.known_since + services.settings.checks.deadline
 
 
 def _may_start(services: StorageServices, record: DeletionRecord | None, parcel: Parcel) -> bool:
@@ -153,8 +154,11 @@ def _continued(services: StorageServices, queue: str, record: DeletionRecord) ->
     """Send a deletion its next message; False if five tries were its own fault, or it is late."""
     deletion = Deletion.of(services, record)
     deletion.unpark()
-    if record.failures >= TRIES or deletion.ends_late():
+    if record.failures >= TRIES or deletion.was_late():
         return False
+    if record.interrupted:
+        # A step that the host stopped has looked, when it began; nobody looks here.
+        deletion.record = replace(deletion.record, looked_at=record.next_check_at)
     reason = record.last_error or _NO_ERROR
     attempt = deletion.record.attempt + 1
     deletion.record = replace(deletion.record, attempt=attempt, last_error=reason)
@@ -164,7 +168,7 @@ def _continued(services: StorageServices, queue: str, record: DeletionRecord) ->
     except RecordChanged:
         _log_overtaken(record)
         return True
-    if record.state in _UNCLAIMED:
+    if record.state in UNCLAIMED:
         # Whoever took the request may have died each time before it was in the history.
         deletion.journal.requested()
     if record.interrupted:

@@ -11,6 +11,10 @@ LATE_REMEDY: Final = (
     "Partner Center did not respond in time. Check the customer in Partner Center, then request "
     "the deletion again."
 )
+UNCLEAR_DELETE_REASON: Final = (
+    "not deleted before the deadline: no DELETE has led to a clear response, and the customer is "
+    "still there"
+)
 TOO_MANY_REMEDY: Final = (
     "Cancel what is left in Partner Center and delete the customer there, or ask Partner Center "
     "support to remove it."

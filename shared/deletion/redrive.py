@@ -6,6 +6,7 @@ from typing import Final
 
 from shared.deletion.deletion import Deletion
 from shared.events import Event, emit
+from shared.partner_center.deadline import time_is_left
 from shared.services import StorageServices
 from shared.storage.names import CUSTOMERS_READY, ORDERS_TO_CHECK
 from shared.storage.records import DeletionRecord, RecordChanged, State
@@ -16,14 +17,21 @@ GRACE: Final = timedelta(minutes=15)
 
 
 def redrive_overdue(services: StorageServices, records: Iterable[DeletionRecord]) -> int:
-    """Send a message for each record whose check is long overdue; return how many were sent."""
+    """Send a message for each record whose check is long overdue; return how many were sent.
+
+    When the time is over, the rest is left to the next redrive; the longest overdue come first.
+    """
     now = services.now()
-    return sum(_redrive(Deletion.of(services, each)) for each in records if _overdue(each, now))
+    overdue = sorted((each for each in records if _overdue(each, now)), key=_due)
+    return sum(time_is_left() and _redrive(Deletion.of(services, each)) for each in overdue)
 
 
 def _overdue(record: DeletionRecord, now: datetime) -> bool:
-    due = record.next_check_at or record.requested_at
-    return record.live and due + GRACE <= now
+    return record.live and _due(record) + GRACE <= now
+
+
+def _due(record: DeletionRecord) -> datetime:
+    return record.next_check_at or record.requested_at
 
 
 def _redrive(deletion: Deletion) -> bool:

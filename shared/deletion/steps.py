@@ -12,6 +12,8 @@ from shared.deletion.dry_run import run_dry
 from shared.deletion.error_handling import error_handling
 from shared.deletion.messages import DeletionRequest, Drop, StepMessage
 from shared.deletion.reasons import (
+    LATE_REMEDY,
+    UNCLEAR_DELETE_REASON,
     rejected_delete_reason,
     rejected_delete_remedy,
     retry_at,
@@ -23,6 +25,7 @@ from shared.events import Event, emit
 from shared.partner_center.client import PartnerCenter
 from shared.partner_center.deadline import STEP_SECONDS
 from shared.partner_center.errors import (
+    TOKEN_REFUSED,
     Busy,
     ErrorStatus,
     NoRelationship,
@@ -30,19 +33,19 @@ from shared.partner_center.errors import (
     NotFound,
     PartnerCenterError,
     Throttled,
-    Unauthorized,
     Unavailable,
 )
 from shared.purchases.cancellation import Sender, carry_out
 from shared.purchases.plan import Plan, make_plan
 from shared.purchases.purchase import forget_sent
-from shared.purchases.snapshot import merge_snapshot, take_snapshot
+from shared.purchases.snapshot import PurchaseReader, merge_snapshot, take_snapshot
 from shared.services import Services
 from shared.storage.history import EntryKind
 from shared.storage.memory import require_room
 from shared.storage.names import CUSTOMERS_READY, CUSTOMERS_TO_DELETE, ORDERS_TO_CHECK
 from shared.storage.queues import Queues
 from shared.storage.records import DeletionRecord, State
+from shared.tenants import TenantId
 
 # The step that sent it has ended by then, and with it the call.
 EARLIER_DELETE: Final = timedelta(seconds=STEP_SECONDS * 1.2)
@@ -63,7 +66,7 @@ def _split(queues: Queues, drop: Drop, delivery: Delivery) -> None:
     so that the later ones count as dropped before the end, or the abort, of what the first started.
     """
     for request in drop:
-        queues.send(CUSTOMERS_TO_DELETE, request.sealed(delivery.inserted_at))
+        queues.send(CUSTOMERS_TO_DELETE, request.sealed(delivery.inserted_at, delivery.known_since))
     emit(Event.REQUESTS_SPLIT, message=delivery.message_id, requests=len(drop))
 
 
@@ -104,11 +107,12 @@ def delete_customer(services: Services, message: StepMessage, delivery: Delivery
             return
         try:
             _send_delete(deletion, client)
-        except (NotFound, NoRelationship, NotASandbox, Unauthorized, Throttled, Unavailable):
+        except (NotFound, NoRelationship, NotASandbox, *TOKEN_REFUSED, Throttled, Unavailable):
             # Not a verdict on the customer's purchases, so error_handling decides.
             raise
         except ErrorStatus as error:
-            _after_rejected_delete(deletion, client, error)
+            reader = _reader(services, client, deletion.record.tenant)
+            _after_rejected_delete(deletion, reader, error)
         else:
             deletion.finish(State.DELETED)
 
@@ -130,10 +134,12 @@ def _may_still_run(record: DeletionRecord) -> bool:
 def _wait_for_earlier_delete(deletion: Deletion) -> None:
     """Come back when the DELETE of an earlier delivery of this message cannot be running any more.
 
-    The customer is still there, and two DELETEs at once would be one too many.
+    The customer is still there, and two DELETEs at once would be one too many. After the deadline,
+    a last look follows instead of a DELETE: the host may stop at each of them.
     """
     deletion.journal.note(EntryKind.WAITING, "an earlier DELETE may still be running")
-    deletion.send_again(CUSTOMERS_READY, EARLIER_DELETE)
+    queue = ORDERS_TO_CHECK if deletion.ends_late() else CUSTOMERS_READY
+    deletion.send_again(queue, EARLIER_DELETE)
 
 
 def _send_delete(deletion: Deletion, client: PartnerCenter) -> None:
@@ -150,6 +156,11 @@ def _send_delete(deletion: Deletion, client: PartnerCenter) -> None:
         raise
 
 
+def _reader(services: Services, client: PartnerCenter, tenant: TenantId) -> PurchaseReader:
+    """Return what reads a customer's purchases, under the part of rule 2 that only these show."""
+    return PurchaseReader(client, tenant, services.safety.require_sandbox_purchases)
+
+
 def _cancel(services: Services, deletion: Deletion, step: str) -> None:
     """Cancel what is open, and decide on the next message from the outcome."""
     gate = deletion.require_writable
@@ -157,11 +168,10 @@ def _cancel(services: Services, deletion: Deletion, step: str) -> None:
         _require_customer(services, deletion, client)
         tenant, now = deletion.record.tenant, services.now()
         remembered = make_plan(deletion.record.purchases, now)
-        snapshot = take_snapshot(client, tenant, remembered, deletion.record.attempt)
+        reader = _reader(services, client, tenant)
+        snapshot = take_snapshot(reader, remembered, deletion.record.attempt)
         if snapshot.left_out:
             deletion.record = replace(deletion.record, last_error=snapshot.left_out)
-        # Only the purchases show this part of rule 2, so it stands between reading and writing.
-        services.safety.require_sandbox_purchases(snapshot.subscriptions or ())
         purchases = merge_snapshot(snapshot, deletion.record.purchases)
         # A call must not be sent that the record could not remember.
         require_room(purchases)
@@ -169,8 +179,8 @@ def _cancel(services: Services, deletion: Deletion, step: str) -> None:
             # An accepted call may have had no effect; at this rate, repeating it costs little.
             purchases = forget_sent(purchases)
 
-        sender = Sender(client, tenant, snapshot.subscriptions_by_id(), services.now)
-        found = carry_out(sender, purchases, now)
+        sender = Sender(reader, snapshot.subscriptions_by_id(), services.now)
+        found = carry_out(sender, purchases, now, deletion.record.attempt)
         progress = len(found.plan.unfinished) < len(remembered.unfinished)
         attempt = 0 if progress else deletion.record.attempt
         deletion.record = replace(deletion.record, purchases=found.purchases, attempt=attempt)
@@ -189,15 +199,23 @@ def _cancel(services: Services, deletion: Deletion, step: str) -> None:
 def _decide(deletion: Deletion, plan: Plan) -> None:
     """Send the message that follows a step, or end a deletion that took too long."""
     if plan.clear:
-        emit(Event.DELETION_READY, **deletion.ids, never=len(plan.never))
-        deletion.send_on(CUSTOMERS_READY, changed=_checked(deletion.record))
-        deletion.journal.note(EntryKind.READY)
+        _go_on_to_delete(deletion, plan)
         return
     delay = _delay(deletion, plan.wait_until)
     if deletion.ends_late():
         deletion.finish(State.STUCK, unfinished_reason(plan), unfinished_remedy(plan))
     else:
         _wait(deletion, plan, delay)
+
+
+def _go_on_to_delete(deletion: Deletion, plan: Plan) -> None:
+    """Send the message of the DELETE, unless earlier ones have led to nothing for too long."""
+    if deletion.record.state is State.DELETING and deletion.ends_late():
+        deletion.finish(State.STUCK, UNCLEAR_DELETE_REASON, LATE_REMEDY)
+        return
+    emit(Event.DELETION_READY, **deletion.ids, never=len(plan.never))
+    deletion.send_on(CUSTOMERS_READY, changed=_checked(deletion.record))
+    deletion.journal.note(EntryKind.READY)
 
 
 def _delay(deletion: Deletion, until: datetime | None) -> timedelta:
@@ -232,7 +250,7 @@ def _checked(record: DeletionRecord) -> DeletionRecord:
     return record if record.state is State.DELETING else replace(record, state=State.CHECKING)
 
 
-def _after_rejected_delete(deletion: Deletion, client: PartnerCenter, error: ErrorStatus) -> None:
+def _after_rejected_delete(deletion: Deletion, reader: PurchaseReader, error: ErrorStatus) -> None:
     """End as stuck if nothing can change any more; otherwise read everything again."""
     plan = make_plan(deletion.record.purchases, deletion.now())
     reason = rejected_delete_reason(str(error), plan)
@@ -242,7 +260,7 @@ def _after_rejected_delete(deletion: Deletion, client: PartnerCenter, error: Err
     if busy and error.retry_after is not None:
         deletion.grant(delay)
     ends = deletion.ends_late() or (
-        plan.never and not busy and not _finds_more(deletion, client, plan)
+        plan.never and not busy and not _finds_more(deletion, reader, plan)
     )
     if ends:
         later = retry_at(plan, deletion.now())
@@ -259,13 +277,13 @@ def _after_rejected_delete(deletion: Deletion, client: PartnerCenter, error: Err
     _check_after(deletion, delay, changed)
 
 
-def _finds_more(deletion: Deletion, client: PartnerCenter, plan: Plan) -> bool:
+def _finds_more(deletion: Deletion, reader: PurchaseReader, plan: Plan) -> bool:
     """Read everything again after a rejected DELETE; whether there is more to cancel.
 
     A late order may be what blocks it, not the purchases that can never be cancelled.
     """
     record = deletion.record
-    snapshot = take_snapshot(client, record.tenant, plan, record.attempt)
+    snapshot = take_snapshot(reader, plan, record.attempt)
     purchases = merge_snapshot(snapshot, record.purchases)
     require_room(purchases)
     deletion.record = replace(record, purchases=purchases)

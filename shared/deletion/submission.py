@@ -2,6 +2,8 @@
 
 from dataclasses import replace
 
+from azure.core.exceptions import AzureError
+
 from shared.deletion.claims import started
 from shared.deletion.deletion import ended, first_message, ids, log_end
 from shared.deletion.journal import STOPPED_STEP, Journal
@@ -39,8 +41,8 @@ def submit(services: Services, request: DeletionRequest) -> DeletionRecord:
     """Write the record of a deletion, then queue it; return the one in progress if there is one.
 
     The record comes first: after a crash in between its check is overdue and redrive finds it,
-    while a message without a record would be dropped. Raises Refused, SwitchTripped or
-    RecordChanged.
+    while a message without a record would be dropped. Raises Refused, SwitchTripped,
+    RecordChanged, or AzureError; one with a note if the deletion may start all the same.
     """
     _require_acceptable(services, request)
     now, deadline = services.now(), services.settings.checks.deadline
@@ -51,13 +53,29 @@ def submit(services: Services, request: DeletionRequest) -> DeletionRecord:
         record = started(request, current, now=now, deadline=deadline)
         return replace(record, next_check_at=now)
 
-    update = services.records.update(request.tenant, change)
-    if update.written:
-        journal = Journal(services.history, update.record, services.now)
-        journal.requested()
-        journal.write()
-        services.queues.send(ORDERS_TO_CHECK, first_message(update.record).to_json())
+    try:
+        update = services.records.update(request.tenant, change)
+        if update.written:
+            _queue(services, update.record)
+    except AzureError as error:
+        error.add_note(_may_start(request.tenant))
+        raise
     return update.record
+
+
+def _queue(services: Services, record: DeletionRecord) -> None:
+    journal = Journal(services.history, record, services.now)
+    journal.requested()
+    journal.write()
+    services.queues.send(ORDERS_TO_CHECK, first_message(record).to_json())
+
+
+def _may_start(tenant: TenantId) -> str:
+    return (
+        f"The deletion of customer {tenant} may be recorded and may still start: look at "
+        f"GET /api/deletions/{tenant}. While it is in progress, repeating the request starts "
+        "no second one."
+    )
 
 
 def _require_acceptable(services: Services, request: DeletionRequest) -> None:
@@ -129,23 +147,23 @@ def dismiss(services: Services, tenant: TenantId, requested_by: str) -> Deletion
 def dismiss_rejected(
     services: Services, message_id: str, requested_by: str
 ) -> RejectedMessage | None:
-    """Remove a rejected message that a person has dealt with, and return it; None if unknown."""
-    removed = services.rejected.remove(message_id)
-    if removed is None:
+    """Note that a person has dealt with a rejected message, and return it; None if unknown."""
+    dismissed = services.rejected.dismiss(message_id, requested_by, services.now())
+    if dismissed is None:
         return None
-    detail = f"message {removed.message_id} on {removed.queue}: {removed.reason}"
+    detail = f"message {dismissed.message_id} on {dismissed.queue}: {dismissed.reason}"
     entry = HistoryEntry(EntryKind.REJECTED_DISMISSED, services.now(), requested_by, detail=detail)
-    if removed.tenant is None:
+    if dismissed.tenant is None:
         services.history.add_for_account(entry)
     else:
-        services.history.add(removed.tenant, [entry])
+        services.history.add(dismissed.tenant, [entry])
     emit(
         Event.REQUEST_DISMISSED,
-        message=removed.message_id,
-        tenant=removed.tenant,
+        message=dismissed.message_id,
+        tenant=dismissed.tenant,
         requested_by=requested_by,
     )
-    return removed
+    return dismissed
 
 
 def _tell(

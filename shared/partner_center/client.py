@@ -17,6 +17,7 @@ from shared.partner_center.errors import (
     NoContent,
     NoResponse,
     NotASandbox,
+    NotForThisCredential,
     NotFound,
     NotSupportedHere,
     Throttled,
@@ -24,7 +25,7 @@ from shared.partner_center.errors import (
     Unavailable,
     UnexpectedResponse,
 )
-from shared.partner_center.members import Json, Members
+from shared.partner_center.members import Json, Members, fold
 from shared.partner_center.rate_limit import Rank
 from shared.partner_center.resources import (
     AzureSubscription,
@@ -42,8 +43,6 @@ _OWN_HEADERS: Final = "ms-"
 _PAGE_LIMIT: Final = 100
 # Microsoft's page on the call says 204, the REST reference 200.
 _DELETED: Final = frozenset({HTTPStatus.OK, HTTPStatus.NO_CONTENT})
-# "Resource does not support app-only authentication": no customer's entitlements can be read.
-_NOT_FOR_THIS_CREDENTIAL: Final = "900329"
 
 
 def reads_only() -> None:
@@ -56,7 +55,8 @@ def reads_only() -> None:
 class SentWrite:
     """A write that was sent, and how Partner Center responded; `status` is None if it did not.
 
-    `asked` is the status that the body asks for, "" if it asks for none.
+    `asked` is the status that the body asks for, "" if it asks for none. Of several `attempts`, the
+    response is that to the last.
     """
 
     method: str
@@ -65,6 +65,7 @@ class SentWrite:
     request_id: str
     status: int | None = None
     code: str = ""
+    attempts: int = 1
 
 
 Recorder = Callable[[SentWrite, str], None]
@@ -151,9 +152,11 @@ class PartnerCenter:
             # One with a code says that the token is wrong, whatever is read with it.
             if error.response.code:
                 raise
+            emit(Event.ENTITLEMENTS_UNREAD, tenant=customer_id, reason=str(error))
             return []
         except Forbidden as error:
-            tokens.entitlements_forbidden = error.response.code == _NOT_FOR_THIS_CREDENTIAL
+            # Then no customer's entitlements can be read.
+            tokens.entitlements_forbidden = isinstance(error, NotForThisCredential)
             emit(Event.ENTITLEMENTS_FORBIDDEN, reason=str(error))
             return []
         return [found for item in items for found in resources.listed_entitlements(item)]
@@ -181,7 +184,7 @@ class PartnerCenter:
         subscription by ID").
         """
         path = _subscription(customer_id, subscription.id)
-        body = {**subscription.body, "status": status}
+        body = _with_status(subscription.body, status)
         # Without the ETag, a change made since the subscription was read would be undone.
         headers = {"If-Match": _quoted_etag(subscription.etag)} if subscription.etag else {}
         response = self._call("PATCH", path, body=body, headers=headers)
@@ -229,19 +232,30 @@ class PartnerCenter:
             return []
 
     def _pages(self, path: str) -> Iterator[Any]:
-        """Yield the items of each page; raises NoContent if the first is a 204."""
+        """Yield the items of each page; raises NoContent if the first is a 204.
+
+        Raises UnexpectedResponse for a listing that is not whole: with a success that is no 200, or
+        with fewer items than `totalCount` says, which counts those of one page or of all.
+        """
         headers: dict[str, str] = {}
+        found = 0
         for number in range(_PAGE_LIMIT):
             response = self._call("GET", path, headers=headers)
             if response.status == HTTPStatus.NO_CONTENT:
                 raise _no_content(path, number)
             page = Members.of(response.body, f"the body with status {response.status} from {path}")
-            yield from _items(page)
+            if response.status != HTTPStatus.OK:
+                message = f"GET {path} got {response.status}: expected 200, which is the whole list"
+                raise UnexpectedResponse(message)
+            items = _items(page)
+            found += len(items)
+            yield from items
             following = page.child("links").child("next")
             uri = following.text("uri").strip()
             if not uri:
+                _require_whole(page, found)
                 return
-            path, headers = uri, _paging_headers(following)
+            path, headers = _next_path(path, uri), _paging_headers(following)
         message = f"{path} has more than {_PAGE_LIMIT} pages: expected the few of a sandbox"
         raise UnexpectedResponse(message)
 
@@ -267,18 +281,23 @@ class PartnerCenter:
         """Send a write and tell the recorder what became of it, if it left at all."""
         asked = str((body or {}).get("status", ""))
         write = SentWrite(method, f"/v1/{path}", asked, str(uuid.uuid4()))
+        before = self.calls
+
+        def record(detail: str, status: int | None = None, code: str = "") -> None:
+            attempts = self.calls - before
+            self._recorder(replace(write, status=status, code=code, attempts=attempts), detail)
+
         try:
             response = self._send(method, path, write.request_id, body, headers)
         except ErrorStatus as error:
-            status, code = error.response.status, error.response.code
-            self._recorder(replace(write, status=status, code=code), error.response.description)
+            record(error.response.description, error.response.status, error.response.code)
             raise
         except (NoResponse, UnexpectedResponse) as error:
             # Without a connection, nothing left.
             if error.may_be_done:
-                self._recorder(write, str(error))
+                record(str(error))
             raise
-        self._recorder(replace(write, status=response.status), _status_member(response))
+        record(_status_member(response), response.status)
         return response
 
     def _send(
@@ -318,6 +337,12 @@ def _subscription(customer_id: str, subscription_id: str) -> str:
     return f"{_customer(customer_id)}/subscriptions/{_quoted(subscription_id)}"
 
 
+def _with_status(body: Json, status: str) -> Json:
+    """Return a resource with a status, and no other one in another letter case of its name."""
+    others = {name: value for name, value in body.items() if fold(name) != "status"}
+    return {**others, "status": status}
+
+
 def _quoted(identifier: str) -> str:
     return quote(identifier, safe="")
 
@@ -346,11 +371,23 @@ def _no_content(path: str, number: int) -> UnexpectedResponse:
     )
 
 
+def _require_whole(last: Members, found: int) -> None:
+    total = resources.count(last.value("totalCount"))
+    if total is not None and total > found:
+        message = f"{last.what} has totalCount {total}, but {found} items were listed: expected all"
+        raise UnexpectedResponse(message)
+
+
 def _items(page: Members) -> list[Any]:
-    if page.body.get("items") is None:
+    if page.value("items") is None:
         message = f"{page.what} has no member items: expected an array"
         raise UnexpectedResponse(message)
     return page.items("items")
+
+
+def _next_path(path: str, uri: str) -> str:
+    """Return where a link of the page at a path leads: a query alone asks that page again."""
+    return path.partition("?")[0] + uri if uri.startswith("?") else uri
 
 
 def _paging_headers(link: Members) -> dict[str, str]:

@@ -1,6 +1,7 @@
 """One rate-limited, authenticated HTTPS connection to Partner Center, shared by all threads."""
 
 import random
+import re
 import time
 import uuid
 from collections.abc import Callable, Mapping
@@ -11,14 +12,13 @@ from urllib.parse import SplitResult, urljoin, urlsplit, urlunsplit
 
 import requests
 from azure.core.exceptions import AzureError
-from requests.adapters import HTTPAdapter
 from requests.auth import AuthBase
 from urllib3.exceptions import NewConnectionError, ReadTimeoutError
 
 from shared.errors import TipsweepError, shown
 from shared.inputs import json_of, retry_after_seconds
 from shared.partner_center.credentials import TokenSource
-from shared.partner_center.deadline import Deadline
+from shared.partner_center.deadline import Deadline, limited, limited_session
 from shared.partner_center.errors import (
     ErrorResponse,
     ErrorStatus,
@@ -29,6 +29,8 @@ from shared.partner_center.errors import (
     Redirected,
     Throttled,
     TimedOut,
+    Unauthorized,
+    UnexpectedResponse,
     error_of,
     error_text,
 )
@@ -42,6 +44,9 @@ from shared.partner_center.rate_limit import (
 # No page gives a timeout, and Microsoft's own SDK waits 3 minutes. The step's deadline cuts these.
 CONNECT_TIMEOUT_SECONDS: Final = 5.0
 READ_TIMEOUT_SECONDS: Final = 60.0
+# A listing of 2,000 orders takes about 4 MB. What is larger must not fill the worker's memory.
+MOST_BYTES: Final = 32 * 1024 * 1024
+_CHUNK_BYTES: Final = 64 * 1024
 # A call that begins with less time is cut off before its response, and nobody knows its outcome.
 LEAST_SECONDS: Final = 5.0
 # For a 429 without the header: Microsoft's example says "Try again in 30 seconds."
@@ -50,6 +55,7 @@ DEFAULT_RETRY_AFTER_SECONDS: Final = 30.0
 LONGEST_HOLD_SECONDS: Final = 600.0
 # A 429 is over within minutes, whatever its header says.
 LONGEST_THROTTLED_SECONDS: Final = 3_600.0
+_VERSION: Final = re.compile(r"\Av1/", re.IGNORECASE)
 _REDIRECTION: Final = HTTPStatus.MULTIPLE_CHOICES
 _ERROR: Final = HTTPStatus.BAD_REQUEST
 
@@ -82,6 +88,16 @@ class Response:
 
 
 @dataclass(frozen=True, slots=True)
+class _Received:
+    """A response as it came; `content` ends after MOST_BYTES."""
+
+    status_code: int
+    headers: Mapping[str, str]
+    content: bytes
+    complete: bool
+
+
+@dataclass(frozen=True, slots=True)
 class _Request:
     """What is sent, the same in each attempt."""
 
@@ -108,13 +124,6 @@ class _Bearer(AuthBase):
         return request
 
 
-class _Session(requests.Session):
-    """A session that never looks where a redirection points, because its bytes may be odd."""
-
-    def get_redirect_target(self, resp: requests.Response) -> None:
-        """Return no target."""
-
-
 class Connection:
     """Sends calls to one Partner Center; safe to share between threads."""
 
@@ -132,7 +141,9 @@ class Connection:
         self._budget = budget
         self._sleep = sleep
         self._jitter = jitter
-        self._session = _Session()
+        # One connection for each of the 32 threads that the deployed worker runs. The library
+        # repeats nothing: it would neither take a turn nor ask the gate.
+        self._session = limited_session(pool_size=32)
         self._session.headers.update(
             {
                 "Accept": "application/json",
@@ -141,10 +152,6 @@ class Connection:
                 "MS-PartnerCenter-Application": "tipsweep",
             }
         )
-        # One connection for each of the 32 threads that the deployed worker runs. The library
-        # repeats nothing: it would neither take a turn nor ask the gate.
-        adapter = HTTPAdapter(pool_maxsize=32, max_retries=0)
-        self._session.mount("https://", adapter)
 
     def call(
         self,
@@ -160,7 +167,9 @@ class Connection:
         body: Mapping[str, Any] | None = None,
         headers: Mapping[str, str] | None = None,
     ) -> Response:
-        """Send one call, repeated shortly after a lost connection or a 502, 503 or 504.
+        """Send one call, repeated after a lost connection, a 502, 503 or 504, and after a 401.
+
+        After a 401, it is sent once more if a fresh token can be had.
 
         `path` is relative to /v1/, or a link from a response; without a `request_id` the call gets
         one of its own. `gate` is asked directly before each attempt leaves, after its turn was
@@ -184,9 +193,13 @@ class Connection:
         try:
             return self._attempt(request, auth, deadline)
         except PartnerCenterError as error:
-            if not _passes_soon(error):
+            if _passes_soon(error):
+                return self._repeat(request, deadline, gate, error)
+            # A 401 that means "not a sandbox" ends the token too, but is not asked for again.
+            renewable = _is_401(error) and self.tokens.renewable(auth.token)
+            if not (renewable and isinstance(error, Unauthorized)):
                 raise
-            return self._repeat(request, deadline, gate, error)
+        return self._attempt(request, self._wait(request, 0, deadline, gate), deadline)
 
     def _repeat(
         self, request: _Request, deadline: Deadline, gate: Gate, failed: PartnerCenterError
@@ -251,6 +264,9 @@ class Connection:
                 f"{request.method} {request.path} got status {response.status_code}: expected a 2xx"
             )
             raise Redirected(message)
+        if not response.complete:
+            message = f"{request.method} {request.path} got more than {MOST_BYTES} bytes"
+            raise UnexpectedResponse(message)
         return Response(response.status_code, json_of(response.content))
 
     def _resolve(self, path: str) -> str:
@@ -269,24 +285,29 @@ class Connection:
             )
             raise ForeignLink(message)
         relative = urlunsplit(("", "", link.path.lstrip("/"), link.query, ""))
-        return urljoin(self._base, "./" + relative.removeprefix("v1/").lstrip("/"))
+        return urljoin(self._base, "./" + _VERSION.sub("", relative).lstrip("/"))
 
-    def _send(self, request: _Request, auth: _Bearer, deadline: Deadline) -> requests.Response:
+    def _send(self, request: _Request, auth: _Bearer, deadline: Deadline) -> _Received:
         left = deadline.left
         try:
-            return self._session.request(
-                request.method,
-                request.url,
-                json=request.body,
-                headers=request.headers,
-                auth=auth,
-                timeout=(min(CONNECT_TIMEOUT_SECONDS, left), min(READ_TIMEOUT_SECONDS, left)),
-                allow_redirects=False,
-            )
+            with (
+                limited(deadline),
+                self._session.request(
+                    request.method,
+                    request.url,
+                    json=request.body,
+                    headers=request.headers,
+                    auth=auth,
+                    timeout=(min(CONNECT_TIMEOUT_SECONDS, left), min(READ_TIMEOUT_SECONDS, left)),
+                    allow_redirects=False,
+                    stream=True,
+                ) as response,
+            ):
+                return _received(response)
         except requests.RequestException as error:
             raise _no_response(request, error) from error
 
-    def _error(self, request: _Request, response: requests.Response) -> ErrorStatus:
+    def _error(self, request: _Request, response: _Received) -> ErrorStatus:
         code, description = error_text(response.content, response.headers)
         retry_after = retry_after_seconds(response.headers.get("Retry-After"))
         if retry_after is not None and response.status_code == HTTPStatus.TOO_MANY_REQUESTS:
@@ -301,13 +322,20 @@ class Connection:
             request_id=request.headers["MS-RequestId"],
         )
         error = error_of(error_response)
-        # A 401 that means "not a sandbox" ends the token too, so the status decides, not the type.
-        if response.status_code == HTTPStatus.UNAUTHORIZED:
-            self.tokens.forget()
         if isinstance(error, Throttled):
             hold = DEFAULT_RETRY_AFTER_SECONDS if retry_after is None else retry_after
             self._budget.pause(min(hold, LONGEST_HOLD_SECONDS))
         return error
+
+
+def _received(response: requests.Response) -> _Received:
+    content, complete = bytearray(), True
+    for chunk in response.iter_content(_CHUNK_BYTES):
+        content += chunk
+        if len(content) > MOST_BYTES:
+            complete = False
+            break
+    return _Received(response.status_code, response.headers, bytes(content), complete)
 
 
 def _origin(url: SplitResult) -> tuple[str, str | None, int | None, str | None]:
@@ -327,6 +355,10 @@ def _no_response(request: _Request, error: requests.RequestException) -> NoRespo
     if unconnected:
         return NoResponse(f"{call} was not sent: {error}", may_be_done=False)
     return NoResponse(f"{call} got no response: {error}", may_be_done=True)
+
+
+def _is_401(error: PartnerCenterError) -> bool:
+    return isinstance(error, ErrorStatus) and error.response.status == HTTPStatus.UNAUTHORIZED
 
 
 def _passes_soon(error: PartnerCenterError) -> bool:

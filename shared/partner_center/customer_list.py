@@ -60,6 +60,11 @@ class CustomerList:
         self._listed_at = self._monotonic()
         return listed
 
+    def count(self, listed: Mapping[TenantId, Customer], customer: Customer) -> int:
+        """Return how many customers a listing, what was found since, and this customer are."""
+        with self._lock:
+            return len({*listed, *self._newer, customer.id})
+
     def newer(self, tenant: TenantId) -> Customer | None:
         """Return a customer that was found by ID since the listing."""
         with self._lock:
@@ -90,6 +95,13 @@ def _by_id(rows: Iterable[Customer]) -> dict[TenantId, Customer]:
         if len(listed) > SANDBOX_CUSTOMERS:
             break
     return listed
+
+
+def require_content(listed: Mapping[TenantId, Customer]) -> None:
+    """Raise NoContent if a listing was a 204: it shows nothing of how many customers there are."""
+    if listed is NO_CONTENT:
+        message = "The list of customers got 204, but the customer exists: expected it to be listed"
+        raise NoContent(message)
 
 
 def shows_everybody(listed: Mapping[TenantId, Customer]) -> bool:

@@ -1,13 +1,21 @@
-"""The time that one step may take."""
+"""The time that one step may take, which reads from TLS connections keep to."""
 
+import ssl
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from contextvars import ContextVar
 from dataclasses import dataclass
-from typing import Final, Self
+from typing import TYPE_CHECKING, Final, Self
+
+import requests
+from requests.adapters import DEFAULT_POOLSIZE, HTTPAdapter
+from urllib3.util.ssl_ import create_urllib3_context
 
 from shared.partner_center.errors import OutOfTime
+
+if TYPE_CHECKING:
+    from _typeshed import WriteableBuffer
 
 # The host kills a worker at functionTimeout, 5 minutes, with all the steps that run in it.
 STEP_SECONDS: Final = 100.0
@@ -59,3 +67,56 @@ def limited(deadline: Deadline) -> Iterator[None]:
 def running_deadline() -> Deadline | None:
     """Return the deadline of the step that runs in this thread, None outside of steps."""
     return _running.get()
+
+
+def time_is_left() -> bool:
+    """Whether what runs in this thread may begin something more; it may outside of deadlines."""
+    deadline = running_deadline()
+    return deadline is None or deadline.left > 0
+
+
+class _LimitedSocket(ssl.SSLSocket):
+    """A TLS socket whose reads end with the running step.
+
+    The libraries' read timeout holds for each read, so a response that trickles never ends by it.
+    """
+
+    def recv_into(
+        self, buffer: "WriteableBuffer", nbytes: int | None = None, flags: int = 0
+    ) -> int:
+        """Read what has arrived; raises TimeoutError when the time is over."""
+        deadline = running_deadline()
+        if deadline is None:
+            return super().recv_into(buffer, nbytes, flags)
+        left, timeout = deadline.left, self.gettimeout()
+        if not left:
+            message = "the response was still arriving when its time was over"
+            raise TimeoutError(message)
+        self.settimeout(left if timeout is None else min(left, timeout))
+        try:
+            return super().recv_into(buffer, nbytes, flags)
+        finally:
+            self.settimeout(timeout)
+
+
+class _DirectSession(requests.Session):
+    """A session that never looks where a redirection points, because its bytes may be odd."""
+
+    def get_redirect_target(self, resp: requests.Response) -> None:
+        """Return no target."""
+
+
+def limited_session(*, retries: int = 0, pool_size: int = DEFAULT_POOLSIZE) -> requests.Session:
+    """Return a session that follows no redirection, and whose reads end with the running step."""
+    session = _DirectSession()
+    adapter = HTTPAdapter(max_retries=retries)
+    limit_reads(adapter, pool_size)
+    session.mount("https://", adapter)
+    return session
+
+
+def limit_reads(adapter: HTTPAdapter, pool_size: int = DEFAULT_POOLSIZE) -> None:
+    """Have all that an adapter reads over TLS end with the running step."""
+    context = create_urllib3_context()
+    context.sslsocket_class = _LimitedSocket
+    adapter.init_poolmanager(DEFAULT_POOLSIZE, pool_size, ssl_context=context)

@@ -16,6 +16,7 @@ PartnerCenterError
     ├── NotASandbox           the account is not an integration sandbox
     ├── Unauthorized          the token is not accepted
     ├── Forbidden             the credential lacks a right
+    │   └── NotForThisCredential  this kind of credential may not make the call
     ├── NotFound              the customer, order or subscription does not exist
     │   ├── PurchaseGone      the order or subscription itself does not exist
     │   └── NoRoute           a 404 without a code, perhaps from something in front of it
@@ -35,15 +36,18 @@ Codes and statuses are those of Microsoft's page "Partner Center error codes".
 """
 
 import html
+import json
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from http import HTTPStatus
+from itertools import islice
 from typing import Final
 
 from shared.errors import TipsweepError
 from shared.inputs import json_of, readable
-from shared.partner_center.verdicts import Refused
+from shared.partner_center.token_refusals import refusal_of
+from shared.partner_center.verdicts import Refused, told
 
 
 class PartnerCenterError(TipsweepError):
@@ -141,9 +145,9 @@ class ErrorResponse:
     def coded(self) -> bool:
         """Whether Partner Center itself responded: its codes are numbers.
 
-        Something in front of it sends no code, or a name such as `ResourceNotFound`.
+        Something in front of it sends no code, its status, or a name such as `ResourceNotFound`.
         """
-        return self.code.isdecimal()
+        return self.code.isdecimal() and self.code != str(self.status)
 
 
 class ErrorStatus(PartnerCenterError):
@@ -163,12 +167,25 @@ class NotASandbox(ErrorStatus):
     """The credential belongs to an account that is not an integration sandbox."""
 
 
-class Unauthorized(ErrorStatus):
+class _AboutToken(ErrorStatus):
+    """The token is not accepted; `refusal` says what a person does about it."""
+
+    def __init__(self, response: ErrorResponse) -> None:
+        super().__init__(response)
+        self.refusal = refusal_of(response.status, response.code)
+        self.args = (told(str(self), self.refusal),)
+
+
+class Unauthorized(_AboutToken):
     """The token is not accepted (401)."""
 
 
 class Forbidden(ErrorStatus):
     """The credential lacks a right (403)."""
+
+
+class NotForThisCredential(_AboutToken, Forbidden):
+    """This kind of credential may not make the call (403/900329)."""
 
 
 class NotFound(ErrorStatus):
@@ -242,6 +259,9 @@ TEMPORARY: Final = (
     NoRoute,
 )
 
+# The sign-in works, and Partner Center does not accept its token: a person has to act.
+TOKEN_REFUSED: Final = (Unauthorized, NotForThisCredential)
+
 # The customer is under review or not approved yet.
 _UNDER_REVIEW: Final = ("800073", "800074", "800075")
 # 900278: "pending operation, try after 24 hours".
@@ -260,6 +280,7 @@ _BY_CODE: Final[dict[str, type[ErrorStatus]]] = {
     **dict.fromkeys(("800040", "800091", "800096", "900321", "900322"), NotCancellable),
     **dict.fromkeys(("20002", "900159"), NoRelationship),
     "900127": NotSupportedHere,
+    "900329": NotForThisCredential,
     "2011": AlreadyDeleted,
     "800081": NotActivated,
     "900115": AzureSubscriptionsActive,
@@ -304,14 +325,14 @@ def _meaning(response: ErrorResponse) -> type[ErrorStatus]:
 
 _DESCRIPTION_CHARACTERS: Final = 1024
 _CODE_CHARACTERS: Final = 60
-_PAGE_BYTES: Final = 10_000
+_PAGE_CHARACTERS: Final = 10_000
 _HEADER_CHARACTERS: Final = 2_000
 # Far more than any error nests.
-_DEPTH: Final = 5
+_DEPTH: Final = 8
 
 # Azure, Entra ID and the proxies between write errors their own way. Names are compared in lower
 # case; the first that is there wins.
-_CODES: Final = ("code", "errorcode", "error")
+_CODES: Final = ("code", "errorcode", "error_code", "error", "title")
 _DESCRIPTIONS: Final = (
     "description",
     "message",
@@ -323,30 +344,70 @@ _DESCRIPTIONS: Final = (
     "value",
     "error",
 )
-_INNER: Final = ("error", "odata.error", "errors", "message", "innererror")
+_INNER: Final = ("error", "odata.error", "errors", "message", "detail", "details", "innererror")
+# Far more than any error lists.
+_MOST_OBJECTS: Final = 100
+# What must never be missed is looked for in any text; 6002 alone is too short to be told apart.
+_NOT_A_SANDBOX: Final = re.compile(r"(?<![\w.-])800019(?![\w-])")
+_XML_CODE: Final = re.compile(r"<(?:\w+:)?(?:error)?code[^>]*>\s*(\d+)\s*</", re.IGNORECASE)
+_CHARSET: Final = re.compile(r"charset\s*=\s*[\"']?([\w.:-]+)", re.IGNORECASE)
 _TITLE: Final = re.compile(r"<title[^>]*>(.*?)</title", re.IGNORECASE | re.DOTALL)
 _PARAMETER: Final = re.compile(r'(\w+)\s*=\s*"((?:[^"\\]|\\.)*)"')
 _ESCAPE: Final = re.compile(r"\\(.)")
 
 
 def error_text(content: bytes, headers: Mapping[str, str]) -> tuple[str, str]:
-    """Return the code and the description of an error response, "" for what it does not tell."""
-    body = json_of(content)
-    found = [*_objects(body), _challenge(headers.get("WWW-Authenticate", ""))]
+    """Return the code and the description of an error response, "" for what it does not tell.
+
+    Of several codes, one that means NotASandbox comes first, then Partner Center's own, which are
+    numbers.
+    """
+    text = _decoded(content, headers.get("Content-Type", ""))
+    plain = content.decode("utf-8", "replace")
+    challenge = headers.get("WWW-Authenticate", "")
+    body = json_of(text.encode()) or json_of(content)
+    found = [*islice(_objects(body), _MOST_OBJECTS), _challenge(challenge)]
     codes = [code for each in found if (code := _code(each))]
+    codes += _NOT_A_SANDBOX.findall(f"{text} {plain} {challenge}")
     description = _first(_description(each) for each in found)
-    if not description and body is None:
-        description = _title(content[:_PAGE_BYTES])
-    # Partner Center's own codes are numbers; what is around them may have names.
-    code = next((code for code in codes if code.isdecimal()), codes[0] if codes else "")
-    return code[:_CODE_CHARACTERS], description[:_DESCRIPTION_CHARACTERS]
+    if body is None:
+        title = _title(text[:_PAGE_CHARACTERS])
+        codes += [*_XML_CODE.findall(text[:_PAGE_CHARACTERS]), *([title] * title.isdecimal())]
+        description = description or title
+    return _most_telling(codes)[:_CODE_CHARACTERS], description[:_DESCRIPTION_CHARACTERS]
+
+
+def _most_telling(codes: Sequence[str]) -> str:
+    numbers = [code for code in codes if code.isdecimal()]
+    alarms = [code for code in numbers if _BY_CODE.get(code) is NotASandbox]
+    return _first(iter([*alarms, *numbers, *codes]))
+
+
+def _decoded(content: bytes, content_type: str) -> str:
+    """Return the text of a response, whatever it is encoded in; what cannot be read is U+FFFD."""
+    encoding: str = json.detect_encoding(content)
+    named = _CHARSET.search(content_type)
+    if named and encoding == "utf-8":
+        encoding = named[1]
+    try:
+        return readable(content.decode(encoding, "replace"))
+    except (LookupError, ValueError):
+        return content.decode("utf-8", "replace")
 
 
 def _objects(value: object, depth: int = _DEPTH) -> Iterator[Mapping[str, object]]:
-    """Yield an error and those inside it, with their names in lower case, the outer one first."""
+    """Yield an error and those inside it, with their names in lower case, the outer one first.
+
+    A text may hold JSON.
+    """
+    if not depth:
+        return
+    if isinstance(value, str) and value.lstrip().startswith(("{", "[", '"')):
+        yield from _objects(json_of(readable(value).encode()), depth - 1)
     if isinstance(value, list):
-        value = value[0] if value else None
-    if not isinstance(value, dict) or not depth:
+        for each in value:
+            yield from _objects(each, depth - 1)
+    if not isinstance(value, dict):
         return
     members = {str(name).strip().lower(): each for name, each in value.items()}
     yield members
@@ -359,17 +420,18 @@ def _first(texts: Iterator[str]) -> str:
 
 
 def _code(members: Mapping[str, object]) -> str:
-    return _first(_code_of(members.get(name)) for name in _CODES)
+    return _first(_code_of(name, members.get(name)) for name in _CODES)
 
 
-def _code_of(value: object) -> str:
+def _code_of(name: str, value: object) -> str:
     if isinstance(value, bool):
         return ""
     if isinstance(value, float):
-        return f"{value:g}" if value.is_integer() else ""
-    text = readable(str(value)).strip() if isinstance(value, int | str) else ""
-    # A sentence is a description.
-    return "" if " " in text else text
+        return f"{value:.0f}" if value.is_integer() else ""
+    text = readable(str(value)) if isinstance(value, int | str) else ""
+    code = "".join(filter(str.isprintable, text)).strip()
+    # A sentence is a description, and a title too, if it is no number.
+    return "" if " " in code or (name == "title" and not code.isdecimal()) else code
 
 
 def _description(members: Mapping[str, object]) -> str:
@@ -383,6 +445,6 @@ def _challenge(header: str) -> Mapping[str, object]:
     return {name.lower(): _ESCAPE.sub(r"\1", value) for name, value in found}
 
 
-def _title(content: bytes) -> str:
-    found = _TITLE.search(content.decode("utf-8", "replace"))
+def _title(text: str) -> str:
+    found = _TITLE.search(text)
     return " ".join(html.unescape(found[1]).split()) if found else ""

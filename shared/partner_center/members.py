@@ -15,6 +15,10 @@ Json = Mapping[str, Any]
 _WORD_CHARACTERS: Final = 300
 
 
+# Far deeper than any resource; what can be read with a shallow stack must be sent with a deep one.
+_DEPTH: Final = 100
+
+
 def fold(identifier: str) -> str:
     """Return an ID of Partner Center as it is compared: letter case does not count."""
     return identifier.casefold()
@@ -24,8 +28,9 @@ def fold(identifier: str) -> str:
 class Members:
     """The members of one JSON object, which `what` names in errors.
 
-    A member that is absent or null has the default of its type. Every method raises
-    UnexpectedResponse for a member of another type.
+    The letter case of a name does not count; the exact one comes first. A member that is absent or
+    null has the default of its type. Every method raises UnexpectedResponse for a member of another
+    type, except `value` and `label`.
     """
 
     body: Json
@@ -39,29 +44,37 @@ class Members:
             raise UnexpectedResponse(message)
         return cls(value, what)
 
+    def value(self, name: str) -> Any:  # noqa: ANN401 - JSON of any shape
+        """Return a member of any type, None by default."""
+        exact = self.body.get(name)
+        if exact is not None:
+            return exact
+        named = (value for other, value in self.body.items() if fold(other) == fold(name))
+        return next((value for value in named if value is not None), None)
+
     def child(self, name: str) -> "Members":
         """Return the members of an object, none by default."""
-        value = self.body.get(name)
+        value = self.value(name)
         return Members.of({} if value is None else value, f"{name} of {self.what}")
 
     def items(self, name: str) -> list[Any]:
         """Return the elements of an array, none by default."""
-        value = self.body.get(name)
+        value = self.value(name)
         return [] if value is None else self._typed(name, value, list, "an array")
 
     def flag(self, name: str, *, default: bool) -> bool:
         """Return true or false."""
-        value = self.body.get(name)
+        value = self.value(name)
         return default if value is None else self._typed(name, value, bool, "true or false")
 
     def text(self, name: str) -> str:
         """Return a text without half characters, "" by default."""
-        value = self.body.get(name)
+        value = self.value(name)
         return "" if value is None else readable(self._typed(name, value, str, "text"))
 
     def word(self, name: str) -> str:
         """Return a text that is compared or sent exactly as it was read, "" by default."""
-        value = self.body.get(name)
+        value = self.value(name)
         word: str = "" if value is None else self._typed(name, value, str, "text")
         if len(word) > _WORD_CHARACTERS or word != readable(word):
             raise self._odd(name, word, f"text of at most {_WORD_CHARACTERS} whole characters")
@@ -71,7 +84,7 @@ class Members:
         """Return an ID, which must be there and stay one segment of a path."""
         value = self.word(name)
         if value in {"", ".", ".."}:
-            raise self._odd(name, self.body.get(name), "an ID")
+            raise self._odd(name, self.value(name), "an ID")
         return value
 
     def header(self, name: str) -> str:
@@ -83,14 +96,17 @@ class Members:
 
     def label(self, name: str) -> str:
         """Return a text that is only shown, "" if it is of another type."""
-        value = self.body.get(name)
+        value = self.value(name)
         return readable(value) if isinstance(value, str) else ""
 
     def require_sendable(self) -> None:
         """Raise UnexpectedResponse unless the object can be sent back as JSON."""
+        if _nests_deeper(self.body, _DEPTH):
+            message = f"{self.what} is nested more than {_DEPTH} deep: it cannot be sent back"
+            raise UnexpectedResponse(message)
         try:
             json.dumps(self.body, allow_nan=False)
-        except (ValueError, RecursionError) as error:
+        except ValueError as error:
             message = f"{self.what} holds a value that cannot be sent back: {error}"
             raise UnexpectedResponse(message) from error
 
@@ -103,6 +119,20 @@ class Members:
         return UnexpectedResponse(
             f"{self.what} has member {name} {_described(value)}: expected {expected}"
         )
+
+
+def _nests_deeper(value: object, depth: int) -> bool:
+    level = [value]
+    for _ in range(depth + 1):
+        level = [
+            inner
+            for each in level
+            if isinstance(each, Mapping | list)
+            for inner in (each.values() if isinstance(each, Mapping) else each)
+        ]
+        if not level:
+            return False
+    return True
 
 
 def _described(value: object) -> str:

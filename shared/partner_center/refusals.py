@@ -82,7 +82,7 @@ _SCOPE: Final = "PARTNER_CENTER_SCOPE"
 _IDENTITY: Final = "AZURE_CLIENT_ID"
 
 PARTNER_CENTER_APP_ID: Final = "fa3d9a0c-3fb0-42cc-9193-47c7ecd2edbd"
-_SIGN_IN_AGAIN: Final = (
+SIGN_IN_AGAIN: Final = (
     "An Admin agent of the sandbox tenant has to sign in again with MFA and consent again: run "
     "python -m local.consent."
 )
@@ -215,7 +215,7 @@ ROWS: Final[tuple[Row, ...]] = (
     *_rows(
         _REFUSED,
         "Nobody has consented to the application.",
-        f"Grant admin consent to the app registration. {_SIGN_IN_AGAIN}",
+        f"Grant admin consent to the app registration. {SIGN_IN_AGAIN}",
         *(65001, 65004, 90008, 90094, 90095, 90099, 9002341),
         settings=(_CLIENT,),
         page=CONSENT_PAGE,
@@ -372,28 +372,28 @@ ROWS: Final[tuple[Row, ...]] = (
     *_rows(
         _REFUSED,
         "The user does not exist in the tenant.",
-        f"Use an account of the sandbox tenant. {_SIGN_IN_AGAIN}",
+        f"Use an account of the sandbox tenant. {SIGN_IN_AGAIN}",
         *(16000, 50014, 50020, 50034, 51004, 90072, 500213),
         settings=(_TENANT,),
     ),
     *_rows(
         _REFUSED,
         "The user's account is disabled.",
-        f"Enable the account, or use another one. {_SIGN_IN_AGAIN}",
+        f"Enable the account, or use another one. {SIGN_IN_AGAIN}",
         50057,
         settings=(_TOKEN,),
     ),
     *_rows(
         _REFUSED,
         "The user's account is locked or blocked.",
-        f"Unblock the account in the sandbox tenant. {_SIGN_IN_AGAIN}",
+        f"Unblock the account in the sandbox tenant. {SIGN_IN_AGAIN}",
         *(50053, 53011, 530034),
         settings=(_TOKEN,),
     ),
     *_rows(
         _REFUSED,
         "The user's password has expired or was changed.",
-        _SIGN_IN_AGAIN,
+        SIGN_IN_AGAIN,
         *(50055, 50056, 50125, 50126, 50132, 50133, 50135, 50144),
         settings=(_TOKEN,),
     ),
@@ -401,7 +401,7 @@ ROWS: Final[tuple[Row, ...]] = (
     *_rows(
         _REFUSED,
         "The tenant wants multifactor authentication.",
-        _SIGN_IN_AGAIN,
+        SIGN_IN_AGAIN,
         *(50072, 50074, 50076, 50078, 50079, 50158, 53004, 53010),
         settings=(_TOKEN,),
     ),
@@ -417,7 +417,7 @@ ROWS: Final[tuple[Row, ...]] = (
     *_rows(
         _REFUSED,
         "A conditional access policy limits how long a sign-in lasts.",
-        f"Exclude the application from the sign-in frequency. {_SIGN_IN_AGAIN}",
+        f"Exclude the application from the sign-in frequency. {SIGN_IN_AGAIN}",
         70043,
         settings=(_TOKEN,),
         page=CONDITIONAL_ACCESS_PAGE,
@@ -426,7 +426,7 @@ ROWS: Final[tuple[Row, ...]] = (
     *_rows(
         _REFUSED,
         "The refresh token has expired.",
-        _SIGN_IN_AGAIN,
+        SIGN_IN_AGAIN,
         *(70008, 700082, 700084, 50089),
         settings=(_TOKEN,),
         page=CONSENT_PAGE,
@@ -434,7 +434,7 @@ ROWS: Final[tuple[Row, ...]] = (
     *_rows(
         _REFUSED,
         "The refresh token was revoked.",
-        _SIGN_IN_AGAIN,
+        SIGN_IN_AGAIN,
         50173,
         settings=(_TOKEN,),
         page=CONSENT_PAGE,
@@ -442,7 +442,7 @@ ROWS: Final[tuple[Row, ...]] = (
     *_rows(
         _REFUSED,
         "The refresh token is not valid, or belongs to another application.",
-        f"Check that the secret holds a refresh token of this application. {_SIGN_IN_AGAIN}",
+        f"Check that the secret holds a refresh token of this application. {SIGN_IN_AGAIN}",
         *(70000, 9002313, 700005),
         settings=(_TOKEN, _CLIENT),
         page=CONSENT_PAGE,
@@ -450,7 +450,7 @@ ROWS: Final[tuple[Row, ...]] = (
     *_rows(
         _REFUSED,
         "A person has to sign in.",
-        _SIGN_IN_AGAIN,
+        SIGN_IN_AGAIN,
         *(700020, 50058, 54005, 70019),
         settings=(_TOKEN,),
     ),

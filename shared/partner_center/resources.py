@@ -22,7 +22,8 @@ from shared.partner_center.errors import UnexpectedResponse
 from shared.partner_center.members import Json, Members
 from shared.tenants import NotATenantId, TenantId, tenant_id
 
-_NUMBER: Final = re.compile(r"\s*\+?\d+(\.\d+)?(e\+?\d+)?\s*", re.ASCII | re.IGNORECASE)
+# A dot may separate thousands, and 4e2 may be a name, so only digits say which number is meant.
+_DIGITS: Final = re.compile(r"\s*\+?(\d+)(\.0)?\s*", re.ASCII)
 # Far more than anybody orders; infinity and NaN are beyond it too.
 _HIGHEST_COUNT: Final = 1_000_000_000
 
@@ -66,16 +67,18 @@ class Customer:
 
     @property
     def domains(self) -> tuple[str, ...]:
-        """Every domain that was listed, "" for a row that shows none."""
-        return (self.domain, *sorted(self.other_domains - {self.domain}))
+        """Every domain that was listed, "" for a row that shows none; none if it is not known."""
+        own = () if self.unread and not self.domain else (self.domain,)
+        return (*own, *sorted(self.other_domains.difference(own)))
 
     def merged_with(self, row: Self) -> Self:
-        """Return this customer with the domains of another row of the same listing."""
-        return replace(
-            self,
-            other_domains=self.other_domains | set(row.domains),
-            unread=self.unread or row.unread,
-        )
+        """Return this customer with what another row of the same listing shows."""
+        merged = self.with_domains_of(row)
+        return replace(merged, unread=self.unread or row.unread)
+
+    def with_domains_of(self, row: Self) -> Self:
+        """Return this customer with the domains that another row of it shows."""
+        return replace(self, other_domains=frozenset({*self.domains, *row.domains}))
 
 
 @dataclass(frozen=True, slots=True)
@@ -185,7 +188,7 @@ def _order(members: Members) -> Order:
         status=_status(members),
         alternate_id=members.word("alternateId"),
         created=_timestamp(members.text("creationDate")),
-        name=_line_name(members.body.get("lineItems")),
+        name=_line_name(members.value("lineItems")),
     )
 
 
@@ -209,15 +212,16 @@ def listed_subscription(item: object, row: int) -> Subscription:
         return _subscription(_listed(_named(item, "subscription")))
     except UnexpectedResponse as error:
         body = _object(item)
-        product_type = _object(body.get("productType"))
+        product_type = _object(_value(body, "productType"))
+        subtype = _object(_value(product_type, "subType"))
         return Subscription(
             id=_id_or(item, f"subscriptions[{row}]"),
             order_id=_text(body, "orderId"),
             status=_status_of_unread(item),
             product_type=_text(product_type, "id"),
-            product_subtype=_text(_object(product_type.get("subType")), "id"),
+            product_subtype=_text(subtype, "id") or _text(subtype, "displayName"),
             name=_text(body, "friendlyName"),
-            quantity=_count(body.get("quantity")),
+            quantity=count(_value(body, "quantity")),
             billing_type=_text(body, "billingType").lower(),
             unit_type=_text(body, "unitType").lower(),
             unread=str(error),
@@ -227,14 +231,15 @@ def listed_subscription(item: object, row: int) -> Subscription:
 def _subscription(members: Members) -> Subscription:
     members.require_sendable()
     product_type = members.child("productType")
+    subtype = product_type.child("subType")
     return Subscription(
         id=members.identifier(),
         order_id=members.word("orderId"),
         status=_status(members),
         product_type=product_type.word("id"),
-        product_subtype=product_type.child("subType").word("id"),
+        product_subtype=subtype.word("id") or subtype.label("displayName"),
         name=members.label("friendlyName") or members.label("offerName"),
-        quantity=_count(members.body.get("quantity")),
+        quantity=count(members.value("quantity")),
         billing_type=members.word("billingType").lower(),
         unit_type=members.word("unitType").lower(),
         microsoft_product=members.flag("isMicrosoftProduct", default=True),
@@ -260,7 +265,7 @@ def _entitlements(members: Members) -> Iterator[Entitlement]:
         yield Entitlement(
             order_id=members.child("referenceOrder").word("id"),
             entitlement_type=members.label("entitlementType").lower(),
-            quantity=_count(members.body.get("quantity")),
+            quantity=count(members.value("quantity")),
         )
         included = members.items("includedEntitlements")
         left += [Members.of(each, "an included entitlement") for each in included]
@@ -333,14 +338,18 @@ def _object(value: object) -> Json:
     return value if isinstance(value, dict) else {}
 
 
+def _value(body: Json, member: str) -> object:
+    return Members(body, "").value(member)
+
+
 def _text(body: Json, member: str) -> str:
     return Members(body, "").label(member)
 
 
-def _count(value: object) -> int | None:
+def count(value: object) -> int | None:
     """Return a count, rounded up; None for what is none, which must not pass as 0."""
-    if isinstance(value, str) and _NUMBER.fullmatch(value):
-        value = float(value)
+    if isinstance(value, str) and (digits := _DIGITS.fullmatch(value)):
+        value = float(digits[1])
     if isinstance(value, bool) or not isinstance(value, int | float):
         return None
     return ceil(value) if 0 <= value <= _HIGHEST_COUNT else None

@@ -5,7 +5,7 @@ from collections.abc import Callable
 from concurrent.futures import Future, wait
 from typing import Generic, TypeVar
 
-from shared.partner_center.deadline import Deadline
+from shared.partner_center.deadline import Deadline, limited
 from shared.partner_center.errors import OutOfTime
 
 T = TypeVar("T")
@@ -15,7 +15,8 @@ class SharedCall(Generic[T]):
     """Runs a call once for all threads that ask while it runs; they share its failure too.
 
     The call runs in a thread of its own, so that each caller waits no longer than its own deadline,
-    whatever the libraries below do.
+    whatever the libraries below do. It has a deadline of its own too, or one that hangs would hold
+    up those that ask later.
     """
 
     def __init__(self, name: str) -> None:
@@ -28,24 +29,25 @@ class SharedCall(Generic[T]):
 
         Raises its error, or OutOfTime if the deadline comes first; the call then goes on.
         """
-        running = self._join(call)
+        running = self._join(call, deadline.monotonic)
         wait([running], deadline.left)
         if not running.done():
             message = f"{self._name} did not end within the step's time"
             raise OutOfTime(message)
         return running.result()
 
-    def _join(self, call: Callable[[], T]) -> "Future[T]":
+    def _join(self, call: Callable[[], T], monotonic: Callable[[], float]) -> "Future[T]":
         with self._lock:
             if self._running is None or self._running.done():
                 self._running = Future()
-                arguments = (call, self._running)
+                arguments = (call, self._running, Deadline.after(monotonic=monotonic))
                 threading.Thread(target=_run, args=arguments, name=self._name, daemon=True).start()
             return self._running
 
 
-def _run(call: Callable[[], T], future: "Future[T]") -> None:
+def _run(call: Callable[[], T], future: "Future[T]", deadline: Deadline) -> None:
     try:
-        future.set_result(call())
+        with limited(deadline):
+            future.set_result(call())
     except BaseException as error:  # noqa: BLE001 - raised again in each thread that waits
         future.set_exception(error)

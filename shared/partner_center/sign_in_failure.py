@@ -7,24 +7,25 @@ from shared.partner_center.errors import (
     SignInMisconfigured,
     SignInUnavailable,
 )
-from shared.partner_center.verdicts import Misconfigured, Refused, Throttled, Transient, Verdict
+from shared.partner_center.verdicts import (
+    Misconfigured,
+    Refused,
+    Throttled,
+    Transient,
+    Verdict,
+    told,
+)
 
 
 def failure(message: str, verdict: Verdict, next_try: float | None = None) -> PartnerCenterError:
     """Return the error that a verdict means; `next_try` is in seconds."""
     match verdict:
         case Misconfigured():
-            return SignInMisconfigured(_told(message, verdict), verdict, next_try)
+            return SignInMisconfigured(told(message, verdict), verdict, next_try)
         case Refused():
-            return SignInFailed(_told(message, verdict), verdict, next_try)
+            return SignInFailed(told(message, verdict), verdict, next_try)
         case Throttled() | Transient():
             return SignInUnavailable(message, next_try or verdict.retry_after)
-
-
-def _told(message: str, refusal: Refused) -> str:
-    """Add to a message what is wrong, what to do, and the settings to look at."""
-    names = f" Settings: {', '.join(refusal.settings)}." if refusal.settings else ""
-    return f"{message.rstrip('.')}. {refusal.meaning} {refusal.remedy}{names}"
 
 
 def log_failure(failed: PartnerCenterError) -> None:

@@ -10,10 +10,10 @@ from urllib.parse import urlsplit
 from azure.core.exceptions import ServiceRequestError
 from azure.identity import CredentialUnavailableError
 
+from shared.errors import TipsweepError
 from shared.inputs import NotASecret, retry_after_seconds
 from shared.partner_center.refusals import (
     BY_CODE,
-    CERTIFICATES_PAGE,
     Meaning,
     Row,
 )
@@ -61,6 +61,14 @@ class Throttled:
     retry_after: float
 
 
+class Unusable(TipsweepError):
+    """What was issued or stored cannot be used; `refusal` says why and what to do."""
+
+    def __init__(self, message: str, refusal: Refused) -> None:
+        super().__init__(message)
+        self.refusal = refusal
+
+
 Verdict = Refused | Misconfigured | Transient | Throttled
 
 
@@ -78,6 +86,8 @@ def verdict_on(error: BaseException, settings: PartnerCenterSettings) -> Verdict
     code of Entra ID. What has neither is an error of the vault, the managed identity or the
     network.
     """
+    if isinstance(error, Unusable):
+        return error.refusal
     response = _response(error)
     if response is not None and response.status == HTTPStatus.TOO_MANY_REQUESTS:
         wait = response.retry_after
@@ -91,7 +101,6 @@ def verdict_on(error: BaseException, settings: PartnerCenterSettings) -> Verdict
         or _of_identity(error)
         or _of_name(error, settings)
         or _of_secret(error)
-        or _of_certificate(error, settings)
         or Transient()
     )
 
@@ -105,6 +114,12 @@ def said(error: BaseException) -> str:
     if _CODE.search(text) is None and (found := _CODE.search(_text(error))):
         text = _text(error)[found.start() :]
     return " ".join(re.split(r"\s*Content:|\"", text, maxsplit=1)[0].split())[:_SAID_CHARACTERS]
+
+
+def told(message: str, refusal: Refused) -> str:
+    """Add to a message what is wrong, what to do, and the settings to look at."""
+    names = f" Settings: {', '.join(refusal.settings)}." if refusal.settings else ""
+    return f"{message.rstrip('.')}. {refusal.meaning} {refusal.remedy}{names}"
 
 
 def _of_code(code: int, response: _Response | None) -> Verdict:
@@ -194,20 +209,6 @@ def _of_secret(error: BaseException) -> Refused | None:
         remedy="Store the token again, in one line, or sign in anew: python -m local.consent.",
         settings=("REFRESH_TOKEN_SECRET_NAME",),
         page=_VAULT_PAGE,
-    )
-
-
-def _of_certificate(error: BaseException, settings: PartnerCenterSettings) -> Refused | None:
-    """Read what the certificate's parser says; azure-identity wraps all other errors."""
-    if settings.auth is not Auth.CERTIFICATE or not isinstance(error, ValueError):
-        return None
-    name, setting = _secret(settings)
-    return Refused(
-        code="Certificate",
-        meaning=f"The secret {name} holds no certificate with its key that can be read.",
-        remedy="Import a PFX or PEM with its private key and without a password.",
-        settings=(setting,),
-        page=CERTIFICATES_PAGE,
     )
 
 

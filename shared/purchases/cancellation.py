@@ -1,6 +1,6 @@
 """Carries out a plan: sends each open action once and merges the responses into the purchases."""
 
-from collections.abc import Callable, Collection, Mapping
+from collections.abc import Callable, Collection, Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from typing import Final
@@ -17,6 +17,7 @@ from shared.partner_center.errors import (
     Busy,
     ErrorStatus,
     Forbidden,
+    NoResponse,
     NotActivated,
     NotCancellable,
     NotFound,
@@ -24,6 +25,7 @@ from shared.partner_center.errors import (
     PurchaseGone,
     Redirected,
     Rejected,
+    SignInUnavailable,
     Unavailable,
     UnexpectedResponse,
 )
@@ -38,6 +40,7 @@ from shared.purchases.purchase import (
     PurchaseKind,
     follow_orders,
 )
+from shared.purchases.snapshot import PurchaseReader
 from shared.tenants import TenantId
 
 _REASON_CHARACTERS: Final = 200
@@ -70,10 +73,19 @@ class Sender:
     whole resource back. A wait that a response asks for is counted from `now`.
     """
 
-    client: PartnerCenter
-    customer: TenantId
+    reader: PurchaseReader
     read: Mapping[str, Subscription]
     now: Callable[[], datetime]
+
+    @property
+    def client(self) -> PartnerCenter:
+        """The client that reads and writes."""
+        return self.reader.client
+
+    @property
+    def customer(self) -> TenantId:
+        """The customer that owns the purchases."""
+        return self.reader.tenant
 
     def send(self, purchase: Purchase, action: Action) -> Purchase:
         """Send one action and return the purchase as it stands after the response.
@@ -131,7 +143,7 @@ class Sender:
 
     def _read(self, purchase: Purchase) -> Subscription:
         try:
-            return self.client.subscription(self.customer, purchase.id)
+            return self.reader.subscription(purchase.id)
         except (PurchaseGone, Unavailable, *MORE_THAN_ONE_PURCHASE):
             raise
         except (ErrorStatus, UnexpectedResponse) as error:
@@ -153,18 +165,32 @@ def _status_after(purchase: Purchase, read: str | None) -> str:
     return read
 
 
-def carry_out(sender: Sender, purchases: Collection[Purchase], now: datetime) -> CancellationResult:
+def carry_out(
+    sender: Sender, purchases: Collection[Purchase], now: datetime, turn: int = 0
+) -> CancellationResult:
     """Send open actions until this step has tried all of them.
 
     Stops early on any error that concerns more than one purchase, at the second failure of the
     service, and as soon as the client's gate lets no write leave; the result holds what is known by
     then. One service failure, an odd response, or a purchase that asks for a wait does not keep the
     others from being tried. Of two failures, the one that asks for the longer wait is kept.
+    What failed in an earlier look is tried last; `turn` says which of that goes first.
     """
     step = _Round(sender, now)
-    settled = {each.key: each for family in families(purchases) for each in step.settle(family)}
+    in_turn = _in_turn(families(purchases), turn)
+    settled = {each.key: each for family in in_turn for each in step.settle(family)}
     known = tuple(settled[each.key] for each in purchases)
     return CancellationResult(known, make_plan(known, now), step.interruption, step.missing)
+
+
+def _in_turn(found: Iterable[Collection[Purchase]], turn: int) -> Collection[Collection[Purchase]]:
+    """Return the families in the order of a look, so that those that fail starve no others."""
+    calm: list[Collection[Purchase]] = []
+    troubled: list[Collection[Purchase]] = []
+    for family in found:
+        (troubled if any(each.trouble for each in family) else calm).append(family)
+    first = turn % len(troubled) if troubled else 0
+    return [*calm, *troubled[first:], *troubled[:first]]
 
 
 @dataclass(slots=True)
@@ -175,7 +201,7 @@ class _Round:
     now: datetime
     tried: set[tuple[Purchase, Action]] = field(default_factory=set)
     interruption: TipsweepError | AzureError | None = None
-    failure: Unavailable | None = None
+    failure: Unavailable | NoResponse | None = None
     missing: NotFound | None = None
     stopped: bool = False
 
@@ -195,21 +221,26 @@ class _Round:
         self.tried.add((purchase, action))
         try:
             changed = _attempt(self.sender, purchase, action)
-        except Unavailable as error:
+        except SignInUnavailable as error:
+            return self._stop(purchase, error)
+        except (Unavailable, NoResponse) as error:
             self._note_failure(error)
-            return purchase
+            changed = _troubled(self.sender, purchase, action, str(error))
         except NotFound as error:
             self.missing = error
             changed = _troubled(self.sender, purchase, action, str(error))
         except (TipsweepError, AzureError) as error:
-            self.interruption, self.stopped = error, True
-            return purchase
+            return self._stop(purchase, error)
         if changed.trouble:
             # The text may differ each time, so that the purchase would look changed for ever.
             self.tried.add((changed, action))
         return changed
 
-    def _note_failure(self, error: Unavailable) -> None:
+    def _stop(self, purchase: Purchase, error: TipsweepError | AzureError) -> Purchase:
+        self.interruption, self.stopped = error, True
+        return purchase
+
+    def _note_failure(self, error: Unavailable | NoResponse) -> None:
         before, self.failure = self.failure, error
         self.stopped = before is not None
         if before is not None and (before.retry_after or 0) >= (error.retry_after or 0):
@@ -233,23 +264,30 @@ def _attempt(sender: Sender, purchase: Purchase, action: Action) -> Purchase:
     try:
         changed = sender.send(purchase, action)
     except ErrorStatus as error:
-        changed = after_error(purchase, action, error, sender.now())
-        response = error.response
-        sender.log(
-            Event.CANCELLATION_REJECTED,
-            purchase,
-            action,
-            status=response.status,
-            code=response.code,
-            reason=response.description,
-        )
+        return _after_error_status(sender, purchase, action, error)
     except (UnreadPurchase, Redirected) as error:
-        changed = _troubled(sender, purchase, action, str(error))
-    else:
-        trouble = changed.trouble or None
-        sender.log(
-            Event.CANCELLATION_SENT, purchase, action, status=changed.status, trouble=trouble
-        )
+        return _troubled(sender, purchase, action, str(error))
+    trouble = changed.trouble or None
+    sender.log(Event.CANCELLATION_SENT, purchase, action, status=changed.status, trouble=trouble)
+    return changed
+
+
+def _after_error_status(
+    sender: Sender, purchase: Purchase, action: Action, error: ErrorStatus
+) -> Purchase:
+    response = error.response
+    if isinstance(error, Forbidden | Rejected) and not response.coded:
+        # Something in front of Partner Center may have made it, and it says nothing for good.
+        return _troubled(sender, purchase, action, str(error))
+    changed = after_error(purchase, action, error, sender.now())
+    sender.log(
+        Event.CANCELLATION_REJECTED,
+        purchase,
+        action,
+        status=response.status,
+        code=response.code,
+        reason=response.description,
+    )
     return changed
 
 

@@ -84,6 +84,9 @@ class Plan:
         return tuple(entry for entry in self.entries if entry.standing is standing)
 
 
+# "Canceled" is Azure's own spelling of Partner Center's "cancelled".
+_AZURE_ENDED: Final = ENDED | {Status.SUSPENDED, "canceled", "inactive"}
+
 _UNFINISHED: Final = frozenset({Standing.OPEN, Standing.WAITING})
 
 
@@ -101,8 +104,11 @@ def make_plan(purchases: Collection[Purchase], now: datetime) -> Plan:
 def families(purchases: Collection[Purchase]) -> Collection[Collection[Purchase]]:
     """Return the purchases in groups; what becomes of one changes only the plan of its group.
 
-    A group is an order with its subscriptions and their Azure subscriptions, or a part of that.
+    A group is an order with its subscriptions and their Azure subscriptions, or a part of that. A
+    subscription that could not be read, nor its order, may belong to any group, so all are one.
     """
+    if _has_orphan(purchases):
+        return [purchases]
     orders = {each.id: each.parent for each in purchases if each.kind is PurchaseKind.SUBSCRIPTION}
     found: dict[str, list[Purchase]] = {}
     for each in purchases:
@@ -123,6 +129,17 @@ def _eldest(purchase: Purchase, orders: Mapping[str, str]) -> str:
     return f"order {order}" if order else f"subscription {subscription}"
 
 
+def _has_orphan(purchases: Collection[Purchase]) -> bool:
+    """Whether a subscription that could not be read names no order that was read."""
+    orders = {each.id for each in purchases if each.kind is PurchaseKind.ORDER}
+    return any(
+        each.kind is PurchaseKind.SUBSCRIPTION
+        and each.status == UNREAD
+        and each.parent not in orders
+        for each in purchases
+    )
+
+
 class _Family:
     """Finds the parent and the children of a purchase."""
 
@@ -131,6 +148,7 @@ class _Family:
         self._children: dict[tuple[PurchaseKind, str], list[Purchase]] = {}
         for purchase in purchases:
             self._children.setdefault((purchase.kind, purchase.parent), []).append(purchase)
+        self._has_orphan = _has_orphan(purchases)
         # Worked out once: it is asked for each subscription.
         self._never_cancelled = {
             parent
@@ -142,6 +160,10 @@ class _Family:
     def cancellable(self, order: Purchase) -> bool:
         """Whether an order can be cancelled itself, as one without subscriptions has to be."""
         return order.id not in self._never_cancelled
+
+    def may_be_of_an_orphan(self, order: Purchase) -> bool:
+        """Whether a subscription that could not be read, nor its order, may be of this order."""
+        return self._has_orphan and not self.children(order)
 
     def order(self, subscription: Purchase) -> Purchase | None:
         return self._orders.get(subscription.parent)
@@ -163,7 +185,7 @@ def _order(order: Purchase, family: _Family, now: datetime) -> Entry:
         return _unread(order)
     subscriptions = family.children(order)
     # Cancelling the order cancels its subscriptions too, so each of them must have been read.
-    if any(each.status == UNREAD for each in subscriptions):
+    if any(each.status == UNREAD for each in subscriptions) or family.may_be_of_an_orphan(order):
         return Entry(order, Standing.FOLLOWS)
     if _order_route_open(order, family, now):
         return _try(order, Action.CANCEL_ORDER, now)
@@ -235,7 +257,8 @@ def _next_subscription_action(subscription: Purchase, now: datetime) -> Entry:
 def _azure_subscription(azure: Purchase, _family: _Family, now: datetime) -> Entry:
     if azure.status in {UNREADABLE, UNREAD}:
         return _unread(azure)
-    if azure.status != Status.ACTIVE:
+    # Another status may be one of a subscription that still runs, such as "warned".
+    if azure.status.strip() in _AZURE_ENDED:
         return Entry(azure, Standing.CLOSED)
     if Action.CANCEL_AZURE_SUBSCRIPTION in azure.rejected:
         return Entry(azure, Standing.NEVER, reason=azure.reason)

@@ -58,7 +58,9 @@ def _type(name: str) -> Callable[[Subscription], bool]:
 def _savings_plan(subscription: Subscription) -> bool:
     # Bought like an Azure plan ("Purchase Azure savings plans"), and told from it by its subtype.
     subtype = "".join(filter(str.isalpha, subscription.product_subtype.lower()))
-    return _type("azure")(subscription) and subtype not in {"", "azure", "azureplan"}
+    named = "".join(filter(str.isalpha, subscription.product_type.lower()))
+    odd_azure = _type("azure")(subscription) and subtype not in {"", "azure", "azureplan"}
+    return odd_azure or named in {"savingsplan", "azuresavingsplan"}
 
 
 def _marketplace(subscription: Subscription) -> bool:

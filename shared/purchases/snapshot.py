@@ -1,6 +1,6 @@
 """Reads what a customer holds in Partner Center, and merges it with what is remembered."""
 
-from collections.abc import Collection, Iterable, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from typing import Final
 
@@ -45,6 +45,8 @@ _PARENT_KIND: Final = {
 }
 
 Products = Mapping[str, Product]
+# What every subscription must pass as it is read, before anything is decided from it.
+SubscriptionRule = Callable[[Collection[Subscription]], None]
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,27 +72,60 @@ class Snapshot:
         return {fold(each.id): each for each in self.subscriptions or ()}
 
 
-def take_snapshot(
-    client: PartnerCenter, tenant: TenantId, remembered: Plan, attempt: int = 0
-) -> Snapshot:
+@dataclass(frozen=True, slots=True)
+class PurchaseReader:
+    """Reads the purchases of one customer; its subscriptions pass `rule` or end the read.
+
+    `rule` raises what forbids to go on with them.
+    """
+
+    client: PartnerCenter
+    tenant: TenantId
+    rule: SubscriptionRule
+
+    def subscriptions(self) -> list[Subscription]:
+        """Read all subscriptions; one that is listed twice counts as ended if both rows say so."""
+        found = self.client.subscriptions(self.tenant)
+        self.rule(found)
+        return _once(found)
+
+    def subscription(self, subscription_id: str) -> Subscription:
+        """Read one subscription."""
+        found = self.client.subscription(self.tenant, subscription_id)
+        self.rule([found])
+        return found
+
+
+def _once(rows: Iterable[Subscription]) -> list[Subscription]:
+    found: dict[str, Subscription] = {}
+    for row in rows:
+        known = found.get(fold(row.id))
+        if known is None or known.status in ENDED or row.status == UNREAD:
+            found[fold(row.id)] = row
+    return list(found.values())
+
+
+def take_snapshot(reader: PurchaseReader, remembered: Plan, attempt: int = 0) -> Snapshot:
     """Read what the remembered plan says is unfinished, or everything.
 
-    `attempt` counts the looks at this customer that brought nothing forward.
+    `attempt` counts the looks at this customer that brought nothing forward. Raises what the
+    reader's rule raises.
 
     Everything is read if the plan is clear, because it may also be empty; if a new order shows up,
     because its subscriptions decide how it is cancelled; and if something could not be read,
     because it may be gone, or of any kind.
     """
     if remembered.clear or _has_unreadable(remembered):
-        return _full_snapshot(client, tenant, attempt)
-    snapshot = _partial_snapshot(client, tenant, remembered)
+        return _full_snapshot(reader, attempt)
+    snapshot = _partial_snapshot(reader, remembered)
     new_order = _has_new_order(snapshot, remembered)
-    return _full_snapshot(client, tenant, attempt) if new_order else snapshot
+    return _full_snapshot(reader, attempt) if new_order else snapshot
 
 
-def _full_snapshot(client: PartnerCenter, tenant: TenantId, attempt: int) -> Snapshot:
+def _full_snapshot(reader: PurchaseReader, attempt: int) -> Snapshot:
+    client, tenant = reader.client, reader.tenant
     orders = client.orders(tenant)
-    subscriptions = client.subscriptions(tenant)
+    subscriptions = reader.subscriptions()
     products = products_of(subscriptions)
     plans = [
         each.id
@@ -136,11 +171,12 @@ def products_of(subscriptions: Iterable[Subscription]) -> Products:
     return {each.id: product_of(each) for each in subscriptions}
 
 
-def _partial_snapshot(client: PartnerCenter, tenant: TenantId, remembered: Plan) -> Snapshot:
+def _partial_snapshot(reader: PurchaseReader, remembered: Plan) -> Snapshot:
+    client, tenant = reader.client, reader.tenant
     kinds = {entry.purchase.kind for entry in remembered.unfinished}
     plans = _azure_plans(remembered)
     orders = client.orders(tenant) if PurchaseKind.ORDER in kinds else None
-    subscriptions = client.subscriptions(tenant) if PurchaseKind.SUBSCRIPTION in kinds else None
+    subscriptions = reader.subscriptions() if PurchaseKind.SUBSCRIPTION in kinds else None
     azure, unread = _azure_subscriptions(client, tenant, plans)
     return Snapshot(
         orders=orders,

@@ -28,16 +28,23 @@ from shared.limits import (
     SANDBOX_SUBSCRIPTIONS_PER_CUSTOMER,
 )
 from shared.partner_center.client import PartnerCenter
-from shared.partner_center.customer_list import CustomerList, shows_everybody
+from shared.partner_center.customer_list import (
+    NO_CONTENT,
+    CustomerList,
+    require_content,
+    shows_everybody,
+)
 from shared.partner_center.errors import (
     ErrorStatus,
     Forbidden,
     NoRelationship,
     NoRoute,
     NotASandbox,
+    NotForThisCredential,
     NotFound,
     Unavailable,
 )
+from shared.partner_center.members import fold
 from shared.partner_center.resources import Customer, Status, Subscription
 from shared.safety.switch import Switch
 from shared.settings import NO_PROTECTION, ProtectionSettings, Settings
@@ -142,10 +149,26 @@ class Safety:
         listed = self._sandbox(self.customers.current(client))
         customer = listed.get(tenant) or self.customers.newer(tenant)
         if customer is None or customer.unread:
-            customer = self._by_id(client, tenant, listed)
+            read = self._by_id(client, tenant, listed)
+            # A row that could not be read may stand beside one that shows a protected domain.
+            customer = read.with_domains_of(customer) if customer else read
             self.customers.remember(customer)
+        if tenant not in listed:
+            self._require_size_with(client, customer)
         require_deletable(customer, self._settings)
         return customer
+
+    def _require_size_with(self, client: PartnerCenter, customer: Customer) -> None:
+        """Rule 2 with a customer that the listing lacks; raises NoContent if it was a 204.
+
+        The listing may be as old as a minute, so it is read again before anything is refused.
+        """
+        listed = self.customers.current(client)
+        if listed is NO_CONTENT or self.customers.count(listed, customer) > SANDBOX_CUSTOMERS:
+            listed = self._sandbox(self.customers.refresh(client))
+            self.customers.remember(customer)
+        require_content(listed)
+        require_sandbox_size(self.customers.count(listed, customer))
 
     def _by_id(
         self, client: PartnerCenter, tenant: TenantId, listed: Mapping[TenantId, Customer]
@@ -239,7 +262,7 @@ def require_sandbox_size(customers: int) -> None:
 def require_sandbox_limits(subscriptions: Collection[Subscription]) -> None:
     """Rule 2: the customer holds no more than a sandbox customer can; raises Refused."""
     # A repeated row is one subscription, and each of its rows counts for its licences.
-    running = {each.id.lower() for each in subscriptions if each.status not in _NOT_RUNNING}
+    running = {fold(each.id) for each in subscriptions if each.status not in _NOT_RUNNING}
     if len(running) > SANDBOX_SUBSCRIPTIONS_PER_CUSTOMER:
         finding = (
             f"the customer has {len(running)} active subscriptions, and a sandbox allows "
@@ -254,12 +277,12 @@ def require_sandbox_limits(subscriptions: Collection[Subscription]) -> None:
 def may_count_licences(subscription: Subscription) -> bool:
     """Whether its quantity is licences for all that is known; without a type the product decides.
 
-    Source: Microsoft's page "Subscription resources".
+    A type that nobody knows may mean licences. Source: Microsoft's page "Subscription resources".
     """
-    if _counts_licences(subscription):
-        return True
-    usage = _USAGE & {subscription.billing_type, subscription.unit_type}
-    return not usage and subscription.product_type.lower() not in _USAGE_PRODUCTS
+    types = {subscription.billing_type, subscription.unit_type} - {""}
+    if not types:
+        return subscription.product_type.lower() not in _USAGE_PRODUCTS
+    return not types <= _USAGE
 
 
 def _counts_licences(subscription: Subscription) -> bool:
@@ -375,7 +398,7 @@ def customer_by_id(client: PartnerCenter, tenant: TenantId) -> Customer:
     except (NotFound, NoRelationship) as error:
         raise ForeignCustomer(tenant) from error
     except Forbidden as error:
-        if not error.response.coded:
+        if not error.response.coded or isinstance(error, NotForThisCredential):
             raise
         finding = f"Partner Center does not show tenant {tenant} ({error})"
         remedy = "Check the ID, and the rights of the app registration."

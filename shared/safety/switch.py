@@ -1,14 +1,22 @@
 """The safety switch: once tripped, nothing is written until a person resets it."""
 
 import threading
+import time
 import uuid
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import dataclass, field
 from datetime import datetime
-from typing import Protocol
+from typing import Final, Protocol
+
+from azure.core.exceptions import AzureError
 
 from shared.errors import TipsweepError
 from shared.events import Event, emit
+
+# Between two writes of a trip that could not be stored.
+_FIRST_PAUSE_SECONDS: Final = 1.0
+_LONGEST_PAUSE_SECONDS: Final = 30.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,8 +83,8 @@ class _OwnTrip:
 class Switch:
     """The switch of one partner account; `moved` is told of each trip and reset.
 
-    A trip stops this process at once. If it cannot be stored, every later question of this process
-    writes it again, until it is stored and stops the others too.
+    A trip stops this process at once. If it cannot be stored, it is written again in the background
+    and at every later question of this process, until it is stored and stops the others too.
     """
 
     def __init__(
@@ -84,11 +92,14 @@ class Switch:
         store: SwitchStore,
         now: Callable[[], datetime],
         moved: Callable[[SwitchState], None] = lambda _: None,
+        sleep: Callable[[float], None] = time.sleep,
     ) -> None:
         self._store = store
         self._now = now
         self._moved = moved
+        self._sleep = sleep
         self._lock = threading.Lock()
+        self._writing = False
         self._own = _OwnTrip()
 
     def read(self) -> SwitchState:
@@ -125,6 +136,10 @@ class Switch:
         emit(Event.SWITCH_TRIPPED, requested_by=requested_by, reason=reason)
         try:
             return self._write(trip)
+        except AzureError:
+            # This process may not be asked again, while another one goes on deleting.
+            self._start_writing()
+            raise
         finally:
             self._moved(trip)
 
@@ -159,6 +174,27 @@ class Switch:
             self._note_stored(own.state)
             return stored
         return self._write(own.state)
+
+    def _start_writing(self) -> None:
+        with self._lock:
+            if self._writing:
+                return
+            self._writing = True
+        threading.Thread(target=self._keep_writing, name="trip", daemon=True).start()
+
+    def _keep_writing(self) -> None:
+        """Write the trip of this process until it is stored."""
+        pause = _FIRST_PAUSE_SECONDS
+        while not self._written():
+            self._sleep(pause)
+            pause = min(2 * pause, _LONGEST_PAUSE_SECONDS)
+            with suppress(AzureError):
+                self.read()
+
+    def _written(self) -> bool:
+        with self._lock:
+            self._writing = not self._own.stored
+            return self._own.stored
 
     def _write(self, trip: SwitchState) -> SwitchState:
         written = self._store.write(trip)

@@ -1,16 +1,22 @@
-"""Clients of the storage account that holds queues and tables."""
+"""Clients of the storage account that holds queues and tables, and how a row is looked up."""
 
 import threading
 from typing import Any, Final
 
 from azure.core.credentials import TokenCredential
-from azure.core.exceptions import ServiceRequestTimeoutError
+from azure.core.exceptions import AzureError, ResourceNotFoundError, ServiceRequestTimeoutError
 from azure.core.pipeline.transport import HttpRequest, RequestsTransport
-from azure.data.tables import TableServiceClient
+from azure.data.tables import (
+    TableClient,
+    TableEntity,
+    TableErrorCode,
+    TableServiceClient,
+    TableTransactionError,
+)
 from azure.storage.queue import QueueServiceClient
 
-from shared.partner_center.credentials import azure_credential
-from shared.partner_center.deadline import running_deadline
+from shared.partner_center.deadline import Deadline, limit_reads, limited, running_deadline
+from shared.partner_center.sign_in_clients import azure_credential
 from shared.settings import StorageSettings
 
 # A handler must not wait for storage for minutes: putting the message back costs nothing.
@@ -41,6 +47,13 @@ class LimitedTransport(RequestsTransport):  # type: ignore[misc] # the base is u
         super().__init__(**options)
         self._tried = threading.local()
 
+    def open(self) -> None:
+        """Open the session, whose reads end with the try."""
+        fresh = self.session is None
+        super().open()
+        if fresh:
+            limit_reads(self.session.get_adapter("https://"))
+
     def send(self, request: HttpRequest, **options: Any) -> Any:  # noqa: ANN401 - an HttpResponse
         """Send one try; raises ServiceRequestTimeoutError for a repeat without time."""
         deadline = running_deadline()
@@ -55,11 +68,12 @@ class LimitedTransport(RequestsTransport):  # type: ignore[misc] # the base is u
         longest = max(left, SHORTEST_TRY_SECONDS)
         for name in ("connection_timeout", "read_timeout"):
             options[name] = min(options.get(name, _SHORT_RETRIES[name]), longest)
-        return super().send(request, **options)
+        with limited(Deadline.after(longest, deadline.monotonic)):
+            return super().send(request, **options)
 
 
 def _options(retries: dict[str, Any]) -> dict[str, Any]:
-    return {"transport": LimitedTransport(**retries), **retries}
+    return {"transport": LimitedTransport(**retries), "permit_redirects": False, **retries}
 
 
 def queue_service(settings: StorageSettings) -> QueueServiceClient:
@@ -86,6 +100,31 @@ def table_service(settings: StorageSettings) -> TableServiceClient:
         credential=_identity(settings),
         **_options(_SHORT_RETRIES),
     )
+
+
+def find_row(
+    table: TableClient, partition: str, key: str, columns: list[str] | None = None
+) -> TableEntity | None:
+    """Return a row, or only some of its columns; None if the table has no such row.
+
+    Without the table nobody knows what its rows say, so that is an error like any other.
+    """
+    try:
+        return table.get_entity(partition, key, select=columns)
+    except ResourceNotFoundError as error:
+        if is_missing_row(error):
+            return None
+        raise
+
+
+def is_missing_row(error: AzureError) -> bool:
+    """Whether a table says that it has no such row; a 404 may also be that of a missing table."""
+    return getattr(error, "error_code", None) == TableErrorCode.RESOURCE_NOT_FOUND
+
+
+def is_existing_row(error: TableTransactionError) -> bool:
+    """Whether a batch failed at a row that is there; a table in trouble responds 409 too."""
+    return getattr(error, "error_code", None) == TableErrorCode.ENTITY_ALREADY_EXISTS
 
 
 def _identity(settings: StorageSettings) -> TokenCredential:

@@ -8,6 +8,7 @@ from typing import Any, Final, TypeVar
 from azure.data.tables import TableEntity
 
 from shared.events import Event, emit
+from shared.inputs import readable
 from shared.limits import FIRST_YEAR, LAST_YEAR
 from shared.partner_center.resources import known_date
 
@@ -28,8 +29,13 @@ _REMEDY: Final = "Deploy the version that wrote it, or remove the row"
 
 
 def value(row: Mapping[str, Any], name: str, kind: type[Value]) -> Value:
-    """Return the value of a column; raises KeyError, or TypeError if it is of another type."""
+    """Return the value of a column, text without half characters.
+
+    Raises KeyError, or TypeError if it is of another type.
+    """
     found = row[name]
+    if isinstance(found, str):
+        found = readable(found)
     if not isinstance(found, kind):
         message = f"{name} is a {type(found).__name__}: expected {kind.__name__}"
         raise TypeError(message)

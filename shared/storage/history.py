@@ -5,7 +5,6 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from enum import StrEnum
-from http import HTTPStatus
 from itertools import islice
 from typing import Any, Final
 
@@ -13,8 +12,11 @@ from azure.core.exceptions import AzureError
 from azure.data.tables import TableClient, TableEntity, TableTransactionError
 
 from shared.events import Event, emit
+from shared.inputs import readable
 from shared.partner_center.client import SentWrite
+from shared.partner_center.deadline import time_is_left
 from shared.safety.switch import SwitchState
+from shared.storage.clients import is_existing_row
 from shared.storage.columns import UNREADABLE, optional, timestamp, unreadable, value, written_at
 from shared.tenants import TenantId
 
@@ -146,10 +148,13 @@ class History:
             },
             select=["PartitionKey", "RowKey"],
         )
-        old = [(row["PartitionKey"], row["RowKey"]) for row in rows]
-        for partition, key in old:
+        removed = 0
+        for partition, key in [(row["PartitionKey"], row["RowKey"]) for row in rows]:
+            if not time_is_left():
+                break
             self._table.delete_entity(partition, key)
-        return len(old)
+            removed += 1
+        return removed
 
     def _partition(self, tenant: TenantId) -> str:
         return f"{self._partner}_{tenant}"
@@ -173,7 +178,7 @@ class History:
                 **_SHORT,
             )
         except TableTransactionError as error:
-            if error.status_code != HTTPStatus.CONFLICT:
+            if not is_existing_row(error):
                 raise
             # A request may be there since an earlier delivery. A row with a random key is only
             # there if this batch was written, all of it, and its response was lost.
@@ -200,6 +205,7 @@ def _call_columns(write: SentWrite) -> dict[str, Any]:
         "path": _stored(write.path),
         "asked": write.asked,
         "requestId": write.request_id,
+        "attempts": write.attempts,
         "code": write.code[:_CODE_CHARACTERS],
     }
     return columns if write.status is None else {**columns, "status": write.status}
@@ -221,7 +227,7 @@ def _descending(at: datetime) -> str:
 
 def _stored(text: str) -> str:
     """Return text that Table storage takes: not too long, and without half characters."""
-    return text[:DETAIL_CHARACTERS].encode("utf-8", "replace").decode()
+    return readable(text[:DETAIL_CHARACTERS])
 
 
 def _is_delete(entry: HistoryEntry) -> bool:
@@ -242,6 +248,7 @@ def _log_lost(tenant: TenantId, entry: HistoryEntry, failure: AzureError) -> Non
         status=write.status if write else None,
         code=(write.code or None) if write else None,
         request=write.request_id if write else None,
+        attempts=write.attempts if write else None,
         detail=entry.detail[:DETAIL_CHARACTERS] or None,
         reason=f"{type(failure).__name__}: {failure}",
     )
@@ -277,4 +284,5 @@ def _write(row: TableEntity) -> SentWrite:
         request_id=optional(row, "requestId", ""),
         status=value(row, "status", int) if "status" in row else None,
         code=optional(row, "code", ""),
+        attempts=optional(row, "attempts", 1),
     )

@@ -5,6 +5,8 @@ from typing import Final
 
 from azure.core.exceptions import AzureError, HttpResponseError
 
+from shared.errors import TipsweepError
+
 # Roles and network rules that are not in place (yet), a table or queue that is missing, being
 # removed or busy: all of this passes, or a person repairs it.
 _PASSING: Final = frozenset(
@@ -17,6 +19,10 @@ _PASSING: Final = frozenset(
         HTTPStatus.TOO_MANY_REQUESTS,
     }
 )
+
+
+class SlowStorage(TipsweepError):
+    """Storage responds, but too late for what it says to be still true."""
 
 
 def is_outage(error: AzureError) -> bool:

@@ -5,10 +5,10 @@ from collections.abc import Callable
 from datetime import datetime
 from typing import Final, TypeVar
 
-from azure.core.exceptions import ResourceNotFoundError
 from azure.data.tables import TableClient, UpdateMode
 
 from shared.errors import TipsweepError
+from shared.storage.clients import find_row
 from shared.storage.columns import UNREADABLE, unreadable, value
 from shared.storage.names import PLAN_ROW_PREFIX
 from shared.tenants import TenantId
@@ -48,9 +48,8 @@ class Plans:
 
     def last(self, tenant: TenantId, read: Callable[[str], Result]) -> Result | None:
         """Return the result that was stored last for a customer; raises UnreadablePlan."""
-        try:
-            row = self._table.get_entity(self._partner, PLAN_ROW_PREFIX + tenant)
-        except ResourceNotFoundError:
+        row = find_row(self._table, self._partner, PLAN_ROW_PREFIX + tenant)
+        if row is None:
             return None
         try:
             packed = b"".join(row[f"plan{number}"] for number in range(value(row, "parts", int)))

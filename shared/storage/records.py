@@ -9,6 +9,7 @@ from typing import Any, Final, Generic, TypeVar
 
 from azure.core import MatchConditions
 from azure.core.exceptions import (
+    AzureError,
     ResourceExistsError,
     ResourceModifiedError,
     ResourceNotFoundError,
@@ -17,6 +18,7 @@ from azure.data.tables import TableClient, TableEntity, UpdateMode
 
 from shared.errors import TipsweepError
 from shared.purchases.purchase import Purchase
+from shared.storage.clients import find_row, is_missing_row
 from shared.storage.columns import UNREADABLE, optional, timestamp, unreadable, value
 from shared.storage.memory import pack, unpack
 from shared.tenants import TenantId
@@ -39,6 +41,8 @@ class State(StrEnum):
 
 
 TERMINAL: Final = frozenset({State.DELETED, State.STUCK, State.REFUSED, State.ABORTED})
+# Until its first step has ended, a deletion has no message but the one that asked for it.
+UNCLAIMED: Final = frozenset({State.REQUESTED, State.CANCELLING})
 # The ends that a person has to look at, until somebody dismisses the record.
 NEED_ATTENTION: Final = frozenset({State.STUCK, State.REFUSED})
 
@@ -144,19 +148,13 @@ class Records:
 
     def get(self, tenant: TenantId) -> DeletionRecord | None:
         """Return the customer's record, or None; raises UnreadableRecord."""
-        try:
-            entity = self._table.get_entity(self._partner, tenant)
-        except ResourceNotFoundError:
-            return None
-        return _record(entity)
+        row = find_row(self._table, self._partner, tenant)
+        return None if row is None else _record(row)
 
     def etag(self, tenant: TenantId) -> str:
         """Return the ETag of the customer's record without reading it, "" if there is none."""
-        try:
-            entity = self._table.get_entity(self._partner, tenant, select=["RowKey"])
-        except ResourceNotFoundError:
-            return ""
-        return entity.metadata["etag"] or ""
+        row = find_row(self._table, self._partner, tenant, ["RowKey"])
+        return "" if row is None else row.metadata["etag"] or ""
 
     def update(
         self, tenant: TenantId, change: Callable[[DeletionRecord | None], Changed]
@@ -187,9 +185,7 @@ class Records:
             # Not an upsert: of ten drops at once, only one may start the deletion.
             etag = self._table.create_entity(entity)["etag"]
         except ResourceExistsError as error:
-            etag = self._etag_of_own_write(entity)
-            if not etag:
-                raise _changed(record) from error
+            etag = self._etag_of_own_write(record, entity, error)
         return replace(record, etag=etag)
 
     def _write(self, record: DeletionRecord, current: DeletionRecord | None) -> DeletionRecord:
@@ -209,23 +205,26 @@ class Records:
                 match_condition=MatchConditions.IfNotModified,
             )["etag"]
         except (ResourceModifiedError, ResourceNotFoundError) as error:
-            etag = self._etag_of_own_write(entity)
-            if not etag:
-                raise _changed(record) from error
+            if isinstance(error, ResourceNotFoundError) and not is_missing_row(error):
+                raise
+            etag = self._etag_of_own_write(record, entity, error)
         return replace(record, etag=etag)
 
-    def _etag_of_own_write(self, entity: Mapping[str, Any]) -> str:
-        """Return the ETag of the row if it is this very write, else "".
+    def _etag_of_own_write(
+        self, record: DeletionRecord, entity: Mapping[str, Any], error: AzureError
+    ) -> str:
+        """Return the ETag of the row if it is this very write; raises RecordChanged otherwise.
 
         The storage library repeats a write whose response was lost, with the old ETag, and then
-        reports its own write as somebody else's.
+        reports its own write as somebody else's. If a row is in the way of a new one and yet there
+        is none, the table is in trouble, and the error is raised again.
         """
-        try:
-            stored = self._table.get_entity(self._partner, entity["RowKey"])
-        except ResourceNotFoundError:
-            return ""
-        mine = stored.get("writeId") == entity["writeId"]
-        return (stored.metadata["etag"] or "") if mine else ""
+        stored = find_row(self._table, self._partner, record.tenant)
+        if stored is None and isinstance(error, ResourceExistsError):
+            raise error
+        if stored is None or stored.get("writeId") != entity["writeId"]:
+            raise _changed(record) from error
+        return stored.metadata["etag"] or ""
 
     def remove(self, record: DeletionRecord) -> None:
         """Remove a record; raises RecordChanged if it has changed since it was read."""

@@ -7,10 +7,11 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Final
 
-from azure.core.exceptions import ResourceNotFoundError
+from azure.core.exceptions import ResourceExistsError, ResourceNotFoundError
 from azure.data.tables import TableClient, TableEntity, UpdateMode
 
 from shared.inputs import readable
+from shared.storage.clients import find_row, is_missing_row
 from shared.storage.columns import UNREADABLE, optional, timestamp, unreadable, value, written_at
 from shared.storage.names import REJECTED_ROW_PREFIX
 from shared.tenants import TenantId
@@ -20,6 +21,7 @@ BODY_CHARACTERS: Final = 500
 # What an address may name: the hash, or the queue's own ID, which earlier versions used.
 _ID: Final = re.compile(r"[0-9A-Za-z-]{1,64}", re.ASCII)
 _REASON_CHARACTERS: Final = 16_000
+_DISMISSED_AT: Final = "dismissedAt"
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,26 +52,20 @@ class RejectedMessages:
     def keep(self, message: RejectedMessage) -> str:
         """Store a message with the beginning of its body, and return the ID of its row.
 
-        The same message replaces its row.
+        The same message is stored once, so it stays dismissed however often it is delivered.
         """
         row_id = _row_id(message)
-        self._table.upsert_entity(
-            {
-                "PartitionKey": self._partner,
-                "RowKey": REJECTED_ROW_PREFIX + row_id,
-                "queue": message.queue,
-                "body": message.body.decode(errors="replace")[:BODY_CHARACTERS],
-                "tenant": message.tenant or "",
-                "reason": message.reason[:_REASON_CHARACTERS],
-                "expected": message.expected,
-                "at": message.at.isoformat(),
-            },
-            UpdateMode.REPLACE,
-        )
+        key = REJECTED_ROW_PREFIX + row_id
+        try:
+            self._table.create_entity(self._row(message, key))
+        except ResourceExistsError:
+            # A table in trouble responds 409 too.
+            if find_row(self._table, self._partner, key, ["RowKey"]) is None:
+                raise
         return row_id
 
     def all(self) -> list[RejectedMessage]:
-        """Return the messages, the latest first."""
+        """Return the messages that nobody has dismissed, the latest first."""
         rows: Iterable[TableEntity] = self._table.query_entities(
             "PartitionKey eq @partner and RowKey ge @first and RowKey lt @after",
             parameters={
@@ -78,18 +74,46 @@ class RejectedMessages:
                 "after": REJECTED_ROW_PREFIX + "~",
             },
         )
-        return sorted(map(_message, rows), key=lambda message: message.at, reverse=True)
+        shown = (_message(row) for row in rows if _DISMISSED_AT not in row)
+        return sorted(shown, key=lambda message: message.at, reverse=True)
 
-    def remove(self, row_id: str) -> RejectedMessage | None:
-        """Remove a message and return it; None if there is none."""
+    def dismiss(self, row_id: str, requested_by: str, at: datetime) -> RejectedMessage | None:
+        """Note that a person has dealt with a message, and return it as it was.
+
+        The row stays without its body, for a message that is delivered once more. Returns None if
+        there is no such message, or if it is dismissed already.
+        """
         if not _ID.fullmatch(row_id):
             return None
-        try:
-            row = self._table.get_entity(self._partner, REJECTED_ROW_PREFIX + row_id)
-        except ResourceNotFoundError:
+        row = find_row(self._table, self._partner, REJECTED_ROW_PREFIX + row_id)
+        if row is None or _DISMISSED_AT in row:
             return None
-        self._table.delete_entity(row)
+        dismissal = {
+            "PartitionKey": self._partner,
+            "RowKey": row["RowKey"],
+            "body": "",
+            "dismissedBy": requested_by,
+            _DISMISSED_AT: at.isoformat(),
+        }
+        try:
+            self._table.update_entity(dismissal, UpdateMode.MERGE)
+        except ResourceNotFoundError as error:
+            if not is_missing_row(error):
+                raise
+            return None
         return _message(row)
+
+    def _row(self, message: RejectedMessage, key: str) -> dict[str, str]:
+        return {
+            "PartitionKey": self._partner,
+            "RowKey": key,
+            "queue": message.queue,
+            "body": message.body.decode(errors="replace")[:BODY_CHARACTERS],
+            "tenant": message.tenant or "",
+            "reason": message.reason[:_REASON_CHARACTERS],
+            "expected": message.expected,
+            "at": message.at.isoformat(),
+        }
 
 
 def _row_id(message: RejectedMessage) -> str:

@@ -3,9 +3,9 @@
 from collections.abc import Callable
 from typing import TypeVar
 
-from azure.core.exceptions import ResourceNotFoundError
 from azure.data.tables import TableClient, UpdateMode
 
+from shared.storage.clients import find_row
 from shared.storage.columns import UNREADABLE, unreadable
 from shared.storage.names import PROPERTY_CHARACTERS, SWEEP_REPORT_ROW
 from shared.tenants import TenantId
@@ -36,9 +36,8 @@ class Reports:
 
     def last(self, read: Callable[[str], Report]) -> Report | None:
         """Return the report that was stored last; None also if this version cannot read it."""
-        try:
-            row = self._table.get_entity(self._partner, SWEEP_REPORT_ROW)
-        except ResourceNotFoundError:
+        row = find_row(self._table, self._partner, SWEEP_REPORT_ROW)
+        if row is None:
             return None
         try:
             return read("".join(row[f"report{number}"] for number in range(row["parts"])))

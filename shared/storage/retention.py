@@ -9,6 +9,7 @@ from typing import Final
 
 from azure.data.tables import TableClient, TableEntity
 
+from shared.partner_center.deadline import time_is_left
 from shared.storage.columns import UNREADABLE, timestamp, unreadable
 from shared.storage.history import History
 from shared.storage.names import PLAN_ROW_PREFIX, REJECTED_ROW_PREFIX, SEEN_ROW_PREFIX
@@ -39,8 +40,9 @@ class Retention:
         self._partner = partner
 
     def clear(self, records: Iterable[DeletionRecord], now: datetime) -> int:
-        """Remove outdated records and rows; return how many."""
-        removed = sum(self._remove(each) for each in records if _outdated(each, now))
+        """Remove outdated records and rows; return how many. When the time is over, some stay."""
+        outdated = (each for each in records if _outdated(each, now))
+        removed = sum(time_is_left() and self._remove(each) for each in outdated)
         return removed + self._remove_rows(now) + self._history.remove_old(now)
 
     def _remove(self, record: DeletionRecord) -> bool:
@@ -57,10 +59,13 @@ class Retention:
             parameters={"partner": self._partner, "limit": (now - KEPT_SHORT).isoformat()},
             select=["PartitionKey", "RowKey", "at"],
         )
-        old = [row for row in rows if _is_old(row, now)]
-        for row in old:
+        removed = 0
+        for row in [row for row in rows if _is_old(row, now)]:
+            if not time_is_left():
+                break
             self._sandbox.delete_entity(row["PartitionKey"], row["RowKey"])
-        return len(old)
+            removed += 1
+        return removed
 
 
 def _is_old(row: TableEntity, now: datetime) -> bool:

@@ -11,10 +11,11 @@ from azure.core.exceptions import (
     ResourceModifiedError,
     ResourceNotFoundError,
 )
-from azure.data.tables import TableClient, TableEntity, TableErrorCode, UpdateMode
+from azure.data.tables import TableClient, TableEntity, UpdateMode
 
 from shared.safety.rules import BY_ITSELF
 from shared.safety.switch import SwitchChanged, SwitchState
+from shared.storage.clients import find_row
 from shared.storage.columns import UNREADABLE, optional, timestamp, unreadable, value
 from shared.storage.names import SWITCH_ROW
 from shared.tenants import TenantId
@@ -70,13 +71,7 @@ class SwitchRow:
         return row.metadata["etag"] or ""
 
     def _row(self) -> TableEntity | None:
-        try:
-            return self._table.get_entity(self._partner, SWITCH_ROW)
-        except ResourceNotFoundError as error:
-            # Without the table nobody knows whether the switch is tripped.
-            if getattr(error, "error_code", None) == TableErrorCode.TABLE_NOT_FOUND:
-                raise
-            return None
+        return find_row(self._table, self._partner, SWITCH_ROW)
 
     def _entity(self, state: SwitchState) -> dict[str, Any]:
         return {

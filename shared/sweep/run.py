@@ -7,6 +7,7 @@ from shared.deletion.messages import DeletionRequest
 from shared.deletion.submission import submit
 from shared.events import Event, emit
 from shared.partner_center.client import PartnerCenter
+from shared.partner_center.deadline import limited, time_is_left
 from shared.partner_center.rate_limit import Rank
 from shared.services import Services
 from shared.settings import Settings, SweepMode
@@ -47,8 +48,10 @@ def preview_sweep(services: Services) -> SweepReport:
 def run_sweep(services: Services, mode: SweepMode, requested_by: str = BY_TIMER) -> SweepReport:
     """Decide on every customer, store the report, and in mode delete submit what it selected.
 
-    Raises Refused, SwitchTripped (in mode delete, after the report is stored), or the errors of
-    Partner Center. A sweep that fails half-way has submitted some; the next selects the others.
+    Reading and starting have the time of a step each; what was not started in time is left to the
+    next sweep. Raises Refused, SwitchTripped (in mode delete, after the report is stored), or the
+    errors of Partner Center. A sweep that fails half-way has submitted some; the next selects the
+    others.
     """
     client = services.client(str(uuid.uuid4()), rank=Rank.STARTED)
 
@@ -78,9 +81,11 @@ def _sweep(services: Services, mode: SweepMode, client: PartnerCenter) -> tuple[
     """Return the report, which is stored, and how many deletions were submitted."""
     if mode is SweepMode.DELETE:
         services.safety.require_protection()
-    report = _report(services.settings, mode, _read_sandbox(services, client))
-    services.reports.keep(report.to_json())
-    return report, _start(services, report) if mode is SweepMode.DELETE else 0
+    with limited(client.deadline):
+        report = _report(services.settings, mode, _read_sandbox(services, client))
+        services.reports.keep(report.to_json())
+    with limited(services.deadline()):
+        return report, _start(services, report) if mode is SweepMode.DELETE else 0
 
 
 def last_report(reports: Reports) -> SweepReport | None:
@@ -130,7 +135,7 @@ def _start(services: Services, report: SweepReport) -> int:
     running = {each.tenant for each in services.records.rows() if counts_as_started(each)}
     started = 0
     for tenant in report.selected:
-        if len(running) >= services.settings.sweep.max_deletions:
+        if len(running) >= services.settings.sweep.max_deletions or not time_is_left():
             break
         record = services.records.get(tenant)
         # A person may have aborted or requested the deletion since the decision.

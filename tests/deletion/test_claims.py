@@ -126,6 +126,20 @@ def test_only_an_abort_holds_against_a_message_of_unknown_age(state: State) -> N
     assert claim is (Claim.ABORTED if state is State.ABORTED else Claim.START)
 
 
+@pytest.mark.parametrize("state", sorted(TERMINAL))
+@pytest.mark.parametrize("known_after", [-1, 0, 1])
+def test_a_message_that_the_host_moved_restarts_nothing_that_has_ended(
+    state: State, known_after: int
+) -> None:
+    """It may have been dropped before the end, or before an abort that preceded this deletion."""
+    record = replace(RECORD, state=state, ended_at=NOW)
+    delivery = Delivery("m", None, NOW + timedelta(hours=known_after))
+
+    claim = request_claim(record, delivery)
+
+    assert claim is (Claim.ABORTED if state is State.ABORTED else Claim.DUPLICATE)
+
+
 @pytest.mark.parametrize(
     ("state", "generation", "claim"),
     [

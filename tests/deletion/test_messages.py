@@ -15,6 +15,7 @@ from hypothesis import strategies as st
 from shared.deletion.messages import (
     BadMessage,
     DeletionRequest,
+    Parcel,
     StepMessage,
     opened,
     parse_drop,
@@ -36,6 +37,10 @@ ENCODINGS: dict[str, Callable[[str], bytes]] = {
     "URL-safe": lambda text: base64.urlsafe_b64encode(text.encode()),
     "URL-safe without padding": lambda text: base64.urlsafe_b64encode(text.encode()).rstrip(b"="),
     "byte order mark inside": lambda text: base64.b64encode(b"\xef\xbb\xbf" + text.encode()),
+    "in a JSON string": lambda text: json.dumps(base64.b64encode(text.encode()).decode()).encode(),
+    "wrapped in a JSON string": lambda text: json.dumps(
+        base64.encodebytes(text.encode()).decode()
+    ).encode(),
     "byte order mark and blanks around": lambda text: (
         b"\xef\xbb\xbf \t" + base64.b64encode(text.encode()) + b"\r\n"
     ),
@@ -199,6 +204,33 @@ def test_a_member_that_is_only_like_the_stamp_is_rejected(name: str) -> None:
         parse_step(json.dumps({**step, name: "x"}).encode())
 
 
+@pytest.mark.parametrize("indent", [None, 2])
+@pytest.mark.parametrize("first", [True, False])
+@pytest.mark.parametrize("inserted_at", [NOW - HOUR, None])
+def test_a_stamped_parcel_is_opened_like_an_unstamped_one(
+    inserted_at: datetime | None, first: bool, indent: int | None
+) -> None:
+    for inner in (FIRST, f"{FIRST}\n{SECOND}"):
+        sealed = Parcel(inner.encode(), inserted_at, NOW - HOUR).sealed()
+        members = json.loads(sealed)
+        stamped = {**STAMP, **members} if first else {**members, **STAMP}
+
+        parcel = opened(json.dumps(stamped, indent=indent).encode(), NOW)
+
+        assert parcel == opened(sealed.encode(), NOW)
+        assert parcel.body == inner.encode()
+
+
+@pytest.mark.parametrize("extra", [{"$azurewebjobsparentid": "x"}, {"x": 1}])
+def test_a_parcel_with_another_member_is_not_opened(extra: dict[str, object]) -> None:
+    members = json.loads(Parcel(FIRST.encode(), NOW - HOUR).sealed())
+    body = json.dumps({**members, **extra}).encode()
+
+    assert opened(body, NOW) == Parcel(body, NOW, NOW)
+    with pytest.raises(BadMessage, match="put back is wrong"):
+        parse_drop(body)
+
+
 def test_a_stamp_alone_is_no_request() -> None:
     with pytest.raises(BadMessage, match="tenantId"):
         parse_drop(json.dumps(STAMP).encode())
@@ -275,6 +307,32 @@ def test_a_forwarded_request_survives_the_queue(
     assert parcel.inserted_at == dropped_at
 
 
+LARGEST = 65_536
+
+
+@pytest.mark.parametrize("letter", ["ü", "e", "漢", "😀", '"'])
+@pytest.mark.parametrize("length", [190, 100])
+def test_a_put_back_drop_fits_into_messages_that_ask_for_the_same(letter: str, length: int) -> None:
+    entries = [{"tenantId": str(uuid.uuid4()), "requestedBy": letter * length} for _ in range(75)]
+    body = json.dumps(entries, ensure_ascii=False).encode()[:LARGEST]
+    drop = parse_drop(body)
+
+    texts = opened(body, NOW).messages()
+
+    assert all(len(text.encode()) <= LARGEST for text in texts)
+    parcels = [opened(text.encode(), NOW + HOUR) for text in texts]
+    assert {each.inserted_at for each in parcels} == {NOW}
+    assert tuple(request for each in parcels for request in parse_drop(each.body)) == drop
+
+
+@pytest.mark.parametrize("body", [b"\xff\xfe", "a\uffffb\ufffe".encode(), "\u0085\x7fü".encode()])
+def test_any_bytes_are_put_back_in_a_text_that_xml_can_hold(body: bytes) -> None:
+    (text,) = opened(body, NOW).messages()
+
+    assert not {"\ufffe", "\uffff"} & set(text)
+    assert opened(text.encode(), NOW).body == body
+
+
 def forwarded_before(**members: object) -> bytes:
     """Return a request as the version before has forwarded it."""
     return json.dumps(
@@ -295,7 +353,32 @@ def test_a_request_that_the_version_before_forwarded_is_read(dropped_at: datetim
     parcel = opened(forwarded_before(droppedAt=dropped_at and dropped_at.isoformat()), NOW)
 
     assert parse_drop(parcel.body) == (DeletionRequest(TenantId(FIRST), "ann", True, 2),)
-    assert parcel.inserted_at == min(dropped_at or NOW, NOW)
+    assert parcel.inserted_at == (dropped_at and min(dropped_at, NOW))
+    assert parcel.known_since == min(dropped_at or NOW, NOW)
+
+
+@pytest.mark.parametrize("known_since", [None, NOW])
+def test_an_unknown_time_of_insertion_stays_unknown(known_since: datetime | None) -> None:
+    unknown = Parcel(b"x", None, known_since)
+
+    once = opened(unknown.sealed().encode(), NOW + HOUR)
+    twice = opened(once.sealed().encode(), NOW + 2 * HOUR)
+
+    assert once == twice == Parcel(b"x", None, known_since or NOW + HOUR)
+
+
+@pytest.mark.parametrize("moved", [False, True])
+def test_a_message_that_the_host_moved_was_inserted_nobody_knows_when(moved: bool) -> None:
+    parcel = opened(b"x", NOW, moved=moved)
+
+    assert parcel == Parcel(b"x", None if moved else NOW, NOW)
+
+
+@pytest.mark.parametrize("moved", [False, True])
+def test_a_message_that_was_put_back_says_when_it_was_inserted_wherever_it_is(moved: bool) -> None:
+    parcel = opened(Parcel(b"x", NOW, NOW).sealed().encode(), NOW + HOUR, moved=moved)
+
+    assert parcel == Parcel(b"x", NOW, NOW)
 
 
 def with_time(form: str, time: object) -> tuple[bytes, Callable[[bytes], object]]:
@@ -304,7 +387,8 @@ def with_time(form: str, time: object) -> tuple[bytes, Callable[[bytes], object]
         return forwarded_before(droppedAt=time), parse_drop
     step = StepMessage(TenantId(FIRST), 1, "c")
     inner = step.to_json() if form == "step" else FIRST
-    parcel = json.dumps({"putBack": inner, "firstInsertedAt": time})
+    name = "knownSince" if form == "known_since" else "firstInsertedAt"
+    parcel = json.dumps({"putBack": inner, "firstInsertedAt": "", name: time})
     return parcel.encode(), parse_step if form == "step" else parse_drop
 
 
@@ -332,7 +416,7 @@ def test_a_time_in_a_message_is_between_2010_and_2199_or_the_message_is_rejected
             parse(parcel.body)
 
 
-@pytest.mark.parametrize("form", ["parcel", "step", "forwarded"])
+@pytest.mark.parametrize("form", ["parcel", "known_since", "step", "forwarded"])
 @given(time=st.text(max_size=40).filter(bool) | st.integers() | st.booleans() | st.just([]))
 def test_what_is_no_time_rejects_the_message(form: str, time: object) -> None:
     body, parse = with_time(form, time)

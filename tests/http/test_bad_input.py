@@ -1,6 +1,7 @@
 """What cannot be understood gets a 400 and starts nothing."""
 
 import json
+from pathlib import Path
 
 import pytest
 
@@ -10,6 +11,7 @@ from tests.bench import Bench
 from tests.http.app import JSON, App
 
 TENANT = "5e2c1a70-0d3b-4c55-9a41-7f6b2d9e8c10"
+HTTP_PAGE = Path(__file__).parents[2] / "docs" / "http.md"
 DEEP = b'{"tenantId":' + b"[" * 30_000 + b"]" * 30_000 + b"}"
 
 BODIES = {
@@ -125,3 +127,51 @@ def test_a_wrong_mode_sweeps_nothing(api: App, bench: Bench, members: dict[str, 
 def test_a_wrong_body_trips_nothing(api: App, members: dict[str, object]) -> None:
     assert api.put("/api/switch", members).problem == "bad-request"
     assert not api.get("/api/switch").json["tripped"]
+
+
+CALLS = [
+    ("POST", "/api/deletions", {"tenantId": TENANT}),
+    ("GET", "/api/deletions", None),
+    ("GET", f"/api/deletions/{TENANT}", None),
+    ("DELETE", f"/api/deletions/{TENANT}", None),
+    ("POST", f"/api/deletions/{TENANT}/dismiss", None),
+    ("GET", f"/api/deletions/{TENANT}/plan", None),
+    ("GET", f"/api/deletions/{TENANT}/history", None),
+    ("GET", "/api/history", None),
+    ("DELETE", "/api/requests/rejected/x", None),
+    ("POST", "/api/sweeps", {"mode": "delete"}),
+    ("PUT", "/api/switch", {"requestedBy": "ann", "reason": "stop"}),
+    ("DELETE", "/api/switch", None),
+]
+
+
+@pytest.mark.parametrize("call", CALLS, ids=lambda call: f"{call[0]} {call[1]}")
+@pytest.mark.parametrize("query", ["dryRun=true", "requestedby=ann", "=x", "STATE=stuck"])
+def test_an_unknown_query_parameter_is_a_400_and_changes_nothing(
+    api: App, bench: Bench, call: tuple[str, str, object], query: str
+) -> None:
+    method, path, body = call
+    response = api.call(method, f"{path}?{query}", json=body)
+
+    assert (response.status, response.problem) == (400, "bad-request")
+    assert "Unknown query parameter" in response.json["detail"]
+    assert list(bench.services.records.rows()) == []
+    assert not bench.services.switch.read().tripped
+    assert not bench.calls()
+
+
+@pytest.mark.parametrize("query", ["code=key", "clientId=default", "Code=key&clientid=default"])
+def test_the_key_of_the_host_may_be_in_the_query(api: App, query: str) -> None:
+    assert api.get(f"/api/deletions?{query}").status == 200
+
+
+def test_every_call_with_a_bad_request_rejects_unknown_query_parameters() -> None:
+    """What the page says may respond 400 is in the list above."""
+    rows = [line.split("|") for line in HTTP_PAGE.read_text().splitlines() if "| `" in line]
+    called = {row[1].strip(" `") for row in rows if row[1].count("/api/") and "400" in row[3]}
+    checked = {f"{method} {path}" for method, path, _ in CALLS}
+    parameters = {TENANT: "{tenantId}", "rejected/x": "rejected/{requestId}"}
+    for value, name in parameters.items():
+        checked = {each.replace(value, name) for each in checked}
+
+    assert checked == called

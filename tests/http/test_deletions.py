@@ -1,19 +1,27 @@
 """`/api/deletions`: request, show, list, abort."""
 
+from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import AbstractContextManager, contextmanager
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from threading import Barrier
 from uuid import UUID
 
 import pytest
+from azure.data.tables import TableClient
+from azure.storage.queue import QueueServiceClient
 
 from local.simulator import Customer, Fault, Simulator
-from shared.storage.names import CUSTOMERS_READY, ORDERS_TO_CHECK
-from shared.storage.records import DeletionRecord, State
+from shared.deletion.redrive import GRACE
+from shared.storage.names import CUSTOMERS_READY, DELETIONS_TABLE, ORDERS_TO_CHECK
+from shared.storage.queues import Queues
+from shared.storage.records import DeletionRecord, Records, State
 from shared.tenants import TenantId
-from tests.bench import Bench
+from tests.bench import Bench, failing_orders
 from tests.http.app import ADDRESS, App, Response
+from tests.sweep.customers import later
+from tests.switch_table import Wire
 
 STRANGER = "5e2c1a70-0d3b-4c55-9a41-7f6b2d9e8c10"
 NOW = datetime(2026, 11, 21, 12, 0, tzinfo=UTC)
@@ -51,6 +59,59 @@ def test_a_request_is_recorded_before_it_is_accepted(api: App, customer: Custome
     assert accepted.json == looked_up.json
     assert accepted.json["state"] == "requested"
     assert accepted.json["requestedBy"] == "ann"
+
+
+@contextmanager
+def record_unconfirmed(bench: Bench, storage: str) -> Iterator[None]:
+    """Lose the response to the write of the record."""
+    wire, whole = Wire(), bench.services
+    wire.responses_lost = 1
+    with TableClient.from_connection_string(
+        storage, DELETIONS_TABLE, transport=wire, retry_total=0
+    ) as table:
+        partner = whole.settings.partner_center.tenant_id
+        bench.put(replace(whole, records=Records(table, partner)))
+        yield
+    bench.put(whole)
+
+
+@contextmanager
+def message_lost(bench: Bench, storage: str) -> Iterator[None]:
+    """Lose the message that follows the record."""
+    wire, whole = Wire(), bench.services
+    wire.writes_fail = True
+    with QueueServiceClient.from_connection_string(
+        storage, transport=wire, retry_total=0
+    ) as service:
+        bench.put(replace(whole, queues=Queues(service)))
+        yield
+    bench.put(whole)
+
+
+@pytest.mark.parametrize("trouble", [record_unconfirmed, message_lost])
+def test_a_503_after_the_record_was_written_says_that_the_deletion_may_still_start(
+    api: App,
+    bench: Bench,
+    storage: str,
+    customer: Customer,
+    trouble: Callable[[Bench, str], AbstractContextManager[None]],
+) -> None:
+    with trouble(bench, storage):
+        response = request(api, customer)
+
+    assert (response.status, response.problem) == (503, "storage")
+    assert f"may still start: look at GET {path_of(customer.tenant_id)}" in response.json["detail"]
+    recorded = api.get(path_of(customer.tenant_id))
+    repeated = request(api, customer)
+    assert (recorded.status, repeated.status) == (202, 202)
+    assert repeated.json["correlationId"] == recorded.json["correlationId"]
+
+    later(bench, GRACE)
+    bench.redrive()
+    bench.pump()
+
+    assert customer.deleted
+    assert len(bench.calls("DELETE")) == 1
 
 
 def test_five_requests_at_once_start_one_deletion(
@@ -221,8 +282,7 @@ def test_a_finished_deletion_can_be_requested_again(
 def test_a_poisoned_deletion_can_be_requested_again(
     api: App, bench: Bench, customer: Customer, simulator: Simulator
 ) -> None:
-    body = {"code": 3000, "description": "Invalid."}
-    simulator.add_fault(Fault("GET", "/v1/customers/*/orders", 418, body, times=None))
+    simulator.add_fault(failing_orders())
     request(api, customer)
     bench.pump()
     simulator.clear_faults()

@@ -53,6 +53,7 @@ def test_a_deletion_is_shown_from_its_end_to_its_request(
         "status": 204,
         "code": "",
         "requestId": delete.request_id,
+        "attempts": 1,
     }
     assert response.json["links"]["next"] is None
 

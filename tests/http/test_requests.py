@@ -1,19 +1,26 @@
 """`/api/requests`, plans and dismissals."""
 
 import json
+from collections.abc import Iterator
+from dataclasses import replace
 
 import pytest
+from azure.data.tables import TableClient
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from functions.api.requests import SHOWN_REQUESTS
-from local.simulator import Customer, Fault, Simulator
+from local.simulator import Customer, Simulator
 from shared.deletion.poison import Poisoned, record_poisoned
-from shared.storage.names import CUSTOMERS_TO_DELETE, ORDERS_TO_CHECK, QUEUES
+from shared.storage.names import CUSTOMERS_TO_DELETE, ORDERS_TO_CHECK, QUEUES, SANDBOX_TABLE
+from shared.storage.rejected import RejectedMessages
+from shared.storage.retention import KEPT_SHORT
 from shared.tenants import TenantId
-from tests.bench import Bench
-from tests.http.app import App
+from tests.bench import Bench, failing_orders
+from tests.http.app import App, Response
 from tests.http.chromium import text_of
+from tests.sweep.customers import later
+from tests.switch_table import Wire
 
 REJECTED = "/api/requests/rejected"
 GOOD = "5e2c1a70-0d3b-4c55-9a41-7f6b2d9e8c10"
@@ -46,7 +53,7 @@ def test_a_rejected_drop_is_listed_with_reason_and_what_was_expected(
 def test_a_drop_that_failed_every_time_is_listed_with_its_error(
     api: App, bench: Bench, simulator: Simulator, customer: Customer
 ) -> None:
-    simulator.add_fault(Fault(path="*/orders", status=200, body={"items": 1}, times=None))
+    simulator.add_fault(failing_orders())
     rejected(bench, customer.tenant_id)
 
     (item,) = api.get(REJECTED).json["items"]
@@ -188,6 +195,83 @@ def test_a_dismissed_request_is_gone_and_logged(
     assert api.get(REJECTED).json["items"] == [other]
     assert caplog.messages[-1] == f"request_dismissed message={latest['id']} requested_by=ann"
     assert api.delete(f"{REJECTED}/{latest['id']}").problem == "no-rejected-request"
+
+
+MESSAGE = Poisoned(CUSTOMERS_TO_DELETE, "m", b"contoso")
+
+
+def dismiss_listed(api: App, query: str = "") -> Response:
+    (item,) = api.get(REJECTED).json["items"]
+    return api.delete(f"{REJECTED}/{item['id']}{query}")
+
+
+def test_a_dismissed_message_stays_dismissed_when_it_is_delivered_once_more(
+    api: App, bench: Bench
+) -> None:
+    record_poisoned(bench.services, MESSAGE)
+    dismiss_listed(api)
+    dismissed = bench.poisoned()
+
+    record_poisoned(bench.services, MESSAGE)
+
+    assert api.get(REJECTED).json == {"items": [], "total": 0}
+    assert "Not handled" not in text_of(api.get("/api/status").text)
+    assert bench.poisoned() == dismissed
+
+
+def test_a_dismissed_message_keeps_who_dismissed_it_and_not_its_body(
+    api: App, bench: Bench
+) -> None:
+    record_poisoned(bench.services, MESSAGE)
+
+    assert dismiss_listed(api, "?requestedBy=ann").json["body"] == "contoso"
+
+    (row,) = bench.poisoned()
+    assert (row["dismissedBy"], row["body"]) == ("ann", "")
+    assert row["dismissedAt"]
+
+
+def test_a_dismissed_message_is_removed_after_30_days(api: App, bench: Bench) -> None:
+    record_poisoned(bench.services, MESSAGE)
+    dismiss_listed(api)
+
+    later(bench, KEPT_SHORT)
+    bench.redrive()
+
+    assert not bench.poisoned()
+
+
+@pytest.fixture
+def wire(bench: Bench, storage: str) -> Iterator[Wire]:
+    """Give the wire between the app and its rejected messages."""
+    wire = Wire()
+    with TableClient.from_connection_string(
+        storage, SANDBOX_TABLE, transport=wire, retry_total=0
+    ) as table:
+        partner = bench.services.settings.partner_center.tenant_id
+        bench.put(replace(bench.services, rejected=RejectedMessages(table, partner)))
+        yield wire
+
+
+def test_a_table_that_goes_missing_during_a_dismissal_is_a_503(
+    api: App, bench: Bench, wire: Wire
+) -> None:
+    record_poisoned(bench.services, MESSAGE)
+    wire.before_write = bench.sandbox.delete_table
+
+    response = dismiss_listed(api)
+
+    assert (response.status, response.problem) == (503, "storage")
+
+
+def test_a_message_that_is_removed_during_its_dismissal_is_a_404(
+    api: App, bench: Bench, wire: Wire
+) -> None:
+    record_poisoned(bench.services, MESSAGE)
+    (row,) = bench.poisoned()
+    wire.before_write = lambda: bench.sandbox.delete_entity(row["PartitionKey"], row["RowKey"])
+
+    assert dismiss_listed(api).problem == "no-rejected-request"
 
 
 @pytest.mark.parametrize("request_id", ["1", "%00", "é", "'", "a" * 5000, "switch"])

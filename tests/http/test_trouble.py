@@ -68,6 +68,7 @@ def test_a_request_without_storage_is_a_503(api: App, caplog: pytest.LogCaptureF
 
     assert (response.status, response.problem) == (503, "storage")
     assert "127.0.0.1" not in response.text
+    assert "may still start" not in response.text
     assert response.json["correlationId"] in caplog.text
 
 
@@ -138,6 +139,36 @@ def test_no_response_from_partner_center_is_a_503(api: App, simulator: Simulator
     response = api.get("/api/sandbox")
 
     assert (response.status, response.problem) == (503, "partner-center-busy")
+
+
+@pytest.mark.parametrize(
+    "odd",
+    [
+        Fault("GET", CUSTOMER_LIST, status=200, body="<html>", times=None),
+        Fault("GET", CUSTOMER_LIST, status=302, times=None),
+        Fault("GET", CUSTOMER_LIST, status=404, body="<html>", times=None),
+    ],
+    ids=["page", "redirection", "404 without a code"],
+)
+def test_what_something_before_partner_center_may_have_sent_is_a_503(
+    api: App, simulator: Simulator, odd: Fault
+) -> None:
+    simulator.add_fault(odd)
+
+    response = api.get("/api/sandbox")
+
+    assert (response.status, response.problem) == (503, "partner-center-busy")
+    assert int(response.headers["retry-after"]) > 0
+
+
+def test_a_listing_that_links_to_another_host_is_a_502(api: App, simulator: Simulator) -> None:
+    links = {"next": {"uri": "https://evil.example/v1/customers"}}
+    simulator.add_fault(Fault("GET", CUSTOMER_LIST, 200, {"items": [], "links": links}))
+
+    response = api.get("/api/sandbox")
+
+    assert (response.status, response.problem) == (502, "partner-center")
+    assert "evil.example" in response.json["detail"]
 
 
 def test_a_rejection_by_partner_center_is_a_502(api: App, simulator: Simulator) -> None:

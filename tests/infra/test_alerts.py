@@ -94,10 +94,23 @@ TROUBLE = {
     "sign-in-unavailable": Line(
         Event.SIGN_IN_UNAVAILABLE, {"reason": MEAN_REASON, "retry_after_seconds": 60.0}
     ),
+    "token-unstored": Line(
+        Event.REFRESH_TOKEN_UNSTORED, {"reason": MEAN_REASON, "retry_after_seconds": 600.0}
+    ),
     "token-60-days": redrive(refresh_token_age_days=60),
     "token-80-days": redrive(refresh_token_age_days=80.2),
     "backlog": redrive(oldest_seconds=21601),
 }
+
+
+# A blip is no alert: these fire on the fifth line within an hour.
+BLIPS = ("sign-in-unavailable", "token-unstored")
+LASTING = 5
+
+
+def trouble(name: str) -> list[Line]:
+    """Return the lines that the trouble of an alert leaves within its window."""
+    return [TROUBLE[name]] * (LASTING if name in BLIPS else 1)
 
 
 def logged(lines: Sequence[Line], caplog: pytest.LogCaptureFixture) -> list[dict[str, Any]]:
@@ -132,7 +145,7 @@ def test_an_alert_is_silent_while_all_is_well(name: str, caplog: pytest.LogCaptu
 
 @pytest.mark.parametrize("name", TROUBLE)
 def test_an_alert_fires_on_its_trouble(name: str, caplog: pytest.LogCaptureFixture) -> None:
-    assert fires(name, logged([*HEALTHY, TROUBLE[name]], caplog))
+    assert fires(name, logged([*HEALTHY, *trouble(name)], caplog))
 
 
 @pytest.mark.parametrize("name", TROUBLE)
@@ -140,7 +153,7 @@ def test_an_alert_misses_its_trouble_when_the_event_has_another_name(
     name: str, caplog: pytest.LogCaptureFixture
 ) -> None:
     """So that the tests of this file would notice a renamed event."""
-    rows = logged([TROUBLE[name]], caplog)
+    rows = logged(trouble(name), caplog)
     renamed = [row | {"message": "x" + row["message"]} for row in rows]
 
     assert fires(name, rows)
@@ -151,10 +164,19 @@ def test_an_alert_misses_its_trouble_when_the_event_has_another_name(
 def test_trouble_of_one_kind_does_not_fire_the_others(
     name: str, caplog: pytest.LogCaptureFixture
 ) -> None:
-    rows = logged([*HEALTHY, TROUBLE[name]], caplog)
+    rows = logged([*HEALTHY, *trouble(name)], caplog)
     expected = {name, "token-60-days"} if name == "token-80-days" else {name}
 
     assert {other for other in ALERTS if fires(other, rows)} == expected
+
+
+@pytest.mark.parametrize("name", BLIPS)
+def test_trouble_that_passes_soon_fires_nothing(
+    name: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    rows = logged(trouble(name)[1:], caplog)
+
+    assert not [other for other in ALERTS if other in TROUBLE and fires(other, rows)]
 
 
 def test_every_alert_is_tried_here() -> None:

@@ -58,7 +58,7 @@ def test_every_form_of_an_error_response_is_read(
         (401, "", errors.Unauthorized),
         (401, {"code": 6002, "description": "x"}, errors.NotASandbox),
         (403, {"code": "800019", "description": "x"}, errors.NotASandbox),
-        (403, {"code": 900329, "description": "x"}, errors.Forbidden),
+        (403, {"code": 900329, "description": "x"}, errors.NotForThisCredential),
         (403, {"code": 900159, "description": "x"}, errors.NoRelationship),
         (400, {"code": 800061, "description": "x"}, errors.OrderRouteClosed),
         (400, {"code": "800063", "description": "x"}, errors.OrderRouteClosed),
@@ -88,7 +88,7 @@ def test_every_form_of_an_error_response_is_read(
 def test_error_responses_are_distinguished_by_meaning(
     client: PartnerCenter, simulator: Simulator, status: int, body: Any, meaning: type[Exception]
 ) -> None:
-    simulator.add_fault(Fault(path="*/orders", status=status, body=body))
+    simulator.add_fault(Fault(path="*/orders", status=status, body=body, times=2))
 
     with pytest.raises(meaning) as caught:
         client.orders("c")

@@ -9,6 +9,7 @@ import pytest
 
 from local.simulator import Fault, Simulator
 from shared.errors import TipsweepError
+from shared.partner_center import connection as connection_module
 from shared.partner_center import errors
 from shared.partner_center.client import PartnerCenter
 from shared.partner_center.connection import Connection
@@ -18,6 +19,7 @@ from shared.partner_center.rate_limit import Rank
 from shared.settings import PartnerCenterSettings
 from tests.bench import UNHURRIED
 from tests.local_budget import LocalBudget
+from tests.trickling import BEGUN, ENDLESS_HEADER, TricklingServer
 
 Read = Callable[..., PartnerCenterSettings]
 
@@ -317,3 +319,43 @@ def test_a_call_without_a_connection_was_not_done(connect: Connect) -> None:
 
     assert not caught.value.may_be_done
     assert client.calls == 3
+
+
+@pytest.mark.parametrize("beginning", [BEGUN, ENDLESS_HEADER], ids=["body", "header"])
+def test_a_response_that_trickles_ends_with_the_deadline(
+    partner_settings: Read, monkeypatch: pytest.MonkeyPatch, beginning: bytes
+) -> None:
+    """Each byte comes in time for the read timeout of the library."""
+    monkeypatch.setattr(connection_module, "LEAST_SECONDS", 0.0)
+    monkeypatch.setattr(TokenSource, "token", lambda *_: "token")
+    with TricklingServer(beginning) as server:
+        tokens = TokenSource(partner_settings())
+        connection = Connection(f"https://{server.address}", tokens, LocalBudget(UNHURRIED))
+        client = PartnerCenter(connection, "c", Deadline.after(0.4), gate=open_gate)
+
+        with pytest.raises(errors.TimedOut) as caught:
+            client.delete_customer("c")
+
+    assert caught.value.may_be_done
+    assert server.requests == 1
+
+
+def test_a_response_that_is_too_long_is_not_kept(
+    connect: Connect, simulator: Simulator, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(connection_module, "MOST_BYTES", 1_000)
+    simulator.add_fault(Fault(path="*/orders", status=200, body={"items": ["x" * 2_000]}))
+
+    with pytest.raises(errors.UnexpectedResponse, match="more than 1000 bytes"):
+        PartnerCenter(connect(), "c").orders("c")
+
+
+def test_an_error_that_is_too_long_is_read_as_far_as_it_is_kept(
+    connect: Connect, simulator: Simulator, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(connection_module, "MOST_BYTES", 1_000)
+    body = "<title>Too busy</title>" + "x" * 200_000
+    simulator.add_fault(Fault(path="*/orders", status=500, body=body))
+
+    with pytest.raises(errors.Unavailable, match="Too busy"):
+        PartnerCenter(connect(), "c").orders("c")

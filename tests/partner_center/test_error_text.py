@@ -37,6 +37,16 @@ CODE = 800061
         {"error": str(CODE), "error_description": SAID},
         {"type": "about:blank", "title": "Bad Request", "detail": SAID, "code": CODE},
         {"description": "", "message": SAID, "code": CODE},
+        {"error_code": CODE, "description": SAID},
+        {"code": f"{CODE}\u200b", "description": SAID},
+        {"code": f"\ufeff{CODE}", "description": SAID},
+        {"errors": [{"code": "Forbidden", "message": SAID}, {"code": CODE}]},
+        {"error": {"code": "Forbidden", "message": SAID, "details": [{"code": CODE}]}},
+        {"code": "Forbidden", "message": SAID, "details": [{"x": 1}, {"code": str(CODE)}]},
+        {"detail": {"code": CODE, "description": SAID}},
+        {"title": str(CODE), "detail": SAID},
+        json.dumps({"code": CODE, "description": SAID}),
+        {"error": json.dumps({"code": CODE}), "description": SAID},
     ],
     ids=json.dumps,
 )
@@ -75,7 +85,7 @@ def test_a_challenge_tells_what_an_empty_body_does_not(
 ) -> None:
     challenge = 'Bearer realm="x", error="invalid_token", error_description="The \\"t\\" expired"'
     headers = {"WWW-Authenticate": challenge}
-    simulator.add_fault(Fault(path="*/orders", status=401, body="", headers=headers))
+    simulator.add_fault(Fault(path="*/orders", status=401, body="", headers=headers, times=2))
 
     with pytest.raises(errors.Unauthorized, match='401/invalid_token: The "t" expired') as caught:
         client.orders("c")
@@ -103,6 +113,61 @@ def test_the_code_that_means_no_sandbox_is_found_in_every_letter_case(
 
     with pytest.raises(errors.NotASandbox):
         client.orders("c")
+
+
+ALARM: dict[str, Any] = {"code": 800019, "description": "Ungültig"}
+WRAPPED: dict[str, bytes] = {
+    "second of several errors": json.dumps({"errors": [{"code": 1}, ALARM]}).encode(),
+    "details beside a number": json.dumps({"code": 400, "details": [ALARM]}).encode(),
+    "JSON in a text": json.dumps(json.dumps(ALARM)).encode(),
+    "JSON in a message": json.dumps({"code": 7, "message": json.dumps(ALARM)}).encode(),
+    "any other member": json.dumps({"code": 7, "extensions": {"inner": [ALARM]}}).encode(),
+    "Latin-1": json.dumps(ALARM, ensure_ascii=False).encode("latin-1"),
+    "UTF-16": json.dumps(ALARM, ensure_ascii=False).encode("utf-16"),
+    "UTF-16 without a mark": json.dumps(ALARM, ensure_ascii=False).encode("utf-16-be"),
+    "UTF-32": json.dumps(ALARM).encode("utf-32"),
+    "a title": b'{"title": "800019", "status": 403}',
+    "an HTML title": b"<html><head><title>800019</title></head></html>",
+    "an HTML page": b"<html><body><h1>Error 800019</h1></body></html>",
+    "XML": b"<Error><Code>800019</Code><Message>m</Message></Error>",
+    "a text": b"403: 800019, only software",
+    "an invisible character": '{"code": "800019\u200b"}'.encode(),
+    "an escaped one": rb'{"code": "800019\u200b"}',
+    "JSON that is cut off": b'{"code": 800019, "description": "On',
+}
+
+
+@pytest.mark.parametrize("content", WRAPPED.values(), ids=WRAPPED.keys())
+def test_the_code_that_means_no_sandbox_is_found_wherever_it_stands(content: bytes) -> None:
+    assert error_text(content, {"Content-Type": "application/json"})[0] == "800019"
+
+
+@pytest.mark.parametrize("charset", ["utf-8", "UTF-16LE", "iso-8859-1", "nonsense", "hex", "idna"])
+def test_a_charset_that_is_wrong_hides_no_code(charset: str) -> None:
+    headers = {"Content-Type": f'application/json; charset="{charset}"'}
+
+    assert error_text(json.dumps(ALARM).encode(), headers)[0] == "800019"
+
+
+def test_a_charset_is_kept() -> None:
+    content = json.dumps(ALARM, ensure_ascii=False).encode("cp1252")
+
+    found = error_text(content, {"Content-Type": "application/json;charset=windows-1252"})
+
+    assert found == ("800019", "Ungültig")
+
+
+@pytest.mark.parametrize(
+    "text", ["1800019", "8000190", "800019ab", "0-800019-1", "1.800019", "x_800019"]
+)
+def test_a_part_of_another_number_or_name_is_not_the_alarm(text: str) -> None:
+    assert error_text(json.dumps({"code": 7, "description": text}).encode(), {})[0] == "7"
+
+
+def test_very_many_errors_are_read_in_part() -> None:
+    content = json.dumps({"errors": [{"code": "x", "message": "m"}] * 10_000}).encode()
+
+    assert error_text(content, {}) == ("x", "m")
 
 
 NAMES = st.sampled_from(["code", "Code", "error", "message", "errors", "detail", "x"])

@@ -31,6 +31,10 @@ def page(uri: object, headers: object = ()) -> dict[str, Any]:
         " {url}/v1/customers/x/orders?page=2\n",
         "/v1/customers/x/orders?page=2",
         "customers/x/orders?page=2",
+        "{url}/V1/customers/x/orders?page=2",
+        "/V1/customers/x/orders?page=2",
+        "V1/customers/x/orders?page=2",
+        "?page=2",
     ],
 )
 def test_a_link_to_the_same_origin_is_followed(
@@ -43,6 +47,19 @@ def test_a_link_to_the_same_origin_is_followed(
     assert client.orders("x") == []
 
     assert [call.query for call in simulator.calls if call.path == FOLLOWED] == ["", "page=2"]
+
+
+def test_a_query_alone_asks_the_page_that_it_stands_on_again(
+    client: PartnerCenter, simulator: Simulator
+) -> None:
+    for uri in (f"{simulator.url}{FOLLOWED}?page=2&size=1", "?page=3"):
+        simulator.add_fault(Fault(path=FOLLOWED, status=200, body=page(uri)))
+    simulator.add_fault(Fault(path=FOLLOWED, status=200, body={"items": []}))
+
+    assert client.orders("x") == []
+
+    asked = [call.query for call in simulator.calls if call.path == FOLLOWED]
+    assert asked == ["", "page=2&size=1", "page=3"]
 
 
 @pytest.mark.parametrize(

@@ -2,15 +2,19 @@
 
 from collections.abc import Callable
 from contextlib import suppress
+from dataclasses import replace
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from local.simulator import Fault, Simulator
-from shared.partner_center.credentials import TokenSource, tenant_of
+from shared.partner_center.credentials import TokenSource
 from shared.partner_center.deadline import Deadline
 from shared.partner_center.errors import NoResponse, PartnerCenterError, SignInFailed
+from shared.partner_center.refresh_tokens import refresh_token_age_days
+from shared.partner_center.token_claims import tenant_of
+from shared.partner_center.verdicts import Unusable
 from shared.settings import Auth, PartnerCenterSettings
 
 Read = Callable[..., PartnerCenterSettings]
@@ -62,7 +66,7 @@ def test_an_odd_refresh_token_does_not_replace_the_stored_one(
     headers = {"Content-Type": "application/json"}
     simulator.add_fault(Fault(path="*/token", status=200, body=body, headers=headers))
 
-    with suppress(NoResponse):
+    with suppress(NoResponse, SignInFailed):
         TokenSource(partner_settings(Auth.USER)).token(Deadline.after())
 
     assert simulator.key_vault.versions(name) == before
@@ -70,12 +74,42 @@ def test_an_odd_refresh_token_does_not_replace_the_stored_one(
 
 @given(st.text() | st.binary().map(lambda payload: f"a.{payload.hex()}.c"))
 def test_every_token_has_a_tenant_or_is_rejected(token: str) -> None:
-    with suppress(SignInFailed):
+    with suppress(Unusable):
         tenant_of(token)
 
 
 def test_a_deep_token_is_rejected() -> None:
     payload = "W1tb" * 30_000
 
-    with pytest.raises(PartnerCenterError, match="names no tenant"):
+    with pytest.raises(Unusable, match="names no tenant"):
         tenant_of(f"a.{payload}.c")
+
+
+ODD_SECRETS = [
+    "[]",
+    '"x"',
+    "7",
+    "null",
+    '{"value": 7}',
+    '{"value": {"x": 1}, "id": 7}',
+    '{"value": "x", "attributes": []}',
+    '{"value": "x", "attributes": {"updated": "soon"}}',
+    '{"value": "x", "attributes": {"updated": 1e300}}',
+    '{"value": "x", "attributes": {"updated": []}}',
+]
+
+
+@pytest.mark.parametrize("body", ODD_SECRETS)
+@pytest.mark.parametrize("auth", [Auth.CERTIFICATE, Auth.USER])
+def test_no_secret_in_the_vault_raises_a_python_error(
+    partner_settings: Read, simulator: Simulator, auth: Auth, body: str
+) -> None:
+    headers = {"Content-Type": "application/json"}
+    fault = Fault(method="GET", path="/secrets/*", status=200, body=body, headers=headers)
+    simulator.add_fault(replace(fault, times=None))
+    settings = partner_settings(auth)
+
+    with pytest.raises(PartnerCenterError):
+        TokenSource(settings).token(Deadline.after())
+    with suppress(PartnerCenterError):
+        refresh_token_age_days(settings, simulator.clock.now())

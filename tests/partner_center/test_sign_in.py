@@ -9,13 +9,14 @@ import pytest
 from azure.core.pipeline.transport import RequestsTransport
 
 from local.simulator import Fault, Simulator
-from shared.partner_center.credentials import TokenSource, refresh_token_age_days
+from shared.partner_center.credentials import TokenSource
 from shared.partner_center.deadline import Deadline
 from shared.partner_center.errors import (
     SignInFailed,
     SignInMisconfigured,
     SignInUnavailable,
 )
+from shared.partner_center.refresh_tokens import refresh_token_age_days
 from shared.settings import Auth, PartnerCenterSettings
 from tests.partner_center.test_credentials import Read
 
@@ -249,18 +250,6 @@ def test_a_busy_vault_is_no_refusal(
     assert error.retry_after == 90
 
 
-@pytest.mark.parametrize("text", ["nonsense", "-----BEGIN CERTIFICATE-----\nx\n"])
-def test_a_secret_without_a_certificate_is_a_refusal(
-    partner_settings: Read, simulator: Simulator, text: str
-) -> None:
-    simulator.key_vault.put(simulator.sandbox.certificate_name, text)
-
-    error = fail(TokenSource(partner_settings(Auth.CERTIFICATE)))
-
-    assert type(error) is SignInFailed
-    assert simulator.sandbox.certificate_name in str(error)
-
-
 @pytest.mark.parametrize("auth", list(Auth))
 def test_a_refused_sign_in_is_tried_once_a_minute(
     partner_settings: Read, simulator: Simulator, auth: Auth, clock: Clock
@@ -325,26 +314,6 @@ def test_a_sign_in_that_works_again_ends_the_pause(
     tokens.forget()
 
     assert tokens.token(Deadline.after()) != first
-
-
-def test_a_certificate_that_was_renewed_in_the_vault_is_used_after_a_refusal(
-    partner_settings: Read, simulator: Simulator, clock: Clock
-) -> None:
-    account = simulator.sandbox
-    other = simulator.production.app_certificate.pfx_base64
-    simulator.key_vault.put(account.certificate_name, other, content_type="application/x-pkcs12")
-    tokens = TokenSource(partner_settings(Auth.CERTIFICATE), monotonic=clock)
-    error = fail(tokens)
-    assert "AADSTS700027" in str(error)
-
-    simulator.key_vault.put(
-        account.certificate_name,
-        account.app_certificate.pfx_base64,
-        content_type="application/x-pkcs12",
-    )
-    clock.now = 60
-
-    assert tokens.token(Deadline.after())
 
 
 def test_the_age_of_the_token_in_a_busy_vault_is_no_refusal(

@@ -233,13 +233,6 @@ def test_another_host_without_an_address_passes(certificate: PartnerCenterSettin
     assert verdict_on(error, certificate) == Transient()
 
 
-def test_a_certificate_that_cannot_be_read_is_a_refusal(certificate: PartnerCenterSettings) -> None:
-    verdict = verdict_on(ValueError("Could not deserialize key data"), certificate)
-
-    assert type(verdict) is Refused
-    assert verdict.settings == ("PARTNER_CENTER_CERTIFICATE_NAME",)
-
-
 @pytest.mark.parametrize(
     ("error", "shown"),
     [

@@ -9,8 +9,8 @@ import pytest
 from azure.functions.queue import QueueMessage
 
 from functions.cancel_orders import cancel_orders
-from local.simulator import Customer, Fault, ProductKind, Simulator
-from shared.deletion.messages import DeletionRequest, StepMessage
+from local.simulator import Customer, ProductKind, Simulator
+from shared.deletion.messages import DeletionRequest, Parcel, StepMessage
 from shared.deletion.submission import submit
 from shared.environment import SettingsError
 from shared.settings import settings
@@ -19,10 +19,11 @@ from shared.storage.names import (
     CUSTOMERS_TO_DELETE,
     ORDERS_TO_CHECK,
     POISON_SUFFIX,
+    QUEUES,
 )
 from shared.storage.records import DeletionRecord, State
 from shared.tenants import TenantId
-from tests.bench import Bench
+from tests.bench import Bench, failing_orders
 
 GOOD = "5e2c1a70-0d3b-4c55-9a41-7f6b2d9e8c10"
 NOISE = base64.b85encode(os.urandom(39_000)).decode()[:48_000].replace("<", "x").replace("&", "x")
@@ -202,6 +203,28 @@ def test_a_foreign_message_on_our_own_queues_is_set_aside(
     assert not bench.simulator.calls
 
 
+@pytest.mark.parametrize("queue", QUEUES)
+def test_a_rejected_parcel_is_not_opened_any_further(
+    bench: Bench, customer_in_progress: Customer, queue: str
+) -> None:
+    record = bench.record(customer_in_progress.tenant_id)
+    inner = GOOD if queue == CUSTOMERS_TO_DELETE else step_of(record, record.generation)
+    bench.simulator.sandbox.add_customer("d.onmicrosoft.com", tenant_id=GOOD)
+    for _ in range(2):
+        inner = Parcel(inner.encode(), bench.services.now()).sealed()
+    bench.drop(inner, queue)
+    *_, message = iter(lambda: bench.take(queue), None)
+
+    bench.deliver(queue, message)
+    waiting = [bench.waiting(each) for each in QUEUES]
+    bench.pump(passes=1)
+
+    (row,) = bench.poisoned()
+    assert "was not put back itself" in row["reason"]
+    assert bench.services.records.get(TenantId(GOOD)) is None
+    assert [bench.waiting(each) for each in QUEUES] == waiting
+
+
 def test_missing_settings_are_named_at_first_use_and_the_message_stays(
     bench: Bench, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -230,8 +253,7 @@ def test_a_message_that_fails_every_time_ends_as_stuck_with_its_reason(
     if known:
         bench.drop(GOOD)
         bench.pump(passes=1)
-    fault = Fault(method="GET", path="*/orders", status=200, body={"items": "none"}, times=None)
-    simulator.add_fault(fault)
+    simulator.add_fault(failing_orders())
 
     record = bench.run(GOOD)
 
@@ -243,8 +265,7 @@ def test_a_message_that_fails_every_time_ends_as_stuck_with_its_reason(
 
 def test_a_poisoned_deletion_can_be_requested_again(bench: Bench, simulator: Simulator) -> None:
     customer = simulator.sandbox.add_customer("c.onmicrosoft.com", tenant_id=GOOD)
-    fault = Fault(method="GET", path="*/orders", status=200, body={"items": "none"}, times=5)
-    simulator.add_fault(fault)
+    simulator.add_fault(failing_orders(times=5))
     assert bench.run(GOOD).state is State.STUCK
 
     submit(bench.services, DeletionRequest(TenantId(GOOD)))

@@ -172,10 +172,71 @@ def test_a_second_failure_of_the_service_puts_the_step_back(
     assert not bench.errors
 
 
+LOST = Fault(method="PATCH", drop=True, times=None)
+FAILED = Fault(method="PATCH", status=500, times=None)
+LATE = Fault(method="PATCH", delay_seconds=0.2, drop=True, times=None)
+
+
+@pytest.fixture
+def short_reads(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("shared.partner_center.connection.READ_TIMEOUT_SECONDS", 0.1)
+
+
+@pytest.mark.usefixtures("short_reads")
+@pytest.mark.parametrize("fault", [LOST, FAILED, LATE], ids=["lost", "failed", "late"])
+@pytest.mark.parametrize("bad", [1, 3])
+def test_orders_that_always_fail_starve_no_others(
+    bench: Bench, simulator: Simulator, customer: Customer, fault: Fault, bad: int
+) -> None:
+    """Each look stops at its second failure."""
+    for _ in range(4):
+        customer.add_order(ProductKind.PERPETUAL_SOFTWARE)
+    for order in customer.orders[:bad]:
+        simulator.add_fault(replace(fault, path=f"*/orders/{order.id}"))
+    bench.drop(customer.tenant_id)
+
+    bench.pump(passes=3)
+
+    assert [each.status for each in customer.orders[bad:]] == ["cancelled"] * (5 - bad)
+    assert bench.record(customer.tenant_id).live
+
+
+def test_an_order_that_recovers_is_not_starved_by_those_that_failed_with_it(
+    bench: Bench, simulator: Simulator, customer: Customer
+) -> None:
+    for _ in range(2):
+        customer.add_order(ProductKind.PERPETUAL_SOFTWARE)
+    *lasting, last = customer.orders
+    for order in lasting:
+        simulator.add_fault(replace(LOST, path=f"*/orders/{order.id}"))
+    simulator.add_fault(replace(LOST, path=f"*/orders/{last.id}", times=6))
+    bench.drop(customer.tenant_id)
+
+    bench.pump(passes=9)
+
+    assert last.status == "cancelled"
+
+
+def test_an_order_without_a_response_is_tried_again_and_says_so(
+    bench: Bench, simulator: Simulator, customer: Customer
+) -> None:
+    order = customer.orders[0]
+    simulator.add_fault(replace(LOST, path=f"*/orders/{order.id}", times=3))
+    bench.drop(customer.tenant_id)
+
+    bench.pump(passes=1)
+    waiting = bench.record(customer.tenant_id)
+    bench.pump()
+
+    assert "got no response" in waiting.purchases[0].trouble
+    assert waiting.attempt == 1
+    assert bench.record(customer.tenant_id).state is State.DELETED
+
+
 def test_a_step_whose_time_is_over_goes_back_with_what_it_learned(
     bench: Bench, customer: Customer
 ) -> None:
-    """Each call takes 15 s, so the fifth PATCH of a step would begin too late."""
+    """Each call takes 15 s, so the third PATCH is cut off and no other begins."""
     for _ in range(7):
         customer.add_order(ProductKind.PERPETUAL_SOFTWARE)
     bench.put(replace(bench.services, deadline=lambda: slow_calls(bench)))
@@ -185,7 +246,7 @@ def test_a_step_whose_time_is_over_goes_back_with_what_it_learned(
 
     record = bench.record(customer.tenant_id)
     done = [each for each in record.purchases if each.status == "cancelled"]
-    assert 0 < len(done) == len(bench.calls("PATCH")) < 8
+    assert (len(done), len(bench.calls("PATCH"))) == (2, 3)
     assert "the step's time" in record.last_error
     assert bench.waiting(ORDERS_TO_CHECK) == 1
     bench.pump()

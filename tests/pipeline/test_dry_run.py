@@ -18,10 +18,9 @@ from shared.partner_center.errors import NotFound, Rejected
 from shared.storage.names import CUSTOMERS_TO_DELETE, POISON_SUFFIX, QUEUES, SANDBOX_TABLE
 from shared.storage.plans import Plans
 from shared.tenants import TenantId
-from tests.bench import Bench
+from tests.bench import MAX_DEQUEUE_COUNT, Bench, failing_orders
 
 MINUTE = timedelta(minutes=1)
-INVALID = {"code": 3000, "description": "Invalid items."}
 
 
 @pytest.fixture
@@ -287,8 +286,7 @@ def test_one_that_fails_every_time_is_listed_and_touches_no_record(
         for queue in QUEUES:
             bench.queues.get_queue_client(queue).clear_messages()
     before = list(bench.services.records.all())
-    fault = Fault(method="GET", path="*/orders", status=400, body=INVALID, times=None)
-    simulator.add_fault(fault)
+    simulator.add_fault(failing_orders())
     bench.drop(request(customer))
 
     bench.pump()
@@ -301,9 +299,33 @@ def test_one_that_fails_every_time_is_listed_and_touches_no_record(
     assert "items" in result(bench, customer).reason
 
 
+@pytest.mark.parametrize(
+    "fault",
+    [
+        Fault("GET", "*/orders", status=403, body="<html><title>Blocked</title></html>"),
+        Fault("GET", "*/orders", status=400, body="<html>Bad</html>"),
+        Fault("GET", "*/orders", status=404, body={"code": 1000, "description": "Not found."}),
+        Fault("GET", "*/subscriptions", status=403, body=""),
+        Fault("GET", "*/customers", status=403, body="<html/>"),
+    ],
+    ids=["403", "400", "404/1000", "403-empty", "403-customers"],
+)
+def test_responses_of_a_gateway_are_waited_out(
+    bench: Bench, simulator: Simulator, customer: Customer, fault: Fault
+) -> None:
+    simulator.add_fault(replace(fault, times=MAX_DEQUEUE_COUNT + 1))
+    bench.drop(request(customer))
+
+    bench.pump()
+
+    assert not bench.errors
+    assert not bench.poisoned()
+    assert result(bench, customer).outcome is Outcome.CANCEL
+
+
 def fail_one_try(bench: Bench, simulator: Simulator, customer: Customer, text: str) -> None:
     """Let one try of a dry run fail, and its message vanish."""
-    simulator.add_fault(Fault(method="GET", path="*/orders", status=400, body=INVALID))
+    simulator.add_fault(failing_orders(times=1))
     bench.drop(text)
     message = bench.take(CUSTOMERS_TO_DELETE)
     assert message is not None
@@ -334,8 +356,7 @@ def test_one_whose_host_died_every_time_goes_on(
 ) -> None:
     monkeypatch.setattr(put_back, "_SHORTEST", timedelta(0))
     if earlier == "failure":
-        body = {"items": "none"}
-        simulator.add_fault(Fault(path="*/orders", status=200, body=body, times=5))
+        simulator.add_fault(failing_orders(times=5))
     if earlier != "none":
         bench.drop(request(customer, requestedBy="ann"))
         bench.pump()
@@ -445,8 +466,7 @@ def test_the_error_of_one_of_its_tries_is_the_reason(
 def test_the_error_of_an_earlier_dry_run_is_not_the_reason(
     bench: Bench, simulator: Simulator, customer: Customer
 ) -> None:
-    fault = Fault(method="GET", path="*/orders", status=400, body=INVALID, times=5)
-    simulator.add_fault(fault)
+    simulator.add_fault(failing_orders(times=5))
     bench.drop(request(customer))
     bench.pump()
     assert "items" in bench.poisoned()[0]["reason"]

@@ -60,6 +60,23 @@ def test_an_odd_listing_of_a_customer_is_waited_out(
     outlasts(bench, simulator, customer, replace(odd, path=path))
 
 
+@pytest.mark.parametrize("path", ["/v1/customers", "*/orders"])
+def test_a_listing_that_links_to_another_host_ends_as_stuck_and_names_it(
+    bench: Bench, simulator: Simulator, customer: Customer, path: str
+) -> None:
+    """A person has to look at it: waiting would not make the link any better."""
+    links = {"next": {"uri": "https://evil.example/v1/customers"}}
+    body = {"items": [], "links": links}
+    simulator.add_fault(Fault("GET", path, 200, body, times=None))
+
+    record = bench.run(customer.tenant_id)
+
+    assert record.state is State.STUCK
+    assert "evil.example" in record.reason
+    assert record.needs_attention
+    assert not bench.writes()
+
+
 @pytest.mark.parametrize("odd", ODD, ids=NAMES)
 def test_a_customer_that_the_listing_lacks_is_not_refused_for_an_odd_response(
     bench: Bench, simulator: Simulator, customer: Customer, odd: Fault
@@ -149,7 +166,7 @@ def test_a_429_on_the_entitlements_puts_the_step_back(
 @pytest.mark.parametrize(
     "fault",
     [
-        Fault(status=401, body=MFA),
+        Fault(status=401, body=MFA, times=2),
         Fault(status=403, body=HTML),
         Fault(status=404, body=HTML),
         Fault(status=400, body=HTML),

@@ -31,11 +31,9 @@ from shared.storage.queues import Queues
 from shared.storage.records import State
 from shared.sweep.run import run_sweep
 from shared.tenants import TenantId
-from tests.bench import Bench
+from tests.bench import Bench, failing_orders
 
 STRANGER = TenantId("5e2c1a70-0d3b-4c55-9a41-7f6b2d9e8c10")
-
-TEAPOT = {"code": 3000, "description": "Invalid."}
 
 
 @pytest.fixture
@@ -200,6 +198,35 @@ def test_a_write_whose_sign_in_fails_is_not_told(
     assert bench.writes() == []
 
 
+@pytest.mark.parametrize("failures", [0, 1, 2])
+def test_a_repeated_write_says_how_often_it_left(
+    bench: Bench, simulator: Simulator, customer: Customer, failures: int
+) -> None:
+    if failures:
+        simulator.add_fault(Fault("PATCH", status=503, times=failures))
+
+    bench.run(customer.tenant_id)
+
+    page = bench.services.history.page(TenantId(customer.tenant_id), "", 100)
+    told = [each.write for each in page if each.write]
+    assert [(each.method, each.attempts) for each in reversed(told)] == [
+        ("PATCH", failures + 1),
+        ("DELETE", 1),
+    ]
+
+
+def test_a_write_without_a_response_says_how_often_it_left(
+    bench: Bench, simulator: Simulator, customer: Customer
+) -> None:
+    simulator.add_fault(Fault("PATCH", drop=True, times=3))
+
+    bench.run(customer.tenant_id)
+
+    page = bench.services.history.page(TenantId(customer.tenant_id), "", 100)
+    told = [each.write for each in page if each.write and each.write.method == "PATCH"]
+    assert [(each.status, each.attempts) for each in reversed(told)] == [(None, 3), (200, 1)]
+
+
 def test_a_repeated_write_is_told_once_with_the_last_response(
     bench: Bench, simulator: Simulator, customer: Customer
 ) -> None:
@@ -321,7 +348,7 @@ def test_the_calls_of_a_killed_step_are_told_to_be_missing(
 def test_a_step_that_told_of_its_failure_is_not_told_to_be_missing(
     bench: Bench, simulator: Simulator, customer: Customer
 ) -> None:
-    simulator.add_fault(Fault("GET", "/v1/customers/*/orders", status=418, times=2))
+    simulator.add_fault(failing_orders(times=2))
 
     bench.run(customer.tenant_id)
 
@@ -382,8 +409,8 @@ def test_a_redelivered_request_is_told_once(bench: Bench, customer: Customer) ->
     bench.drop(customer.tenant_id)
     message = bench.take(CUSTOMERS_TO_DELETE)
     assert isinstance(message, StoredMessage)
-    bench.simulator.add_fault(Fault("GET", "/v1/customers/*/orders", 418, TEAPOT, times=1))
-    with pytest.raises(Exception, match="418"):
+    bench.simulator.add_fault(failing_orders(times=1))
+    with pytest.raises(Exception, match="Invalid items"):
         bench.deliver(CUSTOMERS_TO_DELETE, message)
 
     bench.deliver(CUSTOMERS_TO_DELETE, message)
@@ -454,7 +481,7 @@ def test_a_stuck_deletion_is_told_with_its_reason(bench: Bench, simulator: Simul
 def test_a_poisoned_deletion_is_told(
     bench: Bench, simulator: Simulator, customer: Customer
 ) -> None:
-    simulator.add_fault(Fault("GET", "/v1/customers/*/orders", 418, TEAPOT, times=None))
+    simulator.add_fault(failing_orders())
 
     bench.run(customer.tenant_id)
 
@@ -492,8 +519,10 @@ def test_a_rejected_drop_about_a_customer_is_told(
     bench.pump()
 
     last = entries(bench, customer.tenant_id)[-1]
+    (rejected,) = bench.services.rejected.all()
+    by_id = f"message {rejected.message_id} on customers-to-delete: " if record else ""
     assert last.kind == ("rejected" if record else "refused")
-    assert "Unknown member 'force'" in last.detail
+    assert last.detail.startswith(f"{by_id}Unknown member 'force'")
 
 
 @pytest.mark.parametrize("about", [True, False], ids=["about a customer", "about none"])
@@ -502,13 +531,14 @@ def test_the_dismissal_of_a_rejected_message_is_told(
 ) -> None:
     body = f'{{"tenantId": "{customer.tenant_id}", "force": true}}' if about else "contoso"
     record_poisoned(bench.services, Poisoned(CUSTOMERS_TO_DELETE, "p", body.encode()))
+    (rejected,) = bench.services.rejected.all()
 
-    dismiss_rejected(bench.services, "p", "bob")
-    dismiss_rejected(bench.services, "p", "eve")
+    dismiss_rejected(bench.services, rejected.message_id, "bob")
+    dismiss_rejected(bench.services, rejected.message_id, "eve")
 
     told = entries(bench, customer.tenant_id)[1:] if about else account_entries(bench)
     assert [(each.kind, each.requested_by) for each in told] == [("rejected_dismissed", "bob")]
-    assert "message p on customers-to-delete: " in told[0].detail
+    assert f"message {rejected.message_id} on customers-to-delete: " in told[0].detail
 
 
 @pytest.mark.parametrize("over", ["queue", "http"])
@@ -520,7 +550,7 @@ def test_a_dry_run_that_shows_no_plan_is_told(
     if end == "dry_run_refused":
         bench.use(PROTECTED_TENANTS=tenant)
     else:
-        simulator.add_fault(Fault("GET", "/v1/customers/*/orders", status=418, times=None))
+        simulator.add_fault(failing_orders())
     if over == "queue":
         bench.drop(f'{{"tenantId": "{tenant}", "dryRun": true, "requestedBy": "ann"}}')
         bench.pump()
@@ -530,7 +560,7 @@ def test_a_dry_run_that_shows_no_plan_is_told(
 
     (told,) = entries(bench, tenant)
     assert (told.kind, told.requested_by) == (end, "ann")
-    assert ("PROTECTED_TENANTS" if end == "dry_run_refused" else "418") in told.detail
+    assert ("PROTECTED_TENANTS" if end == "dry_run_refused" else "400/3000") in told.detail
 
 
 def test_a_dry_run_that_shows_its_plan_leaves_nothing(bench: Bench, customer: Customer) -> None:

@@ -122,13 +122,84 @@ def test_a_listing_that_does_not_show_everybody_makes_no_customer_gone(
     assert bench.record(customer.tenant_id).state is State.DELETED
 
 
-def test_a_customer_that_a_204_does_not_list_is_deleted(
+@pytest.mark.parametrize(
+    "fault",
+    [
+        {"status": 206, "body": {"items": []}},
+        {"status": 202, "body": {"items": []}},
+        {"status": 200, "body": {"totalCount": 402, "items": []}},
+        {"status": 200, "body": {"totalCount": "76", "items": [{"id": "x"}]}},
+    ],
+    ids=["206", "202", "402 of them", "76 of them"],
+)
+@pytest.mark.parametrize("part", ["/v1/customers", "*/subscriptions", "*/orders"])
+def test_a_deletion_waits_while_a_listing_does_not_show_everything(
+    bench: Bench, simulator: Simulator, customer: Customer, fault: dict[str, Any], part: str
+) -> None:
+    if fault["status"] == 204 and part != "/v1/customers":
+        pytest.skip("an empty listing")
+    customer.add_order(ProductKind.PERPETUAL_SOFTWARE)
+    simulator.add_fault(Fault(path=part, times=None, **fault))
+    bench.drop(customer.tenant_id)
+    bench.pump(passes=3)
+
+    assert bench.record(customer.tenant_id).live
+    assert "expected" in bench.record(customer.tenant_id).last_error
+    assert not bench.writes()
+    assert not bench.errors
+
+    simulator.clear_faults()
+    bench.forget_customer_list()
+    bench.pump()
+    assert bench.record(customer.tenant_id).state is State.DELETED
+
+
+def test_a_deletion_waits_while_a_204_does_not_list_its_customer(
     bench: Bench, simulator: Simulator, customer: Customer
 ) -> None:
+    customer.add_order(ProductKind.PERPETUAL_SOFTWARE)
     list_nothing(simulator)
+    bench.drop(customer.tenant_id)
+    bench.pump(passes=4)
+
+    assert bench.record(customer.tenant_id).live
+    assert "expected it to be listed" in bench.record(customer.tenant_id).last_error
+    assert not bench.writes()
+
+
+@pytest.mark.parametrize("total", [1, 0, None, "1", "many", -1, {}])
+def test_a_total_that_the_items_reach_or_that_says_nothing_changes_nothing(
+    bench: Bench, simulator: Simulator, customer: Customer, total: Any
+) -> None:
+    body = {"totalCount": total, "items": [row(customer)]}
+    simulator.add_fault(Fault(path="/v1/customers", status=200, body=body, times=None))
 
     assert bench.run(customer.tenant_id).state is State.DELETED
-    assert customer.deleted
+
+
+@pytest.mark.parametrize(("listed", "state"), [(74, State.DELETED), (75, State.REFUSED)])
+def test_a_customer_that_only_its_own_url_shows_counts(
+    bench: Bench, simulator: Simulator, customer: Customer, listed: int, state: State
+) -> None:
+    others = [simulator.sandbox.add_customer(f"c{n}.onmicrosoft.com") for n in range(listed)]
+    list_as(simulator, [row(other) for other in others])
+
+    record = bench.run(customer.tenant_id)
+
+    assert record.state is state
+    assert bool(bench.writes()) is (state is State.DELETED)
+
+
+def test_a_new_customer_is_no_76th_once_a_listed_one_is_gone(
+    bench: Bench, simulator: Simulator, customer: Customer
+) -> None:
+    others = [simulator.sandbox.add_customer(f"c{n}.onmicrosoft.com") for n in range(75)]
+    fault = Fault(path="/v1/customers", status=200, body={"items": list(map(row, others))})
+    simulator.add_fault(fault)
+    for other in others:
+        other.deleted = True
+
+    assert bench.run(customer.tenant_id).state is State.DELETED
 
 
 def test_a_sweep_of_a_sandbox_that_lists_nobody_finds_nothing(

@@ -280,3 +280,25 @@ def test_entitlements_that_fail_for_a_while_keep_only_the_delete_waiting(
     bench.pump()
     assert bench.record(customer.tenant_id).state is State.DELETED
     assert not bench.errors
+
+
+@pytest.mark.parametrize("order_id", [{"id": "x"}, 7, "a\ud83d", None, "", "elsewhere"])
+def test_the_order_of_a_subscription_that_shows_neither_is_left_alone(
+    bench: Bench, customer: Customer, order_id: Any
+) -> None:
+    order = customer.add_order(ProductKind.SOFTWARE_SUBSCRIPTION)
+    assert order.subscription is not None
+
+    def change(item: dict[str, Any]) -> dict[str, Any]:
+        return {**item, "orderId": order_id, "productType": "text"}
+
+    make_odd(bench, customer, "subscriptions", order.subscription.id, change)
+    bench.drop(customer.tenant_id)
+    bench.pump(passes=5)
+
+    assert bench.record(customer.tenant_id).live
+    assert not bench.writes()
+    assert not bench.errors
+    bench.simulator.clear_faults()
+    bench.pump()
+    assert bench.record(customer.tenant_id).state is State.DELETED

@@ -13,7 +13,8 @@ from azure.functions.queue import QueueMessage
 from functions.cancel_orders import cancel_orders
 from local.simulator import Customer, Fault, ProductKind, Simulator
 from shared.deletion import put_back, steps
-from shared.deletion.messages import DeletionRequest, StepMessage, opened
+from shared.deletion.claims import claim_step
+from shared.deletion.messages import DeletionRequest, StepMessage, opened, parse_step
 from shared.deletion.put_back import TRIES
 from shared.deletion.submission import abort, submit
 from shared.settings import settings
@@ -301,10 +302,11 @@ def test_a_host_that_dies_on_every_try_ends_the_deletion_at_its_deadline(
     later(bench, 49 * HOUR)
 
     states = []
-    for _ in range(2):
+    for number in range(2):
         clear(bench)
         record = bench.record(tenant)
         message = StepMessage(tenant, record.generation, record.correlation_id)
+        assert claim_step(bench.services.records, message, f"m{number}", bench.services.now())
         bench.drop(message.to_json(), ORDERS_TO_CHECK + POISON_SUFFIX)
         poison = bench.take(ORDERS_TO_CHECK + POISON_SUFFIX)
         assert poison is not None
@@ -578,6 +580,27 @@ def test_a_deletion_that_nobody_looked_at_does_not_end_as_late(
     simulator.add_fault(Fault(path="*/orders", status=503, times=3))
 
     bench.pump()
+
+    assert bench.record(tenant).state is State.DELETED
+    assert customer.deleted
+
+
+@pytest.mark.parametrize("claimed", [False, True])
+def test_a_message_that_the_host_moved_after_the_deadline_is_no_look(
+    bench: Bench, customer: Customer, tenant: TenantId, claimed: bool
+) -> None:
+    """The host was down for longer than the deadline, and nobody has looked since."""
+    submit(bench.services, DeletionRequest(tenant))
+    message = bench.take(ORDERS_TO_CHECK)
+    assert message is not None
+    if claimed:
+        step = parse_step(str(message.content).encode())
+        claim_step(bench.services.records, step, message.id, bench.services.now())
+    bench.forget(ORDERS_TO_CHECK, message)
+    bench.drop(str(message.content), ORDERS_TO_CHECK + POISON_SUFFIX)
+    later(bench, 60 * HOUR)
+
+    bench.pump(advance_seconds=60)
 
     assert bench.record(tenant).state is State.DELETED
     assert customer.deleted

@@ -16,8 +16,8 @@ from shared.deletion.deletion import Deletion, first_message, next_message
 from shared.deletion.messages import DeletionRequest, StepMessage
 from shared.deletion.submission import abort, submit
 from shared.partner_center.deadline import STEP_SECONDS
-from shared.partner_center.errors import OutOfTime
 from shared.storage.names import CUSTOMERS_READY, CUSTOMERS_TO_DELETE, ORDERS_TO_CHECK, QUEUES
+from shared.storage.outages import SlowStorage
 from shared.storage.records import RecordChanged, State
 from shared.tenants import TenantId
 from tests.bench import Bench
@@ -249,6 +249,45 @@ def test_a_message_that_comes_back_waits_for_the_delete_longer_than_a_step_takes
     assert due - bench.services.now() > timedelta(seconds=STEP_SECONDS)
 
 
+def die_at_each_delete(bench: Bench, patch: pytest.MonkeyPatch) -> list[str]:
+    """Kill the process whenever a DELETE is about to leave; return their paths as they come."""
+    connection, paths = bench.services.connection, list[str]()
+    original = connection._send
+
+    def send(request: Any, *arguments: Any) -> Any:
+        if request.method != "DELETE":
+            return original(request, *arguments)
+        paths.append(request.path)
+        raise Crash
+
+    patch.setattr(connection, "_send", send)
+    return paths
+
+
+def test_a_host_that_dies_at_each_delete_ends_as_stuck_after_the_deadline(
+    bench: Bench, customer: Customer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    tenant = customer.tenant_id
+    message = to_delete(bench, customer)
+    deletes = die_at_each_delete(bench, monkeypatch)
+    bench.move_clock_to(bench.record(tenant).deadline)
+    for queue in (CUSTOMERS_READY, ORDERS_TO_CHECK):
+        with pytest.raises(Crash):
+            bench.deliver(CUSTOMERS_READY, message)
+        bench.deliver(CUSTOMERS_READY, message)
+        assert bench.record(tenant).state is State.DELETING
+        assert bench.waiting(queue) == 1
+        bench.drop(first_message(bench.record(tenant)).to_json(), queue)
+        message = taken(bench, queue)
+
+    bench.deliver(ORDERS_TO_CHECK, message)
+
+    record = bench.record(tenant)
+    assert record.state is State.STUCK
+    assert "no DELETE has led to a clear response" in record.reason
+    assert len(deletes) == 2
+
+
 def test_a_takeover_while_storage_is_slow_stops_the_write(bench: Bench, customer: Customer) -> None:
     """The switch is asked after the record, and its response takes ten seconds."""
     submit(bench.services, DeletionRequest(TenantId(customer.tenant_id)))
@@ -275,7 +314,7 @@ def test_storage_that_stays_slow_lets_no_write_leave(bench: Bench, customer: Cus
     clock = count(0.0, 10.0)
     deletion = replace(Deletion.of(bench.services, record), monotonic=lambda: next(clock))
 
-    with pytest.raises(OutOfTime, match="storage took more than 2 s"):
+    with pytest.raises(SlowStorage, match="storage took more than 2 s"):
         deletion.require_writable()
 
 

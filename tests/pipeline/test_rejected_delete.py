@@ -58,3 +58,24 @@ def test_a_read_that_fails_after_the_delete_ends_nothing(
 
     assert bench.record(customer.tenant_id).state is State.STUCK
     assert not bench.errors
+
+
+@pytest.mark.parametrize(
+    "kind",
+    [ProductKind.SOFTWARE_SUBSCRIPTION, ProductKind.LEGACY_LICENCES, ProductKind.NCE_LICENCES],
+)
+@pytest.mark.parametrize(("orders", "quantity"), [(1, 26), (6, 1)])
+def test_what_shows_up_after_the_delete_passes_rule_2_before_it_is_cancelled(
+    bench: Bench, customer: Customer, kind: ProductKind, orders: int, quantity: int
+) -> None:
+    def buy() -> None:
+        for _ in range(orders):
+            customer.add_order(kind, quantity=quantity)
+
+    before_delete(bench, customer, buy)
+
+    record = bench.record(customer.tenant_id)
+    assert record.state is State.REFUSED
+    assert "rule 2" in record.reason
+    assert {call.method for call in bench.writes()} == {"DELETE"}
+    assert not bench.errors

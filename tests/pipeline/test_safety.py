@@ -184,6 +184,38 @@ def test_a_customer_is_protected_by_each_row_that_lists_it(
     assert not bench.writes()
 
 
+@pytest.mark.parametrize("odd", [{"domain": 7}, {"domain": ["x"]}, "odd", {"domain": "x" * 400}])
+@pytest.mark.parametrize("last", [True, False])
+@pytest.mark.parametrize("domain", ["keep-it.onmicrosoft.com", ""])
+def test_a_customer_stays_protected_by_one_row_if_another_cannot_be_read(
+    bench: Bench, customer: Customer, odd: Any, domain: str, last: bool
+) -> None:
+    bench.use(PROTECTED_DOMAINS="keep-*")
+    rows = [
+        {"id": customer.tenant_id, "companyProfile": {"domain": domain}},
+        {"id": customer.tenant_id, "companyProfile": odd},
+    ]
+    body = {"items": rows if last else rows[::-1]}
+    bench.simulator.add_fault(Fault(path="/v1/customers", status=200, body=body, times=None))
+
+    record = bench.run(customer.tenant_id)
+
+    assert record.state is State.REFUSED
+    assert "PROTECTED_DOMAINS" in record.reason
+    assert not bench.writes()
+
+
+def test_a_customer_whose_only_row_cannot_be_read_has_the_domain_of_its_own_url(
+    bench: Bench, simulator: Simulator, customer: Customer
+) -> None:
+    bench.use(PROTECTED_DOMAINS="keep-*")
+    row = {"id": customer.tenant_id, "companyProfile": {"domain": 7}}
+    body = {"items": [row, row]}
+    simulator.add_fault(Fault(path="/v1/customers", status=200, body=body, times=None))
+
+    assert bench.run(customer.tenant_id).state is State.DELETED
+
+
 def test_a_small_production_account_trips_the_switch_at_its_first_rejection(
     bench: Bench, simulator: Simulator
 ) -> None:

@@ -6,6 +6,7 @@ from datetime import timedelta
 import pytest
 
 from local.simulator import Customer, Fault, ProductKind, Simulator
+from shared.partner_center import refresh_tokens
 from shared.partner_center.connection import Connection
 from shared.partner_center.credentials import TokenSource
 from shared.storage.names import QUEUES
@@ -107,7 +108,7 @@ def test_the_record_says_what_to_do_until_it_is_done(
     assert not bench.errors
 
 
-def test_a_wrong_tenant_holds_deletions_up_as_a_setting(
+def test_a_wrong_tenant_holds_deletions_up_and_is_named(
     bench: Bench, customers: list[Customer], caplog: pytest.LogCaptureFixture
 ) -> None:
     bench.use(PARTNER_TENANT_ID=TENANT, SANDBOX_TENANT_CONFIRMATION=TENANT)
@@ -120,7 +121,7 @@ def test_a_wrong_tenant_holds_deletions_up_as_a_setting(
     assert "PARTNER_TENANT_ID" in record.last_error
     held_up = [line for line in caplog.messages if line.startswith("work_held_up ")]
     assert held_up
-    assert all(line.startswith("work_held_up cause=settings remedy=") for line in held_up)
+    assert all(line.startswith("work_held_up cause=sign_in remedy=") for line in held_up)
     assert not bench.errors
 
 
@@ -176,3 +177,59 @@ def test_throttling_of_the_sign_in_ends_nothing_in_any_mode(
 
     assert customers[0].deleted
     assert not bench.errors
+
+
+@pytest.mark.parametrize("auth", ["secret", "certificate", "user"])
+def test_a_token_that_expires_in_the_middle_of_a_deletion_is_renewed(
+    bench: Bench, simulator: Simulator, customers: list[Customer], auth: str
+) -> None:
+    """Without federated sign-in: there, azure-identity waits 30 seconds before it renews."""
+    bench.use(**simulator.environment(auth=auth))
+    simulator.behaviour = replace(simulator.behaviour, token_lifetime_seconds=200)
+    bench.drop(customers[0].tenant_id)
+    bench.pump(passes=1)
+    before = tries(simulator)
+
+    bench.pump()
+
+    assert customers[0].deleted
+    assert tries(simulator) > before
+    assert not bench.errors
+
+
+@pytest.mark.parametrize("method", ["GET", "PUT"])
+@pytest.mark.parametrize("auth", ["certificate", "user"])
+def test_a_vault_that_goes_away_in_the_middle_of_a_deletion_ends_nothing(
+    bench: Bench,
+    customers: list[Customer],
+    monkeypatch: pytest.MonkeyPatch,
+    auth: str,
+    method: str,
+) -> None:
+    monkeypatch.setattr(refresh_tokens, "in_background", lambda *_: None)
+    simulator = bench.simulator
+    bench.use(**simulator.environment(auth=auth))
+    simulator.behaviour = replace(simulator.behaviour, token_lifetime_seconds=200)
+    bench.drop(customers[0].tenant_id)
+    bench.pump(passes=1)
+    simulator.add_fault(Fault(method=method, path="/secrets/*", status=503, times=None))
+
+    bench.pump()
+
+    assert customers[0].deleted
+    assert not bench.errors
+
+
+def test_a_rejected_token_is_logged_as_one_cause_with_its_remedy(
+    bench: Bench, simulator: Simulator, customers: list[Customer], caplog: pytest.LogCaptureFixture
+) -> None:
+    body = {"code": 900421, "description": "MFA claim missing."}
+    simulator.add_fault(Fault(path="/v1/*", status=401, body=body, times=None))
+    bench.drop(customers[0].tenant_id)
+
+    bench.pump(passes=1)
+
+    held_up = [line for line in caplog.messages if line.startswith("work_held_up ")]
+    assert len(held_up) == 1
+    assert held_up[0].startswith('work_held_up cause=token remedy="Require MFA')
+    assert not [line for line in caplog.messages if line.startswith("sign_in_failed ")]

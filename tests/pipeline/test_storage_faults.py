@@ -1,7 +1,8 @@
 """One fault of storage, anywhere on the way of bad input, never starts a deletion."""
 
+import base64
 import json
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import replace
 from enum import Enum
 from itertools import count
@@ -19,10 +20,11 @@ from azure.core.pipeline.transport import HttpRequest, RequestsTransport
 from azure.storage.queue import QueueMessage as StoredMessage
 from hypothesis import settings
 
-from local.simulator import Fault, ProductKind, Simulator
+from local.simulator import ProductKind, Simulator
 from shared.deletion.claims import started
 from shared.deletion.deletion import ended
-from shared.deletion.messages import DeletionRequest
+from shared.deletion.messages import DeletionRequest, Parcel
+from shared.deletion.submission import abort, submit
 from shared.services import build
 from shared.storage import clients
 from shared.storage.names import (
@@ -35,14 +37,25 @@ from shared.storage.names import (
     REJECTED_ROW_PREFIX,
     TABLES,
 )
+from shared.storage.outages import is_outage
 from shared.storage.records import State
 from shared.storage.retention import KEPT_SHORT
 from shared.tenants import TenantId
-from tests.bench import MAX_DEQUEUE_COUNT, Bench
+from tests.bench import MAX_DEQUEUE_COUNT, Bench, failing_orders
 
 TENANT = TenantId("5e2c1a70-0d3b-4c55-9a41-7f6b2d9e8c10")
 SECRET = "hunter2"
 MANY_CALLS = 90
+NO_HEADERS: Final[Mapping[str, str]] = {}
+
+
+def in_parcels(text: str | bytes, parcels: int) -> str:
+    """Put a message in so many parcels, each inside the next."""
+    for _ in range(parcels):
+        text = Parcel(text if isinstance(text, bytes) else text.encode(), None).sealed()
+    return str(text)
+
+
 FAILING_DRY_RUN = "dry run that fails every time"
 BAD_DROPS = {
     "dryRun as text": json.dumps({"tenantId": TENANT, "dryRun": "true"}),
@@ -57,13 +70,16 @@ BAD_DROPS = {
     "impossible time": json.dumps(
         {"putBack": TENANT, "firstInsertedAt": "9999-12-31T23:59:59-14:00"}
     ),
+    "parcel in a parcel": in_parcels(TENANT, 2),
+    "parcel in two parcels": in_parcels(TENANT, 3),
+    "encoded parcel in a parcel": in_parcels(base64.b64encode(in_parcels(TENANT, 1).encode()), 1),
     "no tenant": "contoso",
 }
+STEP = json.dumps({"version": 1, "tenantId": TENANT, "generation": 1, "correlationId": "c"})
 BAD_STEPS = {
     "tenant ID alone": TENANT,
-    "no record": json.dumps(
-        {"version": 1, "tenantId": TENANT, "generation": 1, "correlationId": "c"}
-    ),
+    "no record": STEP,
+    "parcel in a parcel": in_parcels(STEP, 2),
 }
 INPUTS = {
     **{name: (CUSTOMERS_TO_DELETE, text) for name, text in BAD_DROPS.items()},
@@ -90,6 +106,8 @@ class Wrong(Enum):
     ERROR_500_AFTER_EFFECT = (500, True)
     ERROR_503 = (503, False)
     ERROR_503_AFTER_EFFECT = (503, True)
+    NOT_THERE = ("NotFound", False)
+    NOT_THERE_BY_A_GATEWAY = (404, False)
     DEATH_BEFORE = (Death(), False)
     DEATH_AFTER = (Death(), True)
 
@@ -126,13 +144,20 @@ class OneFault(RequestsTransport):  # type: ignore[misc] # the base is untyped
         if not self.carried_out:
             # Without its headers it is not authorized, and so not carried out.
             request = HttpRequest("GET", request.url)
-        return failed(super().send(request, **options), self.result)
+        response = super().send(request, **options)
+        if isinstance(self.result, int):
+            return failed(response, self.result)
+        kind = "Queue" if "/messages" in request.url else "Table"
+        return failed(response, 404, {"x-ms-error-code": f"{kind}{self.result}"})
 
 
-def failed(response: Any, status: int) -> Any:
-    """Turn a response into one of a failing gateway."""
+def failed(response: Any, status: int, headers: Mapping[str, str] = NO_HEADERS) -> Any:
+    """Turn a response into one of a failing gateway, or of storage if it has its headers."""
+    # Nobody reads what the response really holds, so its connection is given back here.
+    response.internal_response.close()
     response.status_code = response.internal_response.status_code = status
     response.headers.clear()
+    response.headers.update(headers)
     response.content_type = ""
     response.internal_response._content = b""
     return response
@@ -235,8 +260,7 @@ def test_input_that_may_not_run_never_leads_to_a_live_record(
 ) -> None:
     queue, text = INPUTS[given]
     if given == FAILING_DRY_RUN:
-        body = {"items": "none"}
-        simulator.add_fault(Fault("GET", "*/orders", status=200, body=body, times=None))
+        simulator.add_fault(failing_orders())
     number, reached = 0, True
     while reached:
         for wrong in faults_at(number):
@@ -252,6 +276,44 @@ def test_input_that_may_not_run_never_leads_to_a_live_record(
             assert_no_secret(bench)
         number += 1
     assert 3 < number < MANY_CALLS
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("wrong", [Wrong.NOT_THERE, Wrong.NOT_THERE_BY_A_GATEWAY])
+def test_a_deletion_survives_a_table_or_queue_that_is_not_there_for_one_call(
+    bench: Bench, simulator: Simulator, monkeypatch: pytest.MonkeyPatch, wrong: Wrong
+) -> None:
+    number, reached = 0, True
+    while reached:
+        clear(bench)
+        customer = simulator.sandbox.add_customer(f"c{number}.onmicrosoft.com")
+        customer.add_order(ProductKind.PERPETUAL_SOFTWARE, cancel_after_seconds=5)
+        bench.drop(customer.tenant_id)
+        with monkeypatch.context() as patch:
+            transport = spoil(bench, patch, number, wrong)
+            while deliver_all(bench):
+                simulator.advance(10)
+        bench.use()
+        reached = transport.reached
+        assert customer.deleted, f"storage call {number}"
+        number += 1
+    assert 10 < number < MANY_CALLS
+
+
+@pytest.mark.usefixtures("_customer")
+@pytest.mark.parametrize("number", [0, 1])
+@pytest.mark.parametrize("wrong", [Wrong.NOT_THERE, Wrong.NOT_THERE_BY_A_GATEWAY])
+def test_an_abort_without_the_table_is_no_abort_of_nothing(
+    bench: Bench, monkeypatch: pytest.MonkeyPatch, number: int, wrong: Wrong
+) -> None:
+    submit(bench.services, DeletionRequest(TENANT))
+    with monkeypatch.context() as patch:
+        spoil(bench, patch, number, wrong)
+        with pytest.raises(AzureError) as error:
+            abort(bench.services, TENANT, "ann")
+
+    assert is_outage(error.value)
+    assert abort(bench.services, TENANT, "ann").state is State.ABORTED
 
 
 def clear(bench: Bench) -> None:

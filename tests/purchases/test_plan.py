@@ -7,8 +7,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from shared.purchases import plan
 from shared.purchases.plan import Entry, Standing, make_plan
+from shared.purchases.plan import families as families_of
 from shared.purchases.products import Action, Product
 from shared.purchases.purchase import UNLISTED, Purchase, PurchaseKind, follow_orders
 
@@ -82,12 +82,31 @@ def still_cancellable(purchase: Purchase, family: list[Purchase]) -> bool:
         blocked = any(p.status == "active" and p.rejected for p in azure)
         return (
             purchase.status in {"active", "pending"}
+            and purchase.product is not Product.SAVINGS_PLAN
             and not blocked
             and (Action.SUSPEND_SUBSCRIPTION not in purchase.rejected)
         )
     old = purchase.created is not None and NOW - purchase.created > timedelta(days=60)
     children = [p for p in family if p.kind is SUBSCRIPTION and p.parent == purchase.id]
     return purchase.status != "cancelled" and not old and not purchase.rejected and not children
+
+
+@pytest.mark.parametrize("parent", ["", "\ufffd", "another"])
+def test_no_order_is_cancelled_that_may_hold_a_subscription_that_could_not_be_read(
+    parent: str,
+) -> None:
+    unread = Purchase(SUBSCRIPTION, "u", "unread", parent=parent)
+    known = Purchase(SUBSCRIPTION, "s", "active", parent="o", product=Product.LEGACY)
+    orders = [Purchase(ORDER, order, "completed") for order in ("o", "p")]
+
+    plan = make_plan([unread, known, *orders], NOW)
+
+    assert [entry.purchase.id for entry in plan.open] == ["o"]
+    assert [entry.purchase.id for entry in plan.waiting] == ["u"]
+    assert [len(family) for family in families_of([unread, known, *orders])] == [4]
+    unread = replace(unread, parent="o")
+    plan = make_plan([unread, known, *orders], NOW)
+    assert [entry.purchase.id for entry in plan.open] == ["p"]
 
 
 @given(families())
@@ -261,7 +280,43 @@ def test_a_plan_does_not_wait_for_one_purchase_while_another_is_unfinished() -> 
 def test_the_plan_of_each_family_is_its_part_of_the_whole_plan(purchases: list[Purchase]) -> None:
     whole = {entry.purchase.key: entry for entry in make_plan(purchases, NOW).entries}
 
-    parts = [make_plan(family, NOW).entries for family in plan.families(purchases)]
+    parts = [make_plan(family, NOW).entries for family in families_of(purchases)]
 
     assert {entry.purchase.key: entry for part in parts for entry in part} == whole
     assert sum(map(len, parts)) == len(purchases)
+
+
+@pytest.mark.parametrize(
+    "status", ["active", "active ", "enabled", "warned", "pastdue", "pending", "active\u200b", "x"]
+)
+def test_an_azure_subscription_that_may_still_run_is_cancelled_before_its_plan(
+    status: str,
+) -> None:
+    plan = Purchase(SUBSCRIPTION, "p", "active", product=Product.AZURE_PLAN)
+    azure = Purchase(AZURE, "a", status, parent="p")
+
+    (entry,) = make_plan([plan, azure], NOW).open
+
+    assert (entry.purchase, entry.action) == (azure, Action.CANCEL_AZURE_SUBSCRIPTION)
+
+
+@pytest.mark.parametrize(
+    "status",
+    [
+        "inactive",
+        "cancelled",
+        "canceled",
+        "deleted",
+        "expired",
+        "disabled",
+        "suspended",
+        " deleted",
+    ],
+)
+def test_an_azure_subscription_that_has_ended_needs_no_call(status: str) -> None:
+    plan = Purchase(SUBSCRIPTION, "p", "active", product=Product.AZURE_PLAN)
+    azure = Purchase(AZURE, "a", status, parent="p")
+
+    (entry,) = make_plan([plan, azure], NOW).open
+
+    assert (entry.purchase, entry.action) == (plan, Action.SUSPEND_SUBSCRIPTION)

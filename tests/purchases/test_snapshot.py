@@ -1,14 +1,35 @@
 """What is remembered between two snapshots."""
 
-from dataclasses import replace
-from typing import Any
+import ast
+from collections.abc import Collection, Sequence
+from dataclasses import dataclass, field, replace
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any, cast
 
 import pytest
 
-from shared.partner_center.resources import Entitlement, Order, Subscription, subscription
+from shared.errors import TipsweepError
+from shared.partner_center.client import PartnerCenter
+from shared.partner_center.resources import (
+    AzureSubscription,
+    Entitlement,
+    Order,
+    Subscription,
+    subscription,
+)
+from shared.purchases.cancellation import Sender, carry_out
+from shared.purchases.plan import Plan, make_plan
 from shared.purchases.products import Action, Product, product_of
 from shared.purchases.purchase import UNLISTED, Purchase, PurchaseKind, follow_orders, forget_sent
-from shared.purchases.snapshot import Snapshot, merge_snapshot, products_of
+from shared.purchases.snapshot import (
+    PurchaseReader,
+    Snapshot,
+    merge_snapshot,
+    products_of,
+    take_snapshot,
+)
+from shared.tenants import TenantId
 
 ORDER = Purchase(PurchaseKind.ORDER, "o", "completed", sent=frozenset({Action.CANCEL_ORDER}))
 SUBSCRIPTION = Purchase(PurchaseKind.SUBSCRIPTION, "s", "active", "o", Product.SOFTWARE)
@@ -112,6 +133,8 @@ def test_products_are_recognised_by_type_and_publisher() -> None:
     assert kind("SaaS") is Product.SAAS
     assert kind("", microsoft=False) is Product.SAAS
     assert kind("Quantum") is Product.OTHER
+    assert kind("SavingsPlan") is Product.SAVINGS_PLAN
+    assert kind("AzureSavingsPlan") is Product.SAVINGS_PLAN
 
 
 @pytest.mark.parametrize(
@@ -125,6 +148,13 @@ def test_products_are_recognised_by_type_and_publisher() -> None:
         ({"subType": {"id": "SavingsPlan", "displayName": "SavingsPlan"}}, Product.SAVINGS_PLAN),
         ({"subType": {"id": "savings plan"}}, Product.SAVINGS_PLAN),
         ({"subType": {"id": "SomethingElse"}}, Product.SAVINGS_PLAN),
+        ({"subType": {"displayName": "SavingsPlan"}}, Product.SAVINGS_PLAN),
+        ({"subType": {"id": "", "displayName": "Azure savings plan"}}, Product.SAVINGS_PLAN),
+        ({"subType": {"displayName": "Azure plan"}}, Product.AZURE_PLAN),
+        ({"SubType": {"Id": "SavingsPlan"}}, Product.SAVINGS_PLAN),
+        ({"subtype": {"id": "", "displayname": "SavingsPlan"}}, Product.SAVINGS_PLAN),
+        ({"subType": None, "SUBTYPE": {"ID": "SavingsPlan"}}, Product.SAVINGS_PLAN),
+        ({"subtype": {"id": "AzurePlan"}}, Product.AZURE_PLAN),
     ],
 )
 @pytest.mark.parametrize("name", ["Azure", "azure"])
@@ -141,3 +171,110 @@ def test_a_subtype_says_nothing_about_other_products() -> None:
     body = {"id": "s", "status": "active", "productType": product_type}
 
     assert product_of(subscription(body)) is Product.NCE
+
+
+ROOT = Path(__file__).parents[2]
+TENANT = TenantId("5e2c1a70-0d3b-4c55-9a41-7f6b2d9e8c10")
+HELD = Subscription("s", "o", "active", product_type="Software")
+NOW = datetime(2026, 11, 28, tzinfo=UTC)
+
+
+class TooMany(TipsweepError):
+    """The rule of these tests forbids to go on."""
+
+
+@dataclass
+class Holding:
+    """A customer with one subscription, and the writes that were sent to it."""
+
+    writes: list[str] = field(default_factory=list)
+    held: Subscription = HELD
+    again: Sequence[Subscription] = ()
+
+    def orders(self, _tenant: str) -> list[Order]:
+        return [Order("o", "completed")]
+
+    def subscriptions(self, _tenant: str) -> list[Subscription]:
+        return [self.held, *self.again]
+
+    def subscription(self, _tenant: str, _id: str) -> Subscription:
+        return self.held
+
+    def azure_subscriptions(self, _tenant: str, _plan: str) -> list[AzureSubscription]:
+        return []
+
+    def entitlements(self, _tenant: str) -> list[Entitlement]:
+        return []
+
+    def change_subscription(self, _tenant: str, _held: Subscription, status: str) -> Subscription:
+        self.writes.append(status)
+        return self.held
+
+
+def forbid(found: Collection[Subscription]) -> None:
+    if found:
+        raise TooMany
+
+
+def reader(holding: Holding) -> PurchaseReader:
+    return PurchaseReader(cast("PartnerCenter", holding), TENANT, forbid)
+
+
+@pytest.mark.parametrize("memory", [(), (SUBSCRIPTION,), (ORDER,)], ids=["all", "part", "order"])
+def test_no_snapshot_holds_subscriptions_that_the_rule_forbids(memory: Sequence[Purchase]) -> None:
+    remembered = make_plan(memory, NOW)
+
+    if memory == (ORDER,):
+        assert take_snapshot(reader(Holding()), remembered).subscriptions is None
+    else:
+        with pytest.raises(TooMany):
+            take_snapshot(reader(Holding()), remembered)
+
+
+def test_a_subscription_that_is_read_to_be_changed_passes_the_rule_too() -> None:
+    holding = Holding()
+    sender = Sender(reader(holding), {}, lambda: NOW)
+
+    result = carry_out(sender, [SUBSCRIPTION], NOW)
+
+    assert isinstance(result.interruption, TooMany)
+    assert not holding.writes
+
+
+def test_only_the_reader_with_the_rule_reads_subscriptions() -> None:
+    found = {
+        path.relative_to(ROOT).as_posix()
+        for room in ("shared", "functions")
+        for path in (ROOT / room).rglob("*.py")
+        for node in ast.walk(ast.parse(path.read_text()))
+        if isinstance(node, ast.Call)
+        and isinstance(node.func, ast.Attribute)
+        and node.func.attr in {"subscriptions", "subscription"}
+        and "client" in ast.unparse(node.func.value)
+    }
+
+    assert found == {"shared/purchases/snapshot.py"}
+
+
+@pytest.mark.parametrize(
+    ("statuses", "kept"),
+    [
+        (("active", "deleted"), "active"),
+        (("deleted", "active"), "active"),
+        (("active", "unread"), "unread"),
+        (("unread", "active"), "unread"),
+        (("deleted", "expired"), "expired"),
+    ],
+)
+def test_a_subscription_that_is_listed_twice_counts_as_ended_if_both_rows_say_so(
+    statuses: tuple[str, str], kept: str
+) -> None:
+    first, second = (replace(HELD, status=status) for status in statuses)
+    holding = Holding(held=first, again=[replace(second, id="S")])
+    seen: list[Subscription] = []
+    reads = PurchaseReader(cast("PartnerCenter", holding), TENANT, seen.extend)
+
+    snapshot = take_snapshot(reads, Plan(()))
+
+    assert [each.status for each in snapshot.subscriptions or ()] == [kept]
+    assert len(seen) == len(statuses)

@@ -17,6 +17,7 @@ from shared.deletion.messages import DeletionRequest, StepMessage
 from shared.deletion.put_back import TRIES
 from shared.deletion.redrive import GRACE
 from shared.deletion.submission import abort, submit
+from shared.partner_center.deadline import Deadline
 from shared.storage.names import (
     CUSTOMERS_READY,
     ORDERS_TO_CHECK,
@@ -277,3 +278,22 @@ def test_a_deletion_aborted_while_redrive_runs_stays_aborted(
 
     assert bench.record(tenant).state is State.ABORTED
     assert not customer.deleted
+
+
+def test_a_redrive_whose_time_is_over_leaves_the_rest_to_the_next(
+    bench: Bench, simulator: Simulator
+) -> None:
+    for number in range(3):
+        customer = simulator.sandbox.add_customer(f"tipdemo00{number}.onmicrosoft.com")
+        submit(bench.services, DeletionRequest(TenantId(customer.tenant_id)))
+    bench.queues.get_queue_client(ORDERS_TO_CHECK).clear_messages()
+    bench.move_clock_to(bench.services.now() + timedelta(hours=1))
+    everything = bench.services
+
+    bench.put(replace(everything, deadline=lambda: Deadline.after(0)))
+    bench.redrive()
+    assert bench.waiting(ORDERS_TO_CHECK) == 0
+
+    bench.put(everything)
+    bench.redrive()
+    assert bench.waiting(ORDERS_TO_CHECK) == 3

@@ -84,7 +84,7 @@ def test_more_than_25_licences_are_refused_whatever_the_status(
         {"billing_type": "usage"},
         {"unit_type": "usage-based"},
         {"product_type": "Azure"},
-        {"product_type": "azure", "billing_type": "none", "unit_type": "benefit"},
+        {"product_type": "azure", "unit_type": "usage-based"},
     ],
 )
 @pytest.mark.parametrize("quantity", [1000, None])
@@ -106,6 +106,11 @@ def test_usage_is_not_counted_as_licences(signs: dict[str, str], quantity: int |
         {"product_type": "SomethingElse"},
         {"product_type": "Azure", "billing_type": "license"},
         {"billing_type": "usage", "unit_type": "licenses"},
+        {"billing_type": "usage", "unit_type": "gigabytes"},
+        {"billing_type": "none", "unit_type": "usage-based"},
+        {"product_type": "Azure", "billing_type": "none"},
+        {"product_type": "Azure", "unit_type": "seat"},
+        {"product_type": "Azure", "billing_type": "none", "unit_type": "benefit"},
     ],
 )
 def test_a_count_whose_meaning_is_not_known_to_be_usage_is_refused_above_25(

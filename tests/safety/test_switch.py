@@ -1,6 +1,7 @@
 """The switch: a trip is never lost, and a reset lifts only what it was meant for."""
 
 import logging
+import threading
 from collections.abc import Iterator
 from datetime import timedelta
 from functools import partial
@@ -18,6 +19,8 @@ from tests.bench import Bench
 from tests.switch_table import Wire, switch_behind
 
 HOUR = timedelta(hours=1)
+# The fixtures keep every other test from it.
+START_WRITING = Switch._start_writing
 
 
 @pytest.fixture
@@ -106,6 +109,71 @@ def test_a_trip_is_written_again_until_it_is_stored(
 
     assert stored.tripped
     assert other.read().etag == stored.etag
+
+
+@pytest.fixture
+def in_background(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(Switch, "_start_writing", START_WRITING)
+
+
+def wait_for_writers() -> None:
+    for thread in threading.enumerate():
+        if thread.name == "trip":
+            thread.join()
+
+
+@pytest.mark.usefixtures("in_background")
+def test_a_trip_is_written_in_the_background_until_it_is_stored(
+    bench: Bench, storage: str, wire: Wire, other: Switch
+) -> None:
+    """A process that nobody asks again must not keep its trip to itself."""
+    pauses: list[float] = []
+
+    def sleep(seconds: float) -> None:
+        pauses.append(seconds)
+        wire.writes_fail = len(pauses) < 8
+
+    with switch_behind(bench, storage, wire, sleep=sleep) as switch:
+        wire.writes_fail = True
+        with pytest.raises(AzureError):
+            switch.trip("tipsweep", "403/800019")
+        wait_for_writers()
+
+    assert other.read().reason == "403/800019"
+    assert pauses == [1, 2, 4, 8, 16, 30, 30, 30]
+
+
+@pytest.mark.usefixtures("in_background")
+def test_a_trip_in_the_background_does_not_undo_the_reset_of_itself(
+    bench: Bench, storage: str, wire: Wire, other: Switch
+) -> None:
+    """It was stored, but the response was lost."""
+
+    def reset(_: float) -> None:
+        other.reset("ann", "looked at it")
+
+    with switch_behind(bench, storage, wire, sleep=reset) as switch:
+        wire.responses_lost = 1
+        with pytest.raises(AzureError):
+            switch.trip("tipsweep", "403/800019")
+        wait_for_writers()
+
+    assert not other.read().tripped
+
+
+@pytest.mark.usefixtures("in_background")
+def test_a_second_trip_that_is_not_stored_is_written_in_the_background_too(
+    bench: Bench, storage: str, wire: Wire, other: Switch
+) -> None:
+    with switch_behind(bench, storage, wire, sleep=lambda _: None) as switch:
+        for reason in ("first", "second"):
+            wire.writes_fail = True
+            with pytest.raises(AzureError):
+                switch.trip("tipsweep", reason)
+            wire.writes_fail = False
+            wait_for_writers()
+
+    assert other.read().reason == "second"
 
 
 def test_a_stored_trip_is_not_written_again(switch: Switch, wire: Wire, other: Switch) -> None:

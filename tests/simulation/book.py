@@ -77,9 +77,9 @@ class Book:
         path = f"/a/deletions(PartitionKey='{PARTNER}',RowKey='{tenant}')"
         self.call(Service.TABLE, "PUT", path, sent=row, status=204, run=run, at=at)
 
-    def ask_record(self, run: str = "check_orders#1") -> None:
+    def ask_record(self, run: str = "check_orders#1", **more: Any) -> None:
         path = f"/a/deletions(PartitionKey='{PARTNER}',RowKey='{TENANT}')"
-        self.call(Service.TABLE, "GET", path, run=run)
+        self.call(Service.TABLE, "GET", path, run=run, **more)
 
     def ask_switch(self, run: str = "check_orders#1", **more: Any) -> None:
         path = f"/a/sandbox(PartitionKey='{PARTNER}',RowKey='switch')"
@@ -143,10 +143,10 @@ class Book:
         self.call(Service.QUEUE, "POST", path, sent=sent, status=201, response=response, run=run)
 
     def reject(self, identifier: str, text: str, queue: str = "customers-to-delete") -> None:
-        row = {"queue": queue, "tenant": TENANT, "body": text, "reason": "x"}
-        path = f"/a/sandbox(PartitionKey='{PARTNER}',RowKey='rejected-{identifier}')"
+        key = f"rejected-{identifier}"
+        row = {"RowKey": key, "queue": queue, "tenant": TENANT, "body": text, "reason": "x"}
         run = "record_poison_requests#2"
-        self.call(Service.TABLE, "PUT", path, sent=row, status=204, run=run)
+        self.call(Service.TABLE, "POST", "/a/sandbox", sent=row, status=201, run=run)
         line = f"message_poisoned queue={queue} message={identifier} tenant={TENANT} reason=x"
         self.event("log", "p1", run, line=line)
 

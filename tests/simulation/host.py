@@ -105,8 +105,8 @@ class Surroundings:
     run_number: int = 0
 
     def queue(self, method: str, path: str, body: bytes = b"") -> Response | None:
-        """Call the queue service as the host does; None during an outage."""
-        if self.outages.of(Service.QUEUE):
+        """Call the queue service as the host does; None during an outage that it shares."""
+        if self.outages.of(Service.QUEUE) and not self.outages.spares_host:
             return None
         return self.storage.respond(Request(method, f"{QUEUE_URL}/{path}", {}, body))
 
@@ -132,7 +132,7 @@ class Process:
         settings: Mapping[str, str],
         skew: float,
     ) -> None:
-        self._around = around
+        self.around = around
         self._copy = copy
         self._runs: dict[str, Run] = {}
         self._listeners = {
@@ -154,14 +154,14 @@ class Process:
 
     def enter(self) -> None:
         """Switch to the clock and the environment of this process."""
-        self._around.environment.present = self.settings
-        self._around.scheduler.clock.look(self.skew)
+        self.around.environment.present = self.settings
+        self.around.scheduler.clock.look(self.skew)
 
     def start(self) -> None:
         """Start or restart with the current settings, unless something keeps it down."""
         if self.alive or self.kept_down:
             return
-        around = self._around
+        around = self.around
         self._copy.forget()
         self.alive = True
         around.log.note(around.scheduler.clock.now, "started", self.name, **self._facts())
@@ -179,14 +179,14 @@ class Process:
         if not self.alive:
             return
         self.stop("died")
-        around = self._around
+        around = self.around
         stream = around.faults.streams[Kind.DEATH]
         away = stream.uniform(0.5, 5) if stream.random() < 0.8 else stream.uniform(60, 1200)
         around.scheduler.after(away, self.start)
 
     def may_die(self, seconds: float) -> None:
         """Die within the next seconds, if the seed says so."""
-        around = self._around
+        around = self.around
         if around.faults.strikes(Kind.DEATH):
             moment = around.faults.streams[Kind.DEATH].uniform(0, seconds)
             around.scheduler.after(moment, self._die_in(self._life))
@@ -199,7 +199,7 @@ class Process:
         self.alive = False
         self._life += 1
         runs, self._runs = self._runs, {}
-        around = self._around
+        around = self.around
         around.log.note(
             around.scheduler.clock.now, why, self.name, runs=", ".join(sorted(runs)) or "none"
         )
@@ -254,7 +254,7 @@ class Process:
         asked: Mapping[str, str] | None = None,
     ) -> None:
         """Start a function as an actor; `settle` is called with whether it succeeded."""
-        around = self._around
+        around = self.around
         around.run_number += 1
         name = f"{function.name}#{around.run_number}"
         clock = around.scheduler.clock
@@ -295,7 +295,7 @@ class Process:
         """Act as the host does at functionTimeout: replace the worker and everything in it."""
         if self._runs.get(name) is not run:
             return
-        around = self._around
+        around = self.around
         around.log.note(around.scheduler.clock.now, "timed out", self.name, name)
         victims = [each for key, each in self._runs.items() if key != name]
         self.stop("replaced")
@@ -355,7 +355,7 @@ class Listener:
             return
         messages = _messages(self._queue, response.body)
         for message in messages:
-            self._take(message)
+            self.take(message)
         if messages:
             around.announce(self._queue, around.scheduler.clock.now + lease)
             self._look_then(around.scheduler.clock.now + 0.1)
@@ -367,9 +367,11 @@ class Listener:
             return int(faults.streams[Kind.DOUBLE_DELIVERY].choice((1, 1, 2, 5, 30)))
         return LEASE_SECONDS
 
-    def _take(self, message: Message) -> None:
-        limits = self._around.limits
-        if message.count > limits.max_dequeue_count:
+    def take(self, message: Message) -> None:
+        """Call the function with a message, unless its tries are used up."""
+        # On a poison queue, the host calls the function at every count, ten minutes apart.
+        limit = self._around.limits.max_dequeue_count
+        if message.count > limit and not self._queue.endswith(POISON):
             self._fail(message)
             return
         self._running += 1

@@ -20,6 +20,8 @@ if TYPE_CHECKING:
 REQUESTS: Final = "customers-to-delete"
 _CALLS_OF_A_SWEEP: Final = 15
 _DURING_SWEEP: Final = 0.3
+_SPARES_HOST: Final = 0.3
+_DRY_OF_SEVERAL: Final = 0.15
 _AWAY: Final = {
     Kind.STORAGE_AWAY: (Service.QUEUE, Service.TABLE),
     Kind.PARTNER_CENTER_AWAY: (Service.PARTNER_CENTER,),
@@ -211,7 +213,10 @@ class People:
                 self._sometime(stream, lambda tenant=tenant: self._post(stream, tenant))  # type: ignore[misc]
 
     def _several(self, stream: Random) -> None:
-        """Drop several customers in one message; nobody else requests those of a bad one."""
+        """Drop several customers in one message; nobody else requests those of a bad one.
+
+        Some are only to be checked by a dry run.
+        """
         bad = stream.random() < 0.4
         customers = () if bad else self._world.scenario.customers
         spares = [self._bystander() for _ in range(stream.choice((1, 2)) + bad)]
@@ -219,7 +224,8 @@ class People:
         stream.shuffle(tenants)
         if not bad and stream.random() < 0.2:
             tenants.append(stream.choice((*tenants, *self._world.scenario.strangers)))
-        text = several_text(stream, tenants, bad=bad)
+        dry = frozenset(each for each in tenants if stream.random() < _DRY_OF_SEVERAL)
+        text = several_text(stream, tenants, bad=bad, dry=dry)
         self._sometime(stream, lambda: self._drop(text))
 
     def _bystander(self) -> Customer:
@@ -255,8 +261,11 @@ class People:
             world.sandbox.account.sandbox = False
             world.log.note(world.clock.now, "production")
 
-        if stream.random() < 0.5:
+        choice = stream.random()
+        if choice < 0.4:
             turn()
+        elif choice < 0.7 and self._sweeping:
+            self._during_sweep.append((stream.randint(0, _CALLS_OF_A_SWEEP), turn))
         else:
             self._sometime(stream, turn)
 
@@ -291,9 +300,12 @@ class People:
         outages = self._world.wire.outages
         drawn = span(stream, self._world.scenario.deadline)
         retry_after = stream.choice((60, 600, 3600, round(drawn.seconds)))
+        spares_host = stream.random() < _SPARES_HOST
 
         def begin() -> None:
             outages.begin(kind, services)
+            if kind is Kind.STORAGE_AWAY:
+                outages.spares_host = spares_host
             if kind is Kind.THROTTLING:
                 outages.retry_after = retry_after
 

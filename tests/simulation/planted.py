@@ -57,7 +57,7 @@ PLANTED: Final[Mapping[str, Mistake]] = {
             )
         },
         frozenset({"message_lost"}),
-        seed=53,
+        seed=41,
     ),
     "no-etag": Mistake(
         "the ETag is not sent with a change of a record",
@@ -69,17 +69,17 @@ PLANTED: Final[Mapping[str, Mistake]] = {
             '            )["etag"]\n        except (ResourceModifiedError',
         ),
         frozenset({"live_without_request", "stopped_but_wrote", "claimed_twice"}),
-        seed=1,
+        seed=0,
     ),
     "lost-response": Mistake(
         "a save whose response was lost is mistaken for a change by somebody else",
         _one(
             "shared.storage.records",
-            '        mine = stored.get("writeId") == entity["writeId"]\n',
-            '        mine = not stored.get("writeId", True)\n',
+            'stored is None or stored.get("writeId") != entity["writeId"]:\n',
+            'stored is None or stored.get("writeId", True):\n',
         ),
         frozenset({"message_lost"}),
-        seed=6,
+        seed=215,
     ),
     "no-claim": Mistake(
         "a message does not check whether another one works on its generation",
@@ -89,7 +89,7 @@ PLANTED: Final[Mapping[str, Mistake]] = {
             "    return Claim.CONTINUE if taken else Claim.CONTINUE\n",
         ),
         frozenset({"claimed_twice"}),
-        seed=22,
+        seed=12,
     ),
     "rejected-live": Mistake(
         "a rejected message leaves a live record until a second write",
@@ -116,13 +116,13 @@ PLANTED: Final[Mapping[str, Mistake]] = {
             "        return trip\n",
         ),
         frozenset({"stopped_but_wrote"}),
-        seed=37,
+        seed=29,
     ),
     "delete-unseen": Mistake(
         "the DELETE follows the cancellations without another read",
         _one(_STEPS, "    if plan.clear:\n", "    if not plan.open:\n"),
         frozenset({"delete_while_open"}),
-        seed=1,
+        seed=0,
     ),
     "no-retry-after": Mistake(
         "Retry-After is ignored",
@@ -137,7 +137,7 @@ PLANTED: Final[Mapping[str, Mistake]] = {
             ),
         },
         frozenset({"retry_after_ignored"}),
-        seed=53,
+        seed=7,
     ),
     "dropped-after-failed-save": Mistake(
         "the message is dropped after a failed save",
@@ -147,7 +147,7 @@ PLANTED: Final[Mapping[str, Mistake]] = {
             "        _note_failure(deletion, step, error)\n",
         ),
         frozenset({"message_lost"}),
-        seed=3,
+        seed=181,
     ),
     "no-grace": Mistake(
         "redrive has no grace period",
@@ -163,13 +163,13 @@ PLANTED: Final[Mapping[str, Mistake]] = {
         "the gate does not check for an abort",
         _one(_DELETION, _CHECK_FOR_ABORT, "        if not self.record.etag:\n"),
         frozenset({"stopped_but_wrote"}),
-        seed=14,
+        seed=182,
     ),
     "switch-unasked": Mistake(
         "the gate does not check the switch",
         _one(_DELETION, "        self.switch.require_untripped()\n", ""),
         frozenset({"stopped_but_wrote"}),
-        seed=221,
+        seed=137,
     ),
     "protection-once": Mistake(
         "protection is only checked in the first step",
@@ -183,7 +183,7 @@ PLANTED: Final[Mapping[str, Mistake]] = {
             )
         },
         frozenset({"protected_write"}),
-        seed=23,
+        seed=52,
     ),
     "stale-accepted": Mistake(
         "a message of a lower generation is not dropped",
@@ -193,7 +193,7 @@ PLANTED: Final[Mapping[str, Mistake]] = {
             "if record is None or not record.live:",
         ),
         frozenset({"generation_fell"}),
-        seed=20,
+        seed=3,
     ),
     "stuck-for-anything": Mistake(
         "the reason of a stuck record calls everything never cancellable",
@@ -209,11 +209,11 @@ PLANTED: Final[Mapping[str, Mistake]] = {
         "a deletion never ends for lateness",
         _one(
             _DELETION,
-            "return now >= self.record.deadline and bool(looked_at and",
-            "return now < self.record.deadline and bool(looked_at and",
+            "return self.now() >= deadline and bool(looked_at and",
+            "return self.now() < deadline and bool(looked_at and",
         ),
         frozenset({"unended", "ended_late"}),
-        seed=18,
+        seed=3,
     ),
     "dry-run-goes-on": Mistake(
         "a dry run starts a deletion afterwards",
@@ -223,7 +223,7 @@ PLANTED: Final[Mapping[str, Mistake]] = {
             "        run_dry(services, request, delivery)\n",
         ),
         frozenset({"dry_run_wrote"}),
-        seed=7,
+        seed=4,
     ),
     "dry-run-forgotten": Mistake(
         "the result of a dry run is not stored",
@@ -233,7 +233,7 @@ PLANTED: Final[Mapping[str, Mistake]] = {
             "",
         ),
         frozenset({"dry_run_lost"}),
-        seed=7,
+        seed=4,
     ),
     "read-loop": Mistake(
         "each look reads the orders over and over",
@@ -249,8 +249,9 @@ PLANTED: Final[Mapping[str, Mistake]] = {
         "each call signs in again",
         _one(
             "shared.partner_center.credentials",
-            "        kept = self._token\n",
-            "        kept = self._credential = None\n",
+            "        kept = self._token\n        if kept is not None and kept.expires_on",
+            "        kept = self._credential = None\n"
+            "        if kept is not None and kept.expires_on",
         ),
         frozenset({"too_many_sign_ins"}),
         seed=0,
@@ -265,14 +266,25 @@ PLANTED: Final[Mapping[str, Mistake]] = {
         "the delay between two looks does not grow",
         _one(_DELETION, "_GROWTH: Final = 1.5", "_GROWTH: Final = 1.0"),
         frozenset({"too_many_looks"}),
-        seed=18,
+        seed=3,
+    ),
+    "busy-is-final": Mistake(
+        "a purchase that is busy is taken for one that can never be cancelled",
+        _one(
+            "shared.purchases.cancellation",
+            "        case Busy() | AzureSubscriptionsActive():\n            return purchase\n",
+            "        case Busy() | AzureSubscriptionsActive():\n"
+            "            return _rejected(purchase, action, error)\n",
+        ),
+        frozenset({"delete_while_open", "hasty_stuck", "untrue_stuck"}),
+        seed=129,
     ),
     "drop-given-up": Mistake(
         "a good drop in the poison queue is given up at once",
         _one(
             "shared.deletion.put_back",
-            "    return services.now() < parcel.inserted_at + services.settings.checks.deadline\n",
-            "    return services.now() < parcel.inserted_at\n",
+            "    return services.now() < parcel.known_since + services.settings.checks.deadline\n",
+            "    return services.now() < parcel.known_since\n",
         ),
         frozenset({"poisoned_good_message", "hasty_stuck"}),
         seed=24,

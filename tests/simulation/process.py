@@ -7,7 +7,7 @@ import functools
 import importlib
 import os
 import sys
-from collections.abc import Callable, Iterator, Mapping, MutableMapping
+from collections.abc import Callable, ItemsView, Iterator, Mapping, MutableMapping
 from dataclasses import dataclass, field
 from importlib.abc import MetaPathFinder
 from importlib.machinery import ModuleSpec, PathFinder, SourceFileLoader
@@ -173,6 +173,10 @@ class Environment(MutableMapping[str, str]):
 
     def __len__(self) -> int:
         return len(self.present)
+
+    def items(self) -> ItemsView[str, str]:
+        """Return the variables; requests reads all of them for each call."""
+        return self.present.items()
 
     def get(self, name: str, default: Any = None) -> Any:
         """Return a variable or the default."""

@@ -10,7 +10,7 @@ from typing import Any, Final
 from urllib.parse import parse_qs, urlsplit
 
 from tests.simulation import chance as chances
-from tests.simulation import locks, process
+from tests.simulation import locks, process, quick
 from tests.simulation.chance import Chance
 from tests.simulation.clock import Clock, travelling
 from tests.simulation.faults import Faults, Kind, Strike
@@ -30,7 +30,7 @@ from tests.simulation.wire import Ask, Socket, Wire
 ROOT: Final = Path(__file__).parents[2]
 TICK: Final = 300.0
 RARELY: Final = 0.1
-OFTEN: Final = 0.6
+OFTEN: Final = 0.3
 MOST_PROCESSES: Final = 3
 MOST_CALLS: Final = 6000
 LONGER: Final = 3 * 3600.0
@@ -47,6 +47,7 @@ class Machine:
         self.clock = travelling()
         locks.install(self.clock.monotonic)
         chances.install()
+        quick.install()
         self.environment = Environment()
         self.environment.install()
         self.socket = Socket()
@@ -176,7 +177,7 @@ class Simulation:
                 if not left:
                     self._calm()
             # A timer with nothing to do proves nothing, and costs a tenth of a run.
-            if self.around.chance.random() < (RARELY if quiet else OFTEN):
+            if self.around.chance.random() < (RARELY if self._idle() else OFTEN):
                 self.fire("redrive")
         self.scheduler.run(self.clock.now + 2 * TICK)
         self._look_back()
@@ -291,9 +292,12 @@ class Simulation:
             self.scheduler.after(chance.uniform(0, 0.3), lambda: twin.fire(timer))
 
     def _quiet(self) -> bool:
+        return not self._expected and self._idle()
+
+    def _idle(self) -> bool:
+        """Return whether the app has nothing to do at the moment."""
         return (
-            not self._expected
-            and not any(each.busy() or not each.alive for each in self.processes)
+            not any(each.busy() or not each.alive for each in self.processes)
             and not self._messages()
             and not any(row["state"] not in TERMINAL for row in self._records())
         )

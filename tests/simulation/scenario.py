@@ -2,7 +2,7 @@
 
 import json
 from base64 import b64encode
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass, field
 from datetime import timedelta
 from random import Random
@@ -28,6 +28,9 @@ from tests.simulation.partner_center import Sandbox
 HOUR: Final = 3600.0
 FOR_EVER: Final = 1e9
 _LATE_CALM: Final = 0.08
+_LARGEST_SKEW: Final = 900
+# A look a minute for hours costs much and shows little.
+_LONGEST_DELAYS: Final = {True: (60, 300, 300, 900), False: (300, 300, 600, 900)}
 _KINDS: Final = tuple(ProductKind)
 _JUNK: Final = (
     "not a tenant",
@@ -73,7 +76,8 @@ def behaviour(stream: Random, faults: Faults) -> Behaviour:
     def one_of(*choices: Any) -> Any:
         return choices[0] if stream.random() < 0.6 else stream.choice(choices)
 
-    lifetime = stream.randint(90, 900)
+    # A token that lives less long than a clock is wrong has expired for it; real ones live an hour.
+    lifetime = stream.randint(90, 900) + (_LARGEST_SKEW if faults.may(Kind.CLOCK_SKEW) else 0)
     return Behaviour(
         requests_per_minute=None,
         retry_after=one_of(*RetryAfter),
@@ -147,7 +151,7 @@ def settings(
     drawn = {
         "DELETION_DEADLINE_HOURS": str(hours),
         "CHECK_FIRST_DELAY_SECONDS": str(stream.choice((1, 5, 5, 20))),
-        "CHECK_MAX_DELAY_SECONDS": str(stream.choice((60, 300, 300, 900))),
+        "CHECK_MAX_DELAY_SECONDS": str(stream.choice(_LONGEST_DELAYS[hours == 1])),
         "PROTECTED_TENANTS": ", ".join(protected) or "none",
     }
     if stream.random() < 0.1:
@@ -204,15 +208,21 @@ def drop_text(stream: Random, tenant: str) -> str:
     return b64encode(text.encode()).decode() if stream.random() < 0.25 else text
 
 
-def several_text(stream: Random, tenants: Sequence[str], *, bad: bool) -> str:
+def several_text(
+    stream: Random, tenants: Sequence[str], *, bad: bool, dry: Collection[str] = ()
+) -> str:
     """Return a request for several customers in one of the forms that people use.
 
-    A bad one has an entry that is no tenant ID, so none of them may be deleted.
+    A bad one has an entry that is no tenant ID, so none of them may be deleted. Only one of the
+    forms can ask for a dry run, so it is taken if some are `dry`.
     """
     entries = [stream.choice((tenant, tenant.upper(), "{" + tenant + "}")) for tenant in tenants]
     if bad:
         entries.insert(stream.randint(0, len(entries)), "not a tenant")
     objects = [{"tenantId": entry, "requestedBy": "somebody"} for entry in entries]
+    if dry:
+        text = json.dumps([_perhaps_dry(each, dry) for each in objects])
+        return b64encode(text.encode()).decode() if stream.random() < 0.25 else text
     form = stream.randrange(5)
     text = (
         "\n".join(entries),
@@ -222,6 +232,10 @@ def several_text(stream: Random, tenants: Sequence[str], *, bad: bool) -> str:
         json.dumps([stream.choice(pair) for pair in zip(entries, objects, strict=True)]),
     )[form]
     return b64encode(text.encode()).decode() if stream.random() < 0.25 else text
+
+
+def _perhaps_dry(request: dict[str, str], dry: Collection[str]) -> dict[str, str | bool]:
+    return {**request, "dryRun": request["tenantId"].strip("{}").lower() in dry}
 
 
 def junk(stream: Random, tenant: str) -> str:
@@ -293,7 +307,7 @@ def _skew(faults: Faults) -> float:
     stream = faults.streams[Kind.CLOCK_SKEW]
     if not faults.has(Kind.CLOCK_SKEW):
         return 0.0
-    largest = stream.choice((2.0, 30.0, 900.0))
+    largest = stream.choice((2.0, 30.0, float(_LARGEST_SKEW)))
     return stream.uniform(-largest, largest)
 
 

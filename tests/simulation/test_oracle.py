@@ -152,6 +152,39 @@ def read_between_question_and_write() -> Book:
     return book
 
 
+def written_between_question_and_write() -> Book:
+    book = begun()
+    moment = book.place
+    book.ask_switch(at=moment)
+    book.record("deleting", at=moment)
+    book.trip()
+    book.delete("check_orders#1", at=moment)
+    book.end("deleted", deleted=True)
+    return book
+
+
+def asked_long_before() -> Book:
+    book = begun()
+    moment = book.place
+    book.ask_record(at=moment)
+    book.ask_switch(at=moment + 2.5)
+    book.abort()
+    book.patch(at=moment + 2.5)
+    book.end()
+    return book
+
+
+def overtaken_directly_after_the_gate() -> Book:
+    book = begun()
+    moment = book.place
+    book.ask_record(at=moment)
+    book.ask_switch(at=moment)
+    book.abort()
+    book.patch(at=moment)
+    book.end()
+    return book
+
+
 def wrote_after_refusal() -> Book:
     book = begun()
     book.patch(status=403, response={"code": 800019})
@@ -503,6 +536,20 @@ def stuck_without_a_code() -> Book:
     return book
 
 
+def stuck_late_without_a_code(*, code: bool = False) -> Book:
+    book = begun()
+    book.wait(3 * 3600)
+    book.patch(status=400, response={"code": 800060} if code else {"statusCode": 400})
+    book.truth(purchase("o1"))
+    book.record("stuck", reason="not cancelled before the deadline: order o1 (completed)")
+    book.end("stuck", purchase("o1"))
+    return book
+
+
+def stuck_late_with_a_code() -> Book:
+    return stuck_late_without_a_code(code=True)
+
+
 def stuck_for_what_passes() -> Book:
     return stuck(f"{REJECTED}; never cancellable: order o2 (too old)", purchase("o1"))
 
@@ -832,6 +879,7 @@ def too_many_sign_ins() -> Book:
 def signed_in_for_good_reasons() -> Book:
     book = begun()
     book.sign_in(expires_in=200)
+    book.sign_in(expires_in=303)
     book.sign_in()
     book.read(status=401)
     book.sign_in()
@@ -985,6 +1033,27 @@ def deleted_after_it_was_deleted_already() -> Book:
     return book
 
 
+def deleted_after_its_subscription_was_gone() -> Book:
+    book = begun()
+    book.show_orders("completed")
+    book.read("/subscriptions", response={"items": [licences("active")]})
+    path = f"/v1/customers/{TENANT}/subscriptions/s1"
+    book.call(Service.PARTNER_CENTER, "PATCH", path, status=400, response={"code": 2011})
+    book.delete(status=400)
+    book.end()
+    return book
+
+
+def deleted_while_a_change_goes_on() -> Book:
+    book = begun()
+    book.read("/subscriptions", response={"items": [licences("active")]})
+    path = f"/v1/customers/{TENANT}/subscriptions/s1"
+    book.call(Service.PARTNER_CENTER, "PATCH", path, status=202, response=licences("deleted"))
+    book.delete(status=400)
+    book.end()
+    return book
+
+
 def deleted_while_suspended() -> Book:
     book = begun()
     book.read("/subscriptions", response={"items": [licences("suspended")]})
@@ -1003,6 +1072,8 @@ BAD: list[tuple[str, Callable[[], Book]]] = [
     ("stopped_but_wrote", wrote_twice_after_a_trip),
     ("stopped_but_wrote", began_after_an_abort),
     ("asked_before_a_wait", read_between_question_and_write),
+    ("asked_before_a_wait", written_between_question_and_write),
+    ("asked_before_a_wait", asked_long_before),
     ("wrote_after_refusal", wrote_after_refusal),
     ("trip_lost", others_write_after_refusal),
     ("delete_while_open", delete_while_open),
@@ -1066,6 +1137,11 @@ BAD: list[tuple[str, Callable[[], Book]]] = [
     ("delete_while_open", deleted_after_a_stale_etag),
     ("delete_while_open", deleted_after_a_404),
     ("delete_while_open", deleted_while_suspended),
+    ("delete_while_open", deleted_while_a_change_goes_on),
+    ("delete_while_open", deleted_after_a_refusal_without_a_code),
+    ("hasty_stuck", stuck_without_a_code),
+    ("hasty_stuck", stuck_late_with_a_code),
+    ("untrue_stuck", stuck_without_a_code),
     ("crash", crash),
     ("hung", hung),
 ]
@@ -1110,11 +1186,10 @@ def under_way_at_the_end() -> Book:
         ("ended_late", ended_late_after_an_outage),
         ("unended", unended_while_tripped),
         ("hasty_stuck", stuck_truly),
-        ("hasty_stuck", stuck_without_a_code),
         ("hasty_stuck", stuck_by_what_never_ends),
+        ("hasty_stuck", stuck_late_without_a_code),
         ("untrue_stuck", stuck_truly),
         ("untrue_stuck", stuck_for_what_was_shown),
-        ("untrue_stuck", stuck_without_a_code),
         ("untrue_stuck", stuck_by_what_never_ends),
         ("request_vanished", request_put_back),
         ("request_vanished", request_poisoned),
@@ -1136,7 +1211,8 @@ def under_way_at_the_end() -> Book:
         ("wrote_after_refusal", refused_without_a_code),
         ("delete_while_open", deleted_after_a_final_refusal),
         ("delete_while_open", deleted_after_it_was_deleted_already),
-        ("delete_while_open", deleted_after_a_refusal_without_a_code),
+        ("delete_while_open", deleted_after_its_subscription_was_gone),
+        ("asked_before_a_wait", overtaken_directly_after_the_gate),
     ],
 )
 def test_a_log_that_looks_bad_breaks_no_rule(rule: str, log: Callable[[], Book]) -> None:

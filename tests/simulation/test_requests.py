@@ -59,6 +59,7 @@ def test_the_oracle_and_the_app_read_what_people_drop_alike(seed: int) -> None:
             junk(stream, ONE),
             several_text(stream, (ONE, TWO), bad=False),
             several_text(stream, (ONE, TWO), bad=True),
+            several_text(stream, (ONE, TWO), bad=False, dry={TWO}),
         )
     )
     try:

@@ -1,7 +1,7 @@
 """Deaths, losses and reordering come where the real ones do."""
 
 from collections.abc import Callable, Iterator
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from random import Random
 from typing import Any
@@ -12,7 +12,8 @@ from urllib3.connectionpool import HTTPConnectionPool
 from tests.simulation.chance import Chance
 from tests.simulation.clock import START, Clock
 from tests.simulation.faults import Faults, Kind
-from tests.simulation.host import Limits, Process, Surroundings
+from tests.simulation.host import Limits, Listener, Process, Surroundings
+from tests.simulation.host import Message as Received
 from tests.simulation.locks import LOCKS, Lock
 from tests.simulation.log import Log, Service
 from tests.simulation.order import Order
@@ -130,6 +131,24 @@ def test_a_process_that_dies_after_a_function_has_not_settled_its_message(
     scheduler.run(0.3)
 
     assert settled == ([] if dies else [True])
+
+
+@pytest.mark.parametrize(("queue", "called"), [("checks", False), ("checks-poison", True)])
+def test_only_a_poison_queue_calls_its_function_at_every_count(
+    scheduler: Scheduler, process: Process, queue: str, *, called: bool
+) -> None:
+    calls: list[object] = []
+
+    def call(message: object) -> None:
+        calls.append(message)
+
+    moment = START.replace(tzinfo=UTC)
+    sixth = Received(queue, "m1", "receipt", 6, moment, moment, moment, "text")
+
+    Listener(process, process.around, queue, Function("f", call, "message")).take(sixth)
+    scheduler.run(1)
+
+    assert bool(calls) is called
 
 
 def test_a_request_may_arrive_although_its_sender_has_died(scheduler: Scheduler) -> None:

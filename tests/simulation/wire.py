@@ -86,10 +86,12 @@ class Journey:
 class Outages:
     """The services that cannot be reached at the moment, and why.
 
-    `retry_after` is what a service that throttles asks for, in seconds.
+    `retry_after` is what a service that throttles asks for, in seconds. `spares_host` says that the
+    host still reaches its queues, and only the worker does not.
     """
 
     away: dict[Service, list[Kind]] = field(default_factory=dict)
+    spares_host: bool = False
     retry_after: int = 0
 
     def begin(self, kind: Kind, services: Iterable[Service]) -> None:

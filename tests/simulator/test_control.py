@@ -4,6 +4,7 @@ import json
 import signal
 import subprocess
 import sys
+from concurrent.futures import ThreadPoolExecutor, wait
 from typing import Any
 
 import pytest
@@ -33,6 +34,19 @@ def test_fault_applies_only_to_matching_calls(
     assert [client.get(f"{path_of(customer)}/orders").status for _ in range(3)] == [502] * 3
     simulator.clear_faults()
     assert client.delete(path_of(customer)).status == 204
+
+
+def test_a_call_that_began_before_a_reset_is_not_logged_after_it(
+    simulator: Simulator, client: Client
+) -> None:
+    simulator.add_fault(Fault(delay_seconds=0.2))
+    with ThreadPoolExecutor() as pool:
+        slow = pool.submit(client.get, CUSTOMERS)
+        while simulator._faults._faults:
+            wait([slow], timeout=0.01)
+        simulator.reset()
+        assert slow.result().status == 200
+    assert not simulator.calls
 
 
 def test_fault_can_set_the_body(simulator: Simulator, client: Client) -> None:

@@ -24,6 +24,8 @@ from shared.storage.history import (
 from shared.storage.names import HISTORY_TABLE
 from shared.tenants import TenantId
 from tests.bench import Bench
+from tests.simulation.storage.batches import batch_response
+from tests.simulation.storage.http import Response
 
 PARTNER = TenantId("8e1f2c3d-0000-4000-8000-000000000001")
 TENANT = TenantId("5e2c1a70-0d3b-4c55-9a41-7f6b2d9e8c10")
@@ -43,6 +45,7 @@ class Wire(RequestsTransport):  # type: ignore[misc] # the base is untyped
         self.sent = 0
         self.lose_requests = 0
         self.lose_responses = 0
+        self.being_deleted = False
 
     def send(self, request: HttpRequest, **options: Any) -> Any:
         self.sent += 1
@@ -51,11 +54,22 @@ class Wire(RequestsTransport):  # type: ignore[misc] # the base is untyped
             message = "connection lost"
             raise ServiceRequestError(message)
         response = super().send(request, **options)
+        if self.being_deleted:
+            return refused(response, 409, "TableBeingDeleted")
         if self.lose_responses:
             self.lose_responses -= 1
             # As if a gateway had failed behind the write.
             response.status_code = 503
         return response
+
+
+def refused(response: Any, status: int, code: str) -> Any:
+    """Turn the response to a batch into one that refuses the batch with this code."""
+    refusal = batch_response([Response(status, {"x-ms-error-code": code})], {})
+    response.headers["Content-Type"] = response.content_type = refusal.headers["Content-Type"]
+    response.internal_response.close()
+    response.internal_response._content = refusal.body
+    return response
 
 
 @contextmanager
@@ -229,6 +243,17 @@ def test_a_missing_table_is_logged(
     assert len(lines(caplog)) == 1
 
 
+@pytest.mark.parametrize("kind", [EntryKind.REQUESTED, EntryKind.READY])
+def test_a_table_that_is_being_deleted_is_logged(
+    history: History, wire: Wire, caplog: pytest.LogCaptureFixture, kind: EntryKind
+) -> None:
+    wire.being_deleted = True
+
+    history.add(TENANT, [entry("lost", kind=kind), entry("lost too")])
+
+    assert len(lines(caplog)) == 2
+
+
 def test_a_long_text_is_cut(history: History) -> None:
     history.add(TENANT, [entry("x" * 5_000)])
 
@@ -240,7 +265,7 @@ def test_half_a_character_does_not_lose_the_entry(
 ) -> None:
     history.add(TENANT, [entry("half \ud83d")])
 
-    assert details(history) == ["half ?"]
+    assert details(history) == ["half \ufffd"]
     assert lines(caplog) == []
 
 

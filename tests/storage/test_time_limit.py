@@ -4,6 +4,7 @@ import socket
 import threading
 from collections.abc import Iterator
 from dataclasses import replace
+from datetime import timedelta
 from typing import Any
 
 import pytest
@@ -16,9 +17,10 @@ from shared.services import build
 from shared.storage import clients
 from shared.storage.names import CUSTOMERS_TO_DELETE, ORDERS_TO_CHECK
 from shared.storage.outages import is_outage
-from shared.storage.records import Records
+from shared.storage.records import Records, State
 from shared.tenants import TenantId
 from tests.bench import Bench
+from tests.trickling import BEGUN, TricklingServer
 
 TENANT = TenantId("5e2c1a70-0d3b-4c55-9a41-7f6b2d9e8c10")
 A_MOMENT = 0.2
@@ -92,6 +94,27 @@ def test_a_hanging_table_is_not_tried_beyond_the_deadline(
     assert len(hanging.connections) == 1
 
 
+def test_a_table_whose_response_trickles_is_tried_no_longer_than_the_step(
+    bench: Bench, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Each byte comes in time for the read timeout of the library."""
+    monkeypatch.setattr(clients, "SHORTEST_TRY_SECONDS", A_MOMENT)
+    settings = bench.services.settings
+    with TricklingServer(BEGUN) as server:
+        services = ";".join(
+            f"{each}Endpoint=https://{server.address}/a" for each in ("Table", "Queue")
+        )
+        string = f"DefaultEndpointsProtocol=https;AccountName=a;AccountKey={KEY};{services}"
+        storage = replace(settings.storage, connection_string=string)
+        records = build(replace(settings, storage=storage)).records
+
+        with limited(Deadline.after(0)), pytest.raises(AzureError) as caught:
+            records.get(TENANT)
+
+    assert is_outage(caught.value)
+    assert server.requests == 1
+
+
 def test_each_storage_call_of_a_step_gets_no_more_than_what_is_left(
     bench: Bench, simulator: Simulator, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -142,3 +165,29 @@ def test_a_step_whose_record_hangs_at_the_gate_is_put_back(
     assert bench.waiting(ORDERS_TO_CHECK) == 1
     assert record.last_error.startswith("storage failed")
     assert record.failures == 0
+
+
+def test_a_deletion_whose_gate_is_slow_is_parked_and_not_stuck(
+    bench: Bench,
+    simulator: Simulator,
+    monkeypatch: pytest.MonkeyPatch,
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    """It is looked at again and again, and is no nearer to its deadline."""
+    customer = simulator.sandbox.add_customer("tipdemo001.onmicrosoft.com")
+    customer.add_order(ProductKind.PERPETUAL_SOFTWARE)
+    with monkeypatch.context() as slow:
+        slow.setattr("shared.deletion.deletion._FRESH_SECONDS", -1.0)
+        bench.drop(customer.tenant_id)
+        bench.pump(passes=2)
+        bench.move_clock_to(bench.record(customer.tenant_id).deadline + timedelta(hours=1))
+        bench.pump(passes=4)
+        waiting = bench.record(customer.tenant_id)
+
+    assert waiting.live
+    assert waiting.parked_since is not None
+    assert not bench.writes()
+    assert "work_held_up cause=storage" in caplog.text
+
+    bench.pump()
+    assert bench.record(customer.tenant_id).state is State.DELETED

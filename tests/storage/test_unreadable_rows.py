@@ -55,6 +55,13 @@ def spoil(bench: Bench, key: str, *, name: str = SANDBOX_TABLE, **changes: Any) 
     table(bench, name).update_entity(kept, UpdateMode.REPLACE)
 
 
+def reject(bench: Bench, name: str) -> str:
+    """Record a rejected message of this name, and return the ID of its row."""
+    record_poisoned(bench.services, Poisoned(CUSTOMERS_TO_DELETE, name, name.encode()))
+    rejected = bench.services.rejected.all()
+    return next(each.message_id for each in rejected if each.body == name.encode())
+
+
 def request(bench: Bench, tenant: TenantId = TENANT) -> None:
     submit(bench.services, DeletionRequest(tenant))
 
@@ -87,6 +94,20 @@ def test_a_record_that_cannot_be_read_hides_no_other(
     assert f"row_unreadable key={TENANT}" in caplog.text
     with pytest.raises(UnreadableRecord, match=TENANT):
         bench.services.records.get(TENANT)
+
+
+def test_half_a_character_in_a_row_is_replaced_when_it_is_read(bench: Bench) -> None:
+    request(bench)
+    rejected = reject(bench, "contoso")
+    half = dict.fromkeys(("reason", "requestedBy"), "Contoso \ud83d")
+    spoil(bench, TENANT, name=DELETIONS_TABLE, **half)
+    spoil(bench, REJECTED_ROW_PREFIX + rejected, **half)
+
+    record = bench.services.records.get(TENANT)
+
+    assert record is not None
+    assert (record.reason, record.requested_by) == ("Contoso \ufffd", "Contoso \ufffd")
+    assert bench.services.rejected.all()[0].reason == "Contoso \ufffd"
 
 
 @pytest.mark.parametrize(
@@ -165,16 +186,15 @@ def test_a_plan_that_cannot_be_read_is_named_and_stops_no_dry_run(
 def test_a_rejected_message_that_cannot_be_read_is_listed_and_can_be_dismissed(
     bench: Bench, changes: dict[str, Any]
 ) -> None:
-    for message_id in ("odd", "other"):
-        record_poisoned(bench.services, Poisoned(CUSTOMERS_TO_DELETE, message_id, b"contoso"))
-    spoil(bench, REJECTED_ROW_PREFIX + "odd", **changes)
+    odd, other = reject(bench, "odd"), reject(bench, "other")
+    spoil(bench, REJECTED_ROW_PREFIX + odd, **changes)
 
     listed = {each.message_id: each for each in bench.services.rejected.all()}
 
-    assert "cannot be read" in listed["odd"].reason
-    assert "is not a tenant ID" in listed["other"].reason
-    assert bench.services.rejected.remove("odd") == listed["odd"]
-    assert [each.message_id for each in bench.services.rejected.all()] == ["other"]
+    assert "cannot be read" in listed[odd].reason
+    assert "is not a tenant ID" in listed[other].reason
+    assert bench.services.rejected.dismiss(odd, "ann", bench.services.now()) == listed[odd]
+    assert [each.message_id for each in bench.services.rejected.all()] == [other]
 
 
 @pytest.mark.parametrize(
@@ -249,11 +269,10 @@ def test_a_switch_that_cannot_be_read_counts_as_tripped_until_it_is_reset(
 def test_redrive_keeps_rows_whose_age_is_unknown_and_removes_the_others(
     bench: Bench, at: str
 ) -> None:
-    for message_id in ("odd", "old"):
-        record_poisoned(bench.services, Poisoned(CUSTOMERS_TO_DELETE, message_id, b"contoso"))
-    spoil(bench, REJECTED_ROW_PREFIX + "odd", at=at)
+    odd, _ = reject(bench, "odd"), reject(bench, "old")
+    spoil(bench, REJECTED_ROW_PREFIX + odd, at=at)
     later(bench, KEPT)
 
     bench.redrive()
 
-    assert [row["RowKey"] for row in bench.poisoned()] == [REJECTED_ROW_PREFIX + "odd"]
+    assert [row["RowKey"] for row in bench.poisoned()] == [REJECTED_ROW_PREFIX + odd]

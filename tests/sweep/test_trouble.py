@@ -16,6 +16,7 @@ from shared.deletion.messages import DeletionRequest
 from shared.deletion.redrive import GRACE
 from shared.deletion.submission import abort, submit
 from shared.partner_center.client import PartnerCenter
+from shared.partner_center.deadline import Deadline
 from shared.partner_center.resources import Order
 from shared.settings import SweepMode
 from shared.storage.names import ORDERS_TO_CHECK
@@ -209,3 +210,23 @@ def test_a_sweep_that_fails_half_way_deletes_nobody_twice_and_forgets_nobody(
     assert all(each.deleted for each in customers)
     assert sorted(started(bench)) == sorted(ids(customers))
     assert len(bench.calls("DELETE")) == 5
+
+
+def test_a_sweep_whose_time_is_over_leaves_the_rest_to_the_next(
+    bench: Bench, simulator: Simulator
+) -> None:
+    for number in range(2):
+        simulator.sandbox.add_customer(f"tipdemo00{number}.onmicrosoft.com")
+    bench.use(**PROTECTED, SWEEP_MIN_AGE_DAYS="0")
+    everything = bench.services
+    times = iter([Deadline.after(), Deadline.after(0)])
+
+    report = run_sweep(replace(everything, deadline=lambda: next(times)), SweepMode.DELETE)
+
+    assert len(report.selected) == 2
+    assert not list(everything.records.all())
+    (entry,) = everything.history.account_page("", 1)
+    assert "2 selected, 0 started" in entry.detail
+
+    run_sweep(everything, SweepMode.DELETE)
+    assert len(list(everything.records.all())) == 2

@@ -153,6 +153,10 @@ class Entra:
                 self._check_signed_by_certificate(account, assertion)
             else:
                 _check_federated(assertion)
+        except (jwt.ExpiredSignatureError, jwt.ImmatureSignatureError) as error:
+            raise EntraError(
+                401, "invalid_client", 700024, f"The client assertion is out of time: {error}."
+            ) from error
         except jwt.InvalidTokenError as error:
             raise EntraError(
                 401, "invalid_client", 700027, f"The client assertion is invalid: {error}."

@@ -15,6 +15,7 @@ class Account:
         self._world = world
         self._customers: list[Customer] = []
         self._refresh_tokens: dict[str, datetime] = {}
+        self._revoked: set[str] = set()
         self.name = name
         self.sandbox = sandbox
         self.tenant_id = world.guid()
@@ -82,7 +83,15 @@ class Account:
         self._refresh_tokens[token] = self._world.clock.now()
         return token
 
+    def revoke_refresh_token(self, token: str) -> None:
+        """Refuse a refresh token until the next reset."""
+        self._revoked.add(token)
+
+    def clear_revocations(self) -> None:
+        """Accept every refresh token that was ever issued."""
+        self._revoked.clear()
+
     def refresh_token_age(self, token: str) -> timedelta | None:
-        """Return the age of a refresh token, or None if this account never issued it."""
-        issued = self._refresh_tokens.get(token)
+        """Return the age of a refresh token, or None if it was never issued here or is revoked."""
+        issued = None if token in self._revoked else self._refresh_tokens.get(token)
         return None if issued is None else self._world.clock.now() - issued

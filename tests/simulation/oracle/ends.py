@@ -14,14 +14,14 @@ from tests.simulation.oracle.history import (
     function_of,
 )
 from tests.simulation.oracle.requests import wishes_of
-from tests.simulation.oracle.shown import Shown, is_final
+from tests.simulation.oracle.shown import Shown
 from tests.simulation.oracle.trouble import Trouble, parked
 from tests.simulation.oracle.truth import Standing, Truth
 from tests.simulation.oracle.violation import Violation
 
 _LATE: Final = "not cancelled before the deadline: "
 _NEVER: Final = "never cancellable: "
-_NAMED: Final = re.compile(r"(?:order|subscription) (\S+) \(")
+_NAMED: Final = re.compile(r"(?:order|subscription) ([\w-]+) \(")
 # Seconds that the slowest cancellation takes, those of its Azure subscriptions before it.
 _SLOWEST: Final = 2100.0
 # The looks that a customer needs at most: cancel, wait, cancel what was held up, DELETE.
@@ -175,7 +175,10 @@ def _without_reason(
     if truth is None or trouble.since(end.at) < enough:
         return ""
     blocking = [each for each in truth.purchases if each.blocks]
-    if any(each.endless or _never(history, end, each) for each in blocking):
+    if any(
+        each.endless or _never(history, end, each) or _rejected_without_code(history, end, each)
+        for each in blocking
+    ):
         return ""
     return f"{trouble.since(end.at):.0f} s after the last trouble"
 
@@ -194,21 +197,19 @@ def _rejected_delete(history: History, end: RecordState) -> Call | None:
 
 def _never(history: History, end: RecordState, purchase: Standing) -> bool:
     """Return whether a purchase can never be cancelled, as far as the app can know."""
-    return purchase.never(end.at + history.skew) or any(
-        _refused_without_code(history, end, each) for each in purchase.ids
-    )
+    return purchase.never(end.at + history.skew)
 
 
-def _refused_without_code(history: History, end: RecordState, identifier: str) -> bool:
-    """Return whether a write to a purchase was rejected with nothing but a status."""
-    return any(
-        0 < call.returned < end.place
-        and f"/{identifier}" in call.path
-        and (call.status or 0) >= 400
-        and is_final(call)
-        and not code_of(call)
+def _rejected_without_code(history: History, end: RecordState, purchase: Standing) -> bool:
+    """Return whether the last response to a write for a purchase was nothing but a status."""
+    calls = [
+        call
         for call in history.writes
-    )
+        if 0 < call.returned < end.place
+        and any(f"/{identifier}" in call.path for identifier in purchase.ids)
+    ]
+    last = calls[-1] if calls else None
+    return last is not None and 400 <= (last.status or 0) < 500 and not code_of(last).isdecimal()
 
 
 def untrue_stuck(history: History) -> Iterator[Violation]:
@@ -235,9 +236,7 @@ def _untruths(history: History, truth: Truth, end: RecordState) -> Iterator[str]
     before, _, after = end.reason.partition(_NEVER)
     for identifier in _NAMED.findall(after):
         found = by_id.get(identifier)
-        if found is None or not (
-            _never(history, end, found) or _refused_without_code(history, end, identifier)
-        ):
+        if found is None or not _never(history, end, found):
             yield f"{identifier} can be cancelled"
     if before.startswith(_LATE):
         for identifier in _NAMED.findall(before):

@@ -434,7 +434,7 @@ class History:
 
     def _rejected(self, call: Call) -> Rejected:
         row = json.loads(call.sent)
-        identifier = row_of(call)[1].removeprefix(REJECTED)
+        identifier = row["RowKey"].removeprefix(REJECTED)
         text = self.texts.get(identifier, row["body"])
         return Rejected(call.served, call.served_at, identifier, row["queue"], row["tenant"], text)
 
@@ -512,8 +512,8 @@ class History:
 
 
 def _lists_rejected(call: Call) -> bool:
-    table, key = row_of(call)
-    return writes_row(call) and table == "sandbox" and key.startswith(REJECTED)
+    inserts = writes_row(call) and call.method == "POST" and call.path.endswith("/sandbox")
+    return inserts and json.loads(call.sent)["RowKey"].startswith(REJECTED)
 
 
 def stays_tripped(history: History) -> bool:

@@ -4,6 +4,7 @@ import json
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
+from http import HTTPStatus
 from typing import Any, Final
 
 from tests.simulation.clock import START
@@ -28,13 +29,16 @@ _PASSING_CODES: Final = frozenset(
     {"800014", "800060", "800073", "800074", "800075", "800081", "800082", "800019", "900115",
      "900159", "900278", "900280", "1000", "2055", "20000", "20002", "6002", "60003"}
 )  # fmt: skip
-# Without a code that means more, the app can only take the status at its word.
+# With another code, the app can only take the status at its word.
 _FINAL_STATUSES: Final = frozenset({400, 403, 405, 406, 417})
 
 
 def is_final(call: Call) -> bool:
     """Return whether the app may take a response to a write for its last word."""
     code = code_of(call)
+    if not code.isdecimal():
+        # Something in front of Partner Center may have made it, so that it is no last word.
+        return False
     if code in _FINAL_CODES:
         return True
     return code not in _PASSING_CODES and call.status in _FINAL_STATUSES
@@ -68,14 +72,19 @@ class Shown:
             if is_write(call) and len(parts) > 1:
                 self._take_refusal(parts[1], call)
             return
-        if isinstance(body, dict):
+        # 202 says that it goes on; the body may show how it will end.
+        if isinstance(body, dict) and call.status != HTTPStatus.ACCEPTED:
             self._take(parts, body)
 
     def _take_refusal(self, identifier: str, call: Call) -> None:
         if code_of(call) in _GONE_CODES:
-            self.subscriptions.pop(identifier, None)
+            self._take_end(identifier)
         elif is_final(call):
             self.refused.add((identifier, wanted(call)))
+
+    def _take_end(self, identifier: str) -> None:
+        if known := self.subscriptions.get(identifier):
+            self.subscriptions[identifier] = {**known, "status": "deleted"}
 
     def _take(self, parts: list[str], body: dict[str, Any]) -> None:
         match parts:

@@ -123,7 +123,7 @@ def _most_looks(history: History, deletion: Deletion, seconds: float) -> int:
 def too_many_sign_ins(history: History) -> Iterator[Violation]:
     """A process signs in when its token is about to expire, was refused or was not issued.
 
-    A token that lives too briefly to be kept is fetched for each call.
+    A token that lives too briefly to be kept is fetched for each call. Tokens tell whole seconds.
     """
     for instance in history.instances:
         calls = [
@@ -135,7 +135,7 @@ def too_many_sign_ins(history: History) -> Iterator[Violation]:
         issued = [each for each in calls if each.service is Service.SIGN_IN and _is_issued(each)]
         for one, other in pairwise(issued):
             between = [each for each in calls if one.returned < each.left < other.left]
-            if other.left_at - one.returned_at >= _lifetime(one) - _RENEWAL:
+            if other.left_at - one.returned_at >= _lifetime(one) - _RENEWAL - 1:
                 continue
             if not any(each.status == 401 for each in between):
                 text = f"{other.left_at - one.returned_at:.0f} s after the last one"

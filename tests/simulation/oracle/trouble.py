@@ -5,7 +5,7 @@ from itertools import pairwise
 from typing import Final
 from urllib.parse import parse_qs, urlsplit
 
-from tests.simulation.log import Service
+from tests.simulation.log import Call, Service
 from tests.simulation.oracle.calls import message_in, row_of
 from tests.simulation.oracle.history import NEVER, Deletion, History, Step, function_of
 
@@ -19,6 +19,7 @@ _DEFAULT_WAIT: Final = 30.0
 _MOST: Final = 0.5
 _MINUTE: Final = 60.0
 _ENDS: Final = frozenset({"died", "stopped", "replaced"})
+_OUTSIDE: Final = frozenset({Service.PARTNER_CENTER, Service.SIGN_IN})
 
 
 class Trouble:
@@ -146,8 +147,8 @@ def _rested(history: History) -> Iterator[Interval]:
 def parked(history: History, deletion: Deletion, end: float) -> tuple[float, int]:
     """Return for how many seconds a deletion was certainly parked before a time, and how often.
 
-    A step parked it if the switch was tripped or Partner Center throttled it, and it could be
-    noted in the record.
+    A step parked it if the switch was tripped, Partner Center throttled it or the sign-in was
+    refused, and it could be noted in the record.
     """
     last = deletion.end
     until = last.place if last else NEVER
@@ -169,6 +170,10 @@ def _parks(step: Step) -> bool:
     if not noted or b'"parkedSince"' not in noted[-1].sent or noted[-1].status != 204:
         return False
     asked = [each for each in step.calls if row_of(each) == ("sandbox", "switch")]
-    calls = [each for each in step.calls if each.service is Service.PARTNER_CENTER]
+    calls = [each for each in step.calls if each.service in _OUTSIDE]
     tripped = bool(asked) and b'"tripped":true' in asked[-1].received.replace(b" ", b"")
-    return tripped or (bool(calls) and calls[-1].status == 429)
+    return tripped or (bool(calls) and _says_wait(calls[-1]))
+
+
+def _says_wait(call: Call) -> bool:
+    return call.status == 429 or (call.service is Service.SIGN_IN and (call.status or 0) >= 400)

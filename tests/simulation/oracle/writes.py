@@ -9,8 +9,9 @@ from tests.simulation.oracle.history import NEVER, History, RecordState, Stop
 from tests.simulation.oracle.shown import open_purchases
 from tests.simulation.oracle.violation import Violation
 
-# In seconds, the most that a step takes.
+# In seconds: the most that a step takes, and how old the responses of the gate may be.
 _STEP: Final = 100.0
+_FRESH: Final = 2.0
 
 
 def unasked_write(history: History) -> Iterator[Violation]:
@@ -70,7 +71,10 @@ def stopped_but_wrote(history: History) -> Iterator[Violation]:
 
 
 def asked_before_a_wait(history: History) -> Iterator[Violation]:
-    """A write that a trip or an abort overtook asked the gate directly before it left."""
+    """A write that a trip or an abort overtook asked for it directly before it left.
+
+    The switch is asked last, the record just before it, and neither response is old.
+    """
     for stop, call in _writes_after_stops(history):
         if _ignores(history, stop, call) is None and (why := _waited(history, stop, call)):
             text = f"{why}; the {stop.kind} of {stop.at:.3f} s came in between"
@@ -100,19 +104,27 @@ def _ignores(history: History, stop: Stop, call: Call) -> str | None:
 def _waited(history: History, stop: Stop, call: Call) -> str:
     """Return what came between the last check and the write, empty if nothing did."""
     run = [each for each in history.runs[call.run] if each.left < call.left]
-    questions = [index for index, each in enumerate(run) if _asks(each, stop)]
-    between = run[questions[-1] + 1 :] if questions else run
-    others = [each for each in between if row_of(each)[0] not in {"sandbox", "deletions"}]
+    questions = [
+        index for index, each in enumerate(run) if _asks(each, stop) and (each.status or 500) < 500
+    ]
+    if not questions:
+        return "it did not ask"
+    between = run[questions[-1] + 1 :]
+    others = [each for each in between if not stop.tenant or not _asks_switch(each)]
     if others:
-        return f"after its question came {others[0].method} {others[0].service}"
-    latest = run[-1].returned_at if run else call.left_at
-    return f"it waited {call.left_at - latest:.3f} s" if call.left_at - latest > 0.001 else ""
+        return f"after its question came {others[0].method} {others[0].path}"
+    if (age := call.left_at - run[questions[-1]].left_at) > _FRESH + 0.001:
+        return f"it had asked {age:.3f} s before"
+    waited = call.left_at - run[-1].returned_at
+    return f"it waited {waited:.3f} s" if waited > 0.001 else ""
 
 
 def _asks(call: Call, stop: Stop) -> bool:
-    if not stop.tenant:
-        return row_of(call) == ("sandbox", "switch") and call.method == "GET"
-    return row_of(call) == ("deletions", stop.tenant)
+    return row_of(call) == ("deletions", stop.tenant) if stop.tenant else _asks_switch(call)
+
+
+def _asks_switch(call: Call) -> bool:
+    return row_of(call) == ("sandbox", "switch") and call.method == "GET"
 
 
 def wrote_after_refusal(history: History) -> Iterator[Violation]:
