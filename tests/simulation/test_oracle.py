@@ -353,6 +353,34 @@ def revived_after_an_abort() -> Book:
     return book
 
 
+def begun_again(end: str, *, seconds: int) -> Book:
+    """A second drop from before the first step; a deletion ended whole seconds after it."""
+    book = Book()
+    book.begin()
+    book.drop()
+    book.drop(identifier="m2")
+    dropped = book.place
+    book.record("cancelling", claimed="m1", at=dropped + 0.5)
+    book.record(end, claimed="m1", at=dropped + seconds + 0.9)
+    if end == "aborted":
+        book.abort()
+    book.record("cancelling", claimed="m2", run="cancel_orders#3")
+    book.end()
+    return book
+
+
+def begun_again_in_the_second_of_the_end() -> Book:
+    return begun_again("deleted", seconds=0)
+
+
+def begun_again_after_the_second_of_the_end() -> Book:
+    return begun_again("deleted", seconds=1)
+
+
+def begun_again_in_the_second_of_an_abort() -> Book:
+    return begun_again("aborted", seconds=0)
+
+
 def message_lost() -> Book:
     book = begun()
     book.event("done", "p1", queue="customers-to-delete", id="m1", text=TENANT)
@@ -1080,6 +1108,8 @@ BAD: list[tuple[str, Callable[[], Book]]] = [
     ("left_over", request_left_long_after_the_trouble),
     ("live_without_request", live_without_request),
     ("live_without_request", revived_after_an_abort),
+    ("live_without_request", begun_again_after_the_second_of_the_end),
+    ("live_without_request", begun_again_in_the_second_of_an_abort),
     ("message_lost", message_lost),
     ("claimed_twice", claimed_twice),
     ("generation_fell", generation_fell),
@@ -1172,6 +1202,7 @@ def under_way_at_the_end() -> Book:
         ("poisoned_good_message", put_back_from_poison),
         ("hung", under_way_at_the_end),
         ("unasked_write", dropped_in_the_second_of_the_end),
+        ("live_without_request", begun_again_in_the_second_of_the_end),
         ("ended_late", ended_late_after_a_trip),
         ("ended_late", ended_late_after_an_outage),
         ("unended", unended_while_tripped),
