@@ -2,10 +2,12 @@
 
 import json
 from collections.abc import Callable
+from datetime import timedelta
 
 import pytest
 
 from tests.simulation.book import ORDER, OTHER, STEP, STUBBORN, TENANT, Book, purchase
+from tests.simulation.clock import START
 from tests.simulation.log import Event, Service
 from tests.simulation.oracle import History, judge, traffic
 from tests.simulation.oracle.rules import RULES
@@ -207,6 +209,33 @@ def delete_while_open() -> Book:
     book.delete(status=400)
     book.end()
     return book
+
+
+def deleted_with_an_order(age: float, **settings: object) -> Book:
+    """An order that is `age` seconds older than 60 days by the true clock, at the DELETE."""
+    book = Book()
+    book.begin(**settings)
+    book.drop()
+    book.record("cancelling", claimed="m1")
+    created = START + timedelta(seconds=book.place - age) - timedelta(days=60)
+    items = [{**ORDER, "creationDate": f"{created:%Y-%m-%dT%H:%M:%S}.0000000Z"}]
+    items[0]["status"] = "completed"
+    book.read("/orders", response={"items": items})
+    book.delete()
+    book.end("deleted", deleted=True)
+    return book
+
+
+def deleted_with_an_order_too_old_by_a_clock() -> Book:
+    return deleted_with_an_order(-50, skew=60)
+
+
+def deleted_with_an_order_too_old_by_no_clock() -> Book:
+    return deleted_with_an_order(-70, skew=60)
+
+
+def deleted_with_an_order_of_a_clock_behind() -> Book:
+    return deleted_with_an_order(-50, skew=-60)
 
 
 def deleted_twice() -> Book:
@@ -1096,6 +1125,8 @@ BAD: list[tuple[str, Callable[[], Book]]] = [
     ("wrote_after_refusal", wrote_after_refusal),
     ("trip_lost", others_write_after_refusal),
     ("delete_while_open", delete_while_open),
+    ("delete_while_open", deleted_with_an_order_too_old_by_no_clock),
+    ("delete_while_open", deleted_with_an_order_of_a_clock_behind),
     ("deleted_twice", deleted_twice),
     ("deleted_twice", deleted_twice_before_the_record),
     ("deleted_twice", deleted_by_a_late_request),
@@ -1203,6 +1234,7 @@ def under_way_at_the_end() -> Book:
         ("hung", under_way_at_the_end),
         ("unasked_write", dropped_in_the_second_of_the_end),
         ("live_without_request", begun_again_in_the_second_of_the_end),
+        ("delete_while_open", deleted_with_an_order_too_old_by_a_clock),
         ("ended_late", ended_late_after_a_trip),
         ("ended_late", ended_late_after_an_outage),
         ("unended", unended_while_tripped),

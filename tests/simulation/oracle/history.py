@@ -514,6 +514,11 @@ class History:
         """The largest error of a clock, in seconds."""
         return max((abs(each.number("skew", 0)) for each in self.instances), default=0.0)
 
+    @cached_property
+    def ahead(self) -> float:
+        """How far the clock of any process is ahead at most, in seconds."""
+        return max((each.number("skew", 0) for each in self.instances), default=0.0)
+
 
 def _lists_rejected(call: Call) -> bool:
     inserts = writes_row(call) and call.method == "POST" and call.path.endswith("/sandbox")
