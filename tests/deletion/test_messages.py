@@ -409,7 +409,8 @@ def test_a_time_in_a_message_is_between_2010_and_2199_or_the_message_is_rejected
     assert parcel.inserted_at <= NOW
     if time.tzinfo and 2010 <= time.year <= 2199:
         parse(parcel.body)
-        assert parcel.inserted_at == min(time, NOW)
+        # A time that the clocks skip equals none in another zone.
+        assert parcel.inserted_at == min(time.astimezone(UTC), NOW)
     else:
         assert parcel.inserted_at == NOW
         with pytest.raises(BadMessage, match="a time with its zone, between the years 2010"):
