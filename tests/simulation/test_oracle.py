@@ -417,6 +417,32 @@ def message_lost() -> Book:
     return book
 
 
+def waiting_in_poison() -> Book:
+    """A step of a live deletion is on its poison queue while another drop of its customer goes."""
+    book = begun()
+    book.send(run="cancel_orders#1")
+    step = f"orders-to-check-{book.place - 3}"
+    book.record("checking", run="cancel_orders#1", generation=2)
+    book.done()
+    book.event("poisoned", "p1", queue="orders-to-check", id=step, text=STEP, copy="m2")
+    book.drop(identifier="m3")
+    book.done(identifier="m3")
+    return book
+
+
+def step_waits_in_poison() -> Book:
+    book = waiting_in_poison()
+    book.end()
+    return book
+
+
+def step_lost_from_poison() -> Book:
+    book = waiting_in_poison()
+    book.event("done", "p1", queue="orders-to-check-poison", id="m2", text=STEP)
+    book.end()
+    return book
+
+
 def claimed_twice() -> Book:
     book = begun()
     book.record("cancelling", claimed="m2")
@@ -1142,6 +1168,7 @@ BAD: list[tuple[str, Callable[[], Book]]] = [
     ("live_without_request", begun_again_after_the_second_of_the_end),
     ("live_without_request", begun_again_in_the_second_of_an_abort),
     ("message_lost", message_lost),
+    ("message_lost", step_lost_from_poison),
     ("claimed_twice", claimed_twice),
     ("generation_fell", generation_fell),
     ("redriven_early", redriven_early),
@@ -1244,6 +1271,7 @@ def under_way_at_the_end() -> Book:
         ("untrue_stuck", stuck_truly),
         ("untrue_stuck", stuck_for_what_was_shown),
         ("untrue_stuck", stuck_by_what_never_ends),
+        ("message_lost", step_waits_in_poison),
         ("request_vanished", request_put_back),
         ("request_vanished", request_poisoned),
         ("request_ignored", rejected_with_its_line),
