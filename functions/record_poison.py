@@ -1,5 +1,6 @@
 """Records messages that could not be handled; one function for each poison queue."""
 
+from dataclasses import replace
 from datetime import timedelta
 from typing import Final
 
@@ -73,10 +74,11 @@ def _record(queue: str, message: func.QueueMessage) -> None:
 def _keep(queue: str, parcel: Parcel, error: SettingsError | AzureError) -> None:
     """Put the message back on its poison queue, because the host would let it expire in a week.
 
-    Raises the error if it is a mistake of ours, or another if the queue cannot be used either.
+    This trouble, and not the message, may have used up its last try. Raises the error if it is a
+    mistake of ours, or another if the queue cannot be used either.
     """
     if cause_of(error) is None:
         raise error
     log_held_up(error, queue=queue)
-    for text in parcel.messages():
+    for text in replace(parcel, last_try=False).messages():
         current_queues().send(queue + POISON_SUFFIX, text, _POISON_DELAY)

@@ -57,12 +57,14 @@ def error_handling(
     client = services.client(deletion.record.correlation_id, gate, deletion.journal.sent, rank)
     deletion.unpark()
     try:
-        # From the inside out: a 404 is confirmed, a production account trips the switch, and the
-        # errors that remain decide about the deletion.
+        # From the inside out: a 404 or 403 is confirmed, a production account trips the switch, and
+        # the errors that remain decide about the deletion.
         with (
             _handled(deletion, queue, client),
             services.conversation(client),
-            services.safety.confirming_gone(client, deletion.record.tenant),
+            services.safety.confirming_gone(
+                client, deletion.record.tenant, lambda: deletion.record.seen
+            ),
         ):
             yield client
     except RecordChanged:

@@ -20,6 +20,8 @@ from shared.tenants import NotATenantId, TenantId, tenant_id
 _BODY: Final = "putBack"
 _INSERTED_AT: Final = "firstInsertedAt"
 _KNOWN_SINCE: Final = "knownSince"
+_LAST_TRY: Final = "lastTry"
+_OPTIONAL: Final = frozenset({_KNOWN_SINCE, _LAST_TRY})
 _VERSION: Final = 1
 _URL_SAFE: Final = str.maketrans("-_", "+/")
 _MOST_PADDING: Final = 2
@@ -133,22 +135,26 @@ class Parcel:
 
     A message that is put back is newer than it was: a drop from before an abort must not count as
     one after it. `known_since` is the earliest time at which it is known to have been on a queue,
-    which says how old it is at least; None as long as nobody knows that either.
+    which says how old it is at least; None as long as nobody knows that either. `last_try` says
+    that it was put back although it was late, and will not be again.
     """
 
     body: bytes
     inserted_at: datetime | None
     known_since: datetime | None = None
+    last_try: bool = False
 
     def sealed(self) -> str:
         """Return the text of a message that holds this one."""
         # A lone surrogate stands for a byte that is not UTF-8.
-        members = {
+        members: dict[str, str | bool] = {
             _BODY: self.body.decode(errors="surrogateescape"),
             _INSERTED_AT: self.inserted_at.isoformat() if self.inserted_at else "",
         }
         if self.inserted_at is None and self.known_since is not None:
             members[_KNOWN_SINCE] = self.known_since.isoformat()
+        if self.last_try:
+            members[_LAST_TRY] = True
         text = json.dumps(members, ensure_ascii=False)
         return _NOT_IN_XML.sub(lambda each: f"\\u{ord(each[0]):04x}", text)
 
@@ -162,7 +168,7 @@ class Parcel:
             return [whole]
         try:
             return [
-                request.sealed(self.inserted_at, self.known_since)
+                replace(self, body=request.to_json().encode()).sealed()
                 for request in parse_drop(self.body)
             ]
         except BadMessage:
@@ -179,10 +185,11 @@ def opened(body: bytes, queued_at: datetime | None, *, moved: bool = False) -> P
     """
     members = _members(body)
     try:
-        if members.keys() - {_KNOWN_SINCE} == {_BODY, _INSERTED_AT}:
+        if members.keys() - _OPTIONAL == {_BODY, _INSERTED_AT}:
             inner = members[_BODY].encode(errors="surrogateescape")
             known_since = _earliest(_time_of(members, _KNOWN_SINCE), queued_at)
-            return _since(inner, _time_of(members, _INSERTED_AT), known_since)
+            parcel = _since(inner, _time_of(members, _INSERTED_AT), known_since)
+            return replace(parcel, last_try=members.get(_LAST_TRY) is True)
         if _DROPPED_AT in members:
             return _since(body, _time_of(members, _DROPPED_AT), queued_at)
     except (AttributeError, UnicodeEncodeError, BadMessage):

@@ -122,7 +122,8 @@ def _require_customer(services: Services, deletion: Deletion, client: PartnerCen
     services.safety.require_writable()
     if deletion.record.state is State.DELETING:
         services.safety.require_undeleted(client, deletion.record.tenant)
-    customer = services.safety.require_customer(client, deletion.record.tenant)
+    tenant, seen = deletion.record.tenant, deletion.record.seen
+    customer = services.safety.require_customer(client, tenant, seen=seen)
     deletion.record = replace(deletion.record, seen=True, domain=customer.domain)
 
 
@@ -189,7 +190,7 @@ def _cancel(services: Services, deletion: Deletion, step: str) -> None:
             raise found.interruption
         if found.missing is not None:
             # One odd order must not end the deletion, but a customer that is gone must.
-            services.safety.require_present(client, tenant)
+            services.safety.require_present(client, tenant, seen=True)
         _decide(deletion, found.plan)
         due = deletion.record.next_check_at
         if due is not None:

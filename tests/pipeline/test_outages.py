@@ -14,7 +14,7 @@ from functions.cancel_orders import cancel_orders
 from local.simulator import Customer, Fault, ProductKind, Simulator
 from shared.deletion import put_back, steps
 from shared.deletion.claims import claim_step
-from shared.deletion.messages import DeletionRequest, StepMessage, opened, parse_step
+from shared.deletion.messages import DeletionRequest, Parcel, StepMessage, opened, parse_step
 from shared.deletion.put_back import TRIES
 from shared.deletion.submission import abort, submit
 from shared.settings import settings
@@ -421,6 +421,73 @@ def test_while_the_table_is_away_messages_are_kept_and_then_go_on(
     assert customer.deleted
     assert other.deleted
     assert not bench.poisoned()
+
+
+def test_a_drop_outlives_an_outage_that_is_longer_than_the_deadline(
+    bench: Bench, customer: Customer, tenant: TenantId, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    bench.drop(tenant)
+    with monkeypatch.context() as patch:
+        fail(patch, "get", from_storage(403))
+        bench.pump(passes=8)
+    later(bench, 49 * HOUR)
+
+    bench.pump()
+
+    assert customer.deleted
+    assert not bench.poisoned()
+
+
+def test_a_late_drop_of_several_is_put_back_once_more(bench: Bench, customer: Customer) -> None:
+    other = bench.simulator.sandbox.add_customer("tipdemo002.onmicrosoft.com")
+    text = f"{customer.tenant_id}\n{other.tenant_id}"
+    late = Parcel(text.encode(), None, bench.services.now() - 49 * HOUR)
+    bench.drop(late.sealed(), CUSTOMERS_TO_DELETE + POISON_SUFFIX)
+
+    bench.pump()
+
+    assert customer.deleted
+    assert other.deleted
+    assert not bench.poisoned()
+
+
+def test_a_late_drop_of_a_host_that_died_gets_one_more_try(bench: Bench, tenant: TenantId) -> None:
+    poison = CUSTOMERS_TO_DELETE + POISON_SUFFIX
+    old = bench.services.now() - 49 * HOUR
+    bench.drop(Parcel(tenant.encode(), None, old).sealed(), poison)
+    deliver_next(bench, poison)
+
+    again = bench.take(CUSTOMERS_TO_DELETE)
+
+    assert again is not None
+    assert bench.services.records.get(tenant) is None
+    bench.forget(CUSTOMERS_TO_DELETE, again)
+    bench.drop(str(again.content), poison)
+    deliver_next(bench, poison)
+    assert bench.record(tenant).state is State.STUCK
+    assert not bench.waiting(CUSTOMERS_TO_DELETE)
+
+
+def test_an_outage_gives_a_late_drop_its_last_try_back(
+    bench: Bench, customer: Customer, tenant: TenantId, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    poison = CUSTOMERS_TO_DELETE + POISON_SUFFIX
+    old = bench.services.now() - 49 * HOUR
+    bench.drop(Parcel(tenant.encode(), None, old, last_try=True).sealed(), poison)
+    with monkeypatch.context() as patch:
+        fail(patch, "get", from_storage(503))
+        deliver_next(bench, poison)
+
+    bench.pump()
+
+    assert customer.deleted
+    assert not bench.poisoned()
+
+
+def deliver_next(bench: Bench, queue: str) -> None:
+    message = bench.take(queue)
+    assert message is not None
+    bench.deliver(queue, message)
 
 
 def from_storage(status: int) -> HttpResponseError:

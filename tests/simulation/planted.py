@@ -283,8 +283,8 @@ PLANTED: Final[Mapping[str, Mistake]] = {
         "a good drop in the poison queue is given up at once",
         _one(
             "shared.deletion.put_back",
-            "    return services.now() < parcel.known_since + services.settings.checks.deadline\n",
-            "    return services.now() < parcel.known_since\n",
+            "    if late and parcel.last_try:\n",
+            "    if not parcel.last_try:\n",
         ),
         frozenset({"poisoned_good_message", "hasty_stuck"}),
         seed=24,

@@ -29,10 +29,16 @@ _LOOKS: Final = 5
 
 
 def live_without_request(history: History) -> Iterator[Violation]:
-    """A record becomes live only by an accepted request that came after the last abort."""
+    """A record becomes live only by an accepted request that came after the last abort.
+
+    It came after the last beginning too, or in the very second of the end that followed.
+    """
     for tenant, states in history.records.items():
         begun = 0
+        end: RecordState | None = None
         for state in states:
+            if not state.live and state.before not in TERMINAL:
+                end = state
             if not state.live or (state.before and state.before not in TERMINAL):
                 continue
             abort = max(
@@ -41,7 +47,10 @@ def live_without_request(history: History) -> Iterator[Violation]:
             )
             since = max(begun, abort if state.before == "aborted" else 0)
             asked = any(
-                r.tenant == tenant and since < r.effect <= state.place for r in history.requests
+                r.tenant == tenant
+                and r.effect <= state.place
+                and (since < r.effect or r.may_follow(end))
+                for r in history.requests
             )
             swept = state.before != "aborted" and history.may_sweep(tenant, state.place)
             if not asked and not swept:
