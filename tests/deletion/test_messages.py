@@ -21,6 +21,7 @@ from shared.deletion.messages import (
     parse_drop,
     parse_step,
 )
+from shared.safety.switch import SwitchState
 from shared.tenants import NotATenantId, TenantId, tenant_id
 
 NOW = datetime(2026, 11, 28, 6, tzinfo=UTC)
@@ -228,6 +229,38 @@ def test_a_parcel_with_another_member_is_not_opened(extra: dict[str, object]) ->
 
     assert opened(body, NOW) == Parcel(body, NOW, NOW)
     with pytest.raises(BadMessage, match="put back is wrong"):
+        parse_drop(body)
+
+
+TRIP_MEMBERS = {"requestedBy": "ann", "reason": "odd", "at": NOW.isoformat(), "tripId": "trip-1"}
+TRIP = SwitchState(True, "ann", '\ud800 "odd"', NOW, "trip-1")
+
+
+def test_a_message_carries_a_trip_that_is_not_stored() -> None:
+    step = StepMessage(TenantId(FIRST), 3, "c")
+
+    parcel = opened(step.carrying(TRIP).encode(), NOW)
+
+    assert parse_step(parcel.body) == step
+    assert parcel.trip == TRIP
+
+
+def test_a_message_that_is_put_back_as_it_is_keeps_its_trip() -> None:
+    (text,) = opened(StepMessage(TenantId(FIRST), 3, "c").carrying(TRIP).encode(), NOW).messages()
+
+    assert opened(text.encode(), NOW).trip == TRIP
+
+
+@pytest.mark.parametrize(
+    "trip",
+    [True, "x", {}, {"reason": "x"}, {**TRIP_MEMBERS, "tripId": ""}, {**TRIP_MEMBERS, "at": "x"}],
+)
+def test_a_trip_that_is_not_as_tipsweep_writes_it_rejects_its_message(trip: object) -> None:
+    members = json.loads(Parcel(FIRST.encode(), NOW).sealed())
+    body = json.dumps({**members, "trip": trip}).encode()
+
+    assert opened(body, NOW) == Parcel(body, NOW, NOW)
+    with pytest.raises(BadMessage, match=r"The trip in a message|a time with its zone"):
         parse_drop(body)
 
 

@@ -87,7 +87,7 @@ def unsealed(text: str) -> str:
         value = json.loads(text)
     except ValueError:
         return text
-    sealed = isinstance(value, dict) and set(value) - {"knownSince"} == _SEALED
+    sealed = isinstance(value, dict) and set(value) - {"knownSince", "trip"} == _SEALED
     return str(value["putBack"]) if sealed else text
 
 
