@@ -172,7 +172,8 @@ class Parcel:
     def messages(self) -> list[str]:
         """Return the texts of the messages that hold this one: several if one is too small.
 
-        A large drop becomes one message for each of its requests.
+        A large drop becomes one message for each of its requests. What cannot be read, and so asks
+        for nothing, is sent as it first came: it fitted into a message then.
         """
         whole = self.sealed()
         if len(whole.encode()) <= _MESSAGE_BYTES:
@@ -183,7 +184,19 @@ class Parcel:
                 for request in parse_drop(self.body)
             ]
         except BadMessage:
-            return [whole]
+            return [as_text(self.body)] if self._holds_no_other() else [whole]
+
+    def _holds_no_other(self) -> bool:
+        """Whether the body alone would not be taken for a parcel that holds another message."""
+        return opened(self.body, None).body == self.body
+
+
+def as_text(body: bytes) -> str:
+    """Return what a message of these bytes holds; what is no text comes in base64."""
+    try:
+        return body.decode()
+    except UnicodeDecodeError:
+        return base64.b64encode(body).decode("ascii")
 
 
 def opened(body: bytes, queued_at: datetime | None, *, moved: bool = False) -> Parcel:

@@ -366,6 +366,35 @@ def test_any_bytes_are_put_back_in_a_text_that_xml_can_hold(body: bytes) -> None
     assert opened(text.encode(), NOW).body == body
 
 
+LARGE = {
+    "quotes": b'"' * LARGEST,
+    "line breaks": b"\n" * LARGEST,
+    "no text": b"\xff" * (LARGEST // 4 * 3),
+    "a long correlation ID": StepMessage(TenantId(FIRST), 1, '"' * 32_000).to_json().encode(),
+    "a parcel that is none": b'{"putBack": 1, "x": "' + b"\\n" * 32_000 + b'"}',
+}
+
+
+@pytest.mark.parametrize("body", LARGE.values(), ids=LARGE.keys())
+def test_what_asks_for_nothing_fits_into_one_message_however_large_it_was(body: bytes) -> None:
+    again = opened(body, NOW)
+    for _ in range(3):
+        (text,) = again.messages()
+        assert len(text.encode()) <= LARGEST
+        again = opened(text.encode(), NOW)
+
+    assert again.body in {body, base64.b64encode(body)}
+
+
+def test_a_large_message_inside_two_parcels_is_not_freed_from_both() -> None:
+    inner = Parcel((FIRST + " " * 62_000).encode(), NOW).sealed()
+
+    parcel = opened(Parcel(inner.encode() + b" " * 60_000, NOW).sealed().encode(), NOW)
+    (text,) = parcel.messages()
+
+    assert opened(text.encode(), NOW).body == parcel.body
+
+
 def forwarded_before(**members: object) -> bytes:
     """Return a request as the version before has forwarded it."""
     return json.dumps(

@@ -501,6 +501,25 @@ def test_a_poisoned_message_is_kept_while_its_account_is_unknown(
     assert not bench.errors
 
 
+@pytest.mark.parametrize("letter", ['"', "\\", "\n"])
+def test_a_poisoned_message_of_64_kib_is_kept_while_its_account_is_unknown(
+    bench: Bench, spoil: Callable[..., None], letter: str
+) -> None:
+    """Inside another message it would be twice as large, and no queue takes that."""
+    body = "x" + letter * 65_534 + "x"
+    bench.drop(body)
+    spoil(**NAMELESS)
+    bench.pump(passes=5)
+    assert not bench.errors
+
+    repair(bench)
+    bench.pump()
+
+    (row,) = bench.poisoned()
+    assert row["body"] == body[:500]
+    assert not bench.errors
+
+
 def test_redrive_works_while_other_settings_are_wrong(
     bench: Bench,
     customer: Customer,
