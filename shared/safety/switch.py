@@ -143,17 +143,13 @@ class Switch:
         """Hold and store a trip that its own process could not store.
 
         One that this process has made since stands for both. Raises the errors of the store; the
-        trip holds for this process all the same.
+        trip holds for this process all the same, and has to come back with its message.
         """
         with self._lock:
             own = self._own
             if own.stored and (own.state is None or own.state.trip_id != trip.trip_id):
                 self._own = _OwnTrip(trip, stored=False)
-        try:
-            self.store_own()
-        except AzureError:
-            self._start_writing()
-            raise
+        self.store_own()
 
     def trip(self, requested_by: str, reason: str) -> SwitchState:
         """Stop everything, whatever is stored.

@@ -232,24 +232,6 @@ def test_a_trip_that_is_taken_over_in_vain_stops_this_process_until_it_is_stored
     assert other.read() == unstored
 
 
-@pytest.mark.usefixtures("in_background")
-def test_a_trip_that_is_taken_over_in_vain_is_written_in_the_background(
-    bench: Bench, storage: str, wire: Wire, other: Switch
-) -> None:
-    unstored = SwitchState(True, "tipsweep", "403/800019", bench.services.now(), "trip-1")
-
-    def sleep(_: float) -> None:
-        wire.writes_fail = False
-
-    with switch_behind(bench, storage, wire, sleep=sleep) as switch:
-        wire.writes_fail = True
-        with pytest.raises(AzureError):
-            switch.take_over(unstored)
-        wait_for_writers()
-
-    assert other.read() == unstored
-
-
 def test_a_trip_that_is_taken_over_after_its_reset_stays_reset(
     bench: Bench, storage: str, switch: Switch, other: Switch
 ) -> None:
