@@ -7,7 +7,7 @@ from typing import Final
 import azure.functions as func
 from azure.core.exceptions import AzureError
 
-from functions.delivery import message_id, parcel_of
+from functions.delivery import message_id, parcel_of, store_trip
 from shared.deletion.held_up import cause_of, log_held_up
 from shared.deletion.messages import Parcel
 from shared.deletion.poison import Poisoned, record_poisoned
@@ -65,6 +65,7 @@ def _record(queue: str, message: func.QueueMessage) -> None:
     poisoned = Poisoned(queue, message_id(message), parcel.body, parcel.known_since)
     try:
         services = current_storage()
+        store_trip(services, parcel)
         if not put_back_if_unharmed(services, queue, parcel, poisoned.message_id):
             record_poisoned(services, poisoned)
     except (SettingsError, AzureError) as error:

@@ -36,7 +36,7 @@ from shared.partner_center.errors import (
     Unavailable,
 )
 from shared.purchases.cancellation import Sender, carry_out
-from shared.purchases.plan import Plan, make_plan
+from shared.purchases.plan import Plan, closed_since, make_plan
 from shared.purchases.purchase import forget_sent
 from shared.purchases.snapshot import PurchaseReader, merge_snapshot, take_snapshot
 from shared.services import Services
@@ -176,6 +176,8 @@ def _cancel(services: Services, deletion: Deletion, step: str) -> None:
         purchases = merge_snapshot(snapshot, deletion.record.purchases)
         # A call must not be sent that the record could not remember.
         require_room(purchases)
+        if deletion.record.resumed:
+            deletion.journal.perhaps_sent(closed_since(remembered, make_plan(purchases, now)))
         if is_at_longest_delay(deletion.checks, deletion.record.attempt):
             # An accepted call may have had no effect; at this rate, repeating it costs little.
             purchases = forget_sent(purchases)

@@ -21,6 +21,7 @@ from shared.deletion.messages import (
     parse_drop,
     parse_step,
 )
+from shared.safety.switch import SwitchState
 from shared.tenants import NotATenantId, TenantId, tenant_id
 
 NOW = datetime(2026, 11, 28, 6, tzinfo=UTC)
@@ -231,6 +232,38 @@ def test_a_parcel_with_another_member_is_not_opened(extra: dict[str, object]) ->
         parse_drop(body)
 
 
+TRIP_MEMBERS = {"requestedBy": "ann", "reason": "odd", "at": NOW.isoformat(), "tripId": "trip-1"}
+TRIP = SwitchState(True, "ann", '\ud800 "odd"', NOW, "trip-1")
+
+
+def test_a_message_carries_a_trip_that_is_not_stored() -> None:
+    step = StepMessage(TenantId(FIRST), 3, "c")
+
+    parcel = opened(step.carrying(TRIP).encode(), NOW)
+
+    assert parse_step(parcel.body) == step
+    assert parcel.trip == TRIP
+
+
+def test_a_message_that_is_put_back_as_it_is_keeps_its_trip() -> None:
+    (text,) = opened(StepMessage(TenantId(FIRST), 3, "c").carrying(TRIP).encode(), NOW).messages()
+
+    assert opened(text.encode(), NOW).trip == TRIP
+
+
+@pytest.mark.parametrize(
+    "trip",
+    [True, "x", {}, {"reason": "x"}, {**TRIP_MEMBERS, "tripId": ""}, {**TRIP_MEMBERS, "at": "x"}],
+)
+def test_a_trip_that_is_not_as_tipsweep_writes_it_rejects_its_message(trip: object) -> None:
+    members = json.loads(Parcel(FIRST.encode(), NOW).sealed())
+    body = json.dumps({**members, "trip": trip}).encode()
+
+    assert opened(body, NOW) == Parcel(body, NOW, NOW)
+    with pytest.raises(BadMessage, match=r"The trip in a message|a time with its zone"):
+        parse_drop(body)
+
+
 def test_a_stamp_alone_is_no_request() -> None:
     with pytest.raises(BadMessage, match="tenantId"):
         parse_drop(json.dumps(STAMP).encode())
@@ -331,6 +364,35 @@ def test_any_bytes_are_put_back_in_a_text_that_xml_can_hold(body: bytes) -> None
 
     assert not {"\ufffe", "\uffff"} & set(text)
     assert opened(text.encode(), NOW).body == body
+
+
+LARGE = {
+    "quotes": b'"' * LARGEST,
+    "line breaks": b"\n" * LARGEST,
+    "no text": b"\xff" * (LARGEST // 4 * 3),
+    "a long correlation ID": StepMessage(TenantId(FIRST), 1, '"' * 32_000).to_json().encode(),
+    "a parcel that is none": b'{"putBack": 1, "x": "' + b"\\n" * 32_000 + b'"}',
+}
+
+
+@pytest.mark.parametrize("body", LARGE.values(), ids=LARGE.keys())
+def test_what_asks_for_nothing_fits_into_one_message_however_large_it_was(body: bytes) -> None:
+    again = opened(body, NOW)
+    for _ in range(3):
+        (text,) = again.messages()
+        assert len(text.encode()) <= LARGEST
+        again = opened(text.encode(), NOW)
+
+    assert again.body in {body, base64.b64encode(body)}
+
+
+def test_a_large_message_inside_two_parcels_is_not_freed_from_both() -> None:
+    inner = Parcel((FIRST + " " * 62_000).encode(), NOW).sealed()
+
+    parcel = opened(Parcel(inner.encode() + b" " * 60_000, NOW).sealed().encode(), NOW)
+    (text,) = parcel.messages()
+
+    assert opened(text.encode(), NOW).body == parcel.body
 
 
 def forwarded_before(**members: object) -> bytes:

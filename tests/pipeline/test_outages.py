@@ -17,6 +17,7 @@ from shared.deletion.claims import claim_step
 from shared.deletion.messages import DeletionRequest, Parcel, StepMessage, opened, parse_step
 from shared.deletion.put_back import TRIES
 from shared.deletion.submission import abort, submit
+from shared.partner_center.connection import Connection
 from shared.settings import settings
 from shared.storage.names import (
     CUSTOMERS_READY,
@@ -28,8 +29,9 @@ from shared.storage.names import (
 )
 from shared.storage.records import Records, State
 from shared.tenants import TenantId
-from tests.bench import Bench
+from tests.bench import UNHURRIED, Bench
 from tests.infra.bicep import ROOT
+from tests.local_budget import LocalBudget
 
 HOUR = timedelta(hours=1)
 WRONG = {"PARTNER_CENTER_CLIENT_SECRET": "@Microsoft.KeyVault(SecretUri=https://x.example/s)"}
@@ -568,6 +570,25 @@ def test_a_poisoned_message_is_kept_while_its_account_is_unknown(
     assert not bench.errors
 
 
+@pytest.mark.parametrize("letter", ['"', "\\", "\n"])
+def test_a_poisoned_message_of_64_kib_is_kept_while_its_account_is_unknown(
+    bench: Bench, spoil: Callable[..., None], letter: str
+) -> None:
+    """Inside another message it would be twice as large, and no queue takes that."""
+    body = "x" + letter * 65_534 + "x"
+    bench.drop(body)
+    spoil(**NAMELESS)
+    bench.pump(passes=5)
+    assert not bench.errors
+
+    repair(bench)
+    bench.pump()
+
+    (row,) = bench.poisoned()
+    assert row["body"] == body[:500]
+    assert not bench.errors
+
+
 def test_redrive_works_while_other_settings_are_wrong(
     bench: Bench,
     customer: Customer,
@@ -613,6 +634,35 @@ def test_time_under_a_tripped_switch_does_not_count(
     assert customer.deleted
     assert timedelta(0) <= record.parked - before.parked - 60 * HOUR < HOUR
     assert record.deadline - before.deadline == record.parked - before.parked
+
+
+def test_time_that_our_own_limit_takes_does_not_count(
+    bench: Bench, customer: Customer, tenant: TenantId
+) -> None:
+    bench.drop(tenant)
+    bench.pump(passes=1)
+    clear(bench)
+    free, full = bench.services.connection, LocalBudget(UNHURRIED)
+    full.pause(UNHURRIED)
+    base_url = bench.services.settings.partner_center.endpoints.base_url
+    bench.put(replace(bench.services, connection=Connection(base_url, free.tokens, full)))
+    called = len(bench.calls())
+    for _ in range(3):
+        later(bench, 60 * HOUR)
+        bench.forget_customer_list()
+        send_check(bench, tenant)
+        bench.pump(passes=1)
+        assert bench.record(tenant).live
+    assert len(bench.calls()) == called
+
+    bench.put(replace(bench.services, connection=free))
+    send_check(bench, tenant)
+    bench.pump()
+
+    assert customer.deleted
+    record = bench.record(tenant)
+    assert record.state is State.DELETED
+    assert record.parked > 100 * HOUR
 
 
 @pytest.mark.parametrize(

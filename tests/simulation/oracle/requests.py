@@ -12,7 +12,7 @@ _GUID: Final = re.compile(r"[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}", re.ASC
 _STEP: Final = frozenset({"version", "tenantId", "generation", "correlationId"})
 
 _SEALED: Final = frozenset({"putBack", "firstInsertedAt"})
-_OPTIONAL: Final = frozenset({"knownSince", "lastTry"})
+_OPTIONAL: Final = frozenset({"knownSince", "lastTry", "trip"})
 _FORWARDED: Final = frozenset({"version", "tenantId", "requestedBy", "dryRun", "attempt"})
 _SEPARATORS: Final = re.compile(r"[,\r\n]+")
 
