@@ -190,6 +190,8 @@ def _cancel(services: Services, deletion: Deletion, step: str) -> None:
         if found.missing is not None:
             # One odd order must not end the deletion, but a customer that is gone must.
             services.safety.require_present(client, tenant)
+        if found.forbidden is not None:
+            raise found.forbidden
         _decide(deletion, found.plan)
 
 
