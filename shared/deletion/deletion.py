@@ -236,7 +236,7 @@ def unparked(record: DeletionRecord, now: datetime) -> DeletionRecord:
     What a person had to do meanwhile is no longer said.
     """
     if record.parked_since is None:
-        return record
+        return replace(record, remedy="")
     parked = max(timedelta(0), now - record.parked_since)
     return replace(
         record,

@@ -193,6 +193,8 @@ def _cancel(services: Services, deletion: Deletion, step: str) -> None:
         if found.missing is not None:
             # One odd order must not end the deletion, but a customer that is gone must.
             services.safety.require_present(client, tenant, seen=True)
+        if found.forbidden is not None:
+            raise found.forbidden
         _decide(deletion, found.plan)
         due = deletion.record.next_check_at
         if due is not None:

@@ -166,8 +166,8 @@ class PartnerCenter:
             emit(Event.ENTITLEMENTS_UNREAD, tenant=customer_id, reason=str(error))
             return []
         except Forbidden as error:
-            # Then no customer's entitlements can be read.
-            tokens.entitlements_forbidden = isinstance(error, NotForThisCredential)
+            # Then no customer's entitlements can be read; a policy may change meanwhile.
+            tokens.entitlements_forbidden = type(error) is NotForThisCredential
             emit(Event.ENTITLEMENTS_FORBIDDEN, reason=str(error))
             return []
         return [found for item in items for found in resources.listed_entitlements(item)]

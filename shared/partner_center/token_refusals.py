@@ -6,7 +6,11 @@ Sources: Microsoft's pages "Partner Center authentication" and "Partner Center e
 from http import HTTPStatus
 from typing import Final
 
-from shared.partner_center.refusals import CONSENT_PAGE, SIGN_IN_AGAIN
+from shared.partner_center.refusals import (
+    CONDITIONAL_ACCESS_PAGE,
+    CONSENT_PAGE,
+    SIGN_IN_AGAIN,
+)
 from shared.partner_center.verdicts import Misconfigured, Refused
 
 _REGISTER: Final = "Register the application in Partner Center: Account settings, App management."
@@ -31,6 +35,13 @@ NOT_FOR_THIS_CREDENTIAL: Final = Refused(
     remedy="Sign in as a user, and with an Admin agent: PARTNER_CENTER_AUTH=user.",
     settings=("PARTNER_CENTER_AUTH",),
     page=CONSENT_PAGE,
+)
+BLOCKED_BY_POLICY: Final = Refused(
+    code="403/900309",
+    meaning="A conditional access policy of the tenant forbids the call.",
+    remedy="Exclude the application from the policy, or fulfil it.",
+    settings=("PARTNER_CENTER_CLIENT_ID",),
+    page=CONDITIONAL_ACCESS_PAGE,
 )
 UNEXPLAINED: Final = Refused(
     code="401",
@@ -65,6 +76,7 @@ TOKEN_REFUSALS: Final = (
     WRONG_AUDIENCE,
     NO_MFA,
     NOT_FOR_THIS_CREDENTIAL,
+    BLOCKED_BY_POLICY,
     UNEXPLAINED,
     WRONG_TENANT,
     OUT_OF_DATE,
