@@ -17,7 +17,8 @@ PartnerCenterError
     ├── Unauthorized          the token is not accepted
     ├── Forbidden             the credential lacks a right
     │   └── NotForThisCredential  this credential may not make the call
-    │       └── BlockedByPolicy   a conditional access policy forbids it
+    │   │   └── BlockedByPolicy   a conditional access policy forbids it
+    │   └── LacksRights       the user or the application has too few rights
     ├── NotFound              the customer, order or subscription does not exist
     │   ├── PurchaseGone      the order or subscription itself does not exist
     │   └── NoRoute           a 404 without a code, perhaps from something in front of it
@@ -47,7 +48,7 @@ from typing import Final
 
 from shared.errors import TipsweepError
 from shared.inputs import json_of, readable
-from shared.partner_center.token_refusals import refusal_of
+from shared.partner_center.token_refusals import RIGHTS_CODES, refusal_of
 from shared.partner_center.verdicts import Refused, told
 
 
@@ -198,6 +199,15 @@ class BlockedByPolicy(NotForThisCredential):
     """A conditional access policy forbids the call (403/900309)."""
 
 
+class LacksRights(Forbidden):
+    """The user or the application has too few rights, for a customer or for all."""
+
+    @property
+    def refusal(self) -> Refused:
+        """What a person does about it."""
+        return refusal_of(self.response.status, self.response.code)
+
+
 class NotFound(ErrorStatus):
     """The customer, order or subscription does not exist."""
 
@@ -293,6 +303,7 @@ _BY_CODE: Final[dict[str, type[ErrorStatus]]] = {
     "900127": NotSupportedHere,
     "900329": NotForThisCredential,
     "900309": BlockedByPolicy,
+    **dict.fromkeys(RIGHTS_CODES, LacksRights),
     "2011": AlreadyDeleted,
     "800081": NotActivated,
     "900115": AzureSubscriptionsActive,

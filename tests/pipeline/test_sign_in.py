@@ -8,10 +8,13 @@ import pytest
 from local.simulator import Customer, Fault, ProductKind, Simulator
 from shared.partner_center.connection import Connection
 from shared.partner_center.credentials import TokenSource
+from shared.partner_center.refusals import BY_CODE
+from shared.partner_center.token_refusals import RIGHTS_CODES
 from shared.storage.names import QUEUES
 from shared.storage.records import State
 from tests.bench import UNHURRIED, Bench
 from tests.local_budget import LocalBudget
+from tests.partner_center.test_refusals import CAUSES
 
 TENANT = "5e2c1a70-0d3b-4c55-9a41-7f6b2d9e8c10"
 EXPIRED = Fault(
@@ -343,3 +346,96 @@ def test_a_purchase_that_the_credential_may_not_cancel_does_not_block_the_others
 
     assert other.status == "cancelled"
     assert first.status != "cancelled"
+
+
+@pytest.mark.parametrize("code", RIGHTS_CODES)
+@pytest.mark.parametrize("path", ["/v1/customers", "*/orders", "*/subscriptions"])
+def test_a_right_that_somebody_gives_in_time_ends_no_deletion(
+    bench: Bench, simulator: Simulator, customers: list[Customer], path: str, code: str
+) -> None:
+    body = {"code": int(code), "description": "Access denied."}
+    simulator.add_fault(Fault("GET", path, status=403, body=body, times=None))
+    bench.drop(customers[0].tenant_id)
+
+    bench.pump(passes=8)
+
+    waiting = bench.record(customers[0].tenant_id)
+    assert waiting.live
+    assert waiting.failures == 0
+    assert f"403/{code}" in waiting.last_error
+    assert "Admin agent" in waiting.remedy
+    simulator.clear_faults()
+    bench.pump()
+
+    assert customers[0].deleted
+    assert not bench.errors
+
+
+def test_a_right_that_nobody_gives_is_what_the_deletion_ends_with(
+    bench: Bench, simulator: Simulator, customers: list[Customer]
+) -> None:
+    body = {"code": 900308, "description": "Insufficient privileges."}
+    simulator.add_fault(Fault("GET", "*/orders", status=403, body=body, times=None))
+    tenant = customers[0].tenant_id
+    bench.drop(tenant)
+    bench.pump(passes=3)
+
+    bench.move_clock_to(bench.record(tenant).deadline + timedelta(seconds=1))
+    bench.pump()
+
+    record = bench.record(tenant)
+    assert record.state is State.STUCK
+    assert "403/900308" in record.reason
+    assert "Admin agent" in record.remedy
+    assert not bench.errors
+
+
+@pytest.mark.parametrize("code", [cause[0] for cause in CAUSES])
+def test_no_refusal_that_is_repaired_in_time_ends_a_deletion(
+    bench: Bench, simulator: Simulator, customers: list[Customer], code: int
+) -> None:
+    body = {"error": "invalid_grant", "error_description": f"AADSTS{code}: no"}
+    simulator.add_fault(Fault(path="*/oauth2/v2.0/token", status=400, body=body, times=None))
+    tenant = customers[0].tenant_id
+    bench.drop(tenant)
+
+    bench.pump(passes=8)
+    bench.move_clock_to(bench.record(tenant).deadline + timedelta(seconds=1))
+    bench.pump(passes=2)
+
+    waiting = bench.record(tenant)
+    assert waiting.live
+    assert f"AADSTS{code}" in waiting.last_error
+    assert waiting.remedy == BY_CODE[code].remedy
+    simulator.clear_faults()
+    bench.pump()
+
+    assert customers[0].deleted
+    assert not bench.errors
+
+
+VAULT = [(status, "/secrets/*") for status in (400, 401, 403, 404, 429, 500)]
+IDENTITY = [(status, "/msi/token") for status in (400, 403, 404, 429, 500)]
+
+
+@pytest.mark.parametrize("auth", ["certificate", "user"])
+@pytest.mark.parametrize(("status", "path"), VAULT + IDENTITY)
+def test_no_trouble_with_vault_or_identity_ends_a_deletion(
+    bench: Bench, customers: list[Customer], auth: str, status: int, path: str
+) -> None:
+    bench.use(**bench.simulator.environment(auth=auth))
+    headers = {"Retry-After": "0"} if status == 429 else {}
+    bench.simulator.add_fault(Fault(path=path, status=status, headers=headers, times=None))
+    tenant = customers[0].tenant_id
+    bench.drop(tenant)
+
+    bench.pump(passes=8)
+    bench.move_clock_to(bench.record(tenant).deadline + timedelta(seconds=1))
+    bench.pump(passes=2)
+
+    assert bench.record(tenant).live
+    bench.simulator.clear_faults()
+    bench.pump()
+
+    assert customers[0].deleted
+    assert not bench.errors
