@@ -417,6 +417,37 @@ def message_lost() -> Book:
     return book
 
 
+def dropped_after_an_abort(seconds: float) -> Book:
+    """A drop between the write of an abort and its response, whole seconds apart or not."""
+    book = begun()
+    dropped = book.place + 4
+    book.record("aborted", run="abort_deletion#8", at=dropped - seconds)
+    book.drop(identifier="m2")
+    assert book.place == dropped
+    book.abort()
+    book.record("cancelling", claimed="m2", run="cancel_orders#9")
+    book.end()
+    return book
+
+
+def dropped_before_the_response_to_an_abort() -> Book:
+    return dropped_after_an_abort(0.1)
+
+
+def dropped_and_begun_in_the_second_of_an_abort() -> Book:
+    return dropped_after_an_abort(-0.5)
+
+
+def dropped_between_two_aborts() -> Book:
+    book = begun()
+    book.record("aborted", run="abort_deletion#8")
+    book.drop(identifier="m2")
+    book.record("aborted", run="abort_deletion#9")
+    book.record("cancelling", claimed="m2", run="cancel_orders#9")
+    book.end()
+    return book
+
+
 def waiting_in_poison() -> Book:
     """A step of a live deletion is on its poison queue while another drop of its customer goes."""
     book = begun()
@@ -1176,6 +1207,8 @@ BAD: list[tuple[str, Callable[[], Book]]] = [
     ("live_without_request", revived_after_an_abort),
     ("live_without_request", begun_again_after_the_second_of_the_end),
     ("live_without_request", begun_again_in_the_second_of_an_abort),
+    ("live_without_request", dropped_and_begun_in_the_second_of_an_abort),
+    ("live_without_request", dropped_between_two_aborts),
     ("message_lost", message_lost),
     ("message_lost", step_lost_from_poison),
     ("claimed_twice", claimed_twice),
@@ -1271,6 +1304,7 @@ def under_way_at_the_end() -> Book:
         ("hung", under_way_at_the_end),
         ("unasked_write", dropped_in_the_second_of_the_end),
         ("live_without_request", begun_again_in_the_second_of_the_end),
+        ("live_without_request", dropped_before_the_response_to_an_abort),
         ("delete_while_open", deleted_with_an_order_too_old_by_a_clock),
         ("ended_late", ended_late_after_a_trip),
         ("ended_late", ended_late_after_an_outage),
