@@ -29,6 +29,9 @@ _DELETION: Final = "shared.deletion.deletion"
 _CLAIMS: Final = "shared.deletion.claims"
 _STEPS: Final = "shared.deletion.steps"
 _ERRORS: Final = "shared.deletion.error_handling"
+_SEND_MESSAGE: Final = (
+    "        self.queues.send(queue, message.carrying(self.switch.unstored), delay)\n"
+)
 _SEND_AGAIN: Final = "        self.save(self._sent(queue, delay, changed or self.record))\n"
 _SAVE_RAISED: Final = (
     "            self.save(raised)\n"
@@ -51,7 +54,7 @@ PLANTED: Final[Mapping[str, Mistake]] = {
         "the generation is raised before the message is sent",
         {
             _DELETION: (
-                ("        self.queues.send(queue, message.to_json(), delay)\n", ""),
+                (_SEND_MESSAGE, ""),
                 (_SEND_AGAIN, _SEND_AGAIN + _send("self.record")),
                 (_SAVE_RAISED, _SAVE_RAISED + _send("raised")),
             )
