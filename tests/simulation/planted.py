@@ -179,7 +179,7 @@ PLANTED: Final[Mapping[str, Mistake]] = {
         {
             _STEPS: (
                 (
-                    "services.safety.require_customer(client, deletion.record.tenant)",
+                    "services.safety.require_customer(client, tenant, seen=seen)",
                     "_FIRST_STEP_ONLY(services, client, deletion.record)",
                 ),
                 ("def _decide(", _FIRST_STEP_ONLY + "def _decide("),
@@ -296,7 +296,8 @@ PLANTED: Final[Mapping[str, Mistake]] = {
         "a drop in the poison queue is not put back",
         _one(
             "shared.deletion.put_back",
-            "    put_back_as_it_is(services.queues, CUSTOMERS_TO_DELETE, parcel)\n"
+            "    put_back_as_it_is("
+            "services.queues, CUSTOMERS_TO_DELETE, replace(parcel, last_try=late))\n"
             "    emit(Event.MESSAGE_PUT_BACK",
             "    emit(Event.MESSAGE_PUT_BACK",
         ),
