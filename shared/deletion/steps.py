@@ -197,7 +197,7 @@ def _cancel(services: Services, deletion: Deletion, step: str) -> None:
             raise found.forbidden
         _decide(deletion, found.plan)
         due = deletion.record.next_check_at
-        if due is not None:
+        if due is not None and not found.plan.clear:
             services.budget.expect((due - services.now()).total_seconds())
 
 

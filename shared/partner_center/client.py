@@ -155,8 +155,12 @@ class PartnerCenter:
         remembered for the life of the process; any other failure concerns this customer.
         """
         tokens = self._connection.tokens
-        if tokens.entitlements_forbidden:
-            return []
+        with tokens.first_entitlements.alone(self.deadline):
+            if tokens.entitlements_forbidden:
+                return []
+            return self._entitlements(customer_id)
+
+    def _entitlements(self, customer_id: str) -> list[Entitlement]:
         try:
             items = self._listing(f"{_customer(customer_id)}/entitlements")
         except Unauthorized as error:
@@ -167,7 +171,8 @@ class PartnerCenter:
             return []
         except Forbidden as error:
             # Then no customer's entitlements can be read; a policy may change meanwhile.
-            tokens.entitlements_forbidden = type(error) is NotForThisCredential
+            forbidden = type(error) is NotForThisCredential
+            self._connection.tokens.entitlements_forbidden = forbidden
             emit(Event.ENTITLEMENTS_FORBIDDEN, reason=str(error))
             return []
         return [found for item in items for found in resources.listed_entitlements(item)]

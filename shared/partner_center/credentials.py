@@ -21,7 +21,7 @@ from shared.partner_center.certificates import CertificateInVault
 from shared.partner_center.deadline import Deadline
 from shared.partner_center.errors import PartnerCenterError
 from shared.partner_center.refresh_tokens import RefreshTokenCredential
-from shared.partner_center.shared_call import SharedCall
+from shared.partner_center.shared_call import FirstCall, SharedCall
 from shared.partner_center.sign_in_clients import (
     SIGN_IN_ERRORS,
     TRIPPED_OVER,
@@ -54,7 +54,7 @@ class TokenSource:
     nobody signs in for `refused_pause` seconds, and after throttling for the time that was asked
     for; until then the failure is raised again. `monotonic` gives seconds.
     `entitlements_forbidden` is set once Partner Center has said that this credential may not read
-    entitlements, and stays set for the life of the process.
+    entitlements, and stays set for the life of the process; `first_entitlements` finds out.
     """
 
     def __init__(
@@ -65,6 +65,7 @@ class TokenSource:
         monotonic: Callable[[], float] = time.monotonic,
     ) -> None:
         self.entitlements_forbidden = False
+        self.first_entitlements = FirstCall("The first read of entitlements")
         self._settings = settings
         self._sign_in = SharedCall[_Issued]("The sign-in")
         self._credential: TokenCredential | None = None

@@ -1,8 +1,9 @@
-"""One call for all threads that need its result at the same time."""
+"""One call for all threads that need its result, or what it shows, at the same time."""
 
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from concurrent.futures import Future, wait
+from contextlib import contextmanager
 from typing import Generic, TypeVar
 
 from shared.partner_center.deadline import Deadline, limited
@@ -51,3 +52,33 @@ def _run(call: Callable[[], T], future: "Future[T]", deadline: Deadline) -> None
             future.set_result(call())
     except BaseException as error:  # noqa: BLE001 - raised again in each thread that waits
         future.set_exception(error)
+
+
+class FirstCall:
+    """Lets the first of many alike calls go alone, because its outcome may spare the others."""
+
+    def __init__(self, name: str) -> None:
+        self._name = name
+        self._lock = threading.Lock()
+        self._done = False
+
+    @contextmanager
+    def alone(self, deadline: Deadline) -> Iterator[None]:
+        """Run the first call, whatever its outcome, before any other; raises OutOfTime."""
+        first = self._is_first(deadline)
+        try:
+            yield
+        finally:
+            if first:
+                self._done = True
+                self._lock.release()
+
+    def _is_first(self, deadline: Deadline) -> bool:
+        if self._done:
+            return False
+        if not self._lock.acquire(timeout=deadline.left):
+            message = f"{self._name} did not end within the step's time"
+            raise OutOfTime(message)
+        if self._done:
+            self._lock.release()
+        return not self._done

@@ -15,6 +15,7 @@ from shared.partner_center.deadline import Deadline
 from shared.partner_center.rate_limit import LONGEST_WAIT_SECONDS, Fill, Rank, RateLimited
 from shared.storage.budget_row import BudgetRow, LedgerChanged, Stored
 from shared.storage.ledger import (
+    CALLS_OF_LOOK,
     TICK_SECONDS,
     USE_SECONDS,
     Ask,
@@ -27,6 +28,7 @@ from shared.storage.ledger import (
     full,
     limit_of,
     returned,
+    started_on,
     throttled,
     tick_of,
 )
@@ -73,8 +75,9 @@ class SharedBudget:
         self._known_until = float("-inf")
         self._grant = Grant()
         self._taken: deque[float] = deque()
-        # On the monotonic clock.
-        self._expected: list[float] = []
+        # Calls that are expected, by the monotonic time, and those that were sent meanwhile.
+        self._expected: list[tuple[float, int]] = []
+        self._sent = 0
         self._claim_seconds = 0.0
         self._paused_until = float("-inf")
         self._away_until = float("-inf")
@@ -86,9 +89,19 @@ class SharedBudget:
             if not self._in_hand(rank):
                 self._require(self._away_until)
                 self._claim(rank, patient=patient)
-            self._grant = replace(self._grant, calls=self._grant.calls - 1)
-            self._taken.append(self._monotonic())
+            self._take(rank)
             return self._usable_until()
+
+    def _take(self, rank: Rank) -> None:
+        now, starts = self._monotonic(), self._grant.starts
+        if rank is Rank.STARTING:
+            starts -= 1
+            with self._counting:
+                self._expected.append(started_on(now, self._setting))
+        elif rank is Rank.STARTED:
+            self._sent += 1
+        self._grant = replace(self._grant, calls=self._grant.calls - 1, starts=starts)
+        self._taken.append(now)
 
     def require_usable(self, until: float) -> bool:
         """Whether a turn may still be used; raises RateLimited while calls are paused."""
@@ -98,7 +111,7 @@ class SharedBudget:
     def expect(self, seconds: float) -> None:
         """Note a look that a customer will get, for the next claim to store."""
         with self._counting:
-            self._expected.append(self._monotonic() + seconds)
+            self._expected.append((self._monotonic() + seconds, CALLS_OF_LOOK))
 
     def pause(self, seconds: float) -> None:
         """Hold the calls of all processes, and lower the limit for a while.
@@ -149,6 +162,7 @@ class SharedBudget:
 
     def _in_hand(self, rank: Rank) -> bool:
         held = self._grant.calls > 0 and rank >= self._grant.lowest
+        held = held and (rank > Rank.STARTING or self._grant.starts > 0)
         return held and self._monotonic() < self._usable_until()
 
     def _usable_until(self) -> float:
@@ -182,13 +196,14 @@ class SharedBudget:
         for _ in range(_TRIES):
             stored = self._read()
             now = self._row.clock.now()
-            ledger = returned(self._ledger(stored, now), self._grant.calls, self._grant.until)
+            expected, sent = list(self._expected), self._sent
+            unused = returned(self._ledger(stored, now), self._grant.calls, self._grant.until)
+            ledger = self._expecting(unused, expected, sent, now)
             decision = decide_on(ledger, now)
             if decision.ledger is ledger:
                 return decision
-            looks = list(self._expected)
             try:
-                self._keep(self._row.replace(self._with_looks(decision.ledger, looks, now), stored))
+                self._keep(self._row.replace(decision.ledger, stored))
             except LedgerChanged:
                 self._known = None
                 continue
@@ -201,13 +216,17 @@ class SharedBudget:
                 continue
             self._grant = Grant()
             with self._counting:
-                del self._expected[: len(looks)]
+                del self._expected[: len(expected)]
+            self._sent -= sent
             return decision
         raise RateLimited(self._after_conflicts())
 
-    def _with_looks(self, ledger: Ledger, looks: list[float], now: Moment) -> Ledger:
+    def _expecting(
+        self, ledger: Ledger, expected: list[tuple[float, int]], sent: int, now: Moment
+    ) -> Ledger:
         passed = now.earliest - self._monotonic()
-        return expecting(ledger, (look + passed for look in looks), now.earliest)
+        times = [(time + passed, calls) for time, calls in expected]
+        return expecting(ledger, times, sent, now.earliest)
 
     def _read(self) -> Stored:
         if self._known is not None and self._monotonic() < self._known_until:

@@ -24,18 +24,16 @@ USE_SECONDS: Final = 0.75
 _RESERVE: Final = 10
 # Near the end of the minute, no process takes the room that the others wait for.
 _LARGEST_PART: Final = 4
-# While calls are sent, the steps that send them need more to end: as many as in so many seconds,
-# up to a part of the limit.
-_HEADROOM: Final = 0.1
-_HEADROOM_SECONDS: Final = 2.0
-# A look and a DELETE, and sometimes another look.
-_STILL_NEEDED: Final = 3
-# More would make the last customers wait longer than the first ones gain.
-_LARGEST_SHARE: Final = 6
-# A message comes late: its delay is in whole seconds, and its queue is polled every other second.
+# Two lists, five purchases and the DELETE of a customer of a full sandbox.
+_CALLS_OF_CUSTOMER: Final = 8
+# Another look, and the DELETE.
+CALLS_OF_LOOK: Final = 2
+# A customer that is started needs its calls within about so many seconds.
+_STEP_SECONDS: Final = 5.0
+# Its last calls may be those for which room opens while it sends the first ones.
+_AHEAD_SECONDS: Final = 1.5
+# A message comes late: its queue is polled every other second, and the step has to wait its turn.
 _LATE_SECONDS: Final = 3.0
-# Calls of one step, for the time at which it should come back.
-_NEEDED: Final = {Rank.STARTING: 8, Rank.STARTED: 2, Rank.PERSON: 1}
 
 LOWERED_SECONDS: Final = 600.0
 _LEAST: Final = 60
@@ -47,9 +45,9 @@ _LONGEST_RISE_MINUTES: Final = 60.0
 class Ledger:
     """What all processes know of each other's calls; times are seconds since 1970.
 
-    `used` are calls by the tick until which they may leave; `promised` those that steps come back
-    for, and `expected` those that customers who were worked on still need, by the tick at which
-    they do. `lowered_to` is 0 if no limit was learned.
+    `used` are calls by the tick until which they may leave. `expected` are those that customers who
+    were started still need, and `promised` those of steps that come back to start one, by the tick
+    at which they do. `lowered_to` is 0 if no limit was learned.
     """
 
     used: Mapping[int, int] = field(default_factory=dict)
@@ -62,11 +60,15 @@ class Ledger:
 
 @dataclass(frozen=True, slots=True)
 class Grant:
-    """Calls that one process may send until a tick, and the lowest rank that may use them."""
+    """Calls that one process may send until a tick, and the lowest rank that may use them.
+
+    Of the steps that start on a customer, `starts` may use one.
+    """
 
     calls: int = 0
     until: int = 0
     lowest: Rank = Rank.PERSON
+    starts: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -101,26 +103,23 @@ def decide(ledger: Ledger, ask: Ask, setting: int, now: Moment) -> Decision:
         return Decision(ledger, wait=ledger.held_until - now.earliest)
     limit = limit_of(ledger, setting, now.earliest)
     free = room(ledger, ask.rank, limit, now.earliest)
-    if free < 1:
+    starts = _starts(ledger, limit, now.earliest)
+    if free < 1 or (ask.rank is Rank.STARTING and not starts):
         return _refused(ledger, ask, limit, now)
     calls = min(free, max(ask.waiting, min(ask.waiting + ask.ahead, free // _LARGEST_PART)))
     until = tick_of(now.latest + ask.use_seconds)
     after = claimed(ledger, calls, until, now.earliest)
-    return Decision(after, Grant(calls, until, _lowest(after, ask.rank, limit, now.earliest)))
+    lowest = ask.rank if room(after, Rank.STARTED, limit, now.earliest) < 0 else Rank.STARTING
+    return Decision(after, Grant(calls, until, lowest, starts))
 
 
 def _refused(ledger: Ledger, ask: Ask, limit: int, now: Moment) -> Decision:
-    wait = opening(ledger, ask.rank, limit, now.earliest) - now.earliest
-    if ask.rank is Rank.PERSON or (ask.patient and wait <= LONGEST_WAIT_SECONDS):
-        return Decision(ledger, wait=wait)
-    after, back = promise(ledger, ask.rank, limit, now.earliest)
+    missing = _missing(ledger, ask.rank, limit, now.earliest)
+    opens_at = _opening(ledger, missing, limit, now.earliest)
+    if ask.rank is Rank.PERSON or (ask.patient and opens_at - now.earliest <= LONGEST_WAIT_SECONDS):
+        return Decision(ledger, wait=opens_at - now.earliest)
+    after, back = _come_back(ledger, ask.rank, limit, now.earliest)
     return Decision(after, wait=back - now.earliest)
-
-
-def _lowest(ledger: Ledger, rank: Rank, limit: int, now: float) -> Rank:
-    return next(
-        (each for each in Rank if each < rank and room(ledger, each, limit, now) >= 0), rank
-    )
 
 
 def tick_of(time: float) -> int:
@@ -148,33 +147,56 @@ def _opens_at(tick: int) -> float:
 
 def room(ledger: Ledger, rank: Rank, limit: int, now: float) -> int:
     """Return how many calls a rank may claim; negative if higher ranks have more than its share."""
-    kept = 0
-    if rank < Rank.STARTED:
-        kept = _headroom(ledger, limit, now) + _still_expected(ledger, limit, now)
-    return _share(rank, limit) - kept - counted(ledger, now)
+    return _share(rank, limit) - counted(ledger, now)
 
 
 def _share(rank: Rank, limit: int) -> int:
     return limit if rank is Rank.PERSON else limit - min(_RESERVE, limit // 10)
 
 
-def _headroom(ledger: Ledger, limit: int, now: float) -> int:
-    recent = (now - _HEADROOM_SECONDS) / TICK_SECONDS
-    sent = sum(calls for tick, calls in ledger.used.items() if tick > recent)
-    return min(int(limit * _HEADROOM), sent)
+def _starts(ledger: Ledger, limit: int, now: float) -> int:
+    """Return how many customers may be started: as many as there is room for until they end."""
+    free = room(ledger, Rank.STARTING, limit, now + _AHEAD_SECONDS)
+    free -= _still_expected(ledger, limit, now)
+    return max(0, free // _calls_of_customer(limit))
+
+
+def _calls_of_customer(limit: int) -> int:
+    return min(_CALLS_OF_CUSTOMER, max(1, _share(Rank.STARTING, limit) // 2))
 
 
 def _still_expected(ledger: Ledger, limit: int, now: float) -> int:
-    return min(limit // _LARGEST_SHARE, sum(_later(ledger.expected, now - _LATE_SECONDS).values()))
-
-
-def expecting(ledger: Ledger, times: Iterable[float], now: float) -> Ledger:
-    """Return the ledger with the looks that customers who were worked on will get."""
+    soon = (now + WINDOW_SECONDS) / TICK_SECONDS
     expected = _later(ledger.expected, now - _LATE_SECONDS)
-    for time in times:
+    calls = sum(count for tick, count in expected.items() if tick < soon)
+    # What never comes must not keep everybody from starting.
+    return min(_share(Rank.STARTING, limit) - _calls_of_customer(limit), calls)
+
+
+def started_on(time: float, limit: int) -> tuple[float, int]:
+    """Return when a customer that is started needs its other calls, and how many."""
+    return time + _STEP_SECONDS, _calls_of_customer(limit) - 1
+
+
+def expecting(
+    ledger: Ledger, expected: Iterable[tuple[float, int]], sent: int, now: float
+) -> Ledger:
+    """Return the ledger with calls expected at some times, without those that were sent."""
+    calls = _later(ledger.expected, now - _LATE_SECONDS)
+    for time, count in expected:
         tick = tick_of(time)
-        expected[tick] = expected.get(tick, 0) + _STILL_NEEDED
-    return replace(ledger, expected=expected)
+        calls[tick] = calls.get(tick, 0) + count
+    return replace(ledger, expected=_without_first(calls, sent))
+
+
+def _without_first(calls: Mapping[int, int], number: int) -> dict[int, int]:
+    left = {}
+    for tick in sorted(calls):
+        taken = min(number, calls[tick])
+        number -= taken
+        if calls[tick] > taken:
+            left[tick] = calls[tick] - taken
+    return left
 
 
 def claimed(ledger: Ledger, calls: int, until: int, now: float) -> Ledger:
@@ -192,21 +214,29 @@ def returned(ledger: Ledger, calls: int, until: int) -> Ledger:
     return replace(ledger, used={**ledger.used, until: left})
 
 
-def opening(ledger: Ledger, rank: Rank, limit: int, now: float) -> float:
-    """Return when a rank may claim its next call."""
-    return _opening(ledger, 1 - room(ledger, rank, limit, now), limit, now)
+def _missing(ledger: Ledger, rank: Rank, limit: int, now: float) -> int:
+    """Return how many calls have to leave the minute before a rank may claim its next."""
+    if rank is Rank.STARTING:
+        needed = _calls_of_customer(limit) + _still_expected(ledger, limit, now)
+        return needed - room(ledger, rank, limit, now)
+    return 1 - room(ledger, rank, limit, now)
 
 
-def promise(ledger: Ledger, rank: Rank, limit: int, now: float) -> tuple[Ledger, float]:
+def _come_back(ledger: Ledger, rank: Rank, limit: int, now: float) -> tuple[Ledger, float]:
     """Return when a step should come back: when there is room for it and for those before it."""
-    needed = _NEEDED[rank]
-    before = sum(_due(ledger, now).values())
-    missing = needed + before + counted(ledger, now) - _share(rank, limit)
-    if rank < Rank.STARTED:
-        missing += _still_expected(ledger, limit, now)
-    back = max(_opening(ledger, missing, limit, now), now + _HEADROOM_SECONDS)
-    tick = tick_of(back)
-    promised = {**_due(ledger, now), tick: ledger.promised.get(tick, 0) + needed}
+    expected = _later(ledger.expected, now)
+    if rank is Rank.STARTED:
+        # It was expected earlier, and is from now on when it comes back.
+        expected = _without_first(expected, CALLS_OF_LOOK)
+        missing = CALLS_OF_LOOK + sum(expected.values()) - room(ledger, rank, limit, now)
+        back = max(_opening(ledger, missing, limit, now), now + LONGEST_WAIT_SECONDS)
+        expected[tick_of(back)] = expected.get(tick_of(back), 0) + CALLS_OF_LOOK
+        return replace(ledger, expected=expected), back
+    promised = _due(ledger, now)
+    missing = _missing(ledger, rank, limit, now) + sum(promised.values())
+    opens_at = _opening(ledger, missing, limit, now) - _AHEAD_SECONDS
+    back = max(opens_at, now + LONGEST_WAIT_SECONDS)
+    promised[tick_of(back)] = promised.get(tick_of(back), 0) + _calls_of_customer(limit)
     return replace(ledger, promised=promised), back
 
 

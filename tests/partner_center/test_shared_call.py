@@ -12,7 +12,7 @@ from shared.partner_center.credentials import TokenSource
 from shared.partner_center.customer_list import CustomerList
 from shared.partner_center.deadline import Deadline
 from shared.partner_center.errors import OutOfTime, PartnerCenterError, Unavailable
-from shared.partner_center.shared_call import SharedCall
+from shared.partner_center.shared_call import FirstCall, SharedCall
 from shared.settings import PartnerCenterSettings
 from tests.partner_center.conftest import Connect
 
@@ -115,3 +115,46 @@ def test_a_key_vault_that_hangs_holds_nobody_past_the_deadline(
         tokens.token(Deadline.after(0.1))
 
     assert tokens.token(Deadline.after())
+
+
+def test_the_first_of_many_alike_calls_goes_alone_and_the_others_follow_together() -> None:
+    first = FirstCall("The first read")
+    running: list[int] = []
+    most: list[int] = []
+    together = threading.Barrier(WAITERS - 1)
+
+    def read() -> None:
+        with first.alone(Deadline.after()):
+            running.append(1)
+            most.append(len(running))
+            if len(most) > 1:
+                together.wait()
+            running.pop()
+
+    outcomes(read)
+
+    assert most[0] == 1
+    assert max(most) > 1
+
+
+def test_whoever_waits_for_the_first_call_waits_no_longer_than_its_deadline() -> None:
+    first = FirstCall("The first read")
+
+    with (
+        first.alone(Deadline.after()),
+        ThreadPoolExecutor(1) as pool,
+        pytest.raises(OutOfTime, match="The first read did not end"),
+    ):
+        pool.submit(lambda: first.alone(Deadline.after(0.01)).__enter__()).result()
+
+
+def test_threads_that_start_together_find_out_with_one_call_that_entitlements_are_forbidden(
+    connect: Connect, simulator: Simulator
+) -> None:
+    connection = connect()
+    customer = simulator.sandbox.add_customer("c.onmicrosoft.com")
+
+    found = outcomes(lambda: PartnerCenter(connection, "c").entitlements(customer.tenant_id))
+
+    assert found == [[]] * WAITERS
+    assert len([call for call in simulator.calls if call.path.endswith("/entitlements")]) == 1
