@@ -56,8 +56,11 @@ class Claim(StrEnum):
     DUPLICATE = "duplicate"
     STALE = "stale"
     ABORTED = "aborted"
+    UNSURE = "unsure"
 
 
+EXPECTED_STEP: Final = "a message that tipsweep has sent: nothing else belongs on this queue"
+_EXPECTED_TIME: Final = "a drop of which it is known when it came; request the deletion again"
 # What the log says of a message that may do nothing.
 _DROPPED: Final = {
     Claim.DUPLICATE: "another message works on the deletion, or it may have ended after this drop",
@@ -74,12 +77,17 @@ def claim_request(
     now: datetime,
     deadline: timedelta,
 ) -> DeletionRecord | None:
-    """Claim the deletion that a dropped message asks for; None if it may not run."""
+    """Claim the deletion that a dropped message asks for; None if it may not run.
+
+    Raises BadMessage if a deletion has ended and nobody knows whether the drop came after that.
+    """
     claim = Claim.DUPLICATE
 
     def change(current: DeletionRecord | None) -> DeletionRecord | None:
         nonlocal claim
         claim = request_claim(current, delivery)
+        if current is not None and claim is Claim.UNSURE:
+            raise _unsure(current)
         if claim in _DROPPED:
             return None
         known = None if claim is Claim.START else current
@@ -154,8 +162,9 @@ def _claim_after_end(record: DeletionRecord, delivery: Delivery) -> Claim:
     aborted = record.state is State.ABORTED
     inserted_at = delivery.inserted_at
     if record.ended_at is None or inserted_at is None:
-        unsure = delivery.known_since is not None and not _never_ran(record)
-        return Claim.ABORTED if aborted else Claim.DUPLICATE if unsure else Claim.START
+        if delivery.known_since is not None and not _never_ran(record):
+            return Claim.UNSURE
+        return Claim.ABORTED if aborted else Claim.START
     second = record.ended_at.replace(microsecond=0)
     if aborted:
         return Claim.START if inserted_at > second else Claim.ABORTED
@@ -183,7 +192,16 @@ def require_sent(record: DeletionRecord | None, message: StepMessage) -> None:
         f"The message of customer {message.tenant} has generation {message.generation}: expected "
         f"at most {highest}, because the deletion has sent none above it"
     )
-    raise BadMessage(text, message.tenant)
+    raise BadMessage(text, message.tenant, expected=EXPECTED_STEP)
+
+
+def _unsure(record: DeletionRecord) -> BadMessage:
+    text = (
+        f"The request for customer {record.tenant} had to wait until nobody knew any more when it "
+        f"was dropped: expected one from after the last deletion ended as {record.state}. If the "
+        f"customer is to be deleted, request it again"
+    )
+    return BadMessage(text, record.tenant, expected=_EXPECTED_TIME)
 
 
 def step_claim(record: DeletionRecord | None, message: StepMessage, message_id: str) -> Claim:

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Final
 
-from shared.deletion.claims import Delivery, require_sent, started
+from shared.deletion.claims import EXPECTED_STEP, Delivery, require_sent, started
 from shared.deletion.deletion import ended, log_end
 from shared.deletion.dry_run import note_failure, noted_failure
 from shared.deletion.journal import Journal
@@ -31,7 +31,6 @@ _EXPECTED_DROP: Final = (
     "a tenant ID, or a JSON object with tenantId and optionally requestedBy and dryRun; several of "
     "them as lines, between commas or as a JSON array"
 )
-_EXPECTED_STEP: Final = "a message that tipsweep has sent: nothing else belongs on this queue"
 _REMEDY: Final = "Fix the cause, then request the deletion again."
 
 
@@ -85,19 +84,20 @@ def record_poisoned(services: StorageServices, poisoned: Poisoned) -> None:
     A dry run belongs to no deletion and leaves every record alone, and so does a message that may
     have asked for one.
     """
-    _record(services, poisoned, _subject(services, poisoned))
+    subject = _subject(services, poisoned)
+    _record(services, poisoned, subject, _expected(poisoned.queue) if subject.fault else "")
 
 
 def record_rejected(services: StorageServices, poisoned: Poisoned, error: BadMessage) -> None:
-    """Record a message at once that can be read, but that no deletion can have sent.
+    """Record a message at once that can be read, but that may not be followed.
 
-    On its way over the poison queue, the deletion might come up to it.
+    On its way over the poison queue, the deletion might come up to one that it has not sent.
     """
     emit(Event.MESSAGE_REJECTED, queue=poisoned.queue, tenant=error.tenant, reason=str(error))
-    _record(services, poisoned, _subject_of_fault(error))
+    _record(services, poisoned, _subject_of_fault(error), error.expected)
 
 
-def _record(services: StorageServices, poisoned: Poisoned, subject: Subject) -> None:
+def _record(services: StorageServices, poisoned: Poisoned, subject: Subject, expected: str) -> None:
     reason = subject.fault or _last_error(services, subject, poisoned) or _UNKNOWN_REASON
     rejected = services.rejected.keep(
         RejectedMessage(
@@ -107,7 +107,7 @@ def _record(services: StorageServices, poisoned: Poisoned, subject: Subject) -> 
             subject.tenant,
             reason,
             services.now(),
-            _expected(poisoned.queue) if subject.fault else "",
+            expected,
         )
     )
     for tenant in subject.tenants:
@@ -153,7 +153,7 @@ def _subject_of_drop(drop: Drop) -> Subject:
 
 
 def _expected(queue: str) -> str:
-    return _EXPECTED_DROP if queue == CUSTOMERS_TO_DELETE else _EXPECTED_STEP
+    return _EXPECTED_DROP if queue == CUSTOMERS_TO_DELETE else EXPECTED_STEP
 
 
 def _last_error(services: StorageServices, subject: Subject, poisoned: Poisoned) -> str:

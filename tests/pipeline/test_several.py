@@ -104,6 +104,9 @@ def test_a_drop_that_the_host_moved_does_not_undo_an_abort(
     assert bench.record(aborted.tenant_id).state is State.ABORTED
     assert not bench.calls(part=f"/{aborted.tenant_id}/orders")
     assert all(each.deleted for each in others)
+    (row,) = bench.poisoned()
+    assert row["tenant"] == aborted.tenant_id
+    assert "the last deletion ended as aborted" in row["reason"]
 
 
 def test_a_drop_that_was_split_half_does_not_undo_an_abort(
