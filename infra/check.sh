@@ -28,7 +28,10 @@ complain() {
 "$bicep" --version
 for file in main.bicep modules/*.bicep; do
   "$bicep" build --stdout "$file" >/dev/null || complain "$file: build failed"
-  "$bicep" lint "$file" || complain "$file: lint failed"
+  # It ends with 0 if it has found warnings only.
+  findings=$("$bicep" lint "$file" 2>&1) || complain "$file: lint failed"
+  printf '%s' "$findings" >&2
+  case $findings in *" : Warning "*) complain "$file: has warnings" ;; esac
 done
 for file in *.bicepparam params/*.bicepparam; do
   "$bicep" build-params --stdout "$file" >/dev/null || complain "$file: build-params failed"

@@ -11,7 +11,7 @@ param environmentName string
 param location string = resourceGroup().location
 
 @description('Tags of every resource.')
-param tags object = {}
+param tags { *: string } = {}
 
 @description('Suffix of every generated name.')
 param nameSuffix string = uniqueString(resourceGroup().id, environmentName)
@@ -120,10 +120,10 @@ param logRetentionDays int = 30
 param logDailyQuotaGb int = 1
 
 @description('Email addresses that alerts go to.')
-param alertEmailAddresses array = []
+param alertEmailAddresses string[] = []
 
 @description('Resource IDs of action groups that alerts go to.')
-param actionGroupIds array = []
+param actionGroupIds string[] = []
 
 @description('Whether the app reaches storage and vaults through private endpoints only.')
 param privateNetworking bool = false
@@ -141,10 +141,10 @@ param endpointSubnetPrefix string = '10.40.0.64/26'
 param easyAuthClientId string = ''
 
 @description('Object IDs of the identities that Easy Auth admits, in addition to the Logic App.')
-param easyAuthCallerObjectIds array = []
+param easyAuthCallerObjectIds string[] = []
 
 @description('Client IDs of the applications that Easy Auth admits; empty for any application of an admitted identity.')
-param easyAuthCallerClientIds array = []
+param easyAuthCallerClientIds string[] = []
 
 @description('Whether to deploy the sample workflows. The one that calls over HTTP needs easyAuthClientId.')
 param deployLogicApps bool = false
@@ -258,13 +258,13 @@ param publicBaseUrl string = ''
 
 var allTags = union(tags, { 'azd-env-name': environmentName })
 var isFlex = hostingModel == 'flex'
+var appInsightsId = resourceId('Microsoft.Insights/components', appInsightsName)
 var usesKeyVault = partnerCenterAuth != 'federated'
 var usesRefreshToken = partnerCenterAuth == 'user'
 var usesClientSecret = partnerCenterAuth == 'secret' || usesRefreshToken
 var keyVaultUri = usesKeyVault ? keyVault!.outputs.uri : ''
 var clientSecretReference = '@Microsoft.KeyVault(SecretUri=${keyVaultUri}secrets/${clientSecretName})'
-var keyVaultIds = usesKeyVault ? [keyVault!.outputs.id] : []
-var refreshTokenVaultIds = usesRefreshToken ? [refreshTokenVault!.outputs.id] : []
+var vaultNames = concat(usesKeyVault ? [keyVaultName] : [], usesRefreshToken ? [refreshTokenVaultName] : [])
 var logicAppCallerIds = deployLogicApps ? [logicApps!.outputs.deleteCustomerPrincipalId] : []
 
 // What shared/settings.py reads; a test compares the two. Empty means the default of the code.
@@ -303,6 +303,8 @@ var appSettings = {
   AzureWebJobsStorage__clientId: identity.outputs.clientId
 }
 
+// Role assignments are named after the object ID of the identity, which is known only once the identity exists. Named
+// after its resource ID, the assignment of a deleted identity would stand in the way of the one that replaces it.
 module identity 'modules/identity.bicep' = {
   params: {
     name: identityName
@@ -319,6 +321,7 @@ module monitoring 'modules/monitoring.bicep' = {
     tags: allTags
     retentionDays: logRetentionDays
     dailyQuotaGb: logDailyQuotaGb
+    #disable-next-line what-if-short-circuiting
     appPrincipalId: identity.outputs.principalId
   }
 }
@@ -332,6 +335,7 @@ module storage 'modules/storage.bicep' = {
     deploymentContainerName: 'deployments'
     softDeleteDays: softDeleteDays
     privateNetworking: privateNetworking
+    #disable-next-line what-if-short-circuiting
     appPrincipalId: identity.outputs.principalId
   }
 }
@@ -344,6 +348,7 @@ module keyVault 'modules/keyvault.bicep' = if (usesKeyVault) {
     purgeProtection: purgeProtection
     privateNetworking: privateNetworking
     workspaceId: monitoring.outputs.workspaceId
+    #disable-next-line what-if-short-circuiting
     appPrincipalId: identity.outputs.principalId
     appWrites: false
     operatorPrincipalId: operatorPrincipalId
@@ -359,6 +364,7 @@ module refreshTokenVault 'modules/keyvault.bicep' = if (usesRefreshToken) {
     purgeProtection: purgeProtection
     privateNetworking: privateNetworking
     workspaceId: monitoring.outputs.workspaceId
+    #disable-next-line what-if-short-circuiting
     appPrincipalId: identity.outputs.principalId
     appWrites: true
     operatorPrincipalId: operatorPrincipalId
@@ -374,9 +380,14 @@ module network 'modules/network.bicep' = if (privateNetworking) {
     appSubnetPrefix: appSubnetPrefix
     endpointSubnetPrefix: endpointSubnetPrefix
     isFlex: isFlex
-    storageId: storage.outputs.id
-    vaultIds: concat(keyVaultIds, refreshTokenVaultIds)
+    storageAccountName: storageAccountName
+    vaultNames: vaultNames
   }
+  dependsOn: [
+    storage
+    keyVault
+    refreshTokenVault
+  ]
 }
 
 module functionApp 'modules/functionapp.bicep' = {
@@ -410,13 +421,13 @@ module logicApps 'modules/logicapps.bicep' = if (deployLogicApps) {
     endpoint: empty(publicBaseUrl) ? 'https://${functionApp.outputs.hostName}' : publicBaseUrl
     apiClientId: easyAuthClientId
     notifyUrl: logicAppNotifyUrl
-    storageAccountName: storage.outputs.name
+    storageAccountName: storageAccountName
   }
 }
 
 module easyAuth 'modules/easyauth.bicep' = if (!empty(easyAuthClientId)) {
   params: {
-    functionAppName: functionApp.outputs.name
+    functionAppName: functionAppName
     clientId: easyAuthClientId
     callerObjectIds: concat(easyAuthCallerObjectIds, logicAppCallerIds)
     callerClientIds: easyAuthCallerClientIds
@@ -429,11 +440,14 @@ module alerts 'modules/alerts.bicep' = {
     rulePrefix: 'sqr-tipsweep-${nameSuffix}'
     location: location
     tags: allTags
-    appInsightsId: monitoring.outputs.appInsightsId
+    appInsightsId: appInsightsId
     emailAddresses: alertEmailAddresses
     actionGroupIds: actionGroupIds
     alertOnMissingSweep: alertOnMissingSweep
   }
+  dependsOn: [
+    monitoring
+  ]
 }
 
 module workbook 'modules/workbook.bicep' = {
@@ -441,8 +455,11 @@ module workbook 'modules/workbook.bicep' = {
     displayName: 'tipsweep ${environmentName}'
     location: location
     tags: allTags
-    appInsightsId: monitoring.outputs.appInsightsId
+    appInsightsId: appInsightsId
   }
+  dependsOn: [
+    monitoring
+  ]
 }
 
 @description('Region of the resources.')
@@ -455,7 +472,7 @@ output SERVICE_API_NAME string = functionApp.outputs.name
 output SERVICE_API_URI string = 'https://${functionApp.outputs.hostName}'
 
 @description('Name of the storage account with the queues.')
-output AZURE_STORAGE_ACCOUNT_NAME string = storage.outputs.name
+output AZURE_STORAGE_ACCOUNT_NAME string = storageAccountName
 
 @description('Name of the key vault that the credential is stored in; empty if the sign-in needs none.')
 output AZURE_KEY_VAULT_NAME string = usesKeyVault ? keyVaultName : ''

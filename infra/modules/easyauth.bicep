@@ -7,10 +7,10 @@ param functionAppName string
 param clientId string
 
 @description('Object IDs of the identities that may call. If empty, nobody may.')
-param callerObjectIds array
+param callerObjectIds string[]
 
 @description('Client IDs of the applications that may call; empty for any application of an admitted identity.')
-param callerClientIds array
+param callerClientIds string[]
 
 // An empty list would admit every identity of the tenant.
 var admittedObjectIds = empty(callerObjectIds) ? ['00000000-0000-0000-0000-000000000000'] : callerObjectIds

@@ -12,7 +12,7 @@ param planName string
 param location string
 
 @description('Tags of both.')
-param tags object
+param tags { *: string }
 
 @description('flex scales to zero; dedicated always runs, on a machine of its own.')
 @allowed([
@@ -54,7 +54,7 @@ param appInsightsConnectionString string
 param subnetId string
 
 @description('The settings that the code reads, by name.')
-param appSettings object
+param appSettings { *: string }
 
 var isFlex = hostingModel == 'flex'
 

@@ -9,7 +9,7 @@ param name string
 param location string
 
 @description('Tags of the vault.')
-param tags object
+param tags { *: string }
 
 @description('Whether a deleted vault cannot be purged for 90 days. Cannot be turned off again.')
 param purgeProtection bool
@@ -106,9 +106,6 @@ resource operatorWrites 'Microsoft.Authorization/roleAssignments@2022-04-01' = i
     principalId: operatorPrincipalId
   }
 }
-
-@description('Resource ID of the vault.')
-output id string = vault.id
 
 @description('Address of the vault, with a trailing slash.')
 output uri string = vault.properties.vaultUri

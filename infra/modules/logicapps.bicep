@@ -13,7 +13,7 @@ param connectionName string
 param location string
 
 @description('Tags of the workflows.')
-param tags object
+param tags { *: string }
 
 @description('Address of the function app, without a trailing slash.')
 param endpoint string
@@ -108,6 +108,8 @@ module queueRole 'queuesender.bicep' = {
   params: {
     storageAccountName: storageAccountName
     queueName: 'customers-to-delete'
+    // As in main.bicep: role assignments are named after object IDs.
+    #disable-next-line what-if-short-circuiting
     senderPrincipalId: queueCustomer.identity.principalId
   }
 }

@@ -10,7 +10,7 @@ param appInsightsName string
 param location string
 
 @description('Tags of both.')
-param tags object
+param tags { *: string }
 
 @description('Days that logs are kept.')
 @minValue(30)
@@ -71,9 +71,6 @@ resource telemetryRole 'Microsoft.Authorization/roleAssignments@2022-04-01' = {
 
 @description('Resource ID of the workspace.')
 output workspaceId string = workspace.id
-
-@description('Resource ID of the component.')
-output appInsightsId string = appInsights.id
 
 @description('Where telemetry goes. Not a secret: local authentication is off.')
 output connectionString string = appInsights.properties.ConnectionString

@@ -9,7 +9,7 @@ param name string
 param location string
 
 @description('Tags of the account.')
-param tags object
+param tags { *: string }
 
 @description('Redundancy of the account.')
 param sku string
@@ -154,12 +154,6 @@ resource tableRole 'Microsoft.Authorization/roleAssignments@2022-04-01' = {
     principalType: 'ServicePrincipal'
   }
 }
-
-@description('Resource ID of the account.')
-output id string = storage.id
-
-@description('Name of the account.')
-output name string = storage.name
 
 @description('Address of the blob service, with a trailing slash.')
 output blobEndpoint string = storage.properties.primaryEndpoints.blob

@@ -1,6 +1,8 @@
 """checkov finds nothing in the Bicep files that is not suppressed with a reason."""
 
 import json
+import re
+import shutil
 import subprocess
 from pathlib import Path
 from typing import Any
@@ -26,9 +28,21 @@ OPEN_ACCOUNT = """resource storage 'Microsoft.Storage/storageAccounts@2025-01-01
 """
 
 
+# checkov skips a file in which a parameter says what its array or object holds.
+TYPED = re.compile(r"^(param \w+) (?:(string\[\])|\{ \*: string \})", re.MULTILINE)
+
+
 @pytest.fixture(scope="module")
-def report() -> dict[str, Any]:
-    return scan(INFRA)
+def report(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
+    """Scan a copy in which these parameters are plain arrays and objects; no line moves."""
+    copy = shutil.copytree(INFRA, tmp_path_factory.mktemp("checkov") / "infra")
+    for path in copy.rglob("*.bicep"):
+        path.write_text(TYPED.sub(plainly_typed, path.read_text()))
+    return scan(copy)
+
+
+def plainly_typed(match: re.Match[str]) -> str:
+    return f"{match[1]} {'array' if match[2] else 'object'}"
 
 
 def scan(folder: Path) -> dict[str, Any]:
