@@ -77,6 +77,7 @@ param dedicatedSku string = 'B1'
   '3.11'
   '3.12'
   '3.13'
+  '3.14'
 ])
 param pythonVersion string = '3.12'
 
@@ -86,6 +87,9 @@ param pythonVersion string = '3.12'
 @minValue(1)
 @maxValue(1000)
 param maximumInstanceCount int = 1
+
+@description('Whether an update on flex waits for running work and goes on beside it; not every region offers this.')
+param rollingUpdates bool = false
 
 @description('Memory of an instance in megabytes with hostingModel flex.')
 @allowed([
@@ -104,20 +108,33 @@ param instanceMemoryMB int = 2048
 ])
 param storageSku string = 'Standard_LRS'
 
+@description('Whether storage account and vaults carry a lock against deletion. azd down fails as long as they do.')
+param deleteLocks bool = false
+
+@description('Whether calls to the queues and runs of the workflows are logged to the workspace.')
+param diagnosticLogs bool = false
+
+@description('Whether the template assigns roles. If not, somebody else must: docs/deploy.md lists them.')
+param createRoleAssignments bool = true
+
 @description('Days in which a deleted blob or container can be recovered.')
 param softDeleteDays int = 7
 
 @description('Whether a deleted key vault cannot be purged for 90 days. Cannot be turned off again.')
 param purgeProtection bool = true
 
-@description('Object ID of the person or group that stores the credential; empty for none.')
-param operatorPrincipalId string = ''
+@description('Object ID of who stores the credential and fills the queue; deployer for who deploys, empty for none.')
+param operatorPrincipalId string = 'deployer'
 
 @description('Days that logs are kept.')
 param logRetentionDays int = 30
 
 @description('Gigabytes a day after which no more logs are accepted.')
 param logDailyQuotaGb int = 1
+
+// Elsewhere the host asks for a token of the public cloud, which is refused (ApplicationInsights-dotnet issue 2962).
+@description('Whether telemetry is accepted from Entra identities only. Possible in the public cloud.')
+param entraTelemetry bool = environment().name == 'AzureCloud'
 
 @description('Email addresses that alerts go to.')
 param alertEmailAddresses string[] = []
@@ -127,6 +144,9 @@ param actionGroupIds string[] = []
 
 @description('Whether the app reaches storage and vaults through private endpoints only.')
 param privateNetworking bool = false
+
+@description('Whether the app itself is reached through a private endpoint only. Needs privateNetworking.')
+param privateInbound bool = false
 
 @description('Address range of the virtual network.')
 param virtualNetworkPrefix string = '10.40.0.0/24'
@@ -257,8 +277,14 @@ param alertOnMissingSweep bool = sweepMode != 'off'
 param publicBaseUrl string = ''
 
 var allTags = union(tags, { 'azd-env-name': environmentName })
+var operatorId = operatorPrincipalId == 'deployer' ? deployer().objectId : operatorPrincipalId
 var isFlex = hostingModel == 'flex'
 var appInsightsId = resourceId('Microsoft.Insights/components', appInsightsName)
+var hostName = isFlex ? flexApp!.outputs.hostName : dedicatedApp!.outputs.hostName
+// Logic Apps (Consumption) call from outside the network.
+var inboundAdvice = 'privateInbound needs privateNetworking and excludes deployLogicApps.'
+var inboundConflict = !privateNetworking || deployLogicApps
+var closesApp = privateInbound && inboundConflict ? fail(inboundAdvice) : privateInbound
 var usesKeyVault = partnerCenterAuth != 'federated'
 var usesRefreshToken = partnerCenterAuth == 'user'
 var usesClientSecret = partnerCenterAuth == 'secret' || usesRefreshToken
@@ -303,6 +329,17 @@ var appSettings = {
   AzureWebJobsStorage__clientId: identity.outputs.clientId
 }
 
+// Read by the platform, not by the code.
+var platformSettings = {
+  AzureWebJobsStorage__blobServiceUri: storage.outputs.blobEndpoint
+  APPLICATIONINSIGHTS_CONNECTION_STRING: monitoring.outputs.connectionString
+  PYTHON_THREADPOOL_THREAD_COUNT: '32'
+}
+var telemetrySettings = {
+  APPLICATIONINSIGHTS_AUTHENTICATION_STRING: 'ClientId=${identity.outputs.clientId};Authorization=AAD'
+}
+var allSettings = union(appSettings, platformSettings, entraTelemetry ? telemetrySettings : {})
+
 // Role assignments are named after the object ID of the identity, which is known only once the identity exists. Named
 // after its resource ID, the assignment of a deleted identity would stand in the way of the one that replaces it.
 module identity 'modules/identity.bicep' = {
@@ -321,6 +358,8 @@ module monitoring 'modules/monitoring.bicep' = {
     tags: allTags
     retentionDays: logRetentionDays
     dailyQuotaGb: logDailyQuotaGb
+    entraOnly: entraTelemetry
+    createRoleAssignments: createRoleAssignments
     #disable-next-line what-if-short-circuiting
     appPrincipalId: identity.outputs.principalId
   }
@@ -334,10 +373,26 @@ module storage 'modules/storage.bicep' = {
     sku: storageSku
     deploymentContainerName: 'deployments'
     softDeleteDays: softDeleteDays
+    deleteLock: deleteLocks
+    diagnosticLogs: diagnosticLogs
+    workspaceId: monitoring.outputs.workspaceId
+    createRoleAssignments: createRoleAssignments
     privateNetworking: privateNetworking
     #disable-next-line what-if-short-circuiting
     appPrincipalId: identity.outputs.principalId
   }
+}
+
+module operatorSends 'modules/queuesender.bicep' = if (createRoleAssignments && !empty(operatorId)) {
+  params: {
+    storageAccountName: storageAccountName
+    queueName: 'customers-to-delete'
+    senderPrincipalId: operatorId
+    isServicePrincipal: false
+  }
+  dependsOn: [
+    storage
+  ]
 }
 
 module keyVault 'modules/keyvault.bicep' = if (usesKeyVault) {
@@ -351,7 +406,9 @@ module keyVault 'modules/keyvault.bicep' = if (usesKeyVault) {
     #disable-next-line what-if-short-circuiting
     appPrincipalId: identity.outputs.principalId
     appWrites: false
-    operatorPrincipalId: operatorPrincipalId
+    operatorPrincipalId: operatorId
+    createRoleAssignments: createRoleAssignments
+    deleteLock: deleteLocks
   }
 }
 
@@ -367,7 +424,9 @@ module refreshTokenVault 'modules/keyvault.bicep' = if (usesRefreshToken) {
     #disable-next-line what-if-short-circuiting
     appPrincipalId: identity.outputs.principalId
     appWrites: true
-    operatorPrincipalId: operatorPrincipalId
+    operatorPrincipalId: operatorId
+    createRoleAssignments: createRoleAssignments
+    deleteLock: deleteLocks
   }
 }
 
@@ -390,25 +449,51 @@ module network 'modules/network.bicep' = if (privateNetworking) {
   ]
 }
 
-module functionApp 'modules/functionapp.bicep' = {
+module flexApp 'modules/flex.bicep' = if (isFlex) {
   params: {
     name: functionAppName
     planName: planName
     location: location
     tags: allTags
-    hostingModel: hostingModel
-    dedicatedSku: dedicatedSku
     pythonVersion: pythonVersion
     maximumInstanceCount: maximumInstanceCount
     instanceMemoryMB: instanceMemoryMB
+    rollingUpdates: rollingUpdates
     identityId: identity.outputs.id
-    identityClientId: identity.outputs.clientId
     deploymentContainerUrl: storage.outputs.deploymentContainerUrl
-    blobEndpoint: storage.outputs.blobEndpoint
-    appInsightsConnectionString: monitoring.outputs.connectionString
     subnetId: privateNetworking ? network!.outputs.appSubnetId : ''
-    appSettings: appSettings
+    privateInbound: closesApp
+    appSettings: allSettings
   }
+}
+
+module dedicatedApp 'modules/dedicated.bicep' = if (!isFlex) {
+  params: {
+    name: functionAppName
+    planName: planName
+    location: location
+    tags: allTags
+    pythonVersion: pythonVersion
+    sku: dedicatedSku
+    identityId: identity.outputs.id
+    subnetId: privateNetworking ? network!.outputs.appSubnetId : ''
+    privateInbound: closesApp
+    appSettings: allSettings
+  }
+}
+
+module inbound 'modules/inbound.bicep' = if (closesApp) {
+  params: {
+    functionAppName: functionAppName
+    location: location
+    tags: allTags
+    virtualNetworkName: virtualNetworkName
+  }
+  dependsOn: [
+    network
+    flexApp
+    dedicatedApp
+  ]
 }
 
 module logicApps 'modules/logicapps.bicep' = if (deployLogicApps) {
@@ -418,10 +503,13 @@ module logicApps 'modules/logicapps.bicep' = if (deployLogicApps) {
     connectionName: queueConnectionName
     location: location
     tags: allTags
-    endpoint: empty(publicBaseUrl) ? 'https://${functionApp.outputs.hostName}' : publicBaseUrl
+    endpoint: empty(publicBaseUrl) ? 'https://${hostName}' : publicBaseUrl
     apiClientId: easyAuthClientId
     notifyUrl: logicAppNotifyUrl
     storageAccountName: storageAccountName
+    diagnosticLogs: diagnosticLogs
+    workspaceId: monitoring.outputs.workspaceId
+    createRoleAssignments: createRoleAssignments
   }
 }
 
@@ -466,10 +554,10 @@ module workbook 'modules/workbook.bicep' = {
 output AZURE_LOCATION string = location
 
 @description('Name of the function app, which azd deploys to.')
-output SERVICE_API_NAME string = functionApp.outputs.name
+output SERVICE_API_NAME string = functionAppName
 
 @description('Address of the function app.')
-output SERVICE_API_URI string = 'https://${functionApp.outputs.hostName}'
+output SERVICE_API_URI string = 'https://${hostName}'
 
 @description('Name of the storage account with the queues.')
 output AZURE_STORAGE_ACCOUNT_NAME string = storageAccountName

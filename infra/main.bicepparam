@@ -2,10 +2,17 @@ using './main.bicep'
 
 // Read by azd from its environment (azd env set NAME value) and by az from the shell.
 param environmentName = readEnvironmentVariable('AZURE_ENV_NAME')
-param operatorPrincipalId = readEnvironmentVariable('AZURE_PRINCIPAL_ID', '')
+param location = readEnvironmentVariable('AZURE_LOCATION')
+param operatorPrincipalId = readEnvironmentVariable('OPERATOR_PRINCIPAL_ID', 'deployer')
+param createRoleAssignments = bool(readEnvironmentVariable('CREATE_ROLE_ASSIGNMENTS', 'true'))
 param hostingModel = readEnvironmentVariable('HOSTING_MODEL', 'flex')
+param pythonVersion = readEnvironmentVariable('PYTHON_VERSION', '3.12')
+param rollingUpdates = bool(readEnvironmentVariable('ROLLING_UPDATES', 'false'))
 param purgeProtection = bool(readEnvironmentVariable('PURGE_PROTECTION', 'true'))
 param privateNetworking = bool(readEnvironmentVariable('PRIVATE_NETWORKING', 'false'))
+param privateInbound = bool(readEnvironmentVariable('PRIVATE_INBOUND', 'false'))
+param deleteLocks = bool(readEnvironmentVariable('DELETE_LOCKS', 'false'))
+param diagnosticLogs = bool(readEnvironmentVariable('DIAGNOSTIC_LOGS', 'false'))
 param alertEmailAddresses = json(readEnvironmentVariable('ALERT_EMAIL_ADDRESSES', '[]'))
 param easyAuthClientId = readEnvironmentVariable('EASY_AUTH_CLIENT_ID', '')
 param easyAuthCallerObjectIds = json(readEnvironmentVariable('EASY_AUTH_CALLER_OBJECT_IDS', '[]'))

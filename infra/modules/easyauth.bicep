@@ -15,11 +15,11 @@ param callerClientIds string[]
 // An empty list would admit every identity of the tenant.
 var admittedObjectIds = empty(callerObjectIds) ? ['00000000-0000-0000-0000-000000000000'] : callerObjectIds
 
-resource functionApp 'Microsoft.Web/sites@2024-11-01' existing = {
+resource functionApp 'Microsoft.Web/sites@2024-04-01' existing = {
   name: functionAppName
 }
 
-resource authentication 'Microsoft.Web/sites/config@2024-11-01' = {
+resource authentication 'Microsoft.Web/sites/config@2024-04-01' = {
   // These checks mistake the sign-in settings for the settings of the app, which are in functionapp.bicep.
   // checkov:skip=CKV_AZURE_13:this resource is the authentication that the check asks for
   // checkov:skip=CKV_AZURE_63:Application Insights records the requests

@@ -27,7 +27,17 @@ param notifyUrl string
 @description('Name of the storage account.')
 param storageAccountName string
 
+@description('Whether the runs of the workflows are logged.')
+param diagnosticLogs bool
+
+@description('Resource ID of the workspace that receives these logs.')
+param workspaceId string
+
+@description('Whether to assign the role that fills the queue.')
+param createRoleAssignments bool
+
 var withHttp = !empty(apiClientId)
+var logsHttp = withHttp && diagnosticLogs
 var azureQueuesApiId = subscriptionResourceId('Microsoft.Web/locations/managedApis', location, 'azurequeues')
 
 resource deleteCustomer 'Microsoft.Logic/workflows@2019-05-01' = if (withHttp) {
@@ -104,13 +114,42 @@ resource queueCustomer 'Microsoft.Logic/workflows@2019-05-01' = {
   }
 }
 
-module queueRole 'queuesender.bicep' = {
+resource deleteCustomerLog 'Microsoft.Insights/diagnosticSettings@2021-05-01-preview' = if (logsHttp) {
+  name: 'runs'
+  scope: deleteCustomer
+  properties: {
+    workspaceId: workspaceId
+    logs: [
+      {
+        category: 'WorkflowRuntime'
+        enabled: true
+      }
+    ]
+  }
+}
+
+resource queueCustomerLog 'Microsoft.Insights/diagnosticSettings@2021-05-01-preview' = if (diagnosticLogs) {
+  name: 'runs'
+  scope: queueCustomer
+  properties: {
+    workspaceId: workspaceId
+    logs: [
+      {
+        category: 'WorkflowRuntime'
+        enabled: true
+      }
+    ]
+  }
+}
+
+module queueRole 'queuesender.bicep' = if (createRoleAssignments) {
   params: {
     storageAccountName: storageAccountName
     queueName: 'customers-to-delete'
     // As in main.bicep: role assignments are named after object IDs.
     #disable-next-line what-if-short-circuiting
     senderPrincipalId: queueCustomer.identity.principalId
+    isServicePrincipal: true
   }
 }
 

@@ -28,16 +28,18 @@ OPEN_ACCOUNT = """resource storage 'Microsoft.Storage/storageAccounts@2025-01-01
 """
 
 
-# checkov skips a file in which a parameter says what its array or object holds.
+# checkov skips a file in which a parameter says what its array or object holds, and one with
+# functions that its parser does not know.
 TYPED = re.compile(r"^(param \w+) (?:(string\[\])|\{ \*: string \})", re.MULTILINE)
 
 
 @pytest.fixture(scope="module")
 def report(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
-    """Scan a copy in which these parameters are plain arrays and objects; no line moves."""
+    """Scan a copy without what checkov's parser does not know; no line moves."""
     copy = shutil.copytree(INFRA, tmp_path_factory.mktemp("checkov") / "infra")
     for path in copy.rglob("*.bicep"):
-        path.write_text(TYPED.sub(plainly_typed, path.read_text()))
+        source = TYPED.sub(plainly_typed, path.read_text())
+        path.write_text(source.replace(" fail(", " string(").replace(" deployer(", " tenant("))
     return scan(copy)
 
 
@@ -81,7 +83,8 @@ def test_no_file_is_skipped(report: dict[str, Any]) -> None:
     assert {
         "modules/storage.bicep",
         "modules/keyvault.bicep",
-        "modules/functionapp.bicep",
+        "modules/flex.bicep",
+        "modules/dedicated.bicep",
     } <= checked
 
 

@@ -6,6 +6,7 @@ import pytest
 
 from tests.infra.bicep import INFRA, ROOT, outputs, parameters, text
 from tests.infra.test_alerts import ALERTS
+from tests.infra.test_roles import ASSIGNMENTS
 
 PAGE = (ROOT / "docs/deploy.md").read_text()
 MAIN = INFRA / "main.bicep"
@@ -21,6 +22,14 @@ def test_the_table_of_the_environment_is_what_azd_passes_on() -> None:
     table = next(table for table in TABLES if table[0][0] == "`AZURE_ENV_NAME`")
 
     assert sorted(re.findall(r"`(\w+)`", " ".join(row[0] for row in table))) == sorted(read)
+
+
+def test_the_roles_that_somebody_else_assigns_are_those_of_the_template() -> None:
+    """By their number: Microsoft's names for them are on the page only."""
+    table = next(table for table in TABLES if table[0][1] == "storage account")
+    named = [role for row in table for role in row[0].split(", ")]
+
+    assert len(named) == len({role for _, who, role, _ in ASSIGNMENTS if who == "appPrincipalId"})
 
 
 def test_every_output_that_the_page_asks_for_exists() -> None:

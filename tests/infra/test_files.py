@@ -28,6 +28,7 @@ from tests.infra.bicep import (
 )
 
 MAIN = INFRA / "main.bicep"
+HOSTS = [INFRA / "modules/flex.bicep", INFRA / "modules/dedicated.bicep"]
 JSON_FILES = sorted(INFRA.rglob("*.json"))
 # The width in bicepconfig.json: the compiler's formatter breaks longer lines, comments excepted.
 WIDTH = 120
@@ -146,18 +147,18 @@ def test_clouds_without_flex_are_hosted_on_a_dedicated_plan(cloud: str) -> None:
     given = assignments(INFRA / f"params/{cloud}.bicepparam")
 
     assert given["hostingModel"] == "'dedicated'"
+    assert given["entraTelemetry"] == "false"
     assert given["partnerCenterCloud"] == f"'{cloud}'"
 
 
 def test_azd_finds_the_app_it_deploys_to() -> None:
     """It looks for the tag with the service's name, and stores the outputs as its environment."""
     azure_yaml = (ROOT / "azure.yaml").read_text()
-    app = next(
-        r for r in resources(INFRA / "modules/functionapp.bicep") if r.symbol == "functionApp"
-    )
+    apps = [r for path in HOSTS for r in resources(path) if r.type == "Microsoft.Web/sites"]
 
     assert re.search(r"^services:\n  api:\n    project: \.\n", azure_yaml, re.MULTILINE)
-    assert "'azd-service-name': 'api'" in text(app.properties["tags"])
+    assert len(apps) == len(HOSTS)
+    assert all("'azd-service-name': 'api'" in text(app.properties["tags"]) for app in apps)
     assert "SERVICE_API_NAME" in outputs(MAIN)
 
 

@@ -3,7 +3,21 @@
 import json
 import re
 
-from tests.infra.bicep import FILES, INFRA, Resource, properties, relative, resources, text
+from shared.storage.names import CUSTOMERS_TO_DELETE
+from tests.infra.bicep import (
+    FILES,
+    INFRA,
+    Resource,
+    modules,
+    properties,
+    relative,
+    resources,
+    string,
+    text,
+    tree,
+    variables,
+    walk,
+)
 
 # https://learn.microsoft.com/azure/role-based-access-control/built-in-roles
 BUILT_IN = {
@@ -82,9 +96,40 @@ def test_the_name_of_an_assignment_follows_from_scope_principal_and_role() -> No
 
 def test_the_app_reads_a_vault_or_also_writes_it_never_both_roles() -> None:
     vault = {r.symbol: r.text for _, r in assignments()}
+    conditions = variables(INFRA / "modules/keyvault.bicep")
 
-    assert "= if (!appWrites) {" in vault["appReads"]
-    assert "= if (appWrites) {" in vault["appReadsAndWrites"]
+    assert text(conditions["assignsReader"]) == "createRoleAssignments && !appWrites"
+    assert text(conditions["assignsWriter"]) == "createRoleAssignments && appWrites"
+
+    assert "= if (assignsReader) {" in vault["appReads"]
+    assert "= if (assignsWriter) {" in vault["appReadsAndWrites"]
+
+
+def test_no_role_is_assigned_if_the_template_may_not() -> None:
+    """Where a module assigns none by itself, the module that uses it has the condition."""
+    declared = {**variables(INFRA / "modules/keyvault.bicep")}
+    for file, resource in assignments():
+        condition = re.search(r"= if \((.*)\) \{", resource.text)
+        if file == "modules/queuesender.bicep":
+            continue
+        assert condition, resource.symbol
+        meaning = text(declared[condition[1]]) if condition[1] in declared else condition[1]
+        assert meaning.startswith("createRoleAssignments"), resource.symbol
+    users = [
+        text(node)
+        for path in FILES
+        for node in walk(tree(path), "module_declaration")
+        if "queuesender.bicep" in text(node)
+    ]
+    assert len(users) == 2
+    assert all("= if (createRoleAssignments" in user for user in users)
+
+
+def test_the_operator_may_fill_the_queue_of_requests_and_no_other() -> None:
+    _, given = modules(INFRA / "main.bicep")["operatorSends"]
+
+    assert text(given["senderPrincipalId"]) == "operatorId"
+    assert string(given["queueName"]) == CUSTOMERS_TO_DELETE
 
 
 def test_nobody_is_let_in_when_no_caller_is_named() -> None:
