@@ -160,14 +160,14 @@ param endpointSubnetPrefix string = '10.40.0.64/26'
 @description('Client ID of the app registration that represents the API. If set, Easy Auth guards the app.')
 param easyAuthClientId string = ''
 
-@description('Object IDs of the identities that Easy Auth admits, in addition to the Logic App.')
-param easyAuthCallerObjectIds string[] = []
-
-@description('Client IDs of the applications that Easy Auth admits; empty for any application of an admitted identity.')
+@description('Client IDs of the applications that Easy Auth admits; empty for any application.')
 param easyAuthCallerClientIds string[] = []
 
 @description('Whether to deploy the sample workflows. The one that calls over HTTP needs easyAuthClientId.')
 param deployLogicApps bool = false
+
+@description('Object ID of the one caller whose Entra token starts the sample workflows; deployer for who deploys.')
+param workflowCallerObjectId string = 'deployer'
 
 @description('Address that the sample workflow posts outcomes to; empty for none. Must not contain a secret.')
 param logicAppNotifyUrl string = ''
@@ -278,6 +278,7 @@ param publicBaseUrl string = ''
 
 var allTags = union(tags, { 'azd-env-name': environmentName })
 var operatorId = operatorPrincipalId == 'deployer' ? deployer().objectId : operatorPrincipalId
+var workflowCallerId = workflowCallerObjectId == 'deployer' ? deployer().objectId : workflowCallerObjectId
 var isFlex = hostingModel == 'flex'
 var appInsightsId = resourceId('Microsoft.Insights/components', appInsightsName)
 var hostName = isFlex ? flexApp!.outputs.hostName : dedicatedApp!.outputs.hostName
@@ -291,7 +292,6 @@ var usesClientSecret = partnerCenterAuth == 'secret' || usesRefreshToken
 var keyVaultUri = usesKeyVault ? keyVault!.outputs.uri : ''
 var clientSecretReference = '@Microsoft.KeyVault(SecretUri=${keyVaultUri}secrets/${clientSecretName})'
 var vaultNames = concat(usesKeyVault ? [keyVaultName] : [], usesRefreshToken ? [refreshTokenVaultName] : [])
-var logicAppCallerIds = deployLogicApps ? [logicApps!.outputs.deleteCustomerPrincipalId] : []
 
 // What shared/settings.py reads; a test compares the two. Empty means the default of the code.
 var appSettings = {
@@ -338,7 +338,12 @@ var platformSettings = {
 var telemetrySettings = {
   APPLICATIONINSIGHTS_AUTHENTICATION_STRING: 'ClientId=${identity.outputs.clientId};Authorization=AAD'
 }
-var allSettings = union(appSettings, platformSettings, entraTelemetry ? telemetrySettings : {})
+var signInSettings = {
+  OVERRIDE_USE_MI_FIC_ASSERTION_CLIENTID: identity.outputs.clientId
+}
+var telemetryPart = entraTelemetry ? telemetrySettings : {}
+var signInPart = empty(easyAuthClientId) ? {} : signInSettings
+var allSettings = union(appSettings, platformSettings, telemetryPart, signInPart)
 
 // Role assignments are named after the object ID of the identity, which is known only once the identity exists. Named
 // after its resource ID, the assignment of a deleted identity would stand in the way of the one that replaces it.
@@ -506,6 +511,7 @@ module logicApps 'modules/logicapps.bicep' = if (deployLogicApps) {
     endpoint: empty(publicBaseUrl) ? 'https://${hostName}' : publicBaseUrl
     apiClientId: easyAuthClientId
     notifyUrl: logicAppNotifyUrl
+    callerObjectId: workflowCallerId
     storageAccountName: storageAccountName
     diagnosticLogs: diagnosticLogs
     workspaceId: monitoring.outputs.workspaceId
@@ -517,9 +523,12 @@ module easyAuth 'modules/easyauth.bicep' = if (!empty(easyAuthClientId)) {
   params: {
     functionAppName: functionAppName
     clientId: easyAuthClientId
-    callerObjectIds: concat(easyAuthCallerObjectIds, logicAppCallerIds)
     callerClientIds: easyAuthCallerClientIds
   }
+  dependsOn: [
+    flexApp
+    dedicatedApp
+  ]
 }
 
 module alerts 'modules/alerts.bicep' = {
@@ -570,6 +579,30 @@ output REFRESH_TOKEN_VAULT_NAME string = usesRefreshToken ? refreshTokenVaultNam
 
 @description('Object ID of the identity of the app: the subject of a federated credential.')
 output APP_IDENTITY_PRINCIPAL_ID string = identity.outputs.principalId
+
+@description('Object ID of the workflow that calls over HTTP and needs the app role operator; empty without one.')
+output DELETE_CUSTOMER_PRINCIPAL_ID string = deployLogicApps ? logicApps!.outputs.deleteCustomerPrincipalId : ''
+
+@description('Address that starts the workflow that calls over HTTP; empty without one.')
+output DELETE_CUSTOMER_URL string = deployLogicApps ? logicApps!.outputs.deleteCustomerUrl : ''
+
+@description('Address that starts the workflow that fills the queue; empty without one.')
+output QUEUE_CUSTOMER_URL string = deployLogicApps ? logicApps!.outputs.queueCustomerUrl : ''
+
+@description('Resource ID of the function app.')
+output SERVICE_API_RESOURCE_ID string = resourceId('Microsoft.Web/sites', functionAppName)
+
+@description('Version of Python that the app was deployed for.')
+output SERVICE_API_PYTHON_VERSION string = pythonVersion
+
+@description('How the app is hosted; the hook before provisioning refuses another value.')
+output SERVICE_API_HOSTING_MODEL string = hostingModel
+
+@description('Client ID of the app registration that represents the API; empty without Easy Auth.')
+output SERVICE_API_CLIENT_ID string = easyAuthClientId
+
+@description('Address of Azure Resource Manager in this cloud.')
+output RESOURCE_MANAGER_URL string = environment().resourceManager
 
 @description('Name of the Application Insights component.')
 output APPLICATIONINSIGHTS_NAME string = appInsightsName

@@ -27,6 +27,9 @@ param notifyUrl string
 @description('Name of the storage account.')
 param storageAccountName string
 
+@description('Object ID of the one caller whose Entra token starts the workflows.')
+param callerObjectId string
+
 @description('Whether the runs of the workflows are logged.')
 param diagnosticLogs bool
 
@@ -38,6 +41,37 @@ param createRoleAssignments bool
 
 var withHttp = !empty(apiClientId)
 var logsHttp = withHttp && diagnosticLogs
+var tokenIssuer = environment().name == 'AzureChinaCloud' ? 'https://sts.chinacloudapi.cn' : 'https://sts.windows.net'
+var triggerPath = '/triggers/Request/paths/invoke?api-version=2016-10-01'
+// The address of a trigger carries a key by default, with which anybody may delete customers.
+var accessControl = {
+  triggers: {
+    sasAuthenticationPolicy: {
+      state: 'Disabled'
+    }
+    openAuthenticationPolicies: {
+      policies: {
+        entra: {
+          type: 'AAD'
+          claims: [
+            {
+              name: 'iss'
+              value: '${tokenIssuer}/${tenant().tenantId}/'
+            }
+            {
+              name: 'aud'
+              value: environment().authentication.audiences[0]
+            }
+            {
+              name: 'oid'
+              value: callerObjectId
+            }
+          ]
+        }
+      }
+    }
+  }
+}
 var azureQueuesApiId = subscriptionResourceId('Microsoft.Web/locations/managedApis', location, 'azurequeues')
 
 resource deleteCustomer 'Microsoft.Logic/workflows@2019-05-01' = if (withHttp) {
@@ -49,6 +83,9 @@ resource deleteCustomer 'Microsoft.Logic/workflows@2019-05-01' = if (withHttp) {
   }
   properties: {
     state: 'Enabled'
+    // The published type lacks sasAuthenticationPolicy.
+    #disable-next-line BCP037
+    accessControl: accessControl
     definition: loadJsonContent('../workflows/delete-customer.json')
     parameters: {
       endpoint: {
@@ -91,6 +128,9 @@ resource queueCustomer 'Microsoft.Logic/workflows@2019-05-01' = {
   }
   properties: {
     state: 'Enabled'
+    // The published type lacks sasAuthenticationPolicy.
+    #disable-next-line BCP037
+    accessControl: accessControl
     definition: loadJsonContent('../workflows/queue-customer.json')
     parameters: {
       storageAccount: {
@@ -152,6 +192,12 @@ module queueRole 'queuesender.bicep' = if (createRoleAssignments) {
     isServicePrincipal: true
   }
 }
+
+@description('Address that starts the workflow that fills the queue, for a token of the named caller.')
+output queueCustomerUrl string = '${queueCustomer.properties.accessEndpoint}${triggerPath}'
+
+@description('Address that starts the workflow that calls over HTTP; empty if there is none.')
+output deleteCustomerUrl string = withHttp ? '${deleteCustomer!.properties.accessEndpoint}${triggerPath}' : ''
 
 @description('Object ID of the identity that calls the HTTP functions; empty if there is no HTTP workflow.')
 output deleteCustomerPrincipalId string = withHttp ? deleteCustomer!.identity.principalId : ''

@@ -34,6 +34,9 @@ PLATFORM = {
 TELEMETRY = {
     "APPLICATIONINSIGHTS_AUTHENTICATION_STRING": "and sign in with the identity for it",
 }
+SIGN_IN = {
+    "OVERRIDE_USE_MI_FIC_ASSERTION_CLIENTID": "Easy Auth signs people in without a secret",
+}
 DEDICATED = {
     "FUNCTIONS_EXTENSION_VERSION": "version of the host",
     "FUNCTIONS_WORKER_RUNTIME": "language",
@@ -103,6 +106,7 @@ def test_the_settings_of_the_platform_are_the_listed_ones() -> None:
 
     assert properties(declared["platformSettings"]).keys() == PLATFORM.keys()
     assert properties(declared["telemetrySettings"]).keys() == TELEMETRY.keys()
+    assert properties(declared["signInSettings"]).keys() == SIGN_IN.keys()
     assert properties(dedicated["platformSettings"]).keys() == DEDICATED.keys()
 
 
@@ -112,7 +116,7 @@ def test_the_host_signs_in_for_telemetry_only_where_azure_wants_it() -> None:
 
     assert default is not None
     assert text(default) == "environment().name == 'AzureCloud'"
-    assert "entraTelemetry ? telemetrySettings : {}" in text(variables(MAIN)["allSettings"])
+    assert text(variables(MAIN)["telemetryPart"]) == "entraTelemetry ? telemetrySettings : {}"
     assert text(modules(MAIN)["monitoring"][1]["entraOnly"]) == "entraTelemetry"
 
 
@@ -122,7 +126,7 @@ def test_every_setting_appears_exactly_once() -> None:
         for path in FILES
         for member in walk(tree(path), "object_property")
     ]
-    settings = {*app_settings(), *PLATFORM, *TELEMETRY, *DEDICATED}
+    settings = {*app_settings(), *PLATFORM, *TELEMETRY, *DEDICATED, *SIGN_IN}
 
     assert {name: n for name, n in Counter(names).items() if name in settings and n != 1} == {}
 
@@ -142,9 +146,9 @@ def reaches(node: Node, sources: set[str]) -> bool:
 
 
 def test_the_app_gets_the_settings() -> None:
-    settings = text(variables(MAIN)["allSettings"])
-
-    assert settings.startswith("union(appSettings, platformSettings, ")
+    assert text(variables(MAIN)["allSettings"]) == (
+        "union(appSettings, platformSettings, telemetryPart, signInPart)"
+    )
     for app in ("flexApp", "dedicatedApp"):
         assert text(modules(MAIN)[app][1]["appSettings"]) == "allSettings"
 
