@@ -28,8 +28,8 @@ pytestmark = pytest.mark.slow
 ROOT = Path(__file__).parents[1]
 IGNORE_FILE = ROOT / ".funcignore"
 WORKER = "azure-functions-runtime==1.3.0"
-WORKER_PYTHON = "3.13"
-WORKER_ENVIRONMENT = ROOT / ".venv-3.13"
+# The worker of older versions is no library.
+WORKER_PYTHONS = ("3.13", "3.14")
 SECONDS = 60
 
 INDEX = """
@@ -246,11 +246,11 @@ def test_messages_are_taken_as_they_are() -> None:
     assert read_configuration(ROOT, {}).queues.message_encoding == "none"
 
 
-def worker_python() -> str | None:
+def worker_python(version: str) -> str | None:
     """Find a Python that really runs: a version manager may leave a name that does not."""
-    candidates = [shutil.which(f"python{WORKER_PYTHON}")]
+    candidates = [shutil.which(f"python{version}")]
     candidates += sorted(
-        map(str, Path.home().glob(f".pyenv/versions/{WORKER_PYTHON}*/bin/python{WORKER_PYTHON}"))
+        map(str, Path.home().glob(f".pyenv/versions/{version}*/bin/python{version}"))
     )
     for candidate in filter(None, candidates):
         probe = subprocess.run(  # noqa: S603 - a Python
@@ -261,25 +261,26 @@ def worker_python() -> str | None:
     return None
 
 
-@pytest.fixture(scope="module")
-def worker() -> Path:
+@pytest.fixture(scope="module", params=WORKER_PYTHONS)
+def worker(request: pytest.FixtureRequest) -> Path:
     """Make an environment of the app's requirements and the worker, kept for the next run."""
-    python = worker_python()
+    version: str = request.param
+    python = worker_python(version)
     if python is None:
-        pytest.skip(f"the worker library runs on Python {WORKER_PYTHON}, and none is found")
+        pytest.skip(f"no Python {version} is found for the worker library")
     # Two workers of the test run may need it at the same time.
     with (ROOT / "requirements.txt").open() as requirements:
         fcntl.flock(requirements, fcntl.LOCK_EX)
-        return worker_environment(python, requirements.read() + WORKER)
+        return worker_environment(ROOT / f".venv-{version}", python, requirements.read() + WORKER)
 
 
-def worker_environment(python: str, wanted: str) -> Path:
+def worker_environment(folder: Path, python: str, wanted: str) -> Path:
     """Return the Python of the kept environment; make it where the requirements are others."""
-    made = WORKER_ENVIRONMENT / "requirements.txt"
-    inside = WORKER_ENVIRONMENT / "bin/python"
+    made = folder / "requirements.txt"
+    inside = folder / "bin/python"
     if not made.is_file() or made.read_text() != wanted:
-        shutil.rmtree(WORKER_ENVIRONMENT, ignore_errors=True)
-        run_checked([python, "-m", "venv", str(WORKER_ENVIRONMENT)])
+        shutil.rmtree(folder, ignore_errors=True)
+        run_checked([python, "-m", "venv", str(folder)])
         install = ["-m", "pip", "install", "--quiet", "--disable-pip-version-check"]
         run_checked([str(inside), *install, "-r", str(ROOT / "requirements.txt"), WORKER])
         made.write_text(wanted)
