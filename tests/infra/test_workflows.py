@@ -124,10 +124,9 @@ def test_every_name_in_an_expression_is_declared(path: Path) -> None:
     assert set(NAMED.findall(path.read_text())) <= declared
 
 
-@pytest.mark.parametrize("path", sorted(FOLDER.glob("*.json")), ids=lambda path: path.name)
-def test_the_run_history_hides_what_is_sent_and_received(path: Path) -> None:
+@pytest.mark.parametrize("workflow", [DELETE, QUEUE], ids=["delete", "queue"])
+def test_the_run_history_hides_what_is_sent_and_received(workflow: dict[str, Any]) -> None:
     """Compose takes the inputs only, and hides its output with them."""
-    workflow = json.loads(path.read_text())
     calls = [a for _, a in actions(workflow) if a["type"] in {"Http", "ApiConnection", "Compose"}]
 
     assert calls
