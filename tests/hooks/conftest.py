@@ -17,7 +17,7 @@ case "$1 $2" in
   "auth token") case $4 in api://unknown*) echo "ERROR: AADSTS500011"; exit 1 ;; esac
     echo "{\\"token\\": \\"for $4\\"}" ;;
   "deploy api") echo "$*" >>"$AZD_CALLS"; line=$(head -n 1 "$AZD_OUTPUT"); sed -i 1d "$AZD_OUTPUT"
-    echo "$line"; [ "$line" = SUCCESS ] ;;
+    echo "$line"; case $line in SUCCESS*) ;; *) exit 1 ;; esac ;;
 esac
 """
 APP = "/subscriptions/s/resourceGroups/g/providers/Microsoft.Web/sites/func"

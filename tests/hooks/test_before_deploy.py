@@ -48,6 +48,17 @@ def test_a_403_is_waited_out(environment: dict[str, str], clock: Clock) -> None:
 
 
 @pytest.mark.usefixtures("without_code")
+def test_a_deployment_that_succeeds_is_not_repeated(
+    environment: dict[str, str], clock: Clock
+) -> None:
+    azd_will_print(environment, "SUCCESS: rg-tipsweep-403")
+
+    before_deploy(environment, clock)
+
+    assert len(deployments(environment)) == 1
+
+
+@pytest.mark.usefixtures("without_code")
 def test_another_error_is_left_to_azd(environment: dict[str, str], clock: Clock) -> None:
     azd_will_print(environment, "ERROR: packaging service api")
 
