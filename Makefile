@@ -3,6 +3,8 @@ VENV := .venv
 BIN := $(VENV)/bin
 CHECKOV := .venv-checkov
 WORKERS ?= auto
+# requirements-lowest.txt tests the lowest versions that requirements.in allows.
+REQUIREMENTS ?= requirements.txt
 PYTEST := $(BIN)/python -m pytest -n $(WORKERS) --maxprocesses 4 --dist worksteal
 SEEDS ?= 1000
 FIRST ?= 0
@@ -15,10 +17,11 @@ export PYTHONDONTWRITEBYTECODE :=
 help: ## Show the targets.
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/'
 
-$(VENV)/.ready: requirements.txt requirements-dev.txt
-	$(PYTHON) -c 'import sys; sys.exit(0 if (3, 11) <= sys.version_info < (3, 14) else "tipsweep needs Python 3.11 to 3.13; name one with make PYTHON=python3.12")'
+$(VENV)/.ready: requirements.txt requirements-dev.txt $(REQUIREMENTS)
+	$(PYTHON) -c 'import sys; sys.exit(0 if (3, 11) <= sys.version_info < (3, 15) else "tipsweep needs Python 3.11 to 3.14; name one with make PYTHON=python3.12")'
 	$(PYTHON) -m venv $(VENV)
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check -r requirements-dev.txt
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check -r $(REQUIREMENTS)
 	touch $@
 
 node_modules/.ready: package.json package-lock.json
@@ -58,4 +61,4 @@ infra: ## Compile the Bicep files, if a Bicep compiler is found.
 	infra/check.sh
 
 clean: ## Remove what setup installed.
-	rm -rf $(VENV) $(CHECKOV) .venv-3.13 .venv-tests-* node_modules
+	rm -rf $(VENV) $(CHECKOV) .venv-3.* .venv-tests-* node_modules

@@ -15,6 +15,7 @@ fi
 
 # Any well-formed values: nothing is deployed.
 export AZURE_ENV_NAME=check
+export AZURE_LOCATION=westeurope
 export PARTNER_TENANT_ID=00000000-0000-4000-8000-000000000001
 export SANDBOX_TENANT_CONFIRMATION=$PARTNER_TENANT_ID
 export PARTNER_CENTER_CLIENT_ID=00000000-0000-4000-8000-000000000002
@@ -28,7 +29,10 @@ complain() {
 "$bicep" --version
 for file in main.bicep modules/*.bicep; do
   "$bicep" build --stdout "$file" >/dev/null || complain "$file: build failed"
-  "$bicep" lint "$file" || complain "$file: lint failed"
+  # It ends with 0 if it has found warnings only.
+  findings=$("$bicep" lint "$file" 2>&1) || complain "$file: lint failed"
+  printf '%s' "$findings" >&2
+  case $findings in *" : Warning "*) complain "$file: has warnings" ;; esac
 done
 for file in *.bicepparam params/*.bicepparam; do
   "$bicep" build-params --stdout "$file" >/dev/null || complain "$file: build-params failed"

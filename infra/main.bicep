@@ -11,7 +11,7 @@ param environmentName string
 param location string = resourceGroup().location
 
 @description('Tags of every resource.')
-param tags object = {}
+param tags { *: string } = {}
 
 @description('Suffix of every generated name.')
 param nameSuffix string = uniqueString(resourceGroup().id, environmentName)
@@ -77,6 +77,7 @@ param dedicatedSku string = 'B1'
   '3.11'
   '3.12'
   '3.13'
+  '3.14'
 ])
 param pythonVersion string = '3.12'
 
@@ -84,6 +85,9 @@ param pythonVersion string = '3.12'
 @minValue(1)
 @maxValue(1000)
 param maximumInstanceCount int = 100
+
+@description('Whether an update on flex waits for running work and goes on beside it; not every region offers this.')
+param rollingUpdates bool = false
 
 @description('Memory of an instance in megabytes with hostingModel flex.')
 @allowed([
@@ -102,14 +106,23 @@ param instanceMemoryMB int = 2048
 ])
 param storageSku string = 'Standard_LRS'
 
+@description('Whether storage account and vaults carry a lock against deletion. azd down fails as long as they do.')
+param deleteLocks bool = false
+
+@description('Whether calls to the queues and runs of the workflows are logged to the workspace.')
+param diagnosticLogs bool = false
+
+@description('Whether the template assigns roles. If not, somebody else must: docs/deploy.md lists them.')
+param createRoleAssignments bool = true
+
 @description('Days in which a deleted blob or container can be recovered.')
 param softDeleteDays int = 7
 
 @description('Whether a deleted key vault cannot be purged for 90 days. Cannot be turned off again.')
 param purgeProtection bool = true
 
-@description('Object ID of the person or group that stores the credential; empty for none.')
-param operatorPrincipalId string = ''
+@description('Object ID of who stores the credential and fills the queue; deployer for who deploys, empty for none.')
+param operatorPrincipalId string = 'deployer'
 
 @description('Days that logs are kept.')
 param logRetentionDays int = 30
@@ -117,14 +130,21 @@ param logRetentionDays int = 30
 @description('Gigabytes a day after which no more logs are accepted.')
 param logDailyQuotaGb int = 1
 
+// Elsewhere the host asks for a token of the public cloud, which is refused (ApplicationInsights-dotnet issue 2962).
+@description('Whether telemetry is accepted from Entra identities only. Possible in the public cloud.')
+param entraTelemetry bool = environment().name == 'AzureCloud'
+
 @description('Email addresses that alerts go to.')
-param alertEmailAddresses array = []
+param alertEmailAddresses string[] = []
 
 @description('Resource IDs of action groups that alerts go to.')
-param actionGroupIds array = []
+param actionGroupIds string[] = []
 
 @description('Whether the app reaches storage and vaults through private endpoints only.')
 param privateNetworking bool = false
+
+@description('Whether the app itself is reached through a private endpoint only. Needs privateNetworking.')
+param privateInbound bool = false
 
 @description('Address range of the virtual network.')
 param virtualNetworkPrefix string = '10.40.0.0/24'
@@ -138,14 +158,14 @@ param endpointSubnetPrefix string = '10.40.0.64/26'
 @description('Client ID of the app registration that represents the API. If set, Easy Auth guards the app.')
 param easyAuthClientId string = ''
 
-@description('Object IDs of the identities that Easy Auth admits, in addition to the Logic App.')
-param easyAuthCallerObjectIds array = []
-
-@description('Client IDs of the applications that Easy Auth admits; empty for any application of an admitted identity.')
-param easyAuthCallerClientIds array = []
+@description('Client IDs of the applications that Easy Auth admits; empty for any application.')
+param easyAuthCallerClientIds string[] = []
 
 @description('Whether to deploy the sample workflows. The one that calls over HTTP needs easyAuthClientId.')
 param deployLogicApps bool = false
+
+@description('Object ID of the one caller whose Entra token starts the sample workflows; deployer for who deploys.')
+param workflowCallerObjectId string = 'deployer'
 
 @description('Address that the sample workflow posts outcomes to; empty for none. Must not contain a secret.')
 param logicAppNotifyUrl string = ''
@@ -254,15 +274,21 @@ param alertOnMissingSweep bool = sweepMode != 'off'
 param publicBaseUrl string = ''
 
 var allTags = union(tags, { 'azd-env-name': environmentName })
+var operatorId = operatorPrincipalId == 'deployer' ? deployer().objectId : operatorPrincipalId
+var workflowCallerId = workflowCallerObjectId == 'deployer' ? deployer().objectId : workflowCallerObjectId
 var isFlex = hostingModel == 'flex'
+var appInsightsId = resourceId('Microsoft.Insights/components', appInsightsName)
+var hostName = isFlex ? flexApp!.outputs.hostName : dedicatedApp!.outputs.hostName
+// Logic Apps (Consumption) call from outside the network.
+var inboundAdvice = 'privateInbound needs privateNetworking and excludes deployLogicApps.'
+var inboundConflict = !privateNetworking || deployLogicApps
+var closesApp = privateInbound && inboundConflict ? fail(inboundAdvice) : privateInbound
 var usesKeyVault = partnerCenterAuth != 'federated'
 var usesRefreshToken = partnerCenterAuth == 'user'
 var usesClientSecret = partnerCenterAuth == 'secret' || usesRefreshToken
 var keyVaultUri = usesKeyVault ? keyVault!.outputs.uri : ''
 var clientSecretReference = '@Microsoft.KeyVault(SecretUri=${keyVaultUri}secrets/${clientSecretName})'
-var keyVaultIds = usesKeyVault ? [keyVault!.outputs.id] : []
-var refreshTokenVaultIds = usesRefreshToken ? [refreshTokenVault!.outputs.id] : []
-var logicAppCallerIds = deployLogicApps ? [logicApps!.outputs.deleteCustomerPrincipalId] : []
+var vaultNames = concat(usesKeyVault ? [keyVaultName] : [], usesRefreshToken ? [refreshTokenVaultName] : [])
 
 // What shared/settings.py reads; a test compares the two. Empty means the default of the code.
 var appSettings = {
@@ -300,6 +326,24 @@ var appSettings = {
   AzureWebJobsStorage__clientId: identity.outputs.clientId
 }
 
+// Read by the platform, not by the code.
+var platformSettings = {
+  AzureWebJobsStorage__blobServiceUri: storage.outputs.blobEndpoint
+  APPLICATIONINSIGHTS_CONNECTION_STRING: monitoring.outputs.connectionString
+  PYTHON_THREADPOOL_THREAD_COUNT: '32'
+}
+var telemetrySettings = {
+  APPLICATIONINSIGHTS_AUTHENTICATION_STRING: 'ClientId=${identity.outputs.clientId};Authorization=AAD'
+}
+var signInSettings = {
+  OVERRIDE_USE_MI_FIC_ASSERTION_CLIENTID: identity.outputs.clientId
+}
+var telemetryPart = entraTelemetry ? telemetrySettings : {}
+var signInPart = empty(easyAuthClientId) ? {} : signInSettings
+var allSettings = union(appSettings, platformSettings, telemetryPart, signInPart)
+
+// Role assignments are named after the object ID of the identity, which is known only once the identity exists. Named
+// after its resource ID, the assignment of a deleted identity would stand in the way of the one that replaces it.
 module identity 'modules/identity.bicep' = {
   params: {
     name: identityName
@@ -316,6 +360,9 @@ module monitoring 'modules/monitoring.bicep' = {
     tags: allTags
     retentionDays: logRetentionDays
     dailyQuotaGb: logDailyQuotaGb
+    entraOnly: entraTelemetry
+    createRoleAssignments: createRoleAssignments
+    #disable-next-line what-if-short-circuiting
     appPrincipalId: identity.outputs.principalId
   }
 }
@@ -328,9 +375,26 @@ module storage 'modules/storage.bicep' = {
     sku: storageSku
     deploymentContainerName: 'deployments'
     softDeleteDays: softDeleteDays
+    deleteLock: deleteLocks
+    diagnosticLogs: diagnosticLogs
+    workspaceId: monitoring.outputs.workspaceId
+    createRoleAssignments: createRoleAssignments
     privateNetworking: privateNetworking
+    #disable-next-line what-if-short-circuiting
     appPrincipalId: identity.outputs.principalId
   }
+}
+
+module operatorSends 'modules/queuesender.bicep' = if (createRoleAssignments && !empty(operatorId)) {
+  params: {
+    storageAccountName: storageAccountName
+    queueName: 'customers-to-delete'
+    senderPrincipalId: operatorId
+    isServicePrincipal: false
+  }
+  dependsOn: [
+    storage
+  ]
 }
 
 module keyVault 'modules/keyvault.bicep' = if (usesKeyVault) {
@@ -341,9 +405,12 @@ module keyVault 'modules/keyvault.bicep' = if (usesKeyVault) {
     purgeProtection: purgeProtection
     privateNetworking: privateNetworking
     workspaceId: monitoring.outputs.workspaceId
+    #disable-next-line what-if-short-circuiting
     appPrincipalId: identity.outputs.principalId
     appWrites: false
-    operatorPrincipalId: operatorPrincipalId
+    operatorPrincipalId: operatorId
+    createRoleAssignments: createRoleAssignments
+    deleteLock: deleteLocks
   }
 }
 
@@ -356,9 +423,12 @@ module refreshTokenVault 'modules/keyvault.bicep' = if (usesRefreshToken) {
     purgeProtection: purgeProtection
     privateNetworking: privateNetworking
     workspaceId: monitoring.outputs.workspaceId
+    #disable-next-line what-if-short-circuiting
     appPrincipalId: identity.outputs.principalId
     appWrites: true
-    operatorPrincipalId: operatorPrincipalId
+    operatorPrincipalId: operatorId
+    createRoleAssignments: createRoleAssignments
+    deleteLock: deleteLocks
   }
 }
 
@@ -371,30 +441,61 @@ module network 'modules/network.bicep' = if (privateNetworking) {
     appSubnetPrefix: appSubnetPrefix
     endpointSubnetPrefix: endpointSubnetPrefix
     isFlex: isFlex
-    storageId: storage.outputs.id
-    vaultIds: concat(keyVaultIds, refreshTokenVaultIds)
+    storageAccountName: storageAccountName
+    vaultNames: vaultNames
   }
+  dependsOn: [
+    storage
+    keyVault
+    refreshTokenVault
+  ]
 }
 
-module functionApp 'modules/functionapp.bicep' = {
+module flexApp 'modules/flex.bicep' = if (isFlex) {
   params: {
     name: functionAppName
     planName: planName
     location: location
     tags: allTags
-    hostingModel: hostingModel
-    dedicatedSku: dedicatedSku
     pythonVersion: pythonVersion
     maximumInstanceCount: maximumInstanceCount
     instanceMemoryMB: instanceMemoryMB
+    rollingUpdates: rollingUpdates
     identityId: identity.outputs.id
-    identityClientId: identity.outputs.clientId
     deploymentContainerUrl: storage.outputs.deploymentContainerUrl
-    blobEndpoint: storage.outputs.blobEndpoint
-    appInsightsConnectionString: monitoring.outputs.connectionString
     subnetId: privateNetworking ? network!.outputs.appSubnetId : ''
-    appSettings: appSettings
+    privateInbound: closesApp
+    appSettings: allSettings
   }
+}
+
+module dedicatedApp 'modules/dedicated.bicep' = if (!isFlex) {
+  params: {
+    name: functionAppName
+    planName: planName
+    location: location
+    tags: allTags
+    pythonVersion: pythonVersion
+    sku: dedicatedSku
+    identityId: identity.outputs.id
+    subnetId: privateNetworking ? network!.outputs.appSubnetId : ''
+    privateInbound: closesApp
+    appSettings: allSettings
+  }
+}
+
+module inbound 'modules/inbound.bicep' = if (closesApp) {
+  params: {
+    functionAppName: functionAppName
+    location: location
+    tags: allTags
+    virtualNetworkName: virtualNetworkName
+  }
+  dependsOn: [
+    network
+    flexApp
+    dedicatedApp
+  ]
 }
 
 module logicApps 'modules/logicapps.bicep' = if (deployLogicApps) {
@@ -404,20 +505,27 @@ module logicApps 'modules/logicapps.bicep' = if (deployLogicApps) {
     connectionName: queueConnectionName
     location: location
     tags: allTags
-    endpoint: empty(publicBaseUrl) ? 'https://${functionApp.outputs.hostName}' : publicBaseUrl
+    endpoint: empty(publicBaseUrl) ? 'https://${hostName}' : publicBaseUrl
     apiClientId: easyAuthClientId
     notifyUrl: logicAppNotifyUrl
-    storageAccountName: storage.outputs.name
+    callerObjectId: workflowCallerId
+    storageAccountName: storageAccountName
+    diagnosticLogs: diagnosticLogs
+    workspaceId: monitoring.outputs.workspaceId
+    createRoleAssignments: createRoleAssignments
   }
 }
 
 module easyAuth 'modules/easyauth.bicep' = if (!empty(easyAuthClientId)) {
   params: {
-    functionAppName: functionApp.outputs.name
+    functionAppName: functionAppName
     clientId: easyAuthClientId
-    callerObjectIds: concat(easyAuthCallerObjectIds, logicAppCallerIds)
     callerClientIds: easyAuthCallerClientIds
   }
+  dependsOn: [
+    flexApp
+    dedicatedApp
+  ]
 }
 
 module alerts 'modules/alerts.bicep' = {
@@ -426,11 +534,14 @@ module alerts 'modules/alerts.bicep' = {
     rulePrefix: 'sqr-tipsweep-${nameSuffix}'
     location: location
     tags: allTags
-    appInsightsId: monitoring.outputs.appInsightsId
+    appInsightsId: appInsightsId
     emailAddresses: alertEmailAddresses
     actionGroupIds: actionGroupIds
     alertOnMissingSweep: alertOnMissingSweep
   }
+  dependsOn: [
+    monitoring
+  ]
 }
 
 module workbook 'modules/workbook.bicep' = {
@@ -438,21 +549,24 @@ module workbook 'modules/workbook.bicep' = {
     displayName: 'tipsweep ${environmentName}'
     location: location
     tags: allTags
-    appInsightsId: monitoring.outputs.appInsightsId
+    appInsightsId: appInsightsId
   }
+  dependsOn: [
+    monitoring
+  ]
 }
 
 @description('Region of the resources.')
 output AZURE_LOCATION string = location
 
 @description('Name of the function app, which azd deploys to.')
-output SERVICE_API_NAME string = functionApp.outputs.name
+output SERVICE_API_NAME string = functionAppName
 
 @description('Address of the function app.')
-output SERVICE_API_URI string = 'https://${functionApp.outputs.hostName}'
+output SERVICE_API_URI string = 'https://${hostName}'
 
 @description('Name of the storage account with the queues.')
-output AZURE_STORAGE_ACCOUNT_NAME string = storage.outputs.name
+output AZURE_STORAGE_ACCOUNT_NAME string = storageAccountName
 
 @description('Name of the key vault that the credential is stored in; empty if the sign-in needs none.')
 output AZURE_KEY_VAULT_NAME string = usesKeyVault ? keyVaultName : ''
@@ -462,6 +576,30 @@ output REFRESH_TOKEN_VAULT_NAME string = usesRefreshToken ? refreshTokenVaultNam
 
 @description('Object ID of the identity of the app: the subject of a federated credential.')
 output APP_IDENTITY_PRINCIPAL_ID string = identity.outputs.principalId
+
+@description('Object ID of the workflow that calls over HTTP and needs the app role operator; empty without one.')
+output DELETE_CUSTOMER_PRINCIPAL_ID string = deployLogicApps ? logicApps!.outputs.deleteCustomerPrincipalId : ''
+
+@description('Address that starts the workflow that calls over HTTP; empty without one.')
+output DELETE_CUSTOMER_URL string = deployLogicApps ? logicApps!.outputs.deleteCustomerUrl : ''
+
+@description('Address that starts the workflow that fills the queue; empty without one.')
+output QUEUE_CUSTOMER_URL string = deployLogicApps ? logicApps!.outputs.queueCustomerUrl : ''
+
+@description('Resource ID of the function app.')
+output SERVICE_API_RESOURCE_ID string = resourceId('Microsoft.Web/sites', functionAppName)
+
+@description('Version of Python that the app was deployed for.')
+output SERVICE_API_PYTHON_VERSION string = pythonVersion
+
+@description('How the app is hosted; the hook before provisioning refuses another value.')
+output SERVICE_API_HOSTING_MODEL string = hostingModel
+
+@description('Client ID of the app registration that represents the API; empty without Easy Auth.')
+output SERVICE_API_CLIENT_ID string = easyAuthClientId
+
+@description('Address of Azure Resource Manager in this cloud.')
+output RESOURCE_MANAGER_URL string = environment().resourceManager
 
 @description('Name of the Application Insights component.')
 output APPLICATIONINSIGHTS_NAME string = appInsightsName

@@ -15,13 +15,13 @@ ROOT = Path(__file__).parents[1]
 DOCUMENTS = sorted((*ROOT.glob("*.md"), *ROOT.glob("docs/*.md")))
 FOR_DEVELOPERS = (ROOT / "CONTRIBUTING.md", ROOT / "docs/architecture.md")
 PACKAGES = ("functions", "shared", "local", "tests", "benchmarks")
-FOLDERS = (*PACKAGES, "docs", "infra", ".ci", ".github")
+FOLDERS = (*PACKAGES, "docs", "hooks", "infra", ".ci", ".github")
 # A file that people make and git ignores, and a name of Azure.
 FOREIGN = {"local.settings.json", "user_impersonation"}
 
 BLOCK = re.compile(r"^ *```.*?^ *```", re.MULTILINE | re.DOTALL)
 PATH = re.compile(rf"(?:{'|'.join(map(re.escape, FOLDERS))})(?:/[\w.-]+)*/?")
-FILE = re.compile(r"[\w.-]+\.(?:py|md|json|toml|txt|yaml|sh|css|bicep|bicepparam)")
+FILE = re.compile(r"[\w.-]+\.(?:py|md|json|toml|txt|in|ya?ml|sh|ps1|css|bicep|bicepparam)")
 SETTING = re.compile(r"[A-Z][A-Z0-9]*(?:_[A-Z0-9]+)+|AzureWebJobsStorage\w*")
 LOG_LINE = re.compile(r"(\w+)((?: \w+=\S*)+)")
 SNAKE_CASE = re.compile(r"[a-z]+(?:_[a-z0-9]+)+")

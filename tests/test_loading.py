@@ -13,6 +13,7 @@ from importlib.metadata import PackageNotFoundError, packages_distributions, req
 from pathlib import Path
 from typing import Any
 
+import certifi
 import pytest
 from packaging.requirements import Requirement
 from packaging.utils import canonicalize_name
@@ -25,9 +26,10 @@ from shared.storage.names import POISON_QUEUES, QUEUES
 pytestmark = pytest.mark.slow
 
 ROOT = Path(__file__).parents[1]
+IGNORE_FILE = ROOT / ".funcignore"
 WORKER = "azure-functions-runtime==1.3.0"
-WORKER_PYTHON = "3.13"
-WORKER_ENVIRONMENT = ROOT / ".venv-3.13"
+# The worker of older versions is no library.
+WORKER_PYTHONS = ("3.13", "3.14")
 SECONDS = 60
 
 INDEX = """
@@ -62,11 +64,11 @@ print(json.dumps({name: list(map(json.loads, raw)) for name, raw in functions.it
 Bindings = dict[str, list[dict[str, Any]]]
 
 
-def package_files() -> Iterator[Path]:
+def package_files(root: Path = ROOT) -> Iterator[Path]:
     """Give what the deployment tools upload: the files that .funcignore does not name."""
-    ignored = GitIgnoreSpec.from_lines((ROOT / ".funcignore").read_text().splitlines())
-    for folder, folders, files in os.walk(ROOT):
-        relative = Path(folder).relative_to(ROOT)
+    ignored = GitIgnoreSpec.from_lines(IGNORE_FILE.read_text().splitlines())
+    for folder, folders, files in os.walk(root):
+        relative = Path(folder).relative_to(root)
         folders[:] = [each for each in folders if not ignored.match_file(f"{relative / each}/")]
         yield from (relative / each for each in files if not ignored.match_file(relative / each))
 
@@ -140,6 +142,52 @@ def test_the_package_holds_the_app_and_nothing_else() -> None:
     assert not [file for file in files if file.name.startswith("local.settings")]
 
 
+def test_no_file_of_an_installed_package_is_left_out(tmp_path: Path) -> None:
+    """Packages that were installed on the deploying machine have folders and files of any name."""
+    installed = {
+        Path(".python_packages/lib/site-packages", name)
+        for name in (
+            *("certifi/cacert.pem", "azure/core/docs/index.md", "pandas/tests/io.py"),
+            *("x/infra/main.py", "x/local/a.py", "x/hooks/a.py", "x/venv/a.py", "x/.libs/a.so"),
+            *("x/package.json", "x/pyproject.toml", "x/README.md", "x/LICENSE", "x/secret.txt"),
+        )
+    }
+    for file in installed | {Path("tests/test_a.py"), Path("host.json")}:
+        (tmp_path / file).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / file).touch()
+
+    assert set(package_files(tmp_path)) == installed | {Path("host.json")}
+
+
+def test_no_file_of_this_environment_is_left_out(tmp_path: Path) -> None:
+    """The environment of the tests stands for a package that was built here."""
+    target = tmp_path / ".python_packages/lib/site-packages"
+    target.parent.mkdir(parents=True)
+    target.symlink_to(Path(certifi.__file__).parents[1])
+    inside = (Path(folder, file) for folder, _, files in os.walk(target) for file in files)
+    wanted = {file.relative_to(tmp_path) for file in inside if "__pycache__" not in file.parts}
+    ignored = GitIgnoreSpec.from_lines(IGNORE_FILE.read_text().splitlines())
+
+    assert len(wanted) > 1000
+    assert {file for file in wanted if ignored.match_file(file)} == set()
+
+
+@pytest.mark.parametrize("name", [".venv", "venv", "env", "my_env", "functions/__pycache__"])
+def test_environments_and_compiled_files_stay_out(tmp_path: Path, name: str) -> None:
+    (tmp_path / name).mkdir(parents=True)
+    (tmp_path / name / "a.py").touch()
+
+    assert list(package_files(tmp_path)) == []
+
+
+def test_every_line_of_the_ignore_file_but_one_is_anchored() -> None:
+    lines = IGNORE_FILE.read_text().split()
+
+    assert [line for line in lines if not line.removeprefix("!").startswith("/")] == [
+        "__pycache__/"
+    ]
+
+
 def test_the_package_loads_without_settings_network_or_development_tools(
     indexed: Bindings,
 ) -> None:
@@ -198,11 +246,11 @@ def test_messages_are_taken_as_they_are() -> None:
     assert read_configuration(ROOT, {}).queues.message_encoding == "none"
 
 
-def worker_python() -> str | None:
+def worker_python(version: str) -> str | None:
     """Find a Python that really runs: a version manager may leave a name that does not."""
-    candidates = [shutil.which(f"python{WORKER_PYTHON}")]
+    candidates = [shutil.which(f"python{version}")]
     candidates += sorted(
-        map(str, Path.home().glob(f".pyenv/versions/{WORKER_PYTHON}*/bin/python{WORKER_PYTHON}"))
+        map(str, Path.home().glob(f".pyenv/versions/{version}*/bin/python{version}"))
     )
     for candidate in filter(None, candidates):
         probe = subprocess.run(  # noqa: S603 - a Python
@@ -213,25 +261,26 @@ def worker_python() -> str | None:
     return None
 
 
-@pytest.fixture(scope="module")
-def worker() -> Path:
+@pytest.fixture(scope="module", params=WORKER_PYTHONS)
+def worker(request: pytest.FixtureRequest) -> Path:
     """Make an environment of the app's requirements and the worker, kept for the next run."""
-    python = worker_python()
+    version: str = request.param
+    python = worker_python(version)
     if python is None:
-        pytest.skip(f"the worker library runs on Python {WORKER_PYTHON}, and none is found")
+        pytest.skip(f"no Python {version} is found for the worker library")
     # Two workers of the test run may need it at the same time.
     with (ROOT / "requirements.txt").open() as requirements:
         fcntl.flock(requirements, fcntl.LOCK_EX)
-        return worker_environment(python, requirements.read() + WORKER)
+        return worker_environment(ROOT / f".venv-{version}", python, requirements.read() + WORKER)
 
 
-def worker_environment(python: str, wanted: str) -> Path:
+def worker_environment(folder: Path, python: str, wanted: str) -> Path:
     """Return the Python of the kept environment; make it where the requirements are others."""
-    made = WORKER_ENVIRONMENT / "requirements.txt"
-    inside = WORKER_ENVIRONMENT / "bin/python"
+    made = folder / "requirements.txt"
+    inside = folder / "bin/python"
     if not made.is_file() or made.read_text() != wanted:
-        shutil.rmtree(WORKER_ENVIRONMENT, ignore_errors=True)
-        run_checked([python, "-m", "venv", str(WORKER_ENVIRONMENT)])
+        shutil.rmtree(folder, ignore_errors=True)
+        run_checked([python, "-m", "venv", str(folder)])
         install = ["-m", "pip", "install", "--quiet", "--disable-pip-version-check"]
         run_checked([str(inside), *install, "-r", str(ROOT / "requirements.txt"), WORKER])
         made.write_text(wanted)

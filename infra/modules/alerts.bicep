@@ -10,16 +10,16 @@ param rulePrefix string
 param location string
 
 @description('Tags of the rules and the group.')
-param tags object
+param tags { *: string }
 
 @description('Resource ID of the Application Insights component whose traces the rules read.')
 param appInsightsId string
 
 @description('Email addresses to notify; if empty, no action group is created.')
-param emailAddresses array
+param emailAddresses string[]
 
 @description('Resource IDs of existing action groups to notify too.')
-param actionGroupIds array
+param actionGroupIds string[]
 
 @description('Whether to alert on a missing daily sweep.')
 param alertOnMissingSweep bool
@@ -44,7 +44,9 @@ resource actionGroup 'Microsoft.Insights/actionGroups@2023-01-01' = if (!empty(e
   }
 }
 
-resource alertRules 'Microsoft.Insights/scheduledQueryRules@2023-12-01' = [
+// The only place with this version. 2023-12-01 compiles, but Azure refused it (bicep issue 15192). A cloud whose
+// provider lags takes 2025-01-01-preview or 2022-06-15: see docs/deploy.md.
+resource alertRules 'Microsoft.Insights/scheduledQueryRules@2026-03-01' = [
   for rule in rules: {
     name: '${rulePrefix}-${rule.name}'
     location: location

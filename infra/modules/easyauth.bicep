@@ -1,4 +1,4 @@
-metadata description = 'Easy Auth in front of the app: only named callers of this tenant reach the HTTP functions.'
+metadata description = 'Easy Auth in front of the app: it signs callers of this tenant in, the app asks for their role.'
 
 @description('Name of the function app.')
 param functionAppName string
@@ -6,21 +6,19 @@ param functionAppName string
 @description('Client ID of the app registration that represents the API.')
 param clientId string
 
-@description('Object IDs of the identities that may call. If empty, nobody may.')
-param callerObjectIds array
+@description('Client IDs of the applications through which callers come; empty for any application.')
+param callerClientIds string[]
 
-@description('Client IDs of the applications that may call; empty for any application of an admitted identity.')
-param callerClientIds array
+var callerPolicy = {
+  allowedApplications: callerClientIds
+}
 
-// An empty list would admit every identity of the tenant.
-var admittedObjectIds = empty(callerObjectIds) ? ['00000000-0000-0000-0000-000000000000'] : callerObjectIds
-
-resource functionApp 'Microsoft.Web/sites@2024-11-01' existing = {
+resource functionApp 'Microsoft.Web/sites@2024-04-01' existing = {
   name: functionAppName
 }
 
-resource authentication 'Microsoft.Web/sites/config@2024-11-01' = {
-  // These checks mistake the sign-in settings for the settings of the app, which are in functionapp.bicep.
+resource authentication 'Microsoft.Web/sites/config@2024-04-01' = {
+  // These checks mistake the sign-in settings for the settings of the app, which are in flex.bicep and dedicated.bicep.
   // checkov:skip=CKV_AZURE_13:this resource is the authentication that the check asks for
   // checkov:skip=CKV_AZURE_63:Application Insights records the requests
   // checkov:skip=CKV_AZURE_65:Application Insights records the errors
@@ -37,6 +35,7 @@ resource authentication 'Microsoft.Web/sites/config@2024-11-01' = {
     }
     globalValidation: {
       requireAuthentication: true
+      // People start at /.auth/login/aad: a redirect would hide from programs that they are not signed in.
       unauthenticatedClientAction: 'Return401'
       excludedPaths: [
         '/api/health'
@@ -50,6 +49,8 @@ resource authentication 'Microsoft.Web/sites/config@2024-11-01' = {
         enabled: true
         registration: {
           clientId: clientId
+          // No secret: the identity of the app signs in for the registration, as its federated credential.
+          clientSecretSettingName: 'OVERRIDE_USE_MI_FIC_ASSERTION_CLIENTID'
           openIdIssuer: '${environment().authentication.loginEndpoint}${tenant().tenantId}/v2.0'
         }
         validation: {
@@ -57,12 +58,7 @@ resource authentication 'Microsoft.Web/sites/config@2024-11-01' = {
             'api://${clientId}'
             clientId
           ]
-          defaultAuthorizationPolicy: {
-            allowedApplications: empty(callerClientIds) ? null : callerClientIds
-            allowedPrincipals: {
-              identities: admittedObjectIds
-            }
-          }
+          defaultAuthorizationPolicy: empty(callerClientIds) ? null : callerPolicy
         }
       }
     }

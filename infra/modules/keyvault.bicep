@@ -9,7 +9,7 @@ param name string
 param location string
 
 @description('Tags of the vault.')
-param tags object
+param tags { *: string }
 
 @description('Whether a deleted vault cannot be purged for 90 days. Cannot be turned off again.')
 param purgeProtection bool
@@ -26,10 +26,19 @@ param appPrincipalId string
 @description('Whether the app may also write secrets; otherwise it only reads.')
 param appWrites bool
 
+@description('Whether the vault carries a lock against deletion.')
+param deleteLock bool
+
+@description('Whether to assign the roles of app and operator.')
+param createRoleAssignments bool
+
 @description('Object ID of the person or group that stores the secrets; empty for none.')
 param operatorPrincipalId string
 
 var roles = loadJsonContent('../roles.json')
+var assignsReader = createRoleAssignments && !appWrites
+var assignsWriter = createRoleAssignments && appWrites
+var assignsOperator = createRoleAssignments && !empty(operatorPrincipalId)
 
 resource vault 'Microsoft.KeyVault/vaults@2024-11-01' = {
   // checkov:skip=CKV_AZURE_42:purgeProtection is on unless a parameter file turns it off
@@ -61,6 +70,15 @@ resource vault 'Microsoft.KeyVault/vaults@2024-11-01' = {
   }
 }
 
+resource lock 'Microsoft.Authorization/locks@2020-05-01' = if (deleteLock) {
+  name: 'no-deletion'
+  scope: vault
+  properties: {
+    level: 'CanNotDelete'
+    notes: 'Holds the credential of the sandbox account.'
+  }
+}
+
 resource auditLog 'Microsoft.Insights/diagnosticSettings@2021-05-01-preview' = {
   name: 'audit'
   scope: vault
@@ -75,7 +93,7 @@ resource auditLog 'Microsoft.Insights/diagnosticSettings@2021-05-01-preview' = {
   }
 }
 
-resource appReads 'Microsoft.Authorization/roleAssignments@2022-04-01' = if (!appWrites) {
+resource appReads 'Microsoft.Authorization/roleAssignments@2022-04-01' = if (assignsReader) {
   name: guid(vault.id, appPrincipalId, roles.secretsUser)
   scope: vault
   properties: {
@@ -86,7 +104,7 @@ resource appReads 'Microsoft.Authorization/roleAssignments@2022-04-01' = if (!ap
   }
 }
 
-resource appReadsAndWrites 'Microsoft.Authorization/roleAssignments@2022-04-01' = if (appWrites) {
+resource appReadsAndWrites 'Microsoft.Authorization/roleAssignments@2022-04-01' = if (assignsWriter) {
   name: guid(vault.id, appPrincipalId, roles.secretsOfficer)
   scope: vault
   properties: {
@@ -97,7 +115,7 @@ resource appReadsAndWrites 'Microsoft.Authorization/roleAssignments@2022-04-01' 
   }
 }
 
-resource operatorWrites 'Microsoft.Authorization/roleAssignments@2022-04-01' = if (!empty(operatorPrincipalId)) {
+resource operatorWrites 'Microsoft.Authorization/roleAssignments@2022-04-01' = if (assignsOperator) {
   name: guid(vault.id, operatorPrincipalId, roles.secretsOfficer)
   scope: vault
   properties: {
@@ -106,9 +124,6 @@ resource operatorWrites 'Microsoft.Authorization/roleAssignments@2022-04-01' = i
     principalId: operatorPrincipalId
   }
 }
-
-@description('Resource ID of the vault.')
-output id string = vault.id
 
 @description('Address of the vault, with a trailing slash.')
 output uri string = vault.properties.vaultUri

@@ -13,7 +13,7 @@ param connectionName string
 param location string
 
 @description('Tags of the workflows.')
-param tags object
+param tags { *: string }
 
 @description('Address of the function app, without a trailing slash.')
 param endpoint string
@@ -27,7 +27,51 @@ param notifyUrl string
 @description('Name of the storage account.')
 param storageAccountName string
 
+@description('Object ID of the one caller whose Entra token starts the workflows.')
+param callerObjectId string
+
+@description('Whether the runs of the workflows are logged.')
+param diagnosticLogs bool
+
+@description('Resource ID of the workspace that receives these logs.')
+param workspaceId string
+
+@description('Whether to assign the role that fills the queue.')
+param createRoleAssignments bool
+
 var withHttp = !empty(apiClientId)
+var logsHttp = withHttp && diagnosticLogs
+var tokenIssuer = environment().name == 'AzureChinaCloud' ? 'https://sts.chinacloudapi.cn' : 'https://sts.windows.net'
+var triggerPath = '/triggers/Request/paths/invoke?api-version=2016-10-01'
+// The address of a trigger carries a key by default, with which anybody may delete customers.
+var accessControl = {
+  triggers: {
+    sasAuthenticationPolicy: {
+      state: 'Disabled'
+    }
+    openAuthenticationPolicies: {
+      policies: {
+        entra: {
+          type: 'AAD'
+          claims: [
+            {
+              name: 'iss'
+              value: '${tokenIssuer}/${tenant().tenantId}/'
+            }
+            {
+              name: 'aud'
+              value: environment().authentication.audiences[0]
+            }
+            {
+              name: 'oid'
+              value: callerObjectId
+            }
+          ]
+        }
+      }
+    }
+  }
+}
 var azureQueuesApiId = subscriptionResourceId('Microsoft.Web/locations/managedApis', location, 'azurequeues')
 
 resource deleteCustomer 'Microsoft.Logic/workflows@2019-05-01' = if (withHttp) {
@@ -39,6 +83,9 @@ resource deleteCustomer 'Microsoft.Logic/workflows@2019-05-01' = if (withHttp) {
   }
   properties: {
     state: 'Enabled'
+    // The published type lacks sasAuthenticationPolicy.
+    #disable-next-line BCP037
+    accessControl: accessControl
     definition: loadJsonContent('../workflows/delete-customer.json')
     parameters: {
       endpoint: {
@@ -81,6 +128,9 @@ resource queueCustomer 'Microsoft.Logic/workflows@2019-05-01' = {
   }
   properties: {
     state: 'Enabled'
+    // The published type lacks sasAuthenticationPolicy.
+    #disable-next-line BCP037
+    accessControl: accessControl
     definition: loadJsonContent('../workflows/queue-customer.json')
     parameters: {
       storageAccount: {
@@ -104,13 +154,50 @@ resource queueCustomer 'Microsoft.Logic/workflows@2019-05-01' = {
   }
 }
 
-module queueRole 'queuesender.bicep' = {
+resource deleteCustomerLog 'Microsoft.Insights/diagnosticSettings@2021-05-01-preview' = if (logsHttp) {
+  name: 'runs'
+  scope: deleteCustomer
+  properties: {
+    workspaceId: workspaceId
+    logs: [
+      {
+        category: 'WorkflowRuntime'
+        enabled: true
+      }
+    ]
+  }
+}
+
+resource queueCustomerLog 'Microsoft.Insights/diagnosticSettings@2021-05-01-preview' = if (diagnosticLogs) {
+  name: 'runs'
+  scope: queueCustomer
+  properties: {
+    workspaceId: workspaceId
+    logs: [
+      {
+        category: 'WorkflowRuntime'
+        enabled: true
+      }
+    ]
+  }
+}
+
+module queueRole 'queuesender.bicep' = if (createRoleAssignments) {
   params: {
     storageAccountName: storageAccountName
     queueName: 'customers-to-delete'
+    // As in main.bicep: role assignments are named after object IDs.
+    #disable-next-line what-if-short-circuiting
     senderPrincipalId: queueCustomer.identity.principalId
+    isServicePrincipal: true
   }
 }
+
+@description('Address that starts the workflow that fills the queue, for a token of the named caller.')
+output queueCustomerUrl string = '${queueCustomer.properties.accessEndpoint}${triggerPath}'
+
+@description('Address that starts the workflow that calls over HTTP; empty if there is none.')
+output deleteCustomerUrl string = withHttp ? '${deleteCustomer!.properties.accessEndpoint}${triggerPath}' : ''
 
 @description('Object ID of the identity that calls the HTTP functions; empty if there is no HTTP workflow.')
 output deleteCustomerPrincipalId string = withHttp ? deleteCustomer!.identity.principalId : ''

@@ -1,4 +1,4 @@
-metadata description = 'Log Analytics and Application Insights, which accept telemetry from Entra identities only.'
+metadata description = 'Log Analytics and Application Insights, for Entra identities only where the host can.'
 
 @description('Name of the Log Analytics workspace.')
 param workspaceName string
@@ -10,7 +10,7 @@ param appInsightsName string
 param location string
 
 @description('Tags of both.')
-param tags object
+param tags { *: string }
 
 @description('Days that logs are kept.')
 @minValue(30)
@@ -20,6 +20,12 @@ param retentionDays int
 @description('Gigabytes a day after which the workspace accepts no more logs.')
 @minValue(1)
 param dailyQuotaGb int
+
+@description('Whether telemetry is accepted from Entra identities only.')
+param entraOnly bool
+
+@description('Whether to assign the role for telemetry.')
+param createRoleAssignments bool
 
 @description('Object ID of the identity that sends telemetry.')
 param appPrincipalId string
@@ -54,11 +60,11 @@ resource appInsights 'Microsoft.Insights/components@2020-02-02' = {
     Application_Type: 'web'
     WorkspaceResourceId: workspace.id
     IngestionMode: 'LogAnalytics'
-    DisableLocalAuth: true
+    DisableLocalAuth: entraOnly
   }
 }
 
-resource telemetryRole 'Microsoft.Authorization/roleAssignments@2022-04-01' = {
+resource telemetryRole 'Microsoft.Authorization/roleAssignments@2022-04-01' = if (createRoleAssignments && entraOnly) {
   name: guid(appInsights.id, appPrincipalId, roles.metricsPublisher)
   scope: appInsights
   properties: {
@@ -72,8 +78,5 @@ resource telemetryRole 'Microsoft.Authorization/roleAssignments@2022-04-01' = {
 @description('Resource ID of the workspace.')
 output workspaceId string = workspace.id
 
-@description('Resource ID of the component.')
-output appInsightsId string = appInsights.id
-
-@description('Where telemetry goes. Not a secret: local authentication is off.')
+@description('Where telemetry goes. At most, it lets others send telemetry.')
 output connectionString string = appInsights.properties.ConnectionString

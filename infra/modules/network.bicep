@@ -7,7 +7,7 @@ param name string
 param location string
 
 @description('Tags of the network.')
-param tags object
+param tags { *: string }
 
 @description('Address range of the network.')
 param networkPrefix string
@@ -21,11 +21,11 @@ param endpointSubnetPrefix string
 @description('Whether the app runs on Flex Consumption, which needs a different subnet delegation.')
 param isFlex bool
 
-@description('Resource ID of the storage account.')
-param storageId string
+@description('Name of the storage account.')
+param storageAccountName string
 
-@description('Resource IDs of the key vaults.')
-param vaultIds array
+@description('Names of the key vaults.')
+param vaultNames string[]
 
 var storageServices = [
   'blob'
@@ -37,16 +37,18 @@ var vaultZone = 'privatelink${replace(environment().suffixes.keyvaultDns, '.vaul
 var zoneNames = concat(storageZones, [vaultZone])
 var storageEndpoints = [
   for service in storageServices: {
-    name: 'pep-${service}-${last(split(storageId, '/'))}'
-    targetId: storageId
+    name: 'pep-${service}-${storageAccountName}'
+    targetType: 'Microsoft.Storage/storageAccounts'
+    targetName: storageAccountName
     groupId: service
     zone: 'privatelink.${service}.${environment().suffixes.storage}'
   }
 ]
 var vaultEndpoints = [
-  for vaultId in vaultIds: {
-    name: 'pep-${last(split(vaultId, '/'))}'
-    targetId: vaultId
+  for vaultName in vaultNames: {
+    name: 'pep-${vaultName}'
+    targetType: 'Microsoft.KeyVault/vaults'
+    targetName: vaultName
     groupId: 'vault'
     zone: vaultZone
   }
@@ -135,7 +137,7 @@ resource privateEndpoints 'Microsoft.Network/privateEndpoints@2024-07-01' = [
         {
           name: endpoint.groupId
           properties: {
-            privateLinkServiceId: endpoint.targetId
+            privateLinkServiceId: resourceId(endpoint.targetType, endpoint.targetName)
             groupIds: [
               endpoint.groupId
             ]

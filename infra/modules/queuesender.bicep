@@ -9,6 +9,9 @@ param queueName string
 @description('Object ID of the identity that sends.')
 param senderPrincipalId string
 
+@description('Whether it is an identity of an application, which Entra ID may not list yet when the role is assigned.')
+param isServicePrincipal bool
+
 var roles = loadJsonContent('../roles.json')
 
 resource storage 'Microsoft.Storage/storageAccounts@2025-01-01' existing = {
@@ -29,9 +32,9 @@ resource senderRole 'Microsoft.Authorization/roleAssignments@2022-04-01' = {
   name: guid(queue.id, senderPrincipalId, roles.queueMessageSender)
   scope: queue
   properties: {
-    description: 'The workflow drops tenant IDs on this queue and may do nothing else.'
+    description: 'Drops tenant IDs of customers to delete on this queue and may do nothing else.'
     roleDefinitionId: subscriptionResourceId('Microsoft.Authorization/roleDefinitions', roles.queueMessageSender)
     principalId: senderPrincipalId
-    principalType: 'ServicePrincipal'
+    principalType: isServicePrincipal ? 'ServicePrincipal' : null
   }
 }

@@ -9,7 +9,7 @@ param name string
 param location string
 
 @description('Tags of the account.')
-param tags object
+param tags { *: string }
 
 @description('Redundancy of the account.')
 param sku string
@@ -24,6 +24,18 @@ param softDeleteDays int
 
 @description('Whether the account is reached through private endpoints only.')
 param privateNetworking bool
+
+@description('Whether the account carries a lock against deletion.')
+param deleteLock bool
+
+@description('Whether calls to the queues are logged.')
+param diagnosticLogs bool
+
+@description('Resource ID of the workspace that receives these logs.')
+param workspaceId string
+
+@description('Whether to assign the roles of the app.')
+param createRoleAssignments bool
 
 @description('Object ID of the identity that the function app uses.')
 param appPrincipalId string
@@ -122,7 +134,38 @@ resource tables 'Microsoft.Storage/storageAccounts/tableServices/tables@2025-01-
   }
 ]
 
-resource blobRole 'Microsoft.Authorization/roleAssignments@2022-04-01' = {
+resource lock 'Microsoft.Authorization/locks@2020-05-01' = if (deleteLock) {
+  name: 'no-deletion'
+  scope: storage
+  properties: {
+    level: 'CanNotDelete'
+    notes: 'Holds the queues, the records and the history of deletions.'
+  }
+}
+
+resource queueLog 'Microsoft.Insights/diagnosticSettings@2021-05-01-preview' = if (diagnosticLogs) {
+  name: 'calls'
+  scope: queueService
+  properties: {
+    workspaceId: workspaceId
+    logs: [
+      {
+        category: 'StorageRead'
+        enabled: true
+      }
+      {
+        category: 'StorageWrite'
+        enabled: true
+      }
+      {
+        category: 'StorageDelete'
+        enabled: true
+      }
+    ]
+  }
+}
+
+resource blobRole 'Microsoft.Authorization/roleAssignments@2022-04-01' = if (createRoleAssignments) {
   name: guid(storage.id, appPrincipalId, roles.blobDataOwner)
   scope: storage
   properties: {
@@ -133,7 +176,7 @@ resource blobRole 'Microsoft.Authorization/roleAssignments@2022-04-01' = {
   }
 }
 
-resource queueRole 'Microsoft.Authorization/roleAssignments@2022-04-01' = {
+resource queueRole 'Microsoft.Authorization/roleAssignments@2022-04-01' = if (createRoleAssignments) {
   name: guid(storage.id, appPrincipalId, roles.queueDataContributor)
   scope: storage
   properties: {
@@ -144,7 +187,7 @@ resource queueRole 'Microsoft.Authorization/roleAssignments@2022-04-01' = {
   }
 }
 
-resource tableRole 'Microsoft.Authorization/roleAssignments@2022-04-01' = {
+resource tableRole 'Microsoft.Authorization/roleAssignments@2022-04-01' = if (createRoleAssignments) {
   name: guid(storage.id, appPrincipalId, roles.tableDataContributor)
   scope: storage
   properties: {
@@ -154,12 +197,6 @@ resource tableRole 'Microsoft.Authorization/roleAssignments@2022-04-01' = {
     principalType: 'ServicePrincipal'
   }
 }
-
-@description('Resource ID of the account.')
-output id string = storage.id
-
-@description('Name of the account.')
-output name string = storage.name
 
 @description('Address of the blob service, with a trailing slash.')
 output blobEndpoint string = storage.properties.primaryEndpoints.blob

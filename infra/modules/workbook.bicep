@@ -7,7 +7,7 @@ param displayName string
 param location string
 
 @description('Tags of the workbook.')
-param tags object
+param tags { *: string }
 
 @description('Resource ID of the Application Insights component whose traces the workbook reads.')
 param appInsightsId string

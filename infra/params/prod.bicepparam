@@ -14,5 +14,4 @@ param sandboxTenantConfirmation = readEnvironmentVariable('SANDBOX_TENANT_CONFIR
 param partnerCenterClientId = readEnvironmentVariable('PARTNER_CENTER_CLIENT_ID')
 param protectedTenants = readEnvironmentVariable('PROTECTED_TENANTS', '')
 param protectedDomains = readEnvironmentVariable('PROTECTED_DOMAINS', '')
-param operatorPrincipalId = readEnvironmentVariable('AZURE_PRINCIPAL_ID', '')
 param alertEmailAddresses = json(readEnvironmentVariable('ALERT_EMAIL_ADDRESSES', '[]'))

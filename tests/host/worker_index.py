@@ -1,7 +1,7 @@
 """Indexes the app in the current folder with Microsoft's worker library, and prints the result.
 
-Runs on Python 3.13 in its own environment. The library has no public interface: these are the
-steps of its `load_function_metadata`, with plain classes instead of protobuf messages.
+Runs on Python 3.13 or 3.14 in its own environment. The library has no public interface: these are
+the steps of its `load_function_metadata`, with plain classes instead of protobuf messages.
 """
 
 import json
@@ -9,7 +9,7 @@ import sys
 from types import SimpleNamespace
 from typing import ClassVar
 
-# The library is installed only for Python 3.13, which the type checker does not use.
+# The library is installed only from Python 3.13 on, which the type checker does not use.
 # mypy: disable-error-code="import-not-found"
 from azure_functions_runtime.bindings.meta import load_binding_registry
 from azure_functions_runtime.functions import Registry

@@ -14,6 +14,7 @@ COMPILER = """#!/bin/sh
 echo "$*" >>"$CALLS"
 case "$*" in "$FAIL_ON") exit 1 ;; esac
 case "$1" in format) shift; cat "$2" ;; esac
+case "$*" in "$WARN_ON") echo "main.bicep(1,7) : Warning no-unused-params: never used" >&2 ;; esac
 """
 
 
@@ -23,13 +24,16 @@ def infra(tmp_path: Path) -> Path:
     return shutil.copytree(INFRA, tmp_path / "infra")
 
 
-def check(infra: Path, fail_on: str = "none") -> subprocess.CompletedProcess[str]:
+def check(
+    infra: Path, fail_on: str = "none", warn_on: str = "none"
+) -> subprocess.CompletedProcess[str]:
     home = infra.parent
     environment = {
         "PATH": f"{home / 'bin'}{os.pathsep}/usr/bin{os.pathsep}/bin",
         "HOME": str(home),
         "CALLS": str(home / "calls"),
         "FAIL_ON": fail_on,
+        "WARN_ON": warn_on,
     }
     return subprocess.run(  # noqa: S603 - a script of this project
         [infra / "check.sh"], env=environment, capture_output=True, text=True, check=False
@@ -97,3 +101,12 @@ def test_one_failure_fails_the_check(infra: Path, call: str) -> None:
     install(infra.parent / "bin")
 
     assert check(infra, fail_on=call).returncode == 1
+
+
+def test_a_warning_fails_the_check_too(infra: Path) -> None:
+    install(infra.parent / "bin")
+
+    done = check(infra, warn_on="lint modules/storage.bicep")
+
+    assert done.returncode == 1
+    assert "never used" in done.stderr

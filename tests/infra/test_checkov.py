@@ -1,6 +1,8 @@
 """checkov finds nothing in the Bicep files that is not suppressed with a reason."""
 
 import json
+import re
+import shutil
 import subprocess
 from pathlib import Path
 from typing import Any
@@ -26,9 +28,23 @@ OPEN_ACCOUNT = """resource storage 'Microsoft.Storage/storageAccounts@2025-01-01
 """
 
 
+# checkov skips a file in which a parameter says what its array or object holds, and one with
+# functions that its parser does not know.
+TYPED = re.compile(r"^(param \w+) (?:(string\[\])|\{ \*: string \})", re.MULTILINE)
+
+
 @pytest.fixture(scope="module")
-def report() -> dict[str, Any]:
-    return scan(INFRA)
+def report(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
+    """Scan a copy without what checkov's parser does not know; no line moves."""
+    copy = shutil.copytree(INFRA, tmp_path_factory.mktemp("checkov") / "infra")
+    for path in copy.rglob("*.bicep"):
+        source = TYPED.sub(plainly_typed, path.read_text())
+        path.write_text(source.replace(" fail(", " string(").replace(" deployer(", " tenant("))
+    return scan(copy)
+
+
+def plainly_typed(match: re.Match[str]) -> str:
+    return f"{match[1]} {'array' if match[2] else 'object'}"
 
 
 def scan(folder: Path) -> dict[str, Any]:
@@ -67,7 +83,8 @@ def test_no_file_is_skipped(report: dict[str, Any]) -> None:
     assert {
         "modules/storage.bicep",
         "modules/keyvault.bicep",
-        "modules/functionapp.bicep",
+        "modules/flex.bicep",
+        "modules/dedicated.bicep",
     } <= checked
 
 

@@ -4,11 +4,14 @@ import re
 
 import pytest
 
+from functions.pages.status_page import REFRESH_SECONDS
 from tests.infra.bicep import INFRA, ROOT, outputs, parameters, text
 from tests.infra.test_alerts import ALERTS
+from tests.infra.test_roles import ASSIGNMENTS
 
 PAGE = (ROOT / "docs/deploy.md").read_text()
 MAIN = INFRA / "main.bicep"
+MARK = "# not run against a live subscription"
 TABLES = [
     [[cell.strip() for cell in line.strip("|").split("|")] for line in block.splitlines()[2:]]
     for block in re.findall(r"^\|[^\n]*(?:\n\|[^\n]*)+", PAGE, re.MULTILINE)
@@ -23,10 +26,51 @@ def test_the_table_of_the_environment_is_what_azd_passes_on() -> None:
     assert sorted(re.findall(r"`(\w+)`", " ".join(row[0] for row in table))) == sorted(read)
 
 
+def test_the_roles_that_somebody_else_assigns_are_those_of_the_template() -> None:
+    """By their number: Microsoft's names for them are on the page only."""
+    table = next(table for table in TABLES if table[0][1] == "storage account")
+    named = [role for row in table for role in row[0].split(", ")]
+
+    assert len(named) == len({role for _, who, role, _ in ASSIGNMENTS if who == "appPrincipalId"})
+
+
 def test_every_output_that_the_page_asks_for_exists() -> None:
     asked = set(re.findall(r"azd env get-value (\w+)|<([A-Z_]+)>", PAGE))
 
     assert {one or other for one, other in asked} <= outputs(MAIN).keys()
+
+
+def test_every_command_is_marked_as_long_as_nobody_has_run_it() -> None:
+    blocks = re.findall(r"^ *```sh\n(.*?)^ *```", PAGE, re.MULTILINE | re.DOTALL)
+    commands = [block for block in blocks if re.search(r"\b(?:az|azd|curl) ", block)]
+
+    assert len(commands) > 15
+    assert [block for block in commands if block.split("\n")[0].strip() != MARK] == []
+
+
+def test_keys_are_read_through_azure_resource_manager() -> None:
+    """`az functionapp keys list` prints nothing in Azure CLI 2.87 (azure-cli issue 33580)."""
+    documents = [*ROOT.glob("*.md"), *ROOT.glob("docs/*.md")]
+    reading = {
+        document.name: re.findall(r"keys list --|host/default/listkeys", document.read_text())
+        for document in documents
+    }
+
+    assert {name: ways for name, ways in reading.items() if ways} == {
+        "deploy.md": ["host/default/listkeys"]
+    }
+
+
+def test_no_command_names_a_tool_that_easy_auth_shuts_out() -> None:
+    for document in ROOT.glob("docs/*.md"):
+        assert not re.search(r"config-zip|func azure", document.read_text()), document.name
+
+
+def test_the_open_page_reloads_as_often_as_its_costs_say() -> None:
+    loads = 30 * 24 * 3600 // REFRESH_SECONDS
+
+    assert f"every {REFRESH_SECONDS} seconds" in PAGE
+    assert COSTS[2][1][1].startswith(f"{loads:,} ")
 
 
 def test_the_secrets_have_the_names_that_the_app_reads() -> None:
@@ -48,7 +92,7 @@ def amount(arithmetic: str) -> float:
     return result / float(divisor[0]) if divisor else result
 
 
-@pytest.mark.parametrize("table", COSTS, ids=["idle", "1,000 deletions"])
+@pytest.mark.parametrize("table", COSTS, ids=["idle", "1,000 deletions", "open page"])
 def test_the_arithmetic_of_the_costs_is_right(table: list[list[str]]) -> None:
     for item, arithmetic, cost in table[:-1]:
         assert amount(arithmetic) == pytest.approx(float(cost), abs=0.0051), item

@@ -3,7 +3,21 @@
 import json
 import re
 
-from tests.infra.bicep import FILES, INFRA, Resource, properties, relative, resources, text
+from shared.storage.names import CUSTOMERS_TO_DELETE
+from tests.infra.bicep import (
+    FILES,
+    INFRA,
+    Resource,
+    modules,
+    properties,
+    relative,
+    resources,
+    string,
+    text,
+    tree,
+    variables,
+    walk,
+)
 
 # https://learn.microsoft.com/azure/role-based-access-control/built-in-roles
 BUILT_IN = {
@@ -62,9 +76,8 @@ def test_the_role_ids_are_those_of_microsoft() -> None:
 def test_no_role_id_is_used_anywhere_else() -> None:
     """A role could otherwise be granted past the list."""
     guid = re.compile(r"[0-9a-f]{8}-(?:[0-9a-f]{4}-){3}[0-9a-f]{12}")
-    nobody = "00000000-0000-0000-0000-000000000000"
 
-    assert {found for path in FILES for found in guid.findall(path.read_text())} == {nobody}
+    assert {found for path in FILES for found in guid.findall(path.read_text())} == set()
 
 
 def test_every_assignment_says_why() -> None:
@@ -82,17 +95,67 @@ def test_the_name_of_an_assignment_follows_from_scope_principal_and_role() -> No
 
 def test_the_app_reads_a_vault_or_also_writes_it_never_both_roles() -> None:
     vault = {r.symbol: r.text for _, r in assignments()}
+    conditions = variables(INFRA / "modules/keyvault.bicep")
 
-    assert "= if (!appWrites) {" in vault["appReads"]
-    assert "= if (appWrites) {" in vault["appReadsAndWrites"]
+    assert text(conditions["assignsReader"]) == "createRoleAssignments && !appWrites"
+    assert text(conditions["assignsWriter"]) == "createRoleAssignments && appWrites"
+
+    assert "= if (assignsReader) {" in vault["appReads"]
+    assert "= if (assignsWriter) {" in vault["appReadsAndWrites"]
 
 
-def test_nobody_is_let_in_when_no_caller_is_named() -> None:
-    """An empty list of Easy Auth would admit every identity of the tenant."""
+def test_no_role_is_assigned_if_the_template_may_not() -> None:
+    """Where a module assigns none by itself, the module that uses it has the condition."""
+    declared = {**variables(INFRA / "modules/keyvault.bicep")}
+    for file, resource in assignments():
+        condition = re.search(r"= if \((.*)\) \{", resource.text)
+        if file == "modules/queuesender.bicep":
+            continue
+        assert condition, resource.symbol
+        meaning = text(declared[condition[1]]) if condition[1] in declared else condition[1]
+        assert meaning.startswith("createRoleAssignments"), resource.symbol
+    users = [
+        text(node)
+        for path in FILES
+        for node in walk(tree(path), "module_declaration")
+        if "queuesender.bicep" in text(node)
+    ]
+    assert len(users) == 2
+    assert all("= if (createRoleAssignments" in user for user in users)
+
+
+def test_the_operator_may_fill_the_queue_of_requests_and_no_other() -> None:
+    _, given = modules(INFRA / "main.bicep")["operatorSends"]
+
+    assert text(given["senderPrincipalId"]) == "operatorId"
+    assert string(given["queueName"]) == CUSTOMERS_TO_DELETE
+
+
+def test_the_app_roles_have_the_values_that_the_code_knows() -> None:
+    """The code refuses callers of Easy Auth without one of them."""
+    roles = json.loads((INFRA / "app-roles.json").read_text())
+
+    assert [role["value"] for role in roles] == ["reader", "operator"]
+    assert len({role["id"] for role in roles}) == 2
+    assert all(role["isEnabled"] for role in roles)
+    assert all(role["allowedMemberTypes"] == ["User", "Application"] for role in roles)
+
+
+def test_easy_auth_lists_no_callers() -> None:
+    """Its list fits into 500 characters, that is twelve callers; app roles have no such limit."""
+    assert "allowedPrincipals" not in (INFRA / "modules/easyauth.bicep").read_text()
+
+
+def test_easy_auth_turns_strangers_away_instead_of_redirecting_them() -> None:
     source = (INFRA / "modules/easyauth.bicep").read_text()
 
-    assert (
-        "empty(callerObjectIds) ? ['00000000-0000-0000-0000-000000000000'] : callerObjectIds"
-        in source
-    )
-    assert "identities: admittedObjectIds" in source
+    assert "unauthenticatedClientAction: 'Return401'" in source
+    assert re.findall(r"excludedPaths: \[\s+'([^']+)'\s+\]", source) == ["/api/health"]
+
+
+def test_easy_auth_signs_people_in_without_a_secret() -> None:
+    source = (INFRA / "modules/easyauth.bicep").read_text()
+    [name] = re.findall(r"clientSecretSettingName: '(\w+)'", source)
+
+    given = properties(variables(INFRA / "main.bicep")["signInSettings"])
+    assert {key: text(value) for key, value in given.items()} == {name: "identity.outputs.clientId"}

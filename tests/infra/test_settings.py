@@ -23,14 +23,19 @@ from tests.infra.bicep import (
 )
 
 MAIN = INFRA / "main.bicep"
-FUNCTION_APP = INFRA / "modules/functionapp.bicep"
+DEDICATED_APP = INFRA / "modules/dedicated.bicep"
 
 # Read by the Functions host or by Azure, so that shared/settings.py does not know them.
 PLATFORM = {
     "AzureWebJobsStorage__blobServiceUri": "the host keeps locks and keys in blobs",
     "APPLICATIONINSIGHTS_CONNECTION_STRING": "the host and the worker send telemetry there",
-    "APPLICATIONINSIGHTS_AUTHENTICATION_STRING": "and sign in with the identity",
     "PYTHON_THREADPOOL_THREAD_COUNT": "the handlers block, so the worker needs threads",
+}
+TELEMETRY = {
+    "APPLICATIONINSIGHTS_AUTHENTICATION_STRING": "and sign in with the identity for it",
+}
+SIGN_IN = {
+    "OVERRIDE_USE_MI_FIC_ASSERTION_CLIENTID": "Easy Auth signs people in without a secret",
 }
 DEDICATED = {
     "FUNCTIONS_EXTENSION_VERSION": "version of the host",
@@ -91,10 +96,23 @@ def test_the_bicep_files_set_what_the_code_reads_and_nothing_else(names_read: se
 
 
 def test_the_settings_of_the_platform_are_the_listed_ones() -> None:
-    declared = variables(FUNCTION_APP)
+    declared = variables(MAIN)
+    dedicated = variables(DEDICATED_APP)
 
     assert properties(declared["platformSettings"]).keys() == PLATFORM.keys()
-    assert properties(declared["dedicatedSettings"]).keys() == DEDICATED.keys()
+    assert properties(declared["telemetrySettings"]).keys() == TELEMETRY.keys()
+    assert properties(declared["signInSettings"]).keys() == SIGN_IN.keys()
+    assert properties(dedicated["platformSettings"]).keys() == DEDICATED.keys()
+
+
+def test_the_host_signs_in_for_telemetry_only_where_azure_wants_it() -> None:
+    """Outside the public cloud it would ask for a token of the wrong audience."""
+    default = parameters(MAIN)["entraTelemetry"].default
+
+    assert default is not None
+    assert text(default) == "environment().name == 'AzureCloud'"
+    assert text(variables(MAIN)["telemetryPart"]) == "entraTelemetry ? telemetrySettings : {}"
+    assert text(modules(MAIN)["monitoring"][1]["entraOnly"]) == "entraTelemetry"
 
 
 def test_every_setting_appears_exactly_once() -> None:
@@ -103,7 +121,7 @@ def test_every_setting_appears_exactly_once() -> None:
         for path in FILES
         for member in walk(tree(path), "object_property")
     ]
-    settings = {*app_settings(), *PLATFORM, *DEDICATED}
+    settings = {*app_settings(), *PLATFORM, *TELEMETRY, *DEDICATED, *SIGN_IN}
 
     assert {name: n for name, n in Counter(names).items() if name in settings and n != 1} == {}
 
@@ -123,9 +141,11 @@ def reaches(node: Node, sources: set[str]) -> bool:
 
 
 def test_the_app_gets_the_settings() -> None:
-    _, given = modules(MAIN)["functionApp"]
-
-    assert text(given["appSettings"]) == "appSettings"
+    assert text(variables(MAIN)["allSettings"]) == (
+        "union(appSettings, platformSettings, telemetryPart, signInPart)"
+    )
+    for app in ("flexApp", "dedicatedApp"):
+        assert text(modules(MAIN)[app][1]["appSettings"]) == "allSettings"
 
 
 def test_the_defaults_of_the_parameters_are_those_of_the_code() -> None:

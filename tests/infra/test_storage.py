@@ -55,9 +55,9 @@ def test_the_account_takes_no_keys() -> None:
     assert "minimumTlsVersion: 'TLS1_2'" in switches
 
 
-def test_telemetry_takes_no_keys() -> None:
+def test_telemetry_takes_no_keys_where_the_host_can_do_without() -> None:
     insights = next(
         r for r in resources(INFRA / "modules/monitoring.bicep") if r.symbol == "appInsights"
     )
 
-    assert "DisableLocalAuth: true" in text(insights.properties["properties"])
+    assert "DisableLocalAuth: entraOnly" in text(insights.properties["properties"])

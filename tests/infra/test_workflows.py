@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from shared.storage.records import TERMINAL
-from tests.infra.bicep import INFRA, properties, resources
+from tests.infra.bicep import INFRA, properties, resources, string, text, variables
 
 FOLDER = INFRA / "workflows"
 DELETE = json.loads((FOLDER / "delete-customer.json").read_text())
@@ -122,6 +122,43 @@ def test_every_name_in_an_expression_is_declared(path: Path) -> None:
     declared = {*workflow["parameters"], *(name for name, _ in actions(workflow)), "message"}
 
     assert set(NAMED.findall(path.read_text())) <= declared
+
+
+@pytest.mark.parametrize("workflow", [DELETE, QUEUE], ids=["delete", "queue"])
+def test_the_run_history_hides_what_is_sent_and_received(workflow: dict[str, Any]) -> None:
+    """Compose takes the inputs only, and hides its output with them."""
+    calls = [a for _, a in actions(workflow) if a["type"] in {"Http", "ApiConnection", "Compose"}]
+
+    assert calls
+    for step in [*workflow["triggers"].values(), *calls]:
+        hidden = step["runtimeConfiguration"]["secureData"]["properties"]
+        assert hidden == (["inputs"] if step["type"] == "Compose" else ["inputs", "outputs"])
+
+
+def test_the_address_of_a_trigger_starts_nothing_without_a_token() -> None:
+    """By default the address carries a key, and whoever holds it deletes customers."""
+    bicep = INFRA / "modules/logicapps.bicep"
+    triggers = properties(properties(variables(bicep)["accessControl"])["triggers"])
+    workflows = [r for r in resources(bicep) if r.type == "Microsoft.Logic/workflows"]
+
+    assert string(properties(triggers["sasAuthenticationPolicy"])["state"]) == "Disabled"
+    assert all(
+        text(properties(workflow.properties["properties"])["accessControl"]) == "accessControl"
+        for workflow in workflows
+    )
+
+
+def test_only_one_named_caller_of_this_tenant_starts_a_workflow() -> None:
+    """Everybody in the tenant can have a token of this issuer and audience."""
+    policy = text(variables(INFRA / "modules/logicapps.bicep")["accessControl"])
+    claims = re.findall(r"name: '(\w+)'\s+value: (.+)", policy)
+
+    assert policy.count("type: 'AAD'") == 1
+    assert claims == [
+        ("iss", "'${tokenIssuer}/${tenant().tenantId}/'"),
+        ("aud", "environment().authentication.audiences[0]"),
+        ("oid", "callerObjectId"),
+    ]
 
 
 def test_the_tenant_id_goes_on_the_queue_as_plain_text() -> None:

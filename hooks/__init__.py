@@ -1,0 +1,1 @@
+"""What azd runs around provisioning and deploying; standard library only."""
