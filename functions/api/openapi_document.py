@@ -72,6 +72,7 @@ def _operation(
     """
     common = {
         401: _problem("No function key, or no signed-in caller where one is required"),
+        403: _problem("The signed-in caller lacks the role that the call needs"),
         503: _later(_TROUBLE, later),
     }
     all_responses = dict(sorted({**common, **responses}.items()))

@@ -49,6 +49,10 @@ class NoPrincipal(TipsweepError):
     """The request names no caller, and the settings require one."""
 
 
+class NoRole(TipsweepError):
+    """The caller is signed in and lacks the role that the call needs."""
+
+
 @dataclass(frozen=True, slots=True)
 class ProblemType:
     """A kind of problem; callers may rely on `uri` and `status`."""
@@ -88,6 +92,9 @@ class Problem:
 BAD_REQUEST: Final = ProblemType("bad-request", HTTPStatus.BAD_REQUEST, "The request is not valid")
 NO_PRINCIPAL: Final = ProblemType(
     "no-principal", HTTPStatus.UNAUTHORIZED, "The request names no caller"
+)
+NO_ROLE: Final = ProblemType(
+    "no-role", HTTPStatus.FORBIDDEN, "The caller's role does not allow this"
 )
 NO_DELETION: Final = ProblemType(
     "no-deletion", HTTPStatus.NOT_FOUND, "The customer has no deletion"
@@ -132,6 +139,7 @@ SETTINGS: Final = ProblemType(
 PROBLEM_TYPES: Final = (
     BAD_REQUEST,
     NO_PRINCIPAL,
+    NO_ROLE,
     NO_DELETION,
     NO_PLAN,
     NO_REJECTED_REQUEST,
@@ -155,6 +163,7 @@ _MEANINGS: Final[tuple[tuple[type[Exception], ProblemType], ...]] = (
     (BadMessage, BAD_REQUEST),
     (NotATenantId, BAD_REQUEST),
     (NoPrincipal, NO_PRINCIPAL),
+    (NoRole, NO_ROLE),
     (NoDeletion, NO_DELETION),
     (NoPlan, NO_PLAN),
     (NoRejectedRequest, NO_REJECTED_REQUEST),

@@ -5,9 +5,9 @@ from typing import Final
 import azure.functions as func
 
 from functions.api.deletions import UNNAMED
-from functions.api.endpoint import guarded
+from functions.api.endpoint import caller_of, guarded
 from functions.api.parameters import json_object, require_known, require_query
-from functions.api.principal import principal_name
+from functions.api.principal import Role
 from functions.api.problems import BadRequest
 from functions.api.representations import report_members
 from functions.api.responses import json_response
@@ -22,7 +22,7 @@ blueprint = func.Blueprint()
 
 
 @blueprint.route(route="sandbox", methods=["GET"])
-@guarded
+@guarded(Role.READER)
 def show_sandbox(req: func.HttpRequest) -> func.HttpResponse:  # noqa: ARG001 - the trigger's name
     """Show the slots used, the verdict on every customer, and the report of the last sweep."""
     services = current_services()
@@ -32,13 +32,13 @@ def show_sandbox(req: func.HttpRequest) -> func.HttpResponse:  # noqa: ARG001 - 
 
 
 @blueprint.route(route="sweeps", methods=["POST"])
-@guarded
+@guarded(Role.OPERATOR)
 def start_sweep(req: func.HttpRequest) -> func.HttpResponse:
     """Run a sweep now and return its report."""
     require_query(req)
     members = json_object(req)
     require_known(members, {"mode"})
-    requested_by = principal_name(req) or UNNAMED
+    requested_by = caller_of(req).name or UNNAMED
     report = run_sweep(current_services(), _mode(members.get("mode")), requested_by)
     return json_response(report_members(report))
 

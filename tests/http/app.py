@@ -1,5 +1,6 @@
 """The app's HTTP functions without a host: routes a request and calls the real function."""
 
+import base64
 import json
 import runpy
 from collections.abc import Iterator, Mapping
@@ -17,6 +18,8 @@ from local.host.triggers import OnRequest
 ROOT = Path(__file__).parents[2]
 ADDRESS = "https://tipsweep.example"
 JSON = {"Content-Type": "application/json"}
+EASY_AUTH = {"REQUIRE_CLIENT_PRINCIPAL": "true", "WEBSITE_AUTH_ENABLED": "True"}
+ROLE_CLAIM = "roles"
 # The host needs a connection to load queue triggers; nothing is sent there.
 NO_STORAGE = {"AzureWebJobsStorage": "UseDevelopmentStorage=true"}
 
@@ -42,6 +45,18 @@ class Response:
         """The last part of the problem's type."""
         assert self.headers["content-type"] == "application/problem+json"
         return str(self.json["type"]).removeprefix("urn:tipsweep:problem:")
+
+
+def signed_in(name: str, *roles: str, claim: str = ROLE_CLAIM) -> dict[str, str]:
+    """Return the headers that Easy Auth sets for a caller in these app roles."""
+    claims = [{"typ": "aud", "val": "api://tipsweep"}]
+    claims += [{"typ": claim, "val": role} for role in roles]
+    principal = {"auth_typ": "aad", "claims": claims, "name_typ": "name", "role_typ": "role"}
+    return {
+        "X-MS-CLIENT-PRINCIPAL-ID": "8f1d",
+        "X-MS-CLIENT-PRINCIPAL-NAME": name,
+        "X-MS-CLIENT-PRINCIPAL": base64.b64encode(dumped(principal)).decode(),
+    }
 
 
 def fresh_app() -> func.FunctionApp:

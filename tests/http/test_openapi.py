@@ -16,12 +16,12 @@ from local.simulator import Customer, Fault, ProductKind, Simulator
 from shared import services
 from shared.settings import settings
 from tests.bench import Bench
-from tests.http.app import ADDRESS, App, Response, http_functions
+from tests.http.app import ADDRESS, EASY_AUTH, App, Response, http_functions, signed_in
 
 STRANGER = "5e2c1a70-0d3b-4c55-9a41-7f6b2d9e8c10"
 DESCRIPTION = document(ADDRESS)
 SCHEMA = schemathesis.openapi.from_dict(DESCRIPTION)
-GUARDED = {401, 503}
+GUARDED = {401, 403, 503}
 
 Operation = tuple[str, str]
 Documented = tuple[str, str, int]
@@ -282,6 +282,15 @@ def test_a_nameless_caller_gets_the_described_response(
     bench.use(REQUIRE_CLIENT_PRINCIPAL="true")
 
     check(operation, api.call(operation[0], path_of(operation)))
+
+
+@pytest.mark.parametrize("operation", OPERATIONS, ids=" ".join)
+def test_a_caller_without_a_role_gets_the_described_response(
+    api: App, bench: Bench, operation: Operation
+) -> None:
+    bench.use(**EASY_AUTH)
+
+    check(operation, api.call(operation[0], path_of(operation), headers=signed_in("eve")))
 
 
 @pytest.mark.parametrize("operation", OPERATIONS, ids=" ".join)
