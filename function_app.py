@@ -12,13 +12,16 @@ from functions import (
     redrive,
     sweep_sandbox,
 )
-from functions.api import deletions, health, history, openapi, requests, sandbox, switch
+from functions.api import deletions, health, history, openapi, requests, sandbox, switch, version
 from functions.api.principal import http_auth_level
 from functions.pages import status
+from shared.versions import log_start
 
 # They log every request to storage, which would bury our own lines.
 for noisy in ("azure", "urllib3"):
     logging.getLogger(noisy).setLevel(logging.WARNING)
+
+log_start()
 
 app = func.FunctionApp(http_auth_level=http_auth_level())
 app.register_functions(cancel_orders.blueprint)
@@ -34,4 +37,5 @@ app.register_functions(sandbox.blueprint)
 app.register_functions(switch.blueprint)
 app.register_functions(status.blueprint)
 app.register_functions(openapi.blueprint)
+app.register_functions(version.blueprint)
 app.register_functions(health.blueprint)

@@ -325,6 +325,13 @@ _PATHS: Final[dict[str, Schema]] = {
             {200: _json("OpenAPI 3.0", {"type": "object"})},
         ),
     },
+    "/api/version": {
+        "get": _operation(
+            "getVersion",
+            "Show the versions of tipsweep, Python and the packages",
+            {200: _json("What runs", "Versions"), 400: _BAD},
+        ),
+    },
     "/api/health": {
         "get": {
             "operationId": "getHealth",

@@ -206,6 +206,11 @@ SCHEMAS: Final[Schema] = {
         items=_list_of("HistoryEntry"),
         links=_object(next={"type": "string", "format": "uri", "nullable": True}),
     ),
+    "Versions": _object(
+        tipsweep=TEXT,
+        python=TEXT,
+        packages={"type": "object", "additionalProperties": TEXT},
+    ),
     "Health": _object(status={"type": "string", "enum": ["ok"]}),
     "Problem": _PROBLEM,
     "EndedDeletion": {

@@ -14,6 +14,7 @@ from shared.storage.records import DeletionRecord
 from shared.storage.rejected import BODY_CHARACTERS, RejectedMessage
 from shared.sweep.decision import Candidate
 from shared.sweep.report import SweepReport
+from shared.versions import Versions
 
 
 def record_members(record: DeletionRecord, now: datetime) -> dict[str, Any]:
@@ -127,6 +128,15 @@ def history_members(entry: HistoryEntry) -> dict[str, Any]:
             "requestId": write.request_id,
             "attempts": write.attempts,
         },
+    }
+
+
+def version_members(found: Versions) -> dict[str, Any]:
+    """Return the versions."""
+    return {
+        "tipsweep": found.tipsweep,
+        "python": found.python,
+        "packages": dict(found.packages),
     }
 
 

@@ -202,6 +202,8 @@ SCENARIOS: dict[Documented, Callable[[Stage], Response]] = {
     ),
     ("GET", "/api/status", 200): lambda stage: stage.api.get("/api/status"),
     ("GET", "/api/openapi.json", 200): lambda stage: stage.api.get("/api/openapi.json"),
+    ("GET", "/api/version", 200): lambda stage: stage.api.get("/api/version"),
+    ("GET", "/api/version", 400): lambda stage: stage.api.get("/api/version?dryRun=true"),
     ("GET", "/api/health", 200): lambda stage: stage.api.get("/api/health"),
 }
 

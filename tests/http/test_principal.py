@@ -107,6 +107,7 @@ FOR_READERS = {
     ("GET", "/api/switch"),
     ("GET", "/api/status"),
     ("GET", "/api/openapi.json"),
+    ("GET", "/api/version"),
 }
 GUARDED_CALLS = [each for each in CALLS if each[1] != "/api/health"]
 
