@@ -198,6 +198,8 @@ class Bench:
         """Give the handlers these services."""
         self.services = services
         process._built[:] = [services]
+        # The storage account is not asked again whose it is, before each first message.
+        process._owned[:] = [True]
 
     def waiting(self, queue: str) -> int:
         """Return how many messages a queue holds, including invisible ones."""

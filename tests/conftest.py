@@ -73,4 +73,5 @@ def _trips_are_not_written_in_the_background(monkeypatch: pytest.MonkeyPatch) ->
 def bench(simulator: Simulator, storage: str, monkeypatch: pytest.MonkeyPatch) -> Bench:
     """Give a workbench whose services the handlers use."""
     monkeypatch.setattr("shared.services._built", [])
+    monkeypatch.setattr("shared.services._owned", [])
     return Bench(simulator, storage)

@@ -11,7 +11,7 @@ from functions.api.problems import Problem, problem_of
 from functions.api.responses import problem_response
 from shared.errors import TipsweepError
 from shared.events import Event, emit
-from shared.services import current_services
+from shared.services import built_services
 
 Handler = Callable[[func.HttpRequest], func.HttpResponse]
 
@@ -38,7 +38,7 @@ def guarded(needed: Role) -> Callable[[Handler], Handler]:
 
 def caller_of(req: func.HttpRequest, needed: Role = Role.READER) -> Caller:
     """Return who calls; raises NoPrincipal, NoRole or SettingsError."""
-    return caller_in(req, current_services().settings.http, needed)
+    return caller_in(req, built_services().settings.http, needed)
 
 
 def logged_problem(error: TipsweepError | AzureError) -> Problem:

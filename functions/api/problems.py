@@ -24,6 +24,7 @@ from shared.partner_center.errors import (
 from shared.partner_center.verdicts import Refused as SignInRefusal
 from shared.safety.rules import Refused
 from shared.safety.switch import SwitchChanged, SwitchTripped
+from shared.storage.owner import ForeignStorage
 from shared.storage.plans import UnreadablePlan
 from shared.storage.records import RecordChanged, State, UnreadableRecord
 from shared.tenants import NotATenantId
@@ -200,7 +201,7 @@ def _detail(error: TipsweepError | AzureError) -> str:
     if isinstance(error, AzureError):
         said = "The storage account failed or did not respond. See the log."
         return " ".join([said, *getattr(error, "__notes__", ())])
-    if isinstance(error, SettingsError):
+    if isinstance(error, SettingsError) and not isinstance(error, ForeignStorage):
         return f"Missing or wrong: {', '.join(error.names)}. The log says what is expected."
     return str(error)
 

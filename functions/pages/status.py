@@ -15,7 +15,7 @@ from shared.inputs import readable
 from shared.partner_center.errors import PartnerCenterError
 from shared.partner_center.resources import Customer
 from shared.safety.rules import Refused
-from shared.services import Services, current_services
+from shared.services import Services, built_services, current_services
 from shared.settings import Settings
 from shared.storage.records import DeletionRecord, State, UnreadableRow
 
@@ -26,7 +26,7 @@ blueprint = func.Blueprint()
 def show_status(req: func.HttpRequest) -> func.HttpResponse:
     """Show slots, deletions and what needs attention, or which settings are missing or wrong."""
     try:
-        current_services()
+        built_services()
     except SettingsError as error:
         problem = logged_problem(error)
         return _html(settings_page(problem.type.title, problem.detail), problem)

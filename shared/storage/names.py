@@ -15,6 +15,8 @@ SANDBOX_TABLE: Final = "sandbox"
 HISTORY_TABLE: Final = "history"
 TABLES: Final = (DELETIONS_TABLE, SANDBOX_TABLE, HISTORY_TABLE)
 
+OWNER_PARTITION: Final = "tipsweep"
+OWNER_ROW: Final = "owner"
 SWITCH_ROW: Final = "switch"
 SWEEP_REPORT_ROW: Final = "sweep"
 REJECTED_ROW_PREFIX: Final = "rejected-"
