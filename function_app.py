@@ -10,6 +10,7 @@ from functions import (
     delete_customer,
     record_poison,
     redrive,
+    run_requested_sweep,
     sweep_sandbox,
 )
 from functions.api import deletions, health, history, openapi, requests, sandbox, switch, version
@@ -30,6 +31,7 @@ app.register_functions(delete_customer.blueprint)
 app.register_functions(record_poison.blueprint)
 app.register_functions(redrive.blueprint)
 app.register_functions(sweep_sandbox.blueprint)
+app.register_functions(run_requested_sweep.blueprint)
 app.register_functions(deletions.blueprint)
 app.register_functions(history.blueprint)
 app.register_functions(requests.blueprint)

@@ -37,6 +37,7 @@ from shared.storage.rejected import RejectedMessages
 from shared.storage.reports import Reports
 from shared.storage.retention import Retention
 from shared.storage.sightings import Sightings
+from shared.storage.sweeps import Sweeps
 from shared.storage.switch import SwitchRow
 from shared.tenants import TenantId
 
@@ -59,6 +60,7 @@ class StorageServices:
     plans: Plans
     sightings: Sightings
     reports: Reports
+    sweeps: Sweeps
     history: History
     retention: Retention
     owner: Owner
@@ -125,6 +127,7 @@ def build_storage(read: BasicSettings, partner: TenantId) -> StorageServices:
         plans=Plans(sandbox, partner),
         sightings=Sightings(sandbox, partner),
         reports=Reports(sandbox, partner),
+        sweeps=Sweeps(sandbox, partner),
         history=history,
         retention=Retention(records, sandbox, history, partner),
         owner=Owner(sandbox, partner),

@@ -31,8 +31,16 @@ _REQUEST_PARAMETER: Final[Schema] = {
     "description": "ID of a rejected request",
     "schema": {"type": "string", "minLength": 1},
 }
+_SWEEP_PARAMETER: Final[Schema] = {
+    "name": "sweepId",
+    "in": "path",
+    "required": True,
+    "description": "ID of a sweep",
+    "schema": {"type": "string", "minLength": 1},
+}
 _HTML: Final[Schema] = {"text/html": {"schema": {"type": "string"}}}
 _TROUBLE: Final = "Storage, Partner Center or the settings cannot be used at the moment"
+_SWEEPING: Final = "The sweep has not ended: poll Location after Retry-After seconds."
 _RUNNING: Final = "The deletion is in progress: poll Location after Retry-After seconds."
 
 
@@ -134,11 +142,11 @@ def _later(description: str, content: Schema | None = None, *, required: bool = 
     }
 
 
-def _accepted() -> Schema:
+def _accepted(schema: str = "Deletion", description: str = _RUNNING) -> Schema:
     location = {"required": True, "schema": {"type": "string", "format": "uri"}}
     retry_after = {"required": True, "description": "Seconds", "schema": _SECONDS}
     headers = {"Location": location, "Retry-After": retry_after}
-    return {**_json(_RUNNING, "Deletion"), "headers": headers}
+    return {**_json(description, schema), "headers": headers}
 
 
 _BAD: Final = _problem("The request is not valid")
@@ -275,14 +283,28 @@ _PATHS: Final[dict[str, Schema]] = {
     "/api/sweeps": {
         "post": _operation(
             "startSweep",
-            "Run a sweep now",
+            "Start a sweep, or show the one of this mode that has not ended",
             {
-                200: _json("The report", "SweepReport"),
+                202: _accepted("Sweep", _SWEEPING),
                 400: _BAD,
                 422: _REFUSED,
-                502: _PARTNER_CENTER,
             },
             body="SweepRequest",
+        ),
+    },
+    "/api/sweeps/{sweepId}": {
+        "get": _operation(
+            "getSweep",
+            "Show a sweep and its report",
+            {
+                200: _json("The sweep with its report", "Sweep"),
+                202: _accepted("Sweep", _SWEEPING),
+                400: _BAD,
+                404: _problem("There is no such sweep"),
+                409: _problem("The sweep ended without a report", "EndedSweep"),
+                422: _problem("A safety rule forbade the sweep", "EndedSweep"),
+            },
+            _SWEEP_PARAMETER,
         ),
     },
     "/api/switch": {

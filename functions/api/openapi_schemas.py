@@ -17,6 +17,7 @@ from shared.storage.history import EntryKind
 from shared.storage.names import QUEUES
 from shared.storage.records import State
 from shared.storage.rejected import BODY_CHARACTERS
+from shared.storage.sweeps import SweepState
 from shared.sweep.decision import SweepVerdict
 
 Schema = dict[str, Any]
@@ -103,6 +104,18 @@ _REPORT: Final = _object(
     ),
     customers=_list_of("Candidate"),
 )
+_SWEEP: Final = _object(
+    id=TEXT,
+    mode={"type": "string", "enum": list(MODES)},
+    state=one_of(SweepState),
+    requestedBy=TEXT,
+    requestedAt=TIMESTAMP,
+    nextTryAt=NULLABLE_TIMESTAMP,
+    finishedAt=NULLABLE_TIMESTAMP,
+    reason=TEXT,
+    remedy=TEXT,
+    report={"allOf": [reference("SweepReport")], "nullable": True},
+)
 _CALL: Final = _object(
     method=TEXT,
     path=TEXT,
@@ -125,7 +138,7 @@ _PROBLEM: Final[Schema] = {
         "status": {"type": "integer"},
         "detail": TEXT,
         "correlationId": TEXT,
-        "state": one_of(State),
+        "state": TEXT,
         "reason": TEXT,
         "remedy": TEXT,
         "code": TEXT,
@@ -188,6 +201,7 @@ SCHEMAS: Final[Schema] = {
         ageDays={"type": "number", "nullable": True},
     ),
     "SweepReport": _REPORT,
+    "Sweep": _SWEEP,
     "Sandbox": _object(
         **_REPORT["properties"],
         lastSweep={"allOf": [reference("SweepReport")], "nullable": True},
@@ -218,6 +232,13 @@ SCHEMAS: Final[Schema] = {
         "allOf": [
             reference("Problem"),
             {**_RECORD, "additionalProperties": True},
+        ],
+    },
+    "EndedSweep": {
+        "description": "A problem document that also holds the members of a sweep.",
+        "allOf": [
+            reference("Problem"),
+            {**_SWEEP, "additionalProperties": True},
         ],
     },
     "ChangedSwitch": {

@@ -27,6 +27,8 @@ from shared.safety.switch import SwitchChanged, SwitchTripped
 from shared.storage.owner import ForeignStorage
 from shared.storage.plans import UnreadablePlan
 from shared.storage.records import RecordChanged, State, UnreadableRecord
+from shared.storage.sweeps import UnreadableSweep
+from shared.sweep.requested import NoSweep
 from shared.tenants import NotATenantId
 
 RETRY_SECONDS: Final = 30
@@ -104,6 +106,7 @@ NO_PLAN: Final = ProblemType("no-plan", HTTPStatus.NOT_FOUND, "The customer has 
 NO_REJECTED_REQUEST: Final = ProblemType(
     "no-rejected-request", HTTPStatus.NOT_FOUND, "There is no such rejected request"
 )
+NO_SWEEP: Final = ProblemType("no-sweep", HTTPStatus.NOT_FOUND, "There is no such sweep")
 NOT_ABORTABLE: Final = ProblemType(
     "not-abortable", HTTPStatus.CONFLICT, "It is too late to stop the deletion"
 )
@@ -112,6 +115,9 @@ NOT_DISMISSABLE: Final = ProblemType(
 )
 STUCK: Final = ProblemType("stuck", HTTPStatus.CONFLICT, "The customer could not be deleted")
 ABORTED: Final = ProblemType("aborted", HTTPStatus.CONFLICT, "The deletion was stopped")
+SWEEP_FAILED: Final = ProblemType(
+    "sweep-failed", HTTPStatus.CONFLICT, "The sweep ended without a report"
+)
 SWITCH_CHANGED: Final = ProblemType(
     "switch-changed", HTTPStatus.PRECONDITION_FAILED, "The safety switch has changed"
 )
@@ -144,10 +150,12 @@ PROBLEM_TYPES: Final = (
     NO_DELETION,
     NO_PLAN,
     NO_REJECTED_REQUEST,
+    NO_SWEEP,
     NOT_ABORTABLE,
     NOT_DISMISSABLE,
     STUCK,
     ABORTED,
+    SWEEP_FAILED,
     SWITCH_CHANGED,
     REFUSED,
     PARTNER_CENTER,
@@ -168,6 +176,7 @@ _MEANINGS: Final[tuple[tuple[type[Exception], ProblemType], ...]] = (
     (NoDeletion, NO_DELETION),
     (NoPlan, NO_PLAN),
     (NoRejectedRequest, NO_REJECTED_REQUEST),
+    (NoSweep, NO_SWEEP),
     (NotAbortable, NOT_ABORTABLE),
     (SwitchChanged, SWITCH_CHANGED),
     (NotDismissable, NOT_DISMISSABLE),
@@ -182,6 +191,7 @@ _MEANINGS: Final[tuple[tuple[type[Exception], ProblemType], ...]] = (
     (RecordChanged, STORAGE),
     (UnreadableRecord, STORAGE),
     (UnreadablePlan, STORAGE),
+    (UnreadableSweep, STORAGE),
     (AzureError, STORAGE),
 )
 
@@ -213,7 +223,7 @@ def _retry_after(error: TipsweepError | AzureError) -> int | None:
         return SIGN_IN_RETRY_SECONDS
     if isinstance(error, SignInFailed):
         return max(1, round(error.next_try or SIGN_IN_RETRY_SECONDS))
-    storage = (AzureError, RecordChanged, UnreadableRecord, UnreadablePlan)
+    storage = (AzureError, RecordChanged, UnreadableRecord, UnreadablePlan, UnreadableSweep)
     if not isinstance(error, (*storage, SettingsError, *TEMPORARY)):
         return None
     asked_for = error.retry_after if isinstance(error, PartnerCenterError) else None

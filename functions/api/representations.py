@@ -12,8 +12,10 @@ from shared.safety.switch import SwitchState
 from shared.storage.history import HistoryEntry
 from shared.storage.records import DeletionRecord
 from shared.storage.rejected import BODY_CHARACTERS, RejectedMessage
+from shared.storage.sweeps import SweepRun
 from shared.sweep.decision import Candidate
 from shared.sweep.report import SweepReport
+from shared.sweep.requested import report_of
 from shared.versions import Versions
 
 
@@ -96,6 +98,23 @@ def report_members(report: SweepReport) -> dict[str, Any]:
             "free": report.free_slots,
         },
         "customers": [_candidate_members(candidate) for candidate in report.candidates],
+    }
+
+
+def sweep_members(run: SweepRun) -> dict[str, Any]:
+    """Return a sweep that somebody asked for, with its report once there is one."""
+    report = report_of(run)
+    return {
+        "id": run.id,
+        "mode": run.mode,
+        "state": run.state,
+        "requestedBy": run.requested_by,
+        "requestedAt": timestamp(run.requested_at),
+        "nextTryAt": timestamp(run.next_try_at) if run.live else None,
+        "finishedAt": timestamp(run.finished_at),
+        "reason": run.reason,
+        "remedy": run.remedy,
+        "report": report and report_members(report),
     }
 
 

@@ -14,6 +14,7 @@ from azure.functions.http import HttpRequest
 
 from local.host.loading import Function, load
 from local.host.triggers import OnRequest
+from tests.bench import Bench
 
 ROOT = Path(__file__).parents[2]
 ADDRESS = "https://tipsweep.example"
@@ -88,7 +89,8 @@ class App:
         body: bytes = b"",
         headers: Mapping[str, str] | None = None,
     ) -> Response:
-        """Send a request; `json` sets its content type."""
+        """Send a request to a path, or to an address of the app; `json` sets its content type."""
+        path = path.removeprefix(ADDRESS)
         content_type = {} if json is None else JSON
         function, template = self._function(method, path)
         request = self._request(
@@ -115,6 +117,13 @@ class App:
 
     def delete(self, path: str, **options: Any) -> Response:
         return self.call("DELETE", path, **options)
+
+    def sweep(self, bench: Bench, mode: str) -> Response:
+        """Ask for a sweep, deliver its message, and return what its address shows."""
+        accepted = self.post("/api/sweeps", {"mode": mode})
+        assert accepted.status == 202, accepted.text
+        bench.pump(passes=1)
+        return self.get(accepted.headers["location"])
 
     def _function(self, method: str, path: str) -> tuple[Function, list[str]]:
         segments = _segments(path)

@@ -136,7 +136,7 @@ def test_a_sweep_and_the_switch_are_in_the_history_of_the_account(api: App, benc
     api.headers = signed_in("ann@contoso.com", "operator")
     api.put("/api/switch", {"reason": "Stop"})
     api.delete("/api/switch?reason=Go&requestedBy=bob")
-    api.post("/api/sweeps", {"mode": "report"})
+    api.sweep(bench, "report")
 
     items = api.get("/api/history").json["items"]
 

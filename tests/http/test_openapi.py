@@ -96,9 +96,21 @@ class Stage:
         self.without_partner_center()
         return self.api.get("/api/sandbox")
 
-    def sweep_without_partner_center(self) -> Response:
-        self.without_partner_center()
-        return self.api.post("/api/sweeps", {"mode": "report"})
+    def swept(self, mode: str = "report") -> Response:
+        return self.api.sweep(self.bench, mode)
+
+    def running_sweep(self) -> Response:
+        return self.api.get(self.api.post("/api/sweeps", {"mode": "report"}).headers["location"])
+
+    def refused_sweep(self) -> Response:
+        self.bench.use(SANDBOX_TENANT_CONFIRMATION=STRANGER)
+        return self.swept()
+
+    def failed_sweep(self) -> Response:
+        self.simulator.add_fault(
+            Fault("GET", "/v1/customers", status=400, body={"code": 3000, "description": "no"})
+        )
+        return self.swept()
 
     def unconfirmed_sandbox(self) -> Response:
         self.bench.use(SANDBOX_TENANT_CONFIRMATION=STRANGER)
@@ -130,7 +142,7 @@ class Stage:
 
     def swept_sandbox(self) -> Response:
         self.customer()
-        self.api.post("/api/sweeps", {"mode": "report"})
+        self.swept()
         return self.api.get("/api/sandbox")
 
 
@@ -144,6 +156,7 @@ REJECTED = "/api/requests/rejected"
 REJECTED_ONE = "/api/requests/rejected/{requestId}"
 SANDBOX = "/api/sandbox"
 SWEEPS = "/api/sweeps"
+SWEEP = "/api/sweeps/{sweepId}"
 SWITCH = "/api/switch"
 
 SCENARIOS: dict[Documented, Callable[[Stage], Response]] = {
@@ -186,10 +199,15 @@ SCENARIOS: dict[Documented, Callable[[Stage], Response]] = {
     ("GET", SANDBOX, 200): Stage.swept_sandbox,
     ("GET", SANDBOX, 422): Stage.unconfirmed_sandbox,
     ("GET", SANDBOX, 502): Stage.sandbox_without_partner_center,
-    ("POST", SWEEPS, 200): lambda stage: stage.api.post(SWEEPS, {"mode": "report"}),
+    ("POST", SWEEPS, 202): lambda stage: stage.api.post(SWEEPS, {"mode": "report"}),
     ("POST", SWEEPS, 400): lambda stage: stage.api.post(SWEEPS, {"mode": "off"}),
     ("POST", SWEEPS, 422): lambda stage: stage.api.post(SWEEPS, {"mode": "delete"}),
-    ("POST", SWEEPS, 502): Stage.sweep_without_partner_center,
+    ("GET", SWEEP, 200): Stage.swept,
+    ("GET", SWEEP, 202): Stage.running_sweep,
+    ("GET", SWEEP, 400): lambda stage: stage.api.get(f"{SWEEPS}/{STRANGER}?mode=report"),
+    ("GET", SWEEP, 404): lambda stage: stage.api.get(f"{SWEEPS}/{STRANGER}"),
+    ("GET", SWEEP, 409): Stage.failed_sweep,
+    ("GET", SWEEP, 422): Stage.refused_sweep,
     ("GET", SWITCH, 200): lambda stage: stage.api.get(SWITCH),
     ("PUT", SWITCH, 200): lambda stage: stage.api.put(
         SWITCH, {"requestedBy": "ann", "reason": "Stop"}

@@ -104,6 +104,7 @@ FOR_READERS = {
     ("GET", f"/api/deletions/{TENANT}/plan"),
     ("GET", "/api/history"),
     ("GET", "/api/sandbox"),
+    ("GET", f"/api/sweeps/{TENANT}"),
     ("GET", "/api/switch"),
     ("GET", "/api/status"),
     ("GET", "/api/openapi.json"),
