@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 import requests
 import schemathesis
+from openapi_spec_validator import OpenAPIV2SpecValidator
 from schemathesis.core.failures import FailureGroup
 
 from functions.api.openapi_document import document
@@ -325,6 +326,82 @@ def test_an_app_without_settings_responds_as_described(
 
     assert response.status == (200 if operation[1] == "/api/health" else 503)
     check(operation, response)
+
+
+def test_the_description_is_valid_openapi_2() -> None:
+    assert [error.message for error in OpenAPIV2SpecValidator(DESCRIPTION).iter_errors()] == []
+
+
+@pytest.mark.parametrize(
+    "mistake",
+    [
+        {"openapi": "3.0.3"},
+        {"paths": {"/api/x": {"get": {"responses": {"200": {"content": {}}}}}}},
+        {"paths": {"/api/x/{id}": {"get": {"responses": {"200": {"description": "x"}}}}}},
+    ],
+    ids=["version", "content", "parameter"],
+)
+def test_the_validator_would_notice_a_mistake(mistake: dict[str, Any]) -> None:
+    assert list(OpenAPIV2SpecValidator({**DESCRIPTION, **mistake}).iter_errors())
+
+
+def test_the_description_names_the_address_that_was_called(api: App) -> None:
+    described = api.get("/api/openapi.json").json
+
+    address = f"{described['schemes'][0]}://{described['host']}"
+    assert address == ADDRESS
+    assert described == DESCRIPTION
+
+
+def parts(value: Any) -> Iterator[dict[str, Any]]:
+    """Yield every object in the description."""
+    if isinstance(value, dict):
+        yield value
+        value = list(value.values())
+    if isinstance(value, list):
+        for each in value:
+            yield from parts(each)
+
+
+def test_nothing_is_said_in_words_of_openapi_3() -> None:
+    words = {name for part in parts(DESCRIPTION) for name in part}
+
+    assert words.isdisjoint(
+        {"nullable", "oneOf", "anyOf", "requestBody", "components", "content", "servers"}
+    )
+
+
+def test_connectors_find_a_title_for_everything_that_people_fill_in_or_read() -> None:
+    schemas = [part for part in parts(DESCRIPTION["definitions"]) if "properties" in part]
+    shown = [
+        *(each for part in schemas if not is_problem(part) for each in part["properties"].values()),
+        *(
+            parameter
+            for operation in OPERATIONS.values()
+            for parameter in operation.get("parameters", ())
+            if parameter["in"] != "body"
+        ),
+    ]
+
+    assert len(shown) > 50
+    assert all(each["x-ms-summary"] for each in shown)
+
+
+def is_problem(schema: dict[str, Any]) -> bool:
+    return "correlationId" in schema["properties"] and "title" in schema["properties"]
+
+
+def test_connectors_are_told_what_to_show_at_first() -> None:
+    told = {
+        operation["operationId"]: operation["x-ms-visibility"] for operation in OPERATIONS.values()
+    }
+    request = DESCRIPTION["definitions"]["DeletionRequest"]["properties"]
+
+    assert set(told.values()) == {"important", "advanced", "internal"}
+    assert (told["requestDeletion"], told["getHealth"]) == ("important", "internal")
+    assert request["tenantId"]["x-ms-visibility"] == "important"
+    assert request["tenantId"]["x-ms-summary"] == "Tenant ID"
+    assert request["dryRun"]["x-ms-visibility"] == "advanced"
 
 
 def test_every_operation_has_its_own_id() -> None:
