@@ -19,7 +19,9 @@ from shared.storage.names import (
     CUSTOMERS_TO_DELETE,
     ORDERS_TO_CHECK,
     POISON_SUFFIX,
+    SWEEPS_TO_RUN,
 )
+from shared.sweep.requested import record_poisoned_sweep
 
 # A poison queue has no poison queue of its own, and the host gives a failed try 10 minutes too.
 _POISON_DELAY: Final = timedelta(minutes=10)
@@ -60,13 +62,26 @@ def record_poison_deletes(message: func.QueueMessage) -> None:
     _record(CUSTOMERS_READY, message)
 
 
+@blueprint.queue_trigger(
+    arg_name="message",
+    queue_name=SWEEPS_TO_RUN + POISON_SUFFIX,
+    connection="AzureWebJobsStorage",
+    data_type=func.DataType.BINARY,
+)
+def record_poison_sweeps(message: func.QueueMessage) -> None:
+    """Record a sweep that could not be handled."""
+    _record(SWEEPS_TO_RUN, message)
+
+
 def _record(queue: str, message: func.QueueMessage) -> None:
     parcel = parcel_of(message, moved=True)
     poisoned = Poisoned(queue, message_id(message), parcel.body, parcel.known_since)
     try:
         services = current_storage()
         store_trip(services, parcel)
-        if not put_back_if_unharmed(services, queue, parcel, poisoned.message_id):
+        if queue == SWEEPS_TO_RUN:
+            record_poisoned_sweep(services, poisoned)
+        elif not put_back_if_unharmed(services, queue, parcel, poisoned.message_id):
             record_poisoned(services, poisoned)
     except (SettingsError, AzureError) as error:
         _keep(queue, parcel, error)

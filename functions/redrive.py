@@ -10,6 +10,7 @@ from shared.deletion.redrive import redrive_overdue
 from shared.environment import SettingsError
 from shared.partner_center.deadline import limited
 from shared.services import Services, StorageServices, current_services, current_storage
+from shared.sweep.requested import redrive_sweeps
 
 blueprint = func.Blueprint()
 
@@ -28,7 +29,7 @@ def _redrive(services: StorageServices) -> None:
         records,
         services.queues,
         now,
-        redriven=redrive_overdue(services, records),
+        redriven=redrive_overdue(services, records) + redrive_sweeps(services),
         removed=services.retention.clear(records, now),
         refresh_token_age_days=_token_age_days(services, now),
         budget=services.budget.fill() if isinstance(services, Services) else None,

@@ -14,6 +14,7 @@ _PLAIN: Final = re.compile(r"[\w.:@/+*-]+", re.ASCII)
 class Event(StrEnum):
     """The name that a log line begins with; alerts and workbooks rely on it."""
 
+    APP_STARTED = "app_started"
     MESSAGE_REJECTED = "message_rejected"
     MESSAGE_POISONED = "message_poisoned"
     MESSAGE_PUT_BACK = "message_put_back"

@@ -14,7 +14,7 @@ from shared.partner_center.client import PartnerCenter, Recorder, reads_only, un
 from shared.partner_center.connection import Connection, Gate
 from shared.partner_center.credentials import TokenSource
 from shared.partner_center.customer_list import CustomerList
-from shared.partner_center.deadline import Deadline, running_deadline
+from shared.partner_center.deadline import Deadline, limited, running_deadline
 from shared.partner_center.rate_limit import CallBudget, Rank
 from shared.safety.rules import Safety
 from shared.safety.switch import Switch
@@ -31,6 +31,7 @@ from shared.storage.budget_row import BudgetRow
 from shared.storage.clients import queue_service, table_service
 from shared.storage.history import History
 from shared.storage.names import DELETIONS_TABLE, HISTORY_TABLE, SANDBOX_TABLE
+from shared.storage.owner import ForeignStorage, Owner
 from shared.storage.plans import Plans
 from shared.storage.queues import Queues
 from shared.storage.records import Records
@@ -38,6 +39,7 @@ from shared.storage.rejected import RejectedMessages
 from shared.storage.reports import Reports
 from shared.storage.retention import Retention
 from shared.storage.sightings import Sightings
+from shared.storage.sweeps import Sweeps
 from shared.storage.switch import SwitchRow
 from shared.tenants import TenantId
 
@@ -60,8 +62,10 @@ class StorageServices:
     plans: Plans
     sightings: Sightings
     reports: Reports
+    sweeps: Sweeps
     history: History
     retention: Retention
+    owner: Owner
     switch: Switch
     budget_row: BudgetRow
     now: Callable[[], datetime] = _now
@@ -135,8 +139,10 @@ def build_storage(read: BasicSettings, partner: TenantId) -> StorageServices:
         plans=Plans(sandbox, partner),
         sightings=Sightings(sandbox, partner),
         reports=Reports(sandbox, partner),
+        sweeps=Sweeps(sandbox, partner),
         history=history,
         retention=Retention(records, sandbox, history, partner),
+        owner=Owner(sandbox, partner),
         switch=switch,
         budget_row=BudgetRow(sandbox, partner),
     )
@@ -149,32 +155,68 @@ def connect(read: PartnerCenterSettings, budget: CallBudget) -> Connection:
 
 _lock = threading.Lock()
 _built: list[Services] = []
+_owned: list[bool] = []
 
 
-def current_services() -> Services:
-    """Return the services of this process; raises SettingsError on first use."""
+def built_services() -> Services:
+    """Return the services of this process before anybody knows whose storage account it is.
+
+    For what needs no storage, and for what must work at once. Raises SettingsError on first use.
+    """
     with _lock:
         if not _built:
             _built.append(build(settings()))
         return _built[0]
 
 
+def current_services() -> Services:
+    """Return the services of this process.
+
+    Raises SettingsError on first use, ForeignStorage if another partner owns the storage account,
+    and AzureError as long as nobody can tell.
+    """
+    services = built_services()
+    if not _owned:
+        with limited(services.deadline()):
+            _require_owned(services)
+        _owned.append(True)
+    return services
+
+
+def _require_owned(services: Services) -> None:
+    """Find or note that the storage account is the partner's.
+
+    A partner that nobody has confirmed may be a slip, which must not become the owner.
+    """
+    read = services.settings
+    if read.sandbox_tenant_confirmation == read.partner_center.tenant_id:
+        services.owner.claim()
+    else:
+        services.owner.check()
+
+
 def current_storage() -> StorageServices:
     """Return the services of this process, or those for queues and tables if settings are wrong.
 
-    Raises the SettingsError about all of them if the storage account or PARTNER_TENANT_ID is one.
+    Raises the SettingsError about all of them if the storage account or PARTNER_TENANT_ID is one,
+    ForeignStorage, or AzureError.
     """
     try:
         return current_services()
+    except ForeignStorage:
+        raise
     except SettingsError as error:
         with _instead_of(error):
-            return build_storage(read_basic_settings(os.environ), read_partner(os.environ))
+            services = build_storage(read_basic_settings(os.environ), read_partner(os.environ))
+    with limited(services.deadline()):
+        services.owner.check()
+    return services
 
 
 def current_queues() -> Queues:
     """Return the queues; raises SettingsError if the settings of the storage account are wrong."""
     try:
-        return current_services().queues
+        return built_services().queues
     except SettingsError as error:
         with _instead_of(error):
             return Queues(queue_service(read_basic_settings(os.environ).storage))

@@ -12,7 +12,13 @@ from azure.functions.timer import TimerRequest
 from azure.storage.queue import QueueMessage as StoredMessage
 from azure.storage.queue import QueueServiceClient
 
-from functions import cancel_orders, check_orders, delete_customer, record_poison
+from functions import (
+    cancel_orders,
+    check_orders,
+    delete_customer,
+    record_poison,
+    run_requested_sweep,
+)
 from functions.redrive import redrive
 from local.provision import provision
 from local.simulator import Call, Fault, Simulator
@@ -34,6 +40,7 @@ from shared.storage.names import (
     QUEUES,
     REJECTED_ROW_PREFIX,
     SANDBOX_TABLE,
+    SWEEPS_TO_RUN,
     SWITCH_ROW,
 )
 from shared.storage.records import DeletionRecord
@@ -54,9 +61,11 @@ HANDLERS: Mapping[str, Callable[[QueueMessage], None]] = {
     CUSTOMERS_TO_DELETE: cancel_orders.cancel_orders,
     ORDERS_TO_CHECK: check_orders.check_orders,
     CUSTOMERS_READY: delete_customer.delete_customer,
+    SWEEPS_TO_RUN: run_requested_sweep.run_requested_sweep,
     CUSTOMERS_TO_DELETE + POISON_SUFFIX: record_poison.record_poison_requests,
     ORDERS_TO_CHECK + POISON_SUFFIX: record_poison.record_poison_checks,
     CUSTOMERS_READY + POISON_SUFFIX: record_poison.record_poison_deletes,
+    SWEEPS_TO_RUN + POISON_SUFFIX: record_poison.record_poison_sweeps,
 }
 
 BACKWARDS = (*POISON_QUEUES, *reversed(QUEUES))
@@ -200,6 +209,8 @@ class Bench:
         """Give the handlers these services."""
         self.services = services
         process._built[:] = [services]
+        # The storage account is not asked again whose it is, before each first message.
+        process._owned[:] = [True]
 
     def waiting(self, queue: str) -> int:
         """Return how many messages a queue holds, including invisible ones."""

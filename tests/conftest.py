@@ -80,4 +80,5 @@ def _no_refresh_token_is_stored_in_the_background(monkeypatch: pytest.MonkeyPatc
 def bench(simulator: Simulator, storage: str, monkeypatch: pytest.MonkeyPatch) -> Bench:
     """Give a workbench whose services the handlers use."""
     monkeypatch.setattr("shared.services._built", [])
+    monkeypatch.setattr("shared.services._owned", [])
     return Bench(simulator, storage)

@@ -33,6 +33,7 @@ FLOORS: Final = (
     ("shared.partner_center",),
     ("shared.settings",),
     ("shared.environment",),
+    ("shared.versions",),
     ("shared.tenants", "shared.domains", "shared.schedules", "shared.events", "shared.inputs"),
     ("shared.errors", "shared.limits"),
 )

@@ -1,6 +1,7 @@
 """`/api/deletions`: request a deletion, show one, list them, abort one, dismiss one."""
 
 import math
+from dataclasses import replace
 from datetime import datetime
 from http import HTTPStatus
 from itertools import islice
@@ -8,9 +9,9 @@ from typing import Final
 
 import azure.functions as func
 
-from functions.api.endpoint import guarded
+from functions.api.endpoint import caller_of, guarded
 from functions.api.parameters import json_object, line_of, require_query, tenant_of_path
-from functions.api.principal import principal_name
+from functions.api.principal import Role, named
 from functions.api.problems import ABORTED, REFUSED, STUCK, BadRequest, Problem
 from functions.api.representations import dry_run_members, record_members
 from functions.api.responses import (
@@ -38,19 +39,20 @@ blueprint = func.Blueprint()
 
 
 @blueprint.route(route="deletions", methods=["POST"])
-@guarded
+@guarded(Role.OPERATOR)
 def request_deletion(req: func.HttpRequest) -> func.HttpResponse:
     """Start a deletion, or return the one in progress; a dry run returns the plan."""
     require_query(req)
     services = current_services()
-    request = request_from_json({"requestedBy": principal_name(req), **json_object(req)})
+    request = request_from_json(json_object(req))
+    request = replace(request, requested_by=named(request.requested_by, caller_of(req)))
     if request.dry_run:
         return json_response(dry_run_members(dry_run_now(services, request)))
     return _record_response(req, services, submit(services, request))
 
 
 @blueprint.route(route="deletions/{tenantId}", methods=["GET"])
-@guarded
+@guarded(Role.READER)
 def show_deletion(req: func.HttpRequest) -> func.HttpResponse:
     """Respond 202 while a deletion is in progress, then with its outcome."""
     require_query(req)
@@ -63,7 +65,7 @@ def show_deletion(req: func.HttpRequest) -> func.HttpResponse:
 
 
 @blueprint.route(route="deletions", methods=["GET"])
-@guarded
+@guarded(Role.READER)
 def list_deletions(req: func.HttpRequest) -> func.HttpResponse:
     """Return a page of records, ordered by tenant ID; those that cannot be read come apart."""
     require_query(req, "state", "continuationToken")
@@ -90,31 +92,32 @@ def list_deletions(req: func.HttpRequest) -> func.HttpResponse:
 
 
 @blueprint.route(route="deletions/{tenantId}", methods=["DELETE"])
-@guarded
+@guarded(Role.OPERATOR)
 def abort_deletion(req: func.HttpRequest) -> func.HttpResponse:
     """Stop a deletion that has not sent its DELETE."""
     require_query(req, "requestedBy")
     services = current_services()
     tenant = tenant_of_path(req)
-    record = abort(services, tenant, caller_of(req))
+    record = abort(services, tenant, requested_by(req))
     return json_response(record_members(record, services.now()))
 
 
 @blueprint.route(route="deletions/{tenantId}/dismiss", methods=["POST"])
-@guarded
+@guarded(Role.OPERATOR)
 def dismiss_deletion(req: func.HttpRequest) -> func.HttpResponse:
     """Note that a person has dealt with a stuck or refused deletion."""
     require_query(req, "requestedBy")
     services = current_services()
     tenant = tenant_of_path(req)
-    record = dismiss(services, tenant, caller_of(req))
+    record = dismiss(services, tenant, requested_by(req))
     return json_response(record_members(record, services.now()))
 
 
-def caller_of(req: func.HttpRequest) -> str:
-    """Return who asks: `requestedBy` in the query, else the signed-in caller; raises BadRequest."""
-    default = principal_name(req) or UNNAMED
-    return line_of(req.params.get("requestedBy"), "requestedBy", default=default)
+def requested_by(req: func.HttpRequest) -> str:
+    """Return who asks: `requestedBy` in the query, the signed-in caller; raises BadRequest."""
+    caller = caller_of(req)
+    given = line_of(req.params.get("requestedBy"), "requestedBy", default=caller.name or UNNAMED)
+    return named(given, caller)
 
 
 def _record_response(

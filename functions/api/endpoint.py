@@ -1,4 +1,4 @@
-"""What wraps each HTTP function: who may call it, and which response an error becomes."""
+"""What wraps each HTTP function: which role it needs, and which response an error becomes."""
 
 import functools
 from collections.abc import Callable
@@ -6,28 +6,39 @@ from collections.abc import Callable
 import azure.functions as func
 from azure.core.exceptions import AzureError
 
-from functions.api.principal import require_principal
+from functions.api.principal import Caller, Role, caller_in
 from functions.api.problems import Problem, problem_of
 from functions.api.responses import problem_response
 from shared.errors import TipsweepError
 from shared.events import Event, emit
-from shared.services import current_services
+from shared.services import built_services
 
 Handler = Callable[[func.HttpRequest], func.HttpResponse]
 
 
-def guarded(handler: Handler) -> Handler:
-    """Turn known errors into problem documents; any other error reaches the host."""
+def guarded(needed: Role) -> Callable[[Handler], Handler]:
+    """Let callers in this role in, and turn known errors into problem documents.
 
-    @functools.wraps(handler)
-    def respond(req: func.HttpRequest) -> func.HttpResponse:
-        try:
-            require_principal(req, current_services().settings.http)
-            return handler(req)
-        except (TipsweepError, AzureError) as error:
-            return problem_response(logged_problem(error))
+    Any other error reaches the host.
+    """
 
-    return respond
+    def wrap(handler: Handler) -> Handler:
+        @functools.wraps(handler)
+        def respond(req: func.HttpRequest) -> func.HttpResponse:
+            try:
+                caller_of(req, needed)
+                return handler(req)
+            except (TipsweepError, AzureError) as error:
+                return problem_response(logged_problem(error))
+
+        return respond
+
+    return wrap
+
+
+def caller_of(req: func.HttpRequest, needed: Role = Role.READER) -> Caller:
+    """Return who calls; raises NoPrincipal, NoRole or SettingsError."""
+    return caller_in(req, built_services().settings.http, needed)
 
 
 def logged_problem(error: TipsweepError | AzureError) -> Problem:

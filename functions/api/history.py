@@ -8,6 +8,7 @@ import azure.functions as func
 
 from functions.api.endpoint import guarded
 from functions.api.parameters import require_query, tenant_of_path
+from functions.api.principal import Role
 from functions.api.problems import BadRequest
 from functions.api.representations import history_members
 from functions.api.responses import history_address, json_response, server_address
@@ -22,7 +23,7 @@ blueprint = func.Blueprint()
 
 
 @blueprint.route(route="history", methods=["GET"])
-@guarded
+@guarded(Role.READER)
 def show_account_history(req: func.HttpRequest) -> func.HttpResponse:
     """Return a page of trips, resets and sweeps."""
     require_query(req, "continuationToken")
@@ -31,7 +32,7 @@ def show_account_history(req: func.HttpRequest) -> func.HttpResponse:
 
 
 @blueprint.route(route="deletions/{tenantId}/history", methods=["GET"])
-@guarded
+@guarded(Role.READER)
 def show_history(req: func.HttpRequest) -> func.HttpResponse:
     """Return a page of everything done about a customer, in all its deletions."""
     require_query(req, "continuationToken")

@@ -1,5 +1,6 @@
 """The schemas of requests and responses, built from the types that the functions use."""
 
+import re
 from enum import StrEnum
 from typing import Any, Final
 
@@ -17,9 +18,16 @@ from shared.storage.history import EntryKind
 from shared.storage.names import QUEUES
 from shared.storage.records import State
 from shared.storage.rejected import BODY_CHARACTERS
+from shared.storage.sweeps import SweepState
 from shared.sweep.decision import SweepVerdict
 
 Schema = dict[str, Any]
+
+# OpenAPI 2.0 has no word for it; these are those that Logic Apps and connectors know.
+NULLABLE: Final = "x-nullable"
+SUMMARY: Final = "x-ms-summary"
+VISIBILITY: Final = "x-ms-visibility"
+IMPORTANT, ADVANCED, INTERNAL = "important", "advanced", "internal"
 
 TEXT: Final[Schema] = {"type": "string"}
 COUNT: Final[Schema] = {"type": "integer", "minimum": 0}
@@ -29,21 +37,25 @@ TENANT_ID: Final[Schema] = {
     "example": "5e2c1a70-0d3b-4c55-9a41-7f6b2d9e8c10",
 }
 TIMESTAMP: Final[Schema] = {"type": "string", "format": "date-time"}
-NULLABLE_TIMESTAMP: Final[Schema] = {**TIMESTAMP, "nullable": True}
+NULLABLE_TIMESTAMP: Final[Schema] = {**TIMESTAMP, NULLABLE: True}
 LINE: Final[Schema] = {"type": "string", "minLength": 1, "maxLength": LINE_CHARACTERS}
 
 
 def reference(name: str) -> Schema:
     """Return a reference to one of `SCHEMAS`."""
-    return {"$ref": f"#/components/schemas/{name}"}
+    return {"$ref": f"#/definitions/{name}"}
 
 
 def one_of(choices: type[StrEnum], *, nullable: bool = False) -> Schema:
     """Return the schema of an enumeration."""
-    values: list[str | None] = [choice.value for choice in choices]
-    if nullable:
-        return {"type": "string", "enum": [*values, None], "nullable": True}
-    return {"type": "string", "enum": values}
+    schema: Schema = {"type": "string", "enum": [choice.value for choice in choices]}
+    return {**schema, NULLABLE: True} if nullable else schema
+
+
+def title(name: str) -> str:
+    """Return the name of a member or parameter as people read it: "Tenant ID" for `tenantId`."""
+    words = re.sub(r"(?<=[a-z])(?=[A-Z])", " ", name).lower().split()
+    return " ".join([words[0].capitalize(), *words[1:]]).replace(" id", " ID")
 
 
 def _object(**properties: Schema) -> Schema:
@@ -51,13 +63,20 @@ def _object(**properties: Schema) -> Schema:
     return {
         "type": "object",
         "required": list(properties),
-        "properties": properties,
+        "properties": {
+            name: {**schema, SUMMARY: title(name)} for name, schema in properties.items()
+        },
         "additionalProperties": False,
     }
 
 
 def _request(*required: str, **properties: Schema) -> Schema:
-    return {**_object(**properties), "required": list(required)}
+    """Return the schema of a request; connectors hide what is not required at first."""
+    shown = {
+        name: {**schema, VISIBILITY: IMPORTANT if name in required else ADVANCED}
+        for name, schema in properties.items()
+    }
+    return {**_object(**shown), "required": list(required)}
 
 
 def _list_of(name: str) -> Schema:
@@ -103,11 +122,23 @@ _REPORT: Final = _object(
     ),
     customers=_list_of("Candidate"),
 )
+_SWEEP: Final = _object(
+    id=TEXT,
+    mode={"type": "string", "enum": list(MODES)},
+    state=one_of(SweepState),
+    requestedBy=TEXT,
+    requestedAt=TIMESTAMP,
+    nextTryAt=NULLABLE_TIMESTAMP,
+    finishedAt=NULLABLE_TIMESTAMP,
+    reason=TEXT,
+    remedy=TEXT,
+    report={"allOf": [reference("SweepReport")], NULLABLE: True},
+)
 _CALL: Final = _object(
     method=TEXT,
     path=TEXT,
     asked=TEXT,
-    status={"type": "integer", "nullable": True},
+    status={"type": "integer", NULLABLE: True},
     code=TEXT,
     requestId=TEXT,
     attempts={"type": "integer", "minimum": 1},
@@ -129,7 +160,7 @@ _PROBLEM: Final[Schema] = {
         "status": {"type": "integer"},
         "detail": TEXT,
         "correlationId": TEXT,
-        "state": one_of(State),
+        "state": TEXT,
         "reason": TEXT,
         "remedy": TEXT,
         "code": TEXT,
@@ -152,7 +183,7 @@ SCHEMAS: Final[Schema] = {
     "Deletions": _object(
         items=_list_of("Deletion"),
         unreadable={"type": "array", "items": _object(tenantId=TEXT, reason=TEXT)},
-        links=_object(next={"type": "string", "format": "uri", "nullable": True}),
+        links=_object(next={"type": "string", "format": "uri", NULLABLE: True}),
     ),
     "DryRun": _object(
         tenantId=TENANT_ID,
@@ -176,7 +207,7 @@ SCHEMAS: Final[Schema] = {
     "RejectedRequest": _object(
         id=TEXT,
         queue={"type": "string", "enum": list(QUEUES)},
-        tenantId={**TENANT_ID, "nullable": True},
+        tenantId={**TENANT_ID, NULLABLE: True},
         reason=TEXT,
         expected=TEXT,
         body={"type": "string", "maxLength": BODY_CHARACTERS},
@@ -189,12 +220,13 @@ SCHEMAS: Final[Schema] = {
         companyName=TEXT,
         verdict=one_of(SweepVerdict),
         reason=TEXT,
-        ageDays={"type": "number", "nullable": True},
+        ageDays={"type": "number", NULLABLE: True},
     ),
     "SweepReport": _REPORT,
+    "Sweep": _SWEEP,
     "Sandbox": _object(
         **_REPORT["properties"],
-        lastSweep={"allOf": [reference("SweepReport")], "nullable": True},
+        lastSweep={"allOf": [reference("SweepReport")], NULLABLE: True},
     ),
     "Switch": _SWITCH,
     "SentCall": _CALL,
@@ -204,11 +236,16 @@ SCHEMAS: Final[Schema] = {
         requestedBy=TEXT,
         correlationId=TEXT,
         detail=TEXT,
-        call={"allOf": [reference("SentCall")], "nullable": True},
+        call={"allOf": [reference("SentCall")], NULLABLE: True},
     ),
     "History": _object(
         items=_list_of("HistoryEntry"),
-        links=_object(next={"type": "string", "format": "uri", "nullable": True}),
+        links=_object(next={"type": "string", "format": "uri", NULLABLE: True}),
+    ),
+    "Versions": _object(
+        tipsweep=TEXT,
+        python=TEXT,
+        packages={"type": "object", "additionalProperties": TEXT},
     ),
     "Health": _object(status={"type": "string", "enum": ["ok"]}),
     "Problem": _PROBLEM,
@@ -217,6 +254,13 @@ SCHEMAS: Final[Schema] = {
         "allOf": [
             reference("Problem"),
             {**_RECORD, "additionalProperties": True},
+        ],
+    },
+    "EndedSweep": {
+        "description": "A problem document that also holds the members of a sweep.",
+        "allOf": [
+            reference("Problem"),
+            {**_SWEEP, "additionalProperties": True},
         ],
     },
     "ChangedSwitch": {

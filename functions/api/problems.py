@@ -25,8 +25,11 @@ from shared.partner_center.errors import (
 from shared.partner_center.verdicts import Refused as SignInRefusal
 from shared.safety.rules import Refused
 from shared.safety.switch import SwitchChanged, SwitchTripped
+from shared.storage.owner import ForeignStorage
 from shared.storage.plans import UnreadablePlan
 from shared.storage.records import RecordChanged, State, UnreadableRecord
+from shared.storage.sweeps import UnreadableSweep
+from shared.sweep.requested import NoSweep
 from shared.tenants import NotATenantId
 
 RETRY_SECONDS: Final = 30
@@ -48,6 +51,10 @@ class NoRejectedRequest(TipsweepError):
 
 class NoPrincipal(TipsweepError):
     """The request names no caller, and the settings require one."""
+
+
+class NoRole(TipsweepError):
+    """The caller is signed in and lacks the role that the call needs."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,6 +97,9 @@ BAD_REQUEST: Final = ProblemType("bad-request", HTTPStatus.BAD_REQUEST, "The req
 NO_PRINCIPAL: Final = ProblemType(
     "no-principal", HTTPStatus.UNAUTHORIZED, "The request names no caller"
 )
+NO_ROLE: Final = ProblemType(
+    "no-role", HTTPStatus.FORBIDDEN, "The caller's role does not allow this"
+)
 NO_DELETION: Final = ProblemType(
     "no-deletion", HTTPStatus.NOT_FOUND, "The customer has no deletion"
 )
@@ -97,6 +107,7 @@ NO_PLAN: Final = ProblemType("no-plan", HTTPStatus.NOT_FOUND, "The customer has 
 NO_REJECTED_REQUEST: Final = ProblemType(
     "no-rejected-request", HTTPStatus.NOT_FOUND, "There is no such rejected request"
 )
+NO_SWEEP: Final = ProblemType("no-sweep", HTTPStatus.NOT_FOUND, "There is no such sweep")
 NOT_ABORTABLE: Final = ProblemType(
     "not-abortable", HTTPStatus.CONFLICT, "It is too late to stop the deletion"
 )
@@ -105,6 +116,9 @@ NOT_DISMISSABLE: Final = ProblemType(
 )
 STUCK: Final = ProblemType("stuck", HTTPStatus.CONFLICT, "The customer could not be deleted")
 ABORTED: Final = ProblemType("aborted", HTTPStatus.CONFLICT, "The deletion was stopped")
+SWEEP_FAILED: Final = ProblemType(
+    "sweep-failed", HTTPStatus.CONFLICT, "The sweep ended without a report"
+)
 SWITCH_CHANGED: Final = ProblemType(
     "switch-changed", HTTPStatus.PRECONDITION_FAILED, "The safety switch has changed"
 )
@@ -133,13 +147,16 @@ SETTINGS: Final = ProblemType(
 PROBLEM_TYPES: Final = (
     BAD_REQUEST,
     NO_PRINCIPAL,
+    NO_ROLE,
     NO_DELETION,
     NO_PLAN,
     NO_REJECTED_REQUEST,
+    NO_SWEEP,
     NOT_ABORTABLE,
     NOT_DISMISSABLE,
     STUCK,
     ABORTED,
+    SWEEP_FAILED,
     SWITCH_CHANGED,
     REFUSED,
     PARTNER_CENTER,
@@ -159,9 +176,11 @@ _MEANINGS: Final[tuple[tuple[type[Exception], ProblemType], ...]] = (
     (BadMessage, BAD_REQUEST),
     (NotATenantId, BAD_REQUEST),
     (NoPrincipal, NO_PRINCIPAL),
+    (NoRole, NO_ROLE),
     (NoDeletion, NO_DELETION),
     (NoPlan, NO_PLAN),
     (NoRejectedRequest, NO_REJECTED_REQUEST),
+    (NoSweep, NO_SWEEP),
     (NotAbortable, NOT_ABORTABLE),
     (SwitchChanged, SWITCH_CHANGED),
     (NotDismissable, NOT_DISMISSABLE),
@@ -176,6 +195,7 @@ _MEANINGS: Final[tuple[tuple[type[Exception], ProblemType], ...]] = (
     (RecordChanged, STORAGE),
     (UnreadableRecord, STORAGE),
     (UnreadablePlan, STORAGE),
+    (UnreadableSweep, STORAGE),
     (AzureError, STORAGE),
 )
 
@@ -195,7 +215,7 @@ def _detail(error: TipsweepError | AzureError) -> str:
     if isinstance(error, AzureError):
         said = "The storage account failed or did not respond. See the log."
         return " ".join([said, *getattr(error, "__notes__", ())])
-    if isinstance(error, SettingsError):
+    if isinstance(error, SettingsError) and not isinstance(error, ForeignStorage):
         return f"Missing or wrong: {', '.join(error.names)}. The log says what is expected."
     return str(error)
 
@@ -207,7 +227,7 @@ def _retry_after(error: TipsweepError | AzureError) -> int | None:
         return SIGN_IN_RETRY_SECONDS
     if isinstance(error, SignInFailed):
         return max(1, round(error.next_try or SIGN_IN_RETRY_SECONDS))
-    storage = (AzureError, RecordChanged, UnreadableRecord, UnreadablePlan)
+    storage = (AzureError, RecordChanged, UnreadableRecord, UnreadablePlan, UnreadableSweep)
     if not isinstance(error, (*storage, SettingsError, *TEMPORARY)):
         return None
     asked_for = error.retry_after if isinstance(error, PartnerCenterError) else None

@@ -12,8 +12,11 @@ from shared.safety.switch import SwitchState
 from shared.storage.history import HistoryEntry, attempt_members
 from shared.storage.records import DeletionRecord
 from shared.storage.rejected import BODY_CHARACTERS, RejectedMessage
+from shared.storage.sweeps import SweepRun
 from shared.sweep.decision import Candidate
 from shared.sweep.report import SweepReport
+from shared.sweep.requested import report_of
+from shared.versions import Versions
 
 
 def record_members(record: DeletionRecord, now: datetime) -> dict[str, Any]:
@@ -98,6 +101,23 @@ def report_members(report: SweepReport) -> dict[str, Any]:
     }
 
 
+def sweep_members(run: SweepRun) -> dict[str, Any]:
+    """Return a sweep that somebody asked for, with its report once there is one."""
+    report = report_of(run)
+    return {
+        "id": run.id,
+        "mode": run.mode,
+        "state": run.state,
+        "requestedBy": run.requested_by,
+        "requestedAt": timestamp(run.requested_at),
+        "nextTryAt": timestamp(run.next_try_at) if run.live else None,
+        "finishedAt": timestamp(run.finished_at),
+        "reason": run.reason,
+        "remedy": run.remedy,
+        "report": report and report_members(report),
+    }
+
+
 def switch_members(state: SwitchState) -> dict[str, Any]:
     """Return the state of the safety switch."""
     return {
@@ -128,6 +148,15 @@ def history_members(entry: HistoryEntry) -> dict[str, Any]:
             "attempts": write.attempts,
             "responses": [attempt_members(each) for each in write.responses],
         },
+    }
+
+
+def version_members(found: Versions) -> dict[str, Any]:
+    """Return the versions."""
+    return {
+        "tipsweep": found.tipsweep,
+        "python": found.python,
+        "packages": dict(found.packages),
     }
 
 

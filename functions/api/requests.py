@@ -4,9 +4,10 @@ from typing import Final
 
 import azure.functions as func
 
-from functions.api.deletions import caller_of
+from functions.api.deletions import requested_by
 from functions.api.endpoint import guarded
 from functions.api.parameters import require_query, tenant_of_path
+from functions.api.principal import Role
 from functions.api.problems import NoPlan, NoRejectedRequest
 from functions.api.representations import plan_members, rejected_members
 from functions.api.responses import json_response
@@ -21,7 +22,7 @@ blueprint = func.Blueprint()
 
 
 @blueprint.route(route="requests/rejected", methods=["GET"])
-@guarded
+@guarded(Role.OPERATOR)
 def list_rejected_requests(req: func.HttpRequest) -> func.HttpResponse:  # noqa: ARG001 - the trigger's name
     """Return the latest requests that were not handled, and how many there are."""
     found = current_services().rejected.all()
@@ -30,13 +31,13 @@ def list_rejected_requests(req: func.HttpRequest) -> func.HttpResponse:  # noqa:
 
 
 @blueprint.route(route="requests/rejected/{requestId}", methods=["DELETE"])
-@guarded
+@guarded(Role.OPERATOR)
 def dismiss_rejected_request(req: func.HttpRequest) -> func.HttpResponse:
     """Take a rejected request that a person has dealt with off the list, and return it."""
     require_query(req, "requestedBy")
-    requested_by = caller_of(req)
+    by = requested_by(req)
     request_id = req.route_params.get("requestId", "")
-    dismissed = dismiss_rejected(current_services(), request_id, requested_by)
+    dismissed = dismiss_rejected(current_services(), request_id, by)
     if dismissed is None:
         message = f"The list of rejected requests has no ID {shown(request_id)}."
         raise NoRejectedRequest(message)
@@ -44,7 +45,7 @@ def dismiss_rejected_request(req: func.HttpRequest) -> func.HttpResponse:
 
 
 @blueprint.route(route="deletions/{tenantId}/plan", methods=["GET"])
-@guarded
+@guarded(Role.READER)
 def show_plan(req: func.HttpRequest) -> func.HttpResponse:
     """Return the result of the last dry run over the queue for a customer."""
     require_query(req)

@@ -59,6 +59,11 @@ def deletion_address(server: str, tenant: TenantId) -> str:
     return f"{server}{_DELETIONS}/{tenant}"
 
 
+def sweep_address(server: str, sweep_id: str) -> str:
+    """Return the address of a sweep."""
+    return f"{server}/api/sweeps/{sweep_id}"
+
+
 def history_address(server: str, tenant: TenantId | None, after: str) -> str:
     """Return the address of a page of the history: a customer's, or that of the account."""
     path = "/api/history" if tenant is None else f"{_DELETIONS}/{tenant}/history"

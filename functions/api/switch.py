@@ -5,13 +5,13 @@ from typing import Final
 
 import azure.functions as func
 
-from functions.api.endpoint import guarded
+from functions.api.endpoint import caller_of, guarded
 from functions.api.parameters import json_object, line_of, require_known, require_query
-from functions.api.principal import principal_name
+from functions.api.principal import Role, named
 from functions.api.representations import switch_members
 from functions.api.responses import json_response
 from shared.safety.switch import SwitchState
-from shared.services import current_services
+from shared.services import built_services, current_services
 
 _MEMBERS: Final = frozenset({"requestedBy", "reason"})
 _WEAK: Final = "W/"
@@ -21,14 +21,14 @@ blueprint = func.Blueprint()
 
 
 @blueprint.route(route="switch", methods=["GET"])
-@guarded
+@guarded(Role.READER)
 def show_switch(req: func.HttpRequest) -> func.HttpResponse:  # noqa: ARG001 - the trigger's name
     """Show whether everything is stopped, by whom and why."""
     return _response(current_services().switch.read())
 
 
 @blueprint.route(route="switch", methods=["PUT"])
-@guarded
+@guarded(Role.OPERATOR)
 def trip_switch(req: func.HttpRequest) -> func.HttpResponse:
     """Stop everything."""
     require_query(req)
@@ -36,11 +36,12 @@ def trip_switch(req: func.HttpRequest) -> func.HttpResponse:
     require_known(members, _MEMBERS)
     requested_by = _requested_by(members.get("requestedBy"), req)
     reason = line_of(members.get("reason"), "reason")
-    return _response(current_services().switch.trip(requested_by, reason))
+    # Nothing may keep a process from stopping.
+    return _response(built_services().switch.trip(requested_by, reason))
 
 
 @blueprint.route(route="switch", methods=["DELETE"])
-@guarded
+@guarded(Role.OPERATOR)
 def reset_switch(req: func.HttpRequest) -> func.HttpResponse:
     """Let everything resume, if the switch is as If-Match says, or as it is read here.
 
@@ -53,7 +54,8 @@ def reset_switch(req: func.HttpRequest) -> func.HttpResponse:
 
 
 def _requested_by(value: object, req: func.HttpRequest) -> str:
-    return line_of(value, "requestedBy", default=principal_name(req))
+    caller = caller_of(req)
+    return named(line_of(value, "requestedBy", default=caller.name), caller)
 
 
 def _expected(req: func.HttpRequest) -> Callable[[SwitchState], bool]:

@@ -5,7 +5,8 @@ from http import HTTPStatus
 
 import azure.functions as func
 
-from functions.api.endpoint import guarded, logged_problem
+from functions.api.endpoint import caller_of, guarded, logged_problem
+from functions.api.principal import Role
 from functions.api.problems import Problem
 from functions.api.responses import COMMON_HEADERS
 from functions.pages.status_page import CONTENT_SECURITY_POLICY, Status, page, settings_page
@@ -14,7 +15,7 @@ from shared.inputs import readable
 from shared.partner_center.errors import PartnerCenterError
 from shared.partner_center.resources import Customer
 from shared.safety.rules import Refused
-from shared.services import Services, current_services
+from shared.services import Services, built_services, current_services
 from shared.settings import Settings
 from shared.storage.records import DeletionRecord, State, UnreadableRow
 
@@ -25,15 +26,15 @@ blueprint = func.Blueprint()
 def show_status(req: func.HttpRequest) -> func.HttpResponse:
     """Show slots, deletions and what needs attention, or which settings are missing or wrong."""
     try:
-        current_services()
+        built_services()
     except SettingsError as error:
         problem = logged_problem(error)
         return _html(settings_page(problem.type.title, problem.detail), problem)
     return _current_status(req)
 
 
-@guarded
-def _current_status(req: func.HttpRequest) -> func.HttpResponse:  # noqa: ARG001 - as handlers are
+@guarded(Role.READER)
+def _current_status(req: func.HttpRequest) -> func.HttpResponse:
     services = current_services()
     rows = tuple(services.records.rows())
     records = tuple(row for row in rows if isinstance(row, DeletionRecord))
@@ -46,6 +47,7 @@ def _current_status(req: func.HttpRequest) -> func.HttpResponse:  # noqa: ARG001
         customers=customers,
         trouble=trouble,
         rejected=tuple(services.rejected.all()),
+        shows_rejected=caller_of(req).role >= Role.OPERATOR,
         warnings=tuple(_warnings(services.settings, rows)),
         budget=services.budget.fill(),
     )

@@ -35,7 +35,8 @@ CONTENT_SECURITY_POLICY: Final = (
 class Status:
     """What the page shows; `trouble` says why the customers could not be listed, if so.
 
-    `warnings` are sentences about what tipsweep ignores.
+    `warnings` are sentences about what tipsweep ignores. `shows_rejected` says whether the reader
+    may see what people wrote in messages that were not handled.
     """
 
     partner: TenantId
@@ -43,6 +44,7 @@ class Status:
     switch: SwitchState
     records: tuple[DeletionRecord, ...]
     customers: Mapping[str, Customer]
+    shows_rejected: bool
     trouble: str = ""
     rejected: tuple[RejectedMessage, ...] = ()
     warnings: tuple[str, ...] = ()
@@ -59,7 +61,7 @@ def page(status: Status) -> str:
         _slots(status),
         _budget(status.budget),
         _states(status.records),
-        _rejected(status.rejected),
+        _rejected(status.rejected) if status.shows_rejected else _count(status.rejected),
         _cards("Needs attention", status, _where(status, lambda each: each.needs_attention)),
         _cards("In progress", status, _where(status, lambda each: each.live)),
         _ended(status),
@@ -229,6 +231,14 @@ def _rejected(messages: tuple[RejectedMessage, ...]) -> Markup:
     many = len(messages) > _REJECTED_SHOWN
     title = f"Not handled (last {_REJECTED_SHOWN} of {len(messages)})" if many else "Not handled"
     return _table(title, ("When", "Queue", "Reason", "Message", "ID"), rows)
+
+
+def _count(messages: tuple[RejectedMessage, ...]) -> Markup:
+    """Return how many messages were not handled, for those who may not see what is in them."""
+    if not messages:
+        return Markup()
+    shown = f"{len(messages)}; an operator sees them here"
+    return joined(element("h2", "Not handled"), element("p", shown, class_="quiet"))
 
 
 def _expected(message: RejectedMessage) -> str:

@@ -47,6 +47,7 @@ var queueNames = [
   'customers-to-delete'
   'orders-to-check'
   'customers-ready'
+  'sweeps-to-run'
 ]
 var tableNames = [
   'deletions'

@@ -13,6 +13,7 @@ from shared.storage.names import (
     CUSTOMERS_TO_DELETE,
     ORDERS_TO_CHECK,
     POISON_QUEUES,
+    SWEEPS_TO_RUN,
 )
 from shared.storage.queues import Queues
 from shared.storage.records import DeletionRecord, State
@@ -42,6 +43,7 @@ def log_backlog(
         customers_to_delete=queues.depth(CUSTOMERS_TO_DELETE),
         orders_to_check=queues.depth(ORDERS_TO_CHECK),
         customers_ready=queues.depth(CUSTOMERS_READY),
+        sweeps_to_run=queues.depth(SWEEPS_TO_RUN),
         poison=sum(queues.depth(queue) for queue in POISON_QUEUES),
         calls_limit=budget.limit if budget else None,
         calls_used=budget.calls if budget else None,

@@ -47,6 +47,7 @@ _OURS: Final = re.compile(rb'\s*\{\s*"(?:putBack|version|\$AzureWebJobsParentId)
 _DROPPED_AT: Final = "droppedAt"
 _TIME: Final = f"a time with its zone, between the years {FIRST_YEAR} and {LAST_YEAR}"
 _STEP_MEMBERS: Final = frozenset({"version", "tenantId", "generation", "correlationId"})
+_SWEEP_MEMBERS: Final = frozenset({"version", "sweepId", "generation"})
 
 
 # Queue storage sends messages as XML, which cannot hold these.
@@ -137,6 +138,20 @@ class StepMessage:
         """Return the text of the queue message, in a parcel if it has to carry a trip."""
         text = self.to_json()
         return text if trip is None else Parcel(text.encode(), None, trip=trip).sealed()
+
+
+@dataclass(frozen=True, slots=True)
+class SweepMessage:
+    """A sweep to run; its row holds everything else."""
+
+    sweep_id: str
+    generation: int
+
+    def to_json(self) -> str:
+        """Return the text of the queue message."""
+        return json.dumps(
+            {"version": _VERSION, "sweepId": self.sweep_id, "generation": self.generation}
+        )
 
 
 Drop = tuple[DeletionRequest, ...]
@@ -306,24 +321,46 @@ def request_from_json(value: object) -> DeletionRequest:
 
 def parse_step(body: bytes) -> StepMessage:
     """Read one of our own messages; raises BadMessage."""
-    value = _unstamped(_json(_text(body)))
-    _require_no_parcel(value)
-    if not isinstance(value, dict) or set(value) != _STEP_MEMBERS:
-        message = f"Expected an object with exactly {', '.join(sorted(_STEP_MEMBERS))}"
-        raise BadMessage(message)
+    value = _own_object(body, _STEP_MEMBERS)
     tenant = _tenant(value["tenantId"])
-    generation, correlation_id = value["generation"], value["correlationId"]
-    if value["version"] != _VERSION:
-        message = f"Message version {shown(str(value['version']))}: expected {_VERSION}"
-        raise BadMessage(message, tenant)
-    # A bool counts as an int.
-    if type(generation) is not int or not 1 <= generation <= HIGHEST_GENERATION:
-        message = f"Expected a whole number from 1 to {HIGHEST_GENERATION} in generation"
-        raise BadMessage(message, tenant)
+    generation = _generation(value, tenant)
+    correlation_id = value["correlationId"]
     if not isinstance(correlation_id, str):
         message = f"Expected text in correlationId, found {_kind(correlation_id)}"
         raise BadMessage(message, tenant)
     return StepMessage(tenant, generation, correlation_id)
+
+
+def parse_sweep(body: bytes) -> SweepMessage:
+    """Read the message of a sweep; raises BadMessage."""
+    value = _own_object(body, _SWEEP_MEMBERS)
+    sweep_id = value["sweepId"]
+    if not isinstance(sweep_id, str):
+        message = f"Expected text in sweepId, found {_kind(sweep_id)}"
+        raise BadMessage(message, expected="the ID of a sweep in sweepId")
+    return SweepMessage(sweep_id, _generation(value))
+
+
+def _own_object(body: bytes, members: frozenset[str]) -> dict[str, Any]:
+    value = _unstamped(_json(_text(body)))
+    _require_no_parcel(value)
+    if not isinstance(value, dict) or set(value) != members:
+        message = f"Expected an object with exactly {', '.join(sorted(members))}"
+        raise BadMessage(message)
+    return value
+
+
+def _generation(value: Mapping[str, Any], tenant: TenantId | None = None) -> int:
+    """Return the generation in a message of a version that this one reads."""
+    if value["version"] != _VERSION:
+        message = f"Message version {shown(str(value['version']))}: expected {_VERSION}"
+        raise BadMessage(message, tenant)
+    generation = value["generation"]
+    # A bool counts as an int.
+    if type(generation) is not int or not 1 <= generation <= HIGHEST_GENERATION:
+        message = f"Expected a whole number from 1 to {HIGHEST_GENERATION} in generation"
+        raise BadMessage(message, tenant)
+    return generation
 
 
 def _plain_drop(text: str) -> Drop:

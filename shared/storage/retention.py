@@ -1,6 +1,6 @@
-"""Removes old rows: rejected messages and plans after 30 days, the history after HISTORY_DAYS.
+"""Removes old rows: rejected messages, plans and sweeps after 30 days.
 
-Deletions and sightings stay for 90 days.
+Deletions and sightings stay for 90 days, the history for HISTORY_DAYS.
 """
 
 from collections.abc import Iterable
@@ -14,7 +14,12 @@ from azure.data.tables import TableClient, TableEntity
 from shared.partner_center.deadline import time_is_left
 from shared.storage.columns import UNREADABLE, timestamp, unreadable
 from shared.storage.history import History
-from shared.storage.names import PLAN_ROW_PREFIX, REJECTED_ROW_PREFIX, SEEN_ROW_PREFIX
+from shared.storage.names import (
+    PLAN_ROW_PREFIX,
+    REJECTED_ROW_PREFIX,
+    SEEN_ROW_PREFIX,
+    SWEEP_RUN_ROW_PREFIX,
+)
 from shared.storage.records import DeletionRecord, RecordChanged, Records
 from shared.tenants import TenantId
 
@@ -26,6 +31,7 @@ KEPT_SHORT: Final = timedelta(days=30)
 _KEPT_BY_PREFIX: Final = {
     REJECTED_ROW_PREFIX: KEPT_SHORT,
     PLAN_ROW_PREFIX: KEPT_SHORT,
+    SWEEP_RUN_ROW_PREFIX: KEPT_SHORT,
     SEEN_ROW_PREFIX: KEPT,
 }
 
@@ -55,7 +61,7 @@ class Retention:
         return True
 
     def _remove_rows(self, now: datetime) -> int:
-        """Remove rejected messages, plans, and customers that no sweep has seen since."""
+        """Remove rejected messages, plans, sweeps, and customers that no sweep has seen since."""
         rows = self._sandbox.query_entities(
             "PartitionKey eq @partner and at lt @limit",
             parameters={"partner": self._partner, "limit": (now - KEPT_SHORT).isoformat()},

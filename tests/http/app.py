@@ -1,5 +1,6 @@
 """The app's HTTP functions without a host: routes a request and calls the real function."""
 
+import base64
 import json
 import runpy
 from collections.abc import Iterator, Mapping
@@ -13,10 +14,13 @@ from azure.functions.http import HttpRequest
 
 from local.host.loading import Function, load
 from local.host.triggers import OnRequest
+from tests.bench import Bench
 
 ROOT = Path(__file__).parents[2]
 ADDRESS = "https://tipsweep.example"
 JSON = {"Content-Type": "application/json"}
+EASY_AUTH = {"REQUIRE_CLIENT_PRINCIPAL": "true", "WEBSITE_AUTH_ENABLED": "True"}
+ROLE_CLAIM = "roles"
 # The host needs a connection to load queue triggers; nothing is sent there.
 NO_STORAGE = {"AzureWebJobsStorage": "UseDevelopmentStorage=true"}
 
@@ -42,6 +46,18 @@ class Response:
         """The last part of the problem's type."""
         assert self.headers["content-type"] == "application/problem+json"
         return str(self.json["type"]).removeprefix("urn:tipsweep:problem:")
+
+
+def signed_in(name: str, *roles: str, claim: str = ROLE_CLAIM) -> dict[str, str]:
+    """Return the headers that Easy Auth sets for a caller in these app roles."""
+    claims = [{"typ": "aud", "val": "api://tipsweep"}]
+    claims += [{"typ": claim, "val": role} for role in roles]
+    principal = {"auth_typ": "aad", "claims": claims, "name_typ": "name", "role_typ": "role"}
+    return {
+        "X-MS-CLIENT-PRINCIPAL-ID": "8f1d",
+        "X-MS-CLIENT-PRINCIPAL-NAME": name,
+        "X-MS-CLIENT-PRINCIPAL": base64.b64encode(dumped(principal)).decode(),
+    }
 
 
 def fresh_app() -> func.FunctionApp:
@@ -73,7 +89,8 @@ class App:
         body: bytes = b"",
         headers: Mapping[str, str] | None = None,
     ) -> Response:
-        """Send a request; `json` sets its content type."""
+        """Send a request to a path, or to an address of the app; `json` sets its content type."""
+        path = path.removeprefix(ADDRESS)
         content_type = {} if json is None else JSON
         function, template = self._function(method, path)
         request = self._request(
@@ -100,6 +117,13 @@ class App:
 
     def delete(self, path: str, **options: Any) -> Response:
         return self.call("DELETE", path, **options)
+
+    def sweep(self, bench: Bench, mode: str) -> Response:
+        """Ask for a sweep, deliver its message, and return what its address shows."""
+        accepted = self.post("/api/sweeps", {"mode": mode})
+        assert accepted.status == 202, accepted.text
+        bench.pump(passes=1)
+        return self.get(accepted.headers["location"])
 
     def _function(self, method: str, path: str) -> tuple[Function, list[str]]:
         segments = _segments(path)

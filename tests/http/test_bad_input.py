@@ -140,6 +140,8 @@ CALLS = [
     ("GET", "/api/history", None),
     ("DELETE", "/api/requests/rejected/x", None),
     ("POST", "/api/sweeps", {"mode": "delete"}),
+    ("GET", "/api/sweeps/x", None),
+    ("GET", "/api/version", None),
     ("PUT", "/api/switch", {"requestedBy": "ann", "reason": "stop"}),
     ("DELETE", "/api/switch", None),
 ]
@@ -171,6 +173,7 @@ def test_every_call_with_a_bad_request_rejects_unknown_query_parameters() -> Non
     called = {row[1].strip(" `") for row in rows if row[1].count("/api/") and "400" in row[3]}
     checked = {f"{method} {path}" for method, path, _ in CALLS}
     parameters = {TENANT: "{tenantId}", "rejected/x": "rejected/{requestId}"}
+    parameters["sweeps/x"] = "sweeps/{sweepId}"
     for value, name in parameters.items():
         checked = {each.replace(value, name) for each in checked}
 

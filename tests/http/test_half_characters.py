@@ -47,7 +47,7 @@ def test_a_company_name_is_shown_everywhere(api: App, bench: Bench, odd_customer
     assert WHOLE in text_of(api.get("/api/status").text)
     (candidate,) = strict(api.get("/api/sandbox").content)["customers"]
     assert candidate["companyName"] == WHOLE
-    strict(api.post("/api/sweeps", {"mode": "report"}).content)
+    strict(api.sweep(bench, "report").content)
     (swept,) = strict(api.get("/api/sandbox").content)["lastSweep"]["customers"]
     assert swept["companyName"] == WHOLE
     direct = strict(api.post("/api/deletions", {"tenantId": tenant, "dryRun": True}).content)

@@ -10,7 +10,7 @@ from local.simulator import Customer
 from shared.storage.history import EntryKind, HistoryEntry
 from shared.tenants import TenantId
 from tests.bench import Bench
-from tests.http.app import ADDRESS, App
+from tests.http.app import ADDRESS, EASY_AUTH, App, signed_in
 
 STRANGER = TenantId("5e2c1a70-0d3b-4c55-9a41-7f6b2d9e8c10")
 
@@ -122,8 +122,9 @@ def test_a_history_that_cannot_be_read_is_a_503(api: App, bench: Bench) -> None:
     assert (response.status, response.problem) == (503, "storage")
 
 
-def test_an_abort_names_the_caller(api: App, customer: Customer) -> None:
-    api.headers = {"X-MS-CLIENT-PRINCIPAL-NAME": "ann@contoso.com"}
+def test_an_abort_names_the_caller(api: App, bench: Bench, customer: Customer) -> None:
+    bench.use(**EASY_AUTH)
+    api.headers = signed_in("ann@contoso.com", "operator")
     api.post("/api/deletions", {"tenantId": customer.tenant_id})
 
     api.delete(f"/api/deletions/{customer.tenant_id}")
@@ -132,17 +133,18 @@ def test_an_abort_names_the_caller(api: App, customer: Customer) -> None:
     assert (newest["kind"], newest["requestedBy"]) == ("aborted", "ann@contoso.com")
 
 
-def test_a_sweep_and_the_switch_are_in_the_history_of_the_account(api: App) -> None:
-    api.headers = {"X-MS-CLIENT-PRINCIPAL-NAME": "ann@contoso.com"}
+def test_a_sweep_and_the_switch_are_in_the_history_of_the_account(api: App, bench: Bench) -> None:
+    bench.use(**EASY_AUTH)
+    api.headers = signed_in("ann@contoso.com", "operator")
     api.put("/api/switch", {"reason": "Stop"})
     api.delete("/api/switch?reason=Go&requestedBy=bob")
-    api.post("/api/sweeps", {"mode": "report"})
+    api.sweep(bench, "report")
 
     items = api.get("/api/history").json["items"]
 
     assert [(each["kind"], each["requestedBy"], each["detail"]) for each in items] == [
         ("sweep", "ann@contoso.com", "mode report: 0 selected, 0 started"),
-        ("switch_reset", "bob", "Go"),
+        ("switch_reset", "bob, signed in as ann@contoso.com", "Go"),
         ("switch_tripped", "ann@contoso.com", "Stop"),
     ]
 

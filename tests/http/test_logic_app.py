@@ -58,6 +58,16 @@ def test_a_deleted_customer_ends_the_action_with_200(
     assert [method for method, _ in logic_app.requests_sent].count("POST") == 1
 
 
+def test_a_sweep_ends_the_action_with_its_report(
+    host: Host, logic_app: LogicApp, customer: Customer
+) -> None:
+    response = logic_app.run(f"{host.url}/api/sweeps", {"mode": "report"})
+
+    assert (response.status_code, response.json()["state"]) == (200, "finished")
+    (swept,) = response.json()["report"]["customers"]
+    assert swept["tenantId"] == customer.tenant_id
+
+
 def test_a_stuck_customer_ends_the_action_with_409(
     host: Host, logic_app: LogicApp, stuck_customer: Customer
 ) -> None:

@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 import requests
 import schemathesis
+from openapi_spec_validator import OpenAPIV2SpecValidator
 from schemathesis.core.failures import FailureGroup
 
 from functions.api.openapi_document import document
@@ -16,12 +17,12 @@ from local.simulator import Customer, Fault, ProductKind, Simulator
 from shared import services
 from shared.settings import settings
 from tests.bench import Bench
-from tests.http.app import ADDRESS, App, Response, http_functions
+from tests.http.app import ADDRESS, EASY_AUTH, App, Response, http_functions, signed_in
 
 STRANGER = "5e2c1a70-0d3b-4c55-9a41-7f6b2d9e8c10"
 DESCRIPTION = document(ADDRESS)
 SCHEMA = schemathesis.openapi.from_dict(DESCRIPTION)
-GUARDED = {401, 503}
+GUARDED = {401, 403, 503}
 
 Operation = tuple[str, str]
 Documented = tuple[str, str, int]
@@ -96,9 +97,21 @@ class Stage:
         self.without_partner_center()
         return self.api.get("/api/sandbox")
 
-    def sweep_without_partner_center(self) -> Response:
-        self.without_partner_center()
-        return self.api.post("/api/sweeps", {"mode": "report"})
+    def swept(self, mode: str = "report") -> Response:
+        return self.api.sweep(self.bench, mode)
+
+    def running_sweep(self) -> Response:
+        return self.api.get(self.api.post("/api/sweeps", {"mode": "report"}).headers["location"])
+
+    def refused_sweep(self) -> Response:
+        self.bench.use(SANDBOX_TENANT_CONFIRMATION=STRANGER)
+        return self.swept()
+
+    def failed_sweep(self) -> Response:
+        self.simulator.add_fault(
+            Fault("GET", "/v1/customers", status=400, body={"code": 3000, "description": "no"})
+        )
+        return self.swept()
 
     def unconfirmed_sandbox(self) -> Response:
         self.bench.use(SANDBOX_TENANT_CONFIRMATION=STRANGER)
@@ -130,7 +143,7 @@ class Stage:
 
     def swept_sandbox(self) -> Response:
         self.customer()
-        self.api.post("/api/sweeps", {"mode": "report"})
+        self.swept()
         return self.api.get("/api/sandbox")
 
 
@@ -144,6 +157,7 @@ REJECTED = "/api/requests/rejected"
 REJECTED_ONE = "/api/requests/rejected/{requestId}"
 SANDBOX = "/api/sandbox"
 SWEEPS = "/api/sweeps"
+SWEEP = "/api/sweeps/{sweepId}"
 SWITCH = "/api/switch"
 
 SCENARIOS: dict[Documented, Callable[[Stage], Response]] = {
@@ -186,10 +200,15 @@ SCENARIOS: dict[Documented, Callable[[Stage], Response]] = {
     ("GET", SANDBOX, 200): Stage.swept_sandbox,
     ("GET", SANDBOX, 422): Stage.unconfirmed_sandbox,
     ("GET", SANDBOX, 502): Stage.sandbox_without_partner_center,
-    ("POST", SWEEPS, 200): lambda stage: stage.api.post(SWEEPS, {"mode": "report"}),
+    ("POST", SWEEPS, 202): lambda stage: stage.api.post(SWEEPS, {"mode": "report"}),
     ("POST", SWEEPS, 400): lambda stage: stage.api.post(SWEEPS, {"mode": "off"}),
     ("POST", SWEEPS, 422): lambda stage: stage.api.post(SWEEPS, {"mode": "delete"}),
-    ("POST", SWEEPS, 502): Stage.sweep_without_partner_center,
+    ("GET", SWEEP, 200): Stage.swept,
+    ("GET", SWEEP, 202): Stage.running_sweep,
+    ("GET", SWEEP, 400): lambda stage: stage.api.get(f"{SWEEPS}/{STRANGER}?mode=report"),
+    ("GET", SWEEP, 404): lambda stage: stage.api.get(f"{SWEEPS}/{STRANGER}"),
+    ("GET", SWEEP, 409): Stage.failed_sweep,
+    ("GET", SWEEP, 422): Stage.refused_sweep,
     ("GET", SWITCH, 200): lambda stage: stage.api.get(SWITCH),
     ("PUT", SWITCH, 200): lambda stage: stage.api.put(
         SWITCH, {"requestedBy": "ann", "reason": "Stop"}
@@ -202,6 +221,8 @@ SCENARIOS: dict[Documented, Callable[[Stage], Response]] = {
     ),
     ("GET", "/api/status", 200): lambda stage: stage.api.get("/api/status"),
     ("GET", "/api/openapi.json", 200): lambda stage: stage.api.get("/api/openapi.json"),
+    ("GET", "/api/version", 200): lambda stage: stage.api.get("/api/version"),
+    ("GET", "/api/version", 400): lambda stage: stage.api.get("/api/version?dryRun=true"),
     ("GET", "/api/health", 200): lambda stage: stage.api.get("/api/health"),
 }
 
@@ -285,6 +306,15 @@ def test_a_nameless_caller_gets_the_described_response(
 
 
 @pytest.mark.parametrize("operation", OPERATIONS, ids=" ".join)
+def test_a_caller_without_a_role_gets_the_described_response(
+    api: App, bench: Bench, operation: Operation
+) -> None:
+    bench.use(**EASY_AUTH)
+
+    check(operation, api.call(operation[0], path_of(operation), headers=signed_in("eve")))
+
+
+@pytest.mark.parametrize("operation", OPERATIONS, ids=" ".join)
 def test_an_app_without_settings_responds_as_described(
     loaded: App, operation: Operation, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -296,6 +326,82 @@ def test_an_app_without_settings_responds_as_described(
 
     assert response.status == (200 if operation[1] == "/api/health" else 503)
     check(operation, response)
+
+
+def test_the_description_is_valid_openapi_2() -> None:
+    assert [error.message for error in OpenAPIV2SpecValidator(DESCRIPTION).iter_errors()] == []
+
+
+@pytest.mark.parametrize(
+    "mistake",
+    [
+        {"openapi": "3.0.3"},
+        {"paths": {"/api/x": {"get": {"responses": {"200": {"content": {}}}}}}},
+        {"paths": {"/api/x/{id}": {"get": {"responses": {"200": {"description": "x"}}}}}},
+    ],
+    ids=["version", "content", "parameter"],
+)
+def test_the_validator_would_notice_a_mistake(mistake: dict[str, Any]) -> None:
+    assert list(OpenAPIV2SpecValidator({**DESCRIPTION, **mistake}).iter_errors())
+
+
+def test_the_description_names_the_address_that_was_called(api: App) -> None:
+    described = api.get("/api/openapi.json").json
+
+    address = f"{described['schemes'][0]}://{described['host']}"
+    assert address == ADDRESS
+    assert described == DESCRIPTION
+
+
+def parts(value: Any) -> Iterator[dict[str, Any]]:
+    """Yield every object in the description."""
+    if isinstance(value, dict):
+        yield value
+        value = list(value.values())
+    if isinstance(value, list):
+        for each in value:
+            yield from parts(each)
+
+
+def test_nothing_is_said_in_words_of_openapi_3() -> None:
+    words = {name for part in parts(DESCRIPTION) for name in part}
+
+    assert words.isdisjoint(
+        {"nullable", "oneOf", "anyOf", "requestBody", "components", "content", "servers"}
+    )
+
+
+def test_connectors_find_a_title_for_everything_that_people_fill_in_or_read() -> None:
+    schemas = [part for part in parts(DESCRIPTION["definitions"]) if "properties" in part]
+    shown = [
+        *(each for part in schemas if not is_problem(part) for each in part["properties"].values()),
+        *(
+            parameter
+            for operation in OPERATIONS.values()
+            for parameter in operation.get("parameters", ())
+            if parameter["in"] != "body"
+        ),
+    ]
+
+    assert len(shown) > 50
+    assert all(each["x-ms-summary"] for each in shown)
+
+
+def is_problem(schema: dict[str, Any]) -> bool:
+    return "correlationId" in schema["properties"] and "title" in schema["properties"]
+
+
+def test_connectors_are_told_what_to_show_at_first() -> None:
+    told = {
+        operation["operationId"]: operation["x-ms-visibility"] for operation in OPERATIONS.values()
+    }
+    request = DESCRIPTION["definitions"]["DeletionRequest"]["properties"]
+
+    assert set(told.values()) == {"important", "advanced", "internal"}
+    assert (told["requestDeletion"], told["getHealth"]) == ("important", "internal")
+    assert request["tenantId"]["x-ms-visibility"] == "important"
+    assert request["tenantId"]["x-ms-summary"] == "Tenant ID"
+    assert request["dryRun"]["x-ms-visibility"] == "advanced"
 
 
 def test_every_operation_has_its_own_id() -> None:

@@ -39,12 +39,13 @@ def test_the_sandbox_shows_slots_and_verdicts(
     assert response.json["lastSweep"] is None
 
 
-def test_the_sandbox_shows_the_report_of_the_last_sweep(api: App, old_customer: Customer) -> None:
-    report = api.post("/api/sweeps", {"mode": "report"})
+def test_the_sandbox_shows_the_report_of_the_last_sweep(
+    api: App, bench: Bench, old_customer: Customer
+) -> None:
+    report = api.sweep(bench, "report").json["report"]
 
-    assert report.status == 200
-    assert verdicts(report.json) == {old_customer.tenant_id: "delete"}
-    assert api.get("/api/sandbox").json["lastSweep"] == report.json
+    assert verdicts(report) == {old_customer.tenant_id: "delete"}
+    assert api.get("/api/sandbox").json["lastSweep"] == report
 
 
 def test_a_sweep_that_reports_starts_nothing(
@@ -60,9 +61,9 @@ def test_a_sweep_that_deletes_does_what_it_reported(
     api: App, bench: Bench, old_customer: Customer, customer: Customer
 ) -> None:
     bench.use(PROTECTED_DOMAINS="none")
-    reported = api.post("/api/sweeps", {"mode": "report"}).json
+    reported = api.sweep(bench, "report").json["report"]
 
-    deleted = api.post("/api/sweeps", {"mode": "delete"}).json
+    deleted = api.sweep(bench, "delete").json["report"]
     bench.pump()
 
     assert verdicts(deleted) == verdicts(reported)
@@ -86,7 +87,7 @@ def test_an_account_of_76_customers_is_not_a_sandbox(
         customer = simulator.sandbox.add_customer(f"many{number:03}.onmicrosoft.com")
         customer.add_order(ProductKind.PERPETUAL_SOFTWARE, age_days=30)
 
-    swept, shown = api.post("/api/sweeps", {"mode": mode}), api.get("/api/sandbox")
+    swept, shown = api.sweep(bench, mode), api.get("/api/sandbox")
 
     assert (swept.status, swept.problem) == (422, "refused")
     assert (shown.status, shown.problem) == (422, "refused")

@@ -76,7 +76,7 @@ def status_of(text: str) -> Status:
         text + "2": resources.Customer(TenantId(text + "2"), text, text),
     }
     switch = SwitchState(tripped=True, requested_by=text, reason=text, at=NOW)
-    return Status(PARTNER, NOW, switch, (record, aborted), customers)
+    return Status(PARTNER, NOW, switch, (record, aborted), customers, shows_rejected=True)
 
 
 @given(FOREIGN_TEXT)

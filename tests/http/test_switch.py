@@ -8,7 +8,7 @@ import pytest
 from local.simulator import Customer
 from shared.storage.names import CUSTOMERS_TO_DELETE
 from tests.bench import Bench
-from tests.http.app import App, Response
+from tests.http.app import EASY_AUTH, App, Response, signed_in
 from tests.switch_table import Wire, switch_behind, with_switch
 
 RESET = "/api/switch?requestedBy=bob&reason=Checked"
@@ -44,8 +44,9 @@ def test_the_switch_remembers_who_reset_it_and_why(api: App) -> None:
     assert reset.json | {"tripped": False, "requestedBy": "bob", "reason": "Checked"} == reset.json
 
 
-def test_the_switch_records_the_name_of_the_signed_in_caller(api: App) -> None:
-    api.headers = {"X-MS-CLIENT-PRINCIPAL-NAME": "ann@example.com"}
+def test_the_switch_records_the_name_of_the_signed_in_caller(api: App, bench: Bench) -> None:
+    bench.use(**EASY_AUTH)
+    api.headers = signed_in("ann@example.com", "operator")
 
     tripped = api.put("/api/switch", {"reason": "Stop"})
     reset = api.delete("/api/switch?reason=Go")

@@ -47,6 +47,7 @@ def redrive(**fields: str | float | None) -> Line:
         "customers_to_delete": 0,
         "orders_to_check": 2,
         "customers_ready": 0,
+        "sweeps_to_run": 0,
         "poison": 0,
     }
     return Line(Event.REDRIVE_FINISHED, quiet | fields)

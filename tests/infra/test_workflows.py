@@ -8,13 +8,18 @@ from typing import Any
 
 import pytest
 
+from functions.api.sandbox import MODES
+from shared.settings import SweepMode
 from shared.storage.records import TERMINAL
+from shared.storage.sweeps import SweepState
 from tests.infra.bicep import INFRA, properties, resources, string, text, variables
 
 FOLDER = INFRA / "workflows"
 DELETE = json.loads((FOLDER / "delete-customer.json").read_text())
 QUEUE = json.loads((FOLDER / "queue-customer.json").read_text())
+SWEEP = json.loads((FOLDER / "sweep-sandbox.json").read_text())
 CALL = DELETE["actions"]["Delete_customer"]
+SWEEP_CALL = SWEEP["actions"]["Sweep"]
 BRANCHES = DELETE["actions"]["Outcome"]
 NAMED = re.compile(r"(?:parameters|body|outputs|variables)\('([^']+)'\)")
 
@@ -37,9 +42,28 @@ def test_the_request_goes_to_the_route_with_the_documented_members() -> None:
     assert inputs["body"].keys() == {"tenantId", "requestedBy"}
 
 
-def test_the_action_follows_location_by_itself() -> None:
+def test_the_sweep_goes_to_the_route_with_a_mode_of_the_contract() -> None:
+    assert SWEEP_CALL["inputs"]["uri"] == "@{parameters('endpoint')}/api/sweeps"
+    assert SWEEP_CALL["inputs"]["body"] == {"mode": "@{parameters('mode')}"}
+    assert SWEEP["parameters"]["mode"]["allowedValues"] == [str(mode) for mode in MODES]
+    assert SWEEP["parameters"]["mode"]["defaultValue"] == SweepMode.REPORT
+
+
+def test_a_sweep_without_a_report_counts_as_failed_after_the_notification() -> None:
+    finished = SWEEP["actions"]["If_finished"]["expression"]
+    last = SWEEP["actions"]["Fail_unless_finished"]
+
+    assert finished == {
+        "and": [{"equals": ["@outputs('Result')?['state']", str(SweepState.FINISHED)]}]
+    }
+    assert "Notify_if_wanted" in last["runAfter"]
+    assert last["actions"]["Fail"]["inputs"]["runStatus"] == "Failed"
+
+
+@pytest.mark.parametrize("call", [CALL, SWEEP_CALL], ids=["delete", "sweep"])
+def test_the_action_follows_location_by_itself(call: dict[str, Any]) -> None:
     """The asynchronous pattern is on unless switched off."""
-    assert "operationOptions" not in CALL
+    assert "operationOptions" not in call
 
 
 def test_the_action_waits_a_week_longer_than_the_default_deadline() -> None:
@@ -72,9 +96,10 @@ def test_a_run_that_did_not_delete_counts_as_failed_after_the_notification() -> 
     assert last["actions"]["Fail"]["inputs"]["runStatus"] == "Failed"
 
 
-def test_the_call_signs_in_with_the_identity_of_the_workflow() -> None:
+@pytest.mark.parametrize("call", [CALL, SWEEP_CALL], ids=["delete", "sweep"])
+def test_the_call_signs_in_with_the_identity_of_the_workflow(call: dict[str, Any]) -> None:
     """Without naming one, so that the same text serves wherever it is pasted."""
-    assert CALL["inputs"]["authentication"] == {
+    assert call["inputs"]["authentication"] == {
         "type": "ManagedServiceIdentity",
         "audience": "@parameters('audience')",
     }

@@ -22,6 +22,7 @@ from shared.settings import settings
 from shared.storage.names import (
     CUSTOMERS_READY,
     CUSTOMERS_TO_DELETE,
+    DELETION_QUEUES,
     ORDERS_TO_CHECK,
     POISON_QUEUES,
     POISON_SUFFIX,
@@ -248,13 +249,13 @@ def test_what_only_looks_like_a_message_that_was_put_back_is_read_as_it_is(text:
     assert opened(text.encode(), first).body == text.encode()
 
 
-@pytest.mark.parametrize("queue", QUEUES)
+@pytest.mark.parametrize("queue", DELETION_QUEUES)
 def test_a_poisoned_message_of_a_host_that_died_goes_on(
     bench: Bench, customer: Customer, tenant: TenantId, queue: str
 ) -> None:
     """The host moves a message whose five tries ended with the host."""
     bench.drop(tenant)
-    for source in QUEUES:
+    for source in DELETION_QUEUES:
         message = bench.take(source)
         assert message is not None
         if source == queue:

@@ -16,7 +16,12 @@ from shared.deletion.deletion import Deletion, first_message, next_message
 from shared.deletion.messages import DeletionRequest, StepMessage
 from shared.deletion.submission import abort, submit
 from shared.partner_center.deadline import STEP_SECONDS
-from shared.storage.names import CUSTOMERS_READY, CUSTOMERS_TO_DELETE, ORDERS_TO_CHECK, QUEUES
+from shared.storage.names import (
+    CUSTOMERS_READY,
+    CUSTOMERS_TO_DELETE,
+    DELETION_QUEUES,
+    ORDERS_TO_CHECK,
+)
 from shared.storage.outages import SlowStorage
 from shared.storage.records import RecordChanged, State
 from shared.tenants import TenantId
@@ -44,7 +49,7 @@ def taken(bench: Bench, queue: str) -> StoredMessage:
 def walk(bench: Bench, customer: Customer) -> Iterator[tuple[str, StoredMessage]]:
     """Yield the three messages of a deletion, each when it is due."""
     bench.drop(customer.tenant_id)
-    for queue in QUEUES:
+    for queue in DELETION_QUEUES:
         yield queue, taken(bench, queue)
         bench.simulator.advance(10)
 

@@ -172,6 +172,7 @@ def test_a_quiet_app_logs_a_line_of_zeros(bench: Bench, caplog: pytest.LogCaptur
     fields = "live stuck redriven removed oldest_seconds customers_to_delete orders_to_check"
     fields += " customers_ready poison calls_used calls_held_seconds"
 
+    fields += " sweeps_to_run"
     zeros = dict.fromkeys(fields.split(), "0")
     assert logged(bench, caplog) == zeros | {"calls_limit": str(UNHURRIED)}
 
@@ -193,7 +194,7 @@ def test_the_line_counts_records_and_messages(
     assert fields["oldest_seconds"] == "25200"
     assert fields["orders_to_check"] == "3"
     assert (fields["customers_to_delete"], fields["customers_ready"]) == ("1", "1")
-    assert fields["poison"] == "3"
+    assert fields["poison"] == "4"
 
 
 def test_the_age_of_the_refresh_token_is_logged(

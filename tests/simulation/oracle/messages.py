@@ -28,7 +28,7 @@ LEASE: Final = 600.0
 # In seconds; more than a lease and the delay of a message that is put back, twice over.
 _LONG_AFTER: Final = 3600.0
 
-_RECORD_FIRST: Final = frozenset({"request_deletion", "start_sweep", "sweep_sandbox"})
+_RECORD_FIRST: Final = frozenset({"request_deletion", "run_requested_sweep", "sweep_sandbox"})
 
 
 def request_ignored(history: History) -> Iterator[Violation]:
