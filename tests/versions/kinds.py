@@ -20,6 +20,7 @@ from shared.deletion.messages import (
     parse_sweep,
 )
 from shared.partner_center.client import SentWrite
+from shared.partner_center.connection import Attempt
 from shared.purchases.plan import Entry, Standing
 from shared.purchases.products import Action, Product
 from shared.purchases.purchase import Purchase, PurchaseKind
@@ -149,7 +150,16 @@ ENTRY: Final = HistoryEntry(
     "ann",
     "c-1",
     "accepted",
-    SentWrite("PATCH", "/v1/customers/x/orders/y", "cancelled", "r-1", 200, "0", 2),
+    SentWrite(
+        "PATCH",
+        "/v1/customers/x/orders/y",
+        "cancelled",
+        "r-1",
+        400,
+        "800011",
+        2,
+        (Attempt(AT), Attempt(AT + timedelta(seconds=2), 400, "800011")),
+    ),
 )
 SWITCH: Final = SwitchState(
     tripped=True, requested_by="ann", reason="Stop", at=AT, trip_id="trip-1"
@@ -206,6 +216,8 @@ SWEEP_MESSAGE: Final = SweepMessage(SWEEP, 3)
 REQUEST: Final = DeletionRequest(TENANT, "ann", dry_run=True, attempt=2)
 PARCEL: Final = Parcel(b"contoso", AT, AT)
 YOUNG_PARCEL: Final = Parcel(b"contoso", None, AT)
+LAST_PARCEL: Final = Parcel(b"contoso", None, AT, last_try=True)
+TRIP_PARCEL: Final = Parcel(b"contoso", AT, AT, trip=SWITCH)
 
 
 def _history(table: TableClient) -> History:
@@ -322,6 +334,8 @@ MESSAGES: Final = (
     MessageKind("request", (REQUEST,), REQUEST.to_json(), parse_drop),
     MessageKind("parcel", PARCEL, PARCEL.sealed(), _read_parcel),
     MessageKind("parcel-of-unknown-age", YOUNG_PARCEL, YOUNG_PARCEL.sealed(), _read_parcel),
+    MessageKind("parcel-on-its-last-try", LAST_PARCEL, LAST_PARCEL.sealed(), _read_parcel),
+    MessageKind("parcel-with-a-trip", TRIP_PARCEL, TRIP_PARCEL.sealed(), _read_parcel),
 )
 # What rows hold by name or by value: an older version cannot read a word that it does not know.
 WORDS: Final[tuple[type[StrEnum], ...]] = (
