@@ -360,3 +360,62 @@ def test_the_age_of_the_token_in_a_busy_vault_is_no_refusal(
 
     with pytest.raises(SignInUnavailable):
         refresh_token_age_days(partner_settings(Auth.USER), simulator.clock.now())
+
+
+@pytest.mark.parametrize("auth", list(Auth))
+@pytest.mark.parametrize("error", ["temporarily_unavailable", "server_error"])
+def test_an_error_of_oauth_that_passes_is_no_refusal(
+    partner_settings: Read, simulator: Simulator, auth: Auth, error: str
+) -> None:
+    simulator.add_fault(Fault(path=TOKEN, status=400, body={"error": error}, times=None))
+
+    assert isinstance(fail(TokenSource(partner_settings(auth))), SignInUnavailable)
+
+
+@pytest.mark.parametrize("auth", list(Auth))
+@pytest.mark.parametrize("path", [TOKEN, "/secrets/*"])
+def test_a_request_that_came_too_slowly_is_no_refusal(
+    partner_settings: Read, simulator: Simulator, auth: Auth, path: str
+) -> None:
+    simulator.add_fault(Fault(path=path, status=408, body="<html>", times=None))
+
+    if path == TOKEN or auth in VAULT_MODES:
+        assert isinstance(fail(TokenSource(partner_settings(auth))), SignInUnavailable)
+
+
+@pytest.mark.parametrize("auth", [Auth.SECRET, Auth.CERTIFICATE, Auth.USER])
+@pytest.mark.parametrize(("status", "body"), [(200, "<html>"), (200, "{}"), (200, "")])
+def test_a_host_that_is_no_login_authority_is_a_setting(
+    partner_settings: Read, simulator: Simulator, auth: Auth, status: int, body: str
+) -> None:
+    path = "*/.well-known/openid-configuration"
+    simulator.add_fault(Fault(path=path, status=status, body=body, times=None))
+
+    error = fail(TokenSource(partner_settings(auth)))
+
+    assert isinstance(error, SignInMisconfigured)
+    assert "Settings: PARTNER_CENTER_AUTHORITY." in str(error)
+
+
+@pytest.mark.parametrize("status", [403, 404])
+@pytest.mark.parametrize("body", ["", "<html>", {"error": "x"}], ids=["none", "page", "json"])
+@pytest.mark.parametrize("auth", [Auth.SECRET, Auth.CERTIFICATE, Auth.USER])
+def test_an_authority_that_rejects_its_discovery_is_a_refusal(
+    partner_settings: Read, simulator: Simulator, auth: Auth, body: object, status: int
+) -> None:
+    path = "*/.well-known/openid-configuration"
+    simulator.add_fault(Fault(path=path, status=status, body=body, times=None))
+
+    error = fail(TokenSource(partner_settings(auth)))
+
+    assert isinstance(error, SignInFailed)
+    assert "PARTNER_CENTER_AUTHORITY" in str(error)
+
+
+@pytest.mark.parametrize("auth", VAULT_MODES)
+def test_half_a_response_of_the_vault_is_an_outage(
+    partner_settings: Read, simulator: Simulator, auth: Auth
+) -> None:
+    simulator.add_fault(Fault(path="/secrets/*", status=200, body='{"value": "x', times=None))
+
+    assert isinstance(fail(TokenSource(partner_settings(auth))), SignInUnavailable)

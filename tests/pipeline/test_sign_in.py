@@ -416,6 +416,8 @@ def test_no_refusal_that_is_repaired_in_time_ends_a_deletion(
 
 VAULT = [(status, "/secrets/*") for status in (400, 401, 403, 404, 429, 500)]
 IDENTITY = [(status, "/msi/token") for status in (400, 403, 404, 429, 500)]
+# msal repeats a 5xx of the managed identity for five seconds.
+PATIENT = 300
 
 
 @pytest.mark.parametrize("auth", ["certificate", "user"])
@@ -435,7 +437,102 @@ def test_no_trouble_with_vault_or_identity_ends_a_deletion(
 
     assert bench.record(tenant).live
     bench.simulator.clear_faults()
-    bench.pump()
+    bench.pump(passes=PATIENT)
 
     assert customers[0].deleted
     assert not bench.errors
+
+
+PAGE = "<!DOCTYPE html><html><body>Welcome</body></html>"
+CHALLENGE = 'Bearer authorization="https://login.example/t", resource="https://vault.example"'
+NO_VAULT = [
+    (200, PAGE, {}),
+    (200, "", {}),
+    (404, PAGE, {}),
+    (403, PAGE, {}),
+    (405, "", {}),
+    (302, "", {"Location": "https://www.example"}),
+    (401, PAGE, {}),
+    (401, "", {"WWW-Authenticate": 'Basic realm="x"'}),
+    (401, "{}", {"WWW-Authenticate": CHALLENGE}),
+]
+IDENTITIES = [(403, ""), (403, PAGE), (404, ""), (404, PAGE), (401, "{}"), (400, "")]
+ENTRA = [
+    (404, PAGE, "Entra/404"),
+    (403, "", "Entra/403"),
+    (400, '{"error": "invalid_request"}', "Entra/invalid_request"),
+    (400, '{"error": "unauthorized_client"}', "Entra/unauthorized_client"),
+    (400, '{"error": "invalid_grant"}', "Entra/invalid_grant"),
+    (401, '{"error": "invalid_client"}', "Entra/invalid_client"),
+]
+
+
+def waits_for_a_person(bench: Bench, customer: Customer) -> str:
+    """Hold a deletion up past its deadline, then let it end; return what it said meanwhile."""
+    bench.drop(customer.tenant_id)
+    bench.pump(passes=8)
+    bench.move_clock_to(bench.record(customer.tenant_id).deadline + timedelta(seconds=1))
+    bench.pump(passes=2)
+    waiting = bench.record(customer.tenant_id)
+    assert waiting.live
+    assert waiting.failures == 0
+    assert waiting.remedy
+    bench.simulator.clear_faults()
+    bench.pump(passes=PATIENT)
+    assert customer.deleted
+    assert not bench.errors
+    return waiting.last_error
+
+
+@pytest.mark.parametrize("auth", ["certificate", "user"])
+@pytest.mark.parametrize("response", NO_VAULT)
+def test_a_host_that_is_no_vault_is_a_setting_that_deletions_wait_for(
+    bench: Bench,
+    customers: list[Customer],
+    auth: str,
+    response: tuple[int, str, dict[str, str]],
+) -> None:
+    status, body, headers = response
+    bench.use(**bench.simulator.environment(auth=auth))
+    fault = Fault(path="/secrets/*", status=status, body=body, headers=headers, times=None)
+    bench.simulator.add_fault(fault)
+
+    said = waits_for_a_person(bench, customers[0])
+
+    assert "does not respond as a Key Vault does" in said
+    assert "KEY_VAULT_URI" in said
+
+
+@pytest.mark.parametrize("auth", ["certificate", "federated"])
+@pytest.mark.parametrize(("status", "body"), IDENTITIES)
+def test_an_identity_that_is_not_assigned_is_a_setting_that_deletions_wait_for(
+    bench: Bench, customers: list[Customer], auth: str, status: int, body: str
+) -> None:
+    bench.use(**bench.simulator.environment(auth=auth))
+    bench.simulator.add_fault(Fault(path="/msi/token", status=status, body=body, times=None))
+
+    said = waits_for_a_person(bench, customers[0])
+
+    assert "Assign the user-assigned identity" in said
+    assert "AZURE_CLIENT_ID" in said
+
+
+@pytest.mark.parametrize("auth", ["secret", "certificate", "federated", "user"])
+@pytest.mark.parametrize("response", ENTRA)
+def test_a_rejection_without_a_code_of_entra_is_waited_for(
+    bench: Bench,
+    customers: list[Customer],
+    caplog: pytest.LogCaptureFixture,
+    auth: str,
+    response: tuple[int, str, str],
+) -> None:
+    status, body, code = response
+    bench.use(**bench.simulator.environment(auth=auth))
+    headers = {"Content-Type": "application/json"}
+    fault = Fault(path="*/oauth2/v2.0/token", status=status, body=body, headers=headers, times=None)
+    bench.simulator.add_fault(fault)
+
+    said = waits_for_a_person(bench, customers[0])
+
+    assert "Settings: " in said
+    assert f"code={code} " in caplog.text
