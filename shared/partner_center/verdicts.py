@@ -249,7 +249,7 @@ def of_error(error: str, status: int | None = None) -> Refused | None:
 
 
 def _of_identity(error: BaseException) -> Refused | None:
-    if not isinstance(error, CredentialUnavailableError):
+    if not (isinstance(error, CredentialUnavailableError) or _has_no_developer(error)):
         return None
     found = _IDENTITY_STATUS.search(str(error))
     if "Token request error" in str(error) and not (found and found[1].startswith("4")):
@@ -262,6 +262,11 @@ def _of_identity(error: BaseException) -> Refused | None:
         settings=("AZURE_CLIENT_ID",),
         page=_IDENTITY_PAGE,
     )
+
+
+def _has_no_developer(error: BaseException) -> bool:
+    """Whether nobody has signed in on a machine outside of Azure."""
+    return str(error).startswith("DefaultAzureCredential failed to retrieve a token")
 
 
 def _of_name(error: BaseException, settings: PartnerCenterSettings) -> Refused | None:

@@ -1,5 +1,6 @@
 """Deletions wait for a person who repairs the sign-in, and go on by themselves."""
 
+import time
 from dataclasses import replace
 from datetime import timedelta
 
@@ -8,7 +9,7 @@ import pytest
 from local.simulator import Customer, Fault, ProductKind, Simulator
 from shared.partner_center.connection import Connection
 from shared.partner_center.credentials import TokenSource
-from shared.partner_center.refusals import BY_CODE
+from shared.partner_center.refusals import BY_CODE, ROWS, Meaning
 from shared.partner_center.token_refusals import RIGHTS_CODES
 from shared.storage.names import QUEUES
 from shared.storage.records import State
@@ -197,6 +198,31 @@ def test_a_token_that_expires_in_the_middle_of_a_deletion_is_renewed(
 
     assert customers[0].deleted
     assert tries(simulator) > before
+    assert not bench.errors
+
+
+@pytest.mark.parametrize("auth", ["secret", "federated", "user"])
+def test_no_call_carries_a_token_that_expired_in_the_middle_of_a_deletion(
+    bench: Bench,
+    simulator: Simulator,
+    customers: list[Customer],
+    auth: str,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """Without certificates, whose assertions the simulator checks by its own clock."""
+    bench.use(**simulator.environment(auth=auth))
+    bench.drop(customers[0].tenant_id)
+    bench.pump(passes=1)
+    before, now = tries(simulator), time.time
+    monkeypatch.setattr(time, "time", lambda: now() + 3_600)
+
+    bench.pump()
+
+    assert customers[0].deleted
+    assert tries(simulator) > before
+    assert not [
+        call for call in simulator.calls if call.path.startswith("/v1/") and call.status == 401
+    ]
     assert not bench.errors
 
 
@@ -410,6 +436,33 @@ def test_no_refusal_that_is_repaired_in_time_ends_a_deletion(
     simulator.clear_faults()
     bench.pump()
 
+    assert customers[0].deleted
+    assert not bench.errors
+
+
+def test_one_deletion_outlives_every_refusal_of_the_table(
+    bench: Bench, simulator: Simulator, customers: list[Customer]
+) -> None:
+    """It lasts many deadlines; after 60 days the order could not be cancelled any more."""
+    tenant = customers[0].tenant_id
+    bench.drop(tenant)
+    rows = [row for row in ROWS if row.meaning in {Meaning.REFUSED, Meaning.MISCONFIGURED}]
+    for row in rows:
+        simulator.clear_faults()
+        body = {"error": "invalid_grant", "error_description": f"{row.name}: no"}
+        simulator.add_fault(Fault(path="*/oauth2/v2.0/token", status=400, body=body, times=None))
+        bench.move_clock_to(bench.services.now() + timedelta(hours=10))
+        bench.pump(passes=1)
+
+        waiting = bench.record(tenant)
+        assert waiting.live, row
+        assert row.name in waiting.last_error
+        assert waiting.remedy == row.remedy
+
+    simulator.clear_faults()
+    bench.pump()
+
+    assert len(rows) > 100
     assert customers[0].deleted
     assert not bench.errors
 
