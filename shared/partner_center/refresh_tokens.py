@@ -32,7 +32,7 @@ from shared.partner_center.sign_in_clients import (
     read,
 )
 from shared.partner_center.sign_in_failure import failure, log_failure
-from shared.partner_center.verdicts import Unusable, of_error, said, verdict_on
+from shared.partner_center.verdicts import rejected, said, verdict_on
 from shared.settings import Auth, PartnerCenterSettings
 
 # Microsoft's page "Secure Application Model": 90 days, anew with each token.
@@ -225,7 +225,4 @@ class RefreshTokenCredential:
             f"the refresh token in secret {self._secret_name} was not accepted "
             f"({error}: {result.get('error_description')})"
         )
-        refusal = of_error(error) if isinstance(error, str) and "AADSTS" not in message else None
-        if refusal is not None:
-            return Unusable(message, refusal)
-        return ClientAuthenticationError(message=message)
+        return rejected(message, error)

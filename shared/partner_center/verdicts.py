@@ -7,6 +7,7 @@ from http import HTTPStatus
 from typing import Final
 from urllib.parse import urlsplit
 
+from azure.core.exceptions import ClientAuthenticationError
 from azure.identity import CredentialUnavailableError
 
 from shared.errors import TipsweepError
@@ -200,6 +201,13 @@ def _of_vault(response: _Response | None, settings: PartnerCenterSettings) -> Re
     return None
 
 
+def rejected(message: str, error: object) -> Exception:
+    """Return the error of a response that msal hands back; `error` is OAuth's word in it."""
+    known = isinstance(error, str) and _CODE.search(message) is None
+    refusal = _of_error(str(error)) if known else None
+    return Unusable(message, refusal) if refusal else ClientAuthenticationError(message=message)
+
+
 def _is_no_vault(response: _Response) -> bool:
     """Whether a vault would not respond like this; half of its JSON may be all that arrived."""
     challenge = response.challenge
@@ -227,7 +235,7 @@ def _of_entra(response: _Response | None, settings: PartnerCenterSettings) -> Re
     if response is None or _host(response.url) != _host(settings.endpoints.authority):
         return None
     if is_rejection(response.status):
-        return of_error(oauth_error(response.content), response.status)
+        return _of_error(oauth_error(response.content), response.status)
     if response.status >= HTTPStatus.BAD_REQUEST:
         return None
     elsewhere = response.status != HTTPStatus.OK or is_discovery(response.url)
@@ -239,7 +247,7 @@ def _of_entra(response: _Response | None, settings: PartnerCenterSettings) -> Re
     )
 
 
-def of_error(error: str, status: int | None = None) -> Refused | None:
+def _of_error(error: str, status: int | None = None) -> Refused | None:
     """Return what an error code of OAuth means without one of Entra ID; None if it passes."""
     if error in PASSING_ERRORS or not (error or status):
         return None

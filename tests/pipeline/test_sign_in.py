@@ -1,5 +1,6 @@
 """Deletions wait for a person who repairs the sign-in, and go on by themselves."""
 
+import json
 import time
 from dataclasses import replace
 from datetime import timedelta
@@ -7,12 +8,14 @@ from datetime import timedelta
 import pytest
 
 from local.simulator import Customer, Fault, ProductKind, Simulator
+from shared.deletion.deletion import first_message
 from shared.partner_center.connection import Connection
 from shared.partner_center.credentials import TokenSource
 from shared.partner_center.refusals import BY_CODE, ROWS, Meaning
 from shared.partner_center.token_refusals import RIGHTS_CODES
-from shared.storage.names import QUEUES
+from shared.storage.names import ORDERS_TO_CHECK, QUEUES
 from shared.storage.records import State
+from shared.tenants import TenantId
 from tests.bench import UNHURRIED, Bench
 from tests.local_budget import LocalBudget
 from tests.partner_center.test_refusals import CAUSES
@@ -87,6 +90,33 @@ def test_five_deletions_ask_once_a_minute_and_go_on_by_themselves(
     assert tries(simulator) == 4
     assert all(customer.deleted for customer in customers)
     assert not bench.errors
+
+
+def test_the_delay_of_a_refused_deletion_grows_up_to_the_longest(
+    bench: Bench, simulator: Simulator, customers: list[Customer]
+) -> None:
+    settings = bench.services.settings
+    patient = replace(
+        settings.checks, first_delay=timedelta(seconds=10), max_delay=timedelta(seconds=100)
+    )
+    bench.put(bench.with_settings(replace(settings, checks=patient)))
+    tenant = customers[0].tenant_id
+    simulator.add_fault(EXPIRED)
+    bench.drop(tenant)
+    bench.pump(passes=1)
+    delays = []
+    for _ in range(7):
+        record = bench.record(tenant)
+        assert record.parked_since is not None
+        assert record.next_check_at is not None
+        delays.append((record.next_check_at - record.parked_since).total_seconds())
+        bench.move_clock_to(record.next_check_at)
+        bench.drop(first_message(record).to_json(), ORDERS_TO_CHECK)
+        bench.pump(passes=1)
+
+    assert delays == sorted(delays)
+    assert delays[3] > 2 * delays[0] > 0
+    assert delays[-1] <= 125
 
 
 def test_the_record_says_what_to_do_until_it_is_done(
@@ -589,3 +619,20 @@ def test_a_rejection_without_a_code_of_entra_is_waited_for(
 
     assert "Settings: " in said
     assert f"code={code} " in caplog.text
+
+
+def test_a_dry_run_waits_for_a_person_too(
+    bench: Bench, simulator: Simulator, customers: list[Customer]
+) -> None:
+    tenant = customers[0].tenant_id
+    simulator.add_fault(EXPIRED)
+    bench.drop(json.dumps({"tenantId": tenant, "dryRun": True}))
+    bench.pump(passes=12)
+    assert sum(bench.waiting(queue) for queue in QUEUES) == 1
+
+    simulator.clear_faults()
+    bench.pump()
+
+    assert bench.services.plans.last(TenantId(tenant), str) is not None
+    assert not customers[0].deleted
+    assert not bench.errors
