@@ -5,13 +5,12 @@ from collections.abc import Callable
 from typing import Any, Final
 
 import msal
-from azure.core.exceptions import ClientAuthenticationError
 
 from local.consent.evidence import Consent, accepted
 from local.consent.loopback import listening
 from shared.partner_center.sign_in_clients import SIGN_IN_ERRORS, entra_app
 from shared.partner_center.sign_in_failure import failure
-from shared.partner_center.verdicts import said, verdict_on
+from shared.partner_center.verdicts import rejected, said, verdict_on
 from shared.settings import PartnerCenterSettings
 
 _DEFAULT: Final = "/.default"
@@ -118,7 +117,7 @@ def _asked(settings: PartnerCenterSettings, ask: Callable[[], dict[str, Any]]) -
         response = ask()
         if "error" in response:
             text = f"{response['error']}: {response.get('error_description')}"
-            raise ClientAuthenticationError(message=text)
+            raise rejected(text, response["error"])
     except SIGN_IN_ERRORS as error:
         raise failure(f"No sign-in: {said(error)}", verdict_on(error, settings)) from error
     return response

@@ -32,7 +32,7 @@ from shared.partner_center.sign_in_clients import (
     read,
 )
 from shared.partner_center.sign_in_failure import failure, log_failure
-from shared.partner_center.verdicts import said, verdict_on
+from shared.partner_center.verdicts import rejected, said, verdict_on
 from shared.settings import Auth, PartnerCenterSettings
 
 # Microsoft's page "Secure Application Model": 90 days, anew with each token.
@@ -205,7 +205,7 @@ class RefreshTokenCredential:
         if "access_token" not in result:
             if result.get("error") == "invalid_grant":
                 self._tokens.forget()
-            raise ClientAuthenticationError(message=self._rejection(result))
+            raise self._rejection(result)
         self._app = app
         # A refresh token expires after 90 days without use, so each successor replaces it.
         successor = result.get("refresh_token")
@@ -219,8 +219,10 @@ class RefreshTokenCredential:
         except ValueError as error:
             raise ClientAuthenticationError(message=said(error)) from error
 
-    def _rejection(self, result: dict[str, Any]) -> str:
-        return (
+    def _rejection(self, result: dict[str, Any]) -> Exception:
+        error = result.get("error")
+        message = (
             f"the refresh token in secret {self._secret_name} was not accepted "
-            f"({result.get('error')}: {result.get('error_description')})"
+            f"({error}: {result.get('error_description')})"
         )
+        return rejected(message, error)

@@ -477,3 +477,54 @@ ROWS: Final[tuple[Row, ...]] = (
 )
 
 BY_CODE: Final = {row.code: row for row in ROWS}
+
+
+@dataclass(frozen=True, slots=True)
+class Hint:
+    """What a rejection without a code of Entra ID means: cause, remedy, and settings to look at."""
+
+    cause: str
+    remedy: str
+    settings: tuple[str, ...]
+
+
+_BY_ERROR: Final = {
+    "invalid_client": Hint(
+        "Entra ID does not accept the credential of the application.",
+        "Check that the credential is registered for the application and has not expired.",
+        (_CLIENT, "PARTNER_CENTER_AUTH"),
+    ),
+    "unauthorized_client": Hint(
+        "The application may not sign in like this.",
+        f"{_NAME_TENANT_AND_APP} Enable the application and grant its consent.",
+        (_CLIENT, _TENANT, "PARTNER_CENTER_AUTH"),
+    ),
+    "invalid_grant": Hint(
+        "Entra ID does not accept the refresh token or the signed assertion.",
+        f"In user mode: {SIGN_IN_AGAIN} Otherwise check certificate or federated credential.",
+        (_TOKEN, _CERTIFICATE, _CLIENT),
+    ),
+    "invalid_scope": Hint(
+        "The scope is not one of Partner Center's API.",
+        "Remove the setting, or set the API's address with /.default.",
+        (_SCOPE,),
+    ),
+    "invalid_tenant": Hint(
+        "The tenant does not exist in this cloud.",
+        "Correct the tenant ID, or the cloud that it belongs to.",
+        (_TENANT, _CLOUD),
+    ),
+}
+_NO_CODE: Final = Hint(
+    "The login authority rejects the request and names no code of Entra ID.",
+    "Check the authority, the tenant and the client ID, and that no firewall or proxy responds in "
+    "its place.",
+    (_AUTHORITY, _TENANT, _CLIENT),
+)
+# OAuth's own words for trouble that passes.
+PASSING_ERRORS: Final = ("temporarily_unavailable", "server_error")
+
+
+def hint_of(error: str) -> Hint:
+    """Return what an error code of OAuth means."""
+    return _BY_ERROR.get(error, _NO_CODE)

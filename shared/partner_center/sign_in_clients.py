@@ -13,13 +13,23 @@ from azure.core.credentials import TokenCredential
 from azure.core.exceptions import AzureError, ClientAuthenticationError, DecodeError
 from azure.core.pipeline import PipelineResponse
 from azure.core.pipeline.transport import RequestsTransport
-from azure.identity import DefaultAzureCredential, ManagedIdentityCredential
+from azure.identity import (
+    CredentialUnavailableError,
+    DefaultAzureCredential,
+    ManagedIdentityCredential,
+)
 from azure.keyvault.secrets import SecretClient
 from msal.exceptions import MsalError
 
 from shared.inputs import NotASecret, json_of
 from shared.partner_center.deadline import limited_session
-from shared.partner_center.sign_in_responses import leads_elsewhere
+from shared.partner_center.sign_in_responses import (
+    challenges_as_vault,
+    is_discovery,
+    is_rejection,
+    leads_elsewhere,
+    oauth_error,
+)
 from shared.partner_center.verdicts import Unusable
 from shared.settings import PartnerCenterSettings
 
@@ -71,8 +81,47 @@ def _stop_early(response: PipelineResponse[Any, Any]) -> None:
     challenged = "WWW-Authenticate" in found.headers
     unreadable = not challenged and _is_unreadable(found.body())
     if unreadable or _asks_to_wait(found.status_code, found.headers):
+        raise _stopped(response)
+
+
+def _stopped(response: PipelineResponse[Any, Any]) -> _StoppedEarly:
+    found = response.http_response
+    message = _described(found.request.url, found.status_code, found.text())
+    return _StoppedEarly(message=message, response=found)
+
+
+def _stop_at_authority(response: PipelineResponse[Any, Any]) -> None:
+    """Raise an error without a code of Entra ID too: azure-identity drops its response."""
+    _stop_early(response)
+    found = response.http_response
+    if is_rejection(found.status_code) and not _ENTRA_TEXT.search(found.text()):
+        raise _stopped(response)
+
+
+def _stop_at_vault(response: PipelineResponse[Any, Any]) -> None:
+    """Raise what no vault sends too: the library trips over it."""
+    _stop_early(response)
+    found = response.http_response
+    challenge = found.headers.get("WWW-Authenticate")
+    foreign = challenge is not None and not challenges_as_vault(found.request.url, challenge)
+    odd = found.status_code == HTTPStatus.OK and not isinstance(json_of(found.body()), dict)
+    if odd or (foreign and found.status_code == HTTPStatus.UNAUTHORIZED):
+        raise _stopped(response)
+
+
+def _stop_at_identity(response: PipelineResponse[Any, Any]) -> None:
+    """Raise a rejection as an identity that is not there: msal trips over one without JSON."""
+    found = response.http_response
+    if is_rejection(found.status_code) and found.status_code != HTTPStatus.GONE:
         message = _described(found.request.url, found.status_code, found.text())
-        raise _StoppedEarly(message=message, response=found)
+        raise CredentialUnavailableError(message=message)
+    try:
+        _stop_early(response)
+    except _StoppedEarly as error:
+        if found.status_code < HTTPStatus.BAD_REQUEST:
+            # The login authority of the simulator has the same host.
+            error.response = None
+        raise
 
 
 def _asks_to_wait(status: int, headers: Mapping[str, str]) -> bool:
@@ -99,19 +148,19 @@ _SHORT_RETRIES: Final[dict[str, Any]] = {
     "connection_timeout": 5,
     "read_timeout": _TIMEOUT_SECONDS,
     "permit_redirects": False,
-    "raw_response_hook": _stop_early,
 }
 
 
-def _options() -> dict[str, Any]:
-    """Return the options of one client, with a transport of its own."""
-    return {**_SHORT_RETRIES, "transport": RequestsTransport(session=limited_session())}
+def _options(hook: Callable[[PipelineResponse[Any, Any]], None]) -> dict[str, Any]:
+    """Return the options of one client, with a transport of its own and a look at each response."""
+    transport = RequestsTransport(session=limited_session())
+    return {**_SHORT_RETRIES, "raw_response_hook": hook, "transport": transport}
 
 
 def azure_credential(*, managed: bool, client_id: str | None) -> TokenCredential:
     """Return the app's managed identity in Azure, or the developer's sign-in elsewhere."""
     if managed:
-        return ManagedIdentityCredential(client_id=client_id, **_options())
+        return ManagedIdentityCredential(client_id=client_id, **_options(_stop_at_identity))
     return DefaultAzureCredential()
 
 
@@ -124,7 +173,8 @@ def own_identity(settings: PartnerCenterSettings) -> TokenCredential:
 
 def key_vault(settings: PartnerCenterSettings) -> SecretClient:
     """Return a client of the vault that the settings name."""
-    return SecretClient(str(settings.key_vault_uri), own_identity(settings), **_options())
+    options = _options(_stop_at_vault)
+    return SecretClient(str(settings.key_vault_uri), own_identity(settings), **options)
 
 
 def authority(settings: PartnerCenterSettings) -> dict[str, Any]:
@@ -133,7 +183,7 @@ def authority(settings: PartnerCenterSettings) -> dict[str, Any]:
         "authority": settings.endpoints.authority,
         # Discovery would ask the public cloud about an authority that the settings name on purpose.
         "disable_instance_discovery": True,
-        **_options(),
+        **_options(_stop_at_authority),
     }
 
 
@@ -168,6 +218,13 @@ def _raise_outage(response: requests.Response, *_: object, **__: object) -> None
         response.close()
         raise requests.HTTPError(reason, response=response)
     unavailable = status >= HTTPStatus.INTERNAL_SERVER_ERROR or _is_unreadable(response.content)
-    if unavailable or _asks_to_wait(status, response.headers):
+    if unavailable or _says_nothing(response) or _asks_to_wait(status, response.headers):
         message = _described(response.url, status, response.text)
         raise requests.HTTPError(message, response=response)
+
+
+def _says_nothing(response: requests.Response) -> bool:
+    """Whether msal would drop what a rejection says, or trip over it."""
+    if not is_rejection(response.status_code) or _ENTRA_TEXT.search(response.text):
+        return False
+    return is_discovery(response.url) or not oauth_error(response.content)

@@ -1,5 +1,6 @@
-"""Responses that would lead a library of the sign-in, and the credentials with it, elsewhere."""
+"""Responses to a sign-in that lead it elsewhere, or come from something else than they should."""
 
+import re
 from collections.abc import Callable
 from http import HTTPStatus
 from typing import Final
@@ -9,6 +10,12 @@ from shared.errors import shown
 from shared.inputs import json_of
 
 _DISCOVERY: Final = "/.well-known/openid-configuration"
+_PASSING: Final = (
+    HTTPStatus.REQUEST_TIMEOUT,
+    HTTPStatus.TOO_EARLY,
+    HTTPStatus.TOO_MANY_REQUESTS,
+)
+_RESOURCE: Final = re.compile(r'(?:resource|scope)="?([^",\s]+)')
 # One service under two names, in the cloud that 21Vianet operates.
 _SAME_HOSTS: Final = {"login.partner.microsoftonline.cn": "login.chinacloudapi.cn"}
 
@@ -21,7 +28,7 @@ def leads_elsewhere(url: str, status: int, read: Callable[[], str]) -> str:
     host = urlsplit(url).netloc
     if HTTPStatus.MULTIPLE_CHOICES <= status < HTTPStatus.BAD_REQUEST:
         return f"{host} responded with {status}: a redirection is not followed"
-    if status != HTTPStatus.OK or not urlsplit(url).path.endswith(_DISCOVERY):
+    if status != HTTPStatus.OK or not is_discovery(url):
         return ""
     document = json_of(read().encode())
     endpoint = document.get("token_endpoint") if isinstance(document, dict) else None
@@ -30,6 +37,42 @@ def leads_elsewhere(url: str, status: int, read: Callable[[], str]) -> str:
     if _origin(endpoint) != _origin(url):
         return f"{host} names the token_endpoint {shown(endpoint)}: expected one on {host}"
     return ""
+
+
+def is_rejection(status: int) -> bool:
+    """Whether a status says that the same request will be rejected again."""
+    rejected = HTTPStatus.BAD_REQUEST <= status < HTTPStatus.INTERNAL_SERVER_ERROR
+    return rejected and status not in _PASSING
+
+
+def is_discovery(url: str) -> bool:
+    """Whether a URL is that of the authority's discovery document."""
+    return urlsplit(url).path.endswith(_DISCOVERY)
+
+
+def is_page(content: bytes) -> bool:
+    """Whether a body is one for browsers, in HTML or XML."""
+    return content.lstrip(b"\xef\xbb\xbf\t\r\n ").startswith(b"<")
+
+
+def oauth_error(content: bytes) -> str:
+    """Return the error code of OAuth in a body, "" if it has none."""
+    body = json_of(content)
+    error = body.get("error") if isinstance(body, dict) else None
+    return error if isinstance(error, str) else ""
+
+
+def challenges_as_vault(url: str, challenge: str) -> bool:
+    """Whether a challenge names an authority, and a resource that the host belongs to, if any."""
+    if "authorization" not in challenge:
+        return False
+    found = _RESOURCE.search(challenge)
+    try:
+        resource = urlsplit(found[1]).hostname if found else None
+        host = urlsplit(url).hostname or ""
+    except ValueError:
+        return False
+    return found is None or (resource is not None and host.endswith(f".{resource}"))
 
 
 def _origin(url: str) -> tuple[str, str, int] | None:

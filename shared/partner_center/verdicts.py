@@ -7,6 +7,7 @@ from http import HTTPStatus
 from typing import Final
 from urllib.parse import urlsplit
 
+from azure.core.exceptions import ClientAuthenticationError
 from azure.identity import CredentialUnavailableError
 
 from shared.errors import TipsweepError
@@ -14,8 +15,17 @@ from shared.inputs import NotASecret, retry_after_seconds
 from shared.partner_center.refusals import (
     BY_CODE,
     LIST_PAGE,
+    PASSING_ERRORS,
     Meaning,
     Row,
+    hint_of,
+)
+from shared.partner_center.sign_in_responses import (
+    challenges_as_vault,
+    is_discovery,
+    is_page,
+    is_rejection,
+    oauth_error,
 )
 from shared.settings import ENDPOINTS, Auth, PartnerCenterSettings
 
@@ -26,9 +36,17 @@ _VAULT_PAGE: Final = "https://learn.microsoft.com/azure/key-vault/general/rest-e
 _CODE: Final = re.compile(r"AADSTS(\d+)")
 _SAID_CHARACTERS: Final = 500
 # azure-identity says: "Token request error: (invalid_scope) 400, <text of the endpoint>".
-_IDENTITY_STATUS: Final = re.compile(r"Token request error: \(\w+\) (\d{3}),")
+_IDENTITY_STATUS: Final = re.compile(r"(?:Token request error: \(\w+\)|responded with) (\d{3})\b")
 _NOT_RESOLVED: Final = re.compile(r"Failed to resolve '([^']+)'")
+_NOT_ITS_CERTIFICATE: Final = re.compile(r"certificate is not valid for '([^']+)'")
 _DEPTH: Final = 8
+# What Key Vault says besides 401, 429 and 5xx.
+_OF_VAULTS: Final = (
+    HTTPStatus.BAD_REQUEST,
+    HTTPStatus.FORBIDDEN,
+    HTTPStatus.NOT_FOUND,
+    HTTPStatus.CONFLICT,
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,6 +95,8 @@ class _Response:
     status: int
     url: str
     retry_after: float | None
+    content: bytes
+    challenge: str | None
 
 
 def verdict_on(error: BaseException, settings: PartnerCenterSettings) -> Verdict:
@@ -98,6 +118,7 @@ def verdict_on(error: BaseException, settings: PartnerCenterSettings) -> Verdict
         return _of_code(int(found[1]), response)
     return (
         _of_vault(response, settings)
+        or _of_entra(response, settings)
         or _of_identity(error)
         or _of_name(error, settings)
         or _of_secret(error)
@@ -148,13 +169,23 @@ def _refusal(kind: type[Refused], row: Row) -> Refused:
 def _of_vault(response: _Response | None, settings: PartnerCenterSettings) -> Refused | None:
     if response is None or _host(response.url) != _host(settings.key_vault_uri or ""):
         return None
-    name, setting = _secret(settings)
     code = f"KeyVault/{response.status}"
+    if _is_no_vault(response):
+        return _no_vault(code, f"{_host(response.url)} does not respond as a Key Vault does.")
+    name, setting = _secret(settings)
     if response.status in {HTTPStatus.NOT_FOUND, HTTPStatus.BAD_REQUEST}:
         return Misconfigured(
             code=code,
             meaning=f"The vault has no secret {name}, or none can have this name.",
             remedy="Store it, enable it, or correct its name.",
+            settings=(setting, "KEY_VAULT_URI"),
+            page=_VAULT_PAGE,
+        )
+    if response.status == HTTPStatus.CONFLICT:
+        return Refused(
+            code=code,
+            meaning=f"The vault keeps a deleted secret {name}.",
+            remedy="Recover or purge it.",
             settings=(setting, "KEY_VAULT_URI"),
             page=_VAULT_PAGE,
         )
@@ -170,14 +201,69 @@ def _of_vault(response: _Response | None, settings: PartnerCenterSettings) -> Re
     return None
 
 
+def rejected(message: str, error: object) -> Exception:
+    """Return the error of a response that msal hands back; `error` is OAuth's word in it."""
+    known = isinstance(error, str) and _CODE.search(message) is None
+    refusal = _of_error(str(error)) if known else None
+    return Unusable(message, refusal) if refusal else ClientAuthenticationError(message=message)
+
+
+def _is_no_vault(response: _Response) -> bool:
+    """Whether a vault would not respond like this; half of its JSON may be all that arrived."""
+    challenge = response.challenge
+    if response.status == HTTPStatus.UNAUTHORIZED:
+        return challenge is None or not challenges_as_vault(response.url, challenge)
+    if response.status == HTTPStatus.OK:
+        return not response.content.lstrip().startswith(b"{")
+    if is_rejection(response.status):
+        return response.status not in _OF_VAULTS or is_page(response.content)
+    return response.status < HTTPStatus.BAD_REQUEST
+
+
+def _no_vault(code: str, meaning: str) -> Misconfigured:
+    return Misconfigured(
+        code=code,
+        meaning=meaning,
+        remedy="Correct the vault's address, or its private DNS zone.",
+        settings=("KEY_VAULT_URI",),
+        page=_VAULT_PAGE,
+    )
+
+
+def _of_entra(response: _Response | None, settings: PartnerCenterSettings) -> Refused | None:
+    """Return what a response of the login authority without a code of Entra ID means."""
+    if response is None or _host(response.url) != _host(settings.endpoints.authority):
+        return None
+    if is_rejection(response.status):
+        return _of_error(oauth_error(response.content), response.status)
+    if response.status >= HTTPStatus.BAD_REQUEST:
+        return None
+    elsewhere = response.status != HTTPStatus.OK or is_discovery(response.url)
+    if _is_microsofts(_host(response.url)) or not (elsewhere or is_page(response.content)):
+        return None
+    return _no_authority(
+        f"Authority/{response.status}",
+        f"{_host(response.url)} does not respond as a login authority does.",
+    )
+
+
+def _of_error(error: str, status: int | None = None) -> Refused | None:
+    """Return what an error code of OAuth means without one of Entra ID; None if it passes."""
+    if error in PASSING_ERRORS or not (error or status):
+        return None
+    hint = hint_of(error)
+    code = f"Entra/{error if error.isidentifier() else status or 'error'}"
+    return Refused(code, hint.cause, hint.remedy, hint.settings, LIST_PAGE)
+
+
 def _of_identity(error: BaseException) -> Refused | None:
-    if not isinstance(error, CredentialUnavailableError):
+    if not (isinstance(error, CredentialUnavailableError) or _has_no_developer(error)):
         return None
     found = _IDENTITY_STATUS.search(str(error))
     if "Token request error" in str(error) and not (found and found[1].startswith("4")):
         return None
     return Misconfigured(
-        code="ManagedIdentity/400" if found else "ManagedIdentity",
+        code=f"ManagedIdentity/{found[1]}" if found else "ManagedIdentity",
         meaning="The app has no managed identity of this client ID.",
         remedy="Assign the user-assigned identity to the function app, or correct its client ID. "
         "On a machine of your own, run az login.",
@@ -186,31 +272,39 @@ def _of_identity(error: BaseException) -> Refused | None:
     )
 
 
+def _has_no_developer(error: BaseException) -> bool:
+    """Whether nobody has signed in on a machine outside of Azure."""
+    return str(error).startswith("DefaultAzureCredential failed to retrieve a token")
+
+
 def _of_name(error: BaseException, settings: PartnerCenterSettings) -> Refused | None:
-    """Name the setting of the vault or of the authority if that host does not exist."""
-    found = _NOT_RESOLVED.search(_text(error))
-    if found is None:
-        return None
-    if found[1].lower() == urlsplit(settings.endpoints.authority).hostname:
-        return _of_authority(found[1])
-    if found[1].lower() != urlsplit(settings.key_vault_uri or "").hostname:
-        return None
-    return Misconfigured(
-        code="KeyVault/unresolved",
-        meaning=f"The vault's host {found[1]} has no address.",
-        remedy="Correct the vault's address, or its private DNS zone.",
-        settings=("KEY_VAULT_URI",),
-        page=_VAULT_PAGE,
-    )
+    """Name the setting of the vault or of the authority if no such host exists."""
+    text = _text(error)
+    if found := _NOT_RESOLVED.search(text):
+        return _of_host(found[1].lower(), "unresolved", "has no address", settings)
+    if found := _NOT_ITS_CERTIFICATE.search(text):
+        return _of_host(found[1].lower(), "certificate", "has no certificate of its name", settings)
+    return None
 
 
-def _of_authority(host: str) -> Refused | None:
-    """Name the setting of an authority that is none of Microsoft's, which do exist."""
-    if host.lower() in {urlsplit(each.authority).hostname for each in ENDPOINTS.values()}:
-        return None
+def _of_host(host: str, flaw: str, said_so: str, settings: PartnerCenterSettings) -> Refused | None:
+    if host == urlsplit(settings.endpoints.authority).hostname and not _is_microsofts(host):
+        meaning = f"The host of the login authority {host} {said_so}."
+        return _no_authority(f"Authority/{flaw}", meaning)
+    if host == urlsplit(settings.key_vault_uri or "").hostname:
+        return _no_vault(f"KeyVault/{flaw}", f"The vault's host {host} {said_so}.")
+    return None
+
+
+def _is_microsofts(host: str) -> bool:
+    """Whether a login authority is one of Microsoft's, which do exist."""
+    return host.lower() in {urlsplit(each.authority).netloc for each in ENDPOINTS.values()}
+
+
+def _no_authority(code: str, meaning: str) -> Misconfigured:
     return Misconfigured(
-        code="Authority/unresolved",
-        meaning=f"The host of the login authority {host} has no address.",
+        code=code,
+        meaning=meaning,
         remedy="Remove the setting, or correct it.",
         settings=("PARTNER_CENTER_AUTHORITY",),
         page=LIST_PAGE,
@@ -244,8 +338,16 @@ def _response(error: BaseException) -> _Response | None:
         if isinstance(status, int):
             headers: Mapping[str, str] = getattr(response, "headers", None) or {}
             url = str(getattr(getattr(response, "request", None), "url", ""))
-            return _Response(status, url, retry_after_seconds(headers.get("Retry-After")))
+            wait = retry_after_seconds(headers.get("Retry-After"))
+            return _Response(status, url, wait, _content(response), headers.get("WWW-Authenticate"))
     return None
+
+
+def _content(response: object) -> bytes:
+    """Return the body, which azure-core has in a method and requests in a property."""
+    body = getattr(response, "body", None)
+    content = body() if callable(body) else getattr(response, "content", b"")
+    return content if isinstance(content, bytes) else b""
 
 
 def _chain(error: BaseException) -> Iterator[BaseException]:

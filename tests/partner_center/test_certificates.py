@@ -234,6 +234,19 @@ def test_a_renewed_certificate_is_used_at_once_when_the_old_one_is_refused(
     assert tokens.token(Deadline.after()) != first
 
 
+def test_a_renewed_certificate_is_used_at_once_after_a_rejection_without_a_code(
+    settings: PartnerCenterSettings, simulator: Simulator
+) -> None:
+    simulator.behaviour = Behaviour(token_lifetime_seconds=200)
+    tokens = TokenSource(settings)
+    first = tokens.token(Deadline.after())
+    renew(simulator)
+    body = {"error": "invalid_client"}
+    simulator.add_fault(Fault(path="*/oauth2/v2.0/token", status=401, body=body))
+
+    assert tokens.token(Deadline.after()) != first
+
+
 def test_a_certificate_that_is_renewed_after_the_refusal_is_used_a_minute_later(
     settings: PartnerCenterSettings, simulator: Simulator
 ) -> None:

@@ -21,6 +21,7 @@ from shared.partner_center.sign_in_clients import azure_credential
 from shared.partner_center.token_claims import tenant_of
 from shared.partner_center.verdicts import Unusable
 from shared.settings import Auth, PartnerCenterSettings
+from shared.storage.outages import is_outage
 from tests.partner_center.conftest import Connect
 
 Read = Callable[..., PartnerCenterSettings]
@@ -220,3 +221,18 @@ def test_the_managed_identity_is_asked_twice_and_not_for_70_seconds(
 
     assert sum(call.path.startswith("/metadata/") for call in simulator.calls) == 2
     assert sum(slept) <= 2
+
+
+@pytest.mark.parametrize("status", [400, 401, 403, 404])
+@pytest.mark.parametrize("body", ["", "<html>", "{}"])
+def test_a_rejection_of_the_managed_identity_is_an_outage_of_storage(
+    simulator: Simulator, monkeypatch: pytest.MonkeyPatch, status: int, body: str
+) -> None:
+    for name, value in simulator.environment(auth="federated").items():
+        monkeypatch.setenv(name, value)
+    simulator.add_fault(Fault(path="/msi/token", status=status, body=body, times=None))
+
+    with pytest.raises(AzureError) as caught:
+        azure_credential(managed=True, client_id=None).get_token("https://storage/.default")
+
+    assert is_outage(caught.value)

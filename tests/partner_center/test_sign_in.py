@@ -235,6 +235,58 @@ def test_an_authority_that_does_not_exist_is_a_setting(partner_settings: Read, a
     assert "Settings: PARTNER_CENTER_AUTHORITY." in str(error)
 
 
+def name_without_certificate(monkeypatch: pytest.MonkeyPatch, host: str) -> None:
+    """Give a name the address of the simulator, whose certificate is for other names."""
+    resolve = socket.getaddrinfo
+
+    def found(name: str, *rest: object, **options: object) -> object:
+        here = "127.0.0.1" if name == host else name
+        return resolve(here, *rest, **options)  # type: ignore[arg-type] # as it is called
+
+    monkeypatch.setattr(socket, "getaddrinfo", found)
+
+
+@pytest.mark.parametrize("auth", VAULT_MODES)
+def test_a_vault_without_a_certificate_of_its_name_is_a_setting(
+    partner_settings: Read, simulator: Simulator, monkeypatch: pytest.MonkeyPatch, auth: Auth
+) -> None:
+    name_without_certificate(monkeypatch, "other.example")
+    vault = f"https://other.example:{simulator.port}"
+
+    error = fail(TokenSource(partner_settings(auth, KEY_VAULT_URI=vault)))
+
+    assert isinstance(error, SignInMisconfigured)
+    assert "Settings: KEY_VAULT_URI." in str(error)
+
+
+@pytest.mark.parametrize("auth", list(Auth))
+def test_an_authority_without_a_certificate_of_its_name_is_a_setting(
+    partner_settings: Read, simulator: Simulator, monkeypatch: pytest.MonkeyPatch, auth: Auth
+) -> None:
+    name_without_certificate(monkeypatch, "other.example")
+    host = f"https://other.example:{simulator.port}"
+
+    error = fail(TokenSource(partner_settings(auth, PARTNER_CENTER_AUTHORITY=host)))
+
+    assert isinstance(error, SignInMisconfigured)
+    assert "Settings: PARTNER_CENTER_AUTHORITY." in str(error)
+
+
+@pytest.mark.parametrize("auth", [Auth.FEDERATED, *VAULT_MODES])
+def test_a_machine_without_a_developers_sign_in_is_told_to_sign_in(
+    partner_settings: Read, monkeypatch: pytest.MonkeyPatch, auth: Auth
+) -> None:
+    for name in ("IDENTITY_ENDPOINT", "IDENTITY_HEADER", "AZURE_CLIENT_ID"):
+        monkeypatch.delenv(name, raising=False)
+    monkeypatch.setenv("PATH", "")
+    settings = replace(partner_settings(auth), managed_identity=False)
+
+    error = fail(TokenSource(settings))
+
+    assert isinstance(error, SignInFailed)
+    assert "az login" in str(error)
+
+
 def test_an_authority_of_microsoft_whose_name_is_not_found_is_an_outage(
     partner_settings: Read, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -360,3 +412,62 @@ def test_the_age_of_the_token_in_a_busy_vault_is_no_refusal(
 
     with pytest.raises(SignInUnavailable):
         refresh_token_age_days(partner_settings(Auth.USER), simulator.clock.now())
+
+
+@pytest.mark.parametrize("auth", list(Auth))
+@pytest.mark.parametrize("error", ["temporarily_unavailable", "server_error"])
+def test_an_error_of_oauth_that_passes_is_no_refusal(
+    partner_settings: Read, simulator: Simulator, auth: Auth, error: str
+) -> None:
+    simulator.add_fault(Fault(path=TOKEN, status=400, body={"error": error}, times=None))
+
+    assert isinstance(fail(TokenSource(partner_settings(auth))), SignInUnavailable)
+
+
+@pytest.mark.parametrize("auth", list(Auth))
+@pytest.mark.parametrize("path", [TOKEN, "/secrets/*"])
+def test_a_request_that_came_too_slowly_is_no_refusal(
+    partner_settings: Read, simulator: Simulator, auth: Auth, path: str
+) -> None:
+    simulator.add_fault(Fault(path=path, status=408, body="<html>", times=None))
+
+    if path == TOKEN or auth in VAULT_MODES:
+        assert isinstance(fail(TokenSource(partner_settings(auth))), SignInUnavailable)
+
+
+@pytest.mark.parametrize("auth", [Auth.SECRET, Auth.CERTIFICATE, Auth.USER])
+@pytest.mark.parametrize(("status", "body"), [(200, "<html>"), (200, "{}"), (200, "")])
+def test_a_host_that_is_no_login_authority_is_a_setting(
+    partner_settings: Read, simulator: Simulator, auth: Auth, status: int, body: str
+) -> None:
+    path = "*/.well-known/openid-configuration"
+    simulator.add_fault(Fault(path=path, status=status, body=body, times=None))
+
+    error = fail(TokenSource(partner_settings(auth)))
+
+    assert isinstance(error, SignInMisconfigured)
+    assert "Settings: PARTNER_CENTER_AUTHORITY." in str(error)
+
+
+@pytest.mark.parametrize("status", [403, 404])
+@pytest.mark.parametrize("body", ["", "<html>", {"error": "x"}], ids=["none", "page", "json"])
+@pytest.mark.parametrize("auth", [Auth.SECRET, Auth.CERTIFICATE, Auth.USER])
+def test_an_authority_that_rejects_its_discovery_is_a_refusal(
+    partner_settings: Read, simulator: Simulator, auth: Auth, body: object, status: int
+) -> None:
+    path = "*/.well-known/openid-configuration"
+    simulator.add_fault(Fault(path=path, status=status, body=body, times=None))
+
+    error = fail(TokenSource(partner_settings(auth)))
+
+    assert isinstance(error, SignInFailed)
+    assert "PARTNER_CENTER_AUTHORITY" in str(error)
+
+
+@pytest.mark.parametrize("auth", VAULT_MODES)
+def test_half_a_response_of_the_vault_is_an_outage(
+    partner_settings: Read, simulator: Simulator, auth: Auth
+) -> None:
+    simulator.add_fault(Fault(path="/secrets/*", status=200, body='{"value": "x', times=None))
+
+    assert isinstance(fail(TokenSource(partner_settings(auth))), SignInUnavailable)

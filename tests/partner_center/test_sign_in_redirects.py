@@ -8,7 +8,7 @@ import requests
 from local.simulator import Fault, Simulator
 from shared.partner_center.credentials import TokenSource
 from shared.partner_center.deadline import Deadline
-from shared.partner_center.errors import SignInUnavailable
+from shared.partner_center.errors import SignInMisconfigured, SignInUnavailable
 from shared.partner_center.refresh_tokens import refresh_token_age_days
 from shared.partner_center.sign_in_responses import leads_elsewhere
 from shared.settings import Auth
@@ -52,14 +52,27 @@ def redirect(simulator: Simulator, method: str, path: str, status: int) -> None:
         *((auth, ("GET", DISCOVERY)) for auth in DISCOVERING),
         (Auth.CERTIFICATE, ("GET", "/secrets/*")),
         (Auth.USER, ("GET", "/secrets/*")),
-        (Auth.FEDERATED, ("GET", "/msi/token")),
-        (Auth.CERTIFICATE, ("GET", "/msi/token")),
     ],
 )
-def test_a_redirection_is_an_outage(
+def test_a_redirection_is_a_wrong_host(
     partner_settings: Read, simulator: Simulator, auth: Auth, call: tuple[str, str], status: int
 ) -> None:
     redirect(simulator, *call, status)
+
+    with pytest.raises(SignInMisconfigured, match=str(status)) as caught:
+        TokenSource(partner_settings(auth)).token(Deadline.after())
+
+    setting = "KEY_VAULT_URI" if call[1] == "/secrets/*" else "PARTNER_CENTER_AUTHORITY"
+    assert caught.value.refusal is not None
+    assert caught.value.refusal.settings == (setting,)
+
+
+@pytest.mark.parametrize("status", [301, 302, 303, 307, 308])
+@pytest.mark.parametrize("auth", [Auth.FEDERATED, Auth.CERTIFICATE])
+def test_a_redirection_of_the_managed_identity_is_an_outage(
+    partner_settings: Read, simulator: Simulator, auth: Auth, status: int
+) -> None:
+    redirect(simulator, "GET", "/msi/token", status)
 
     with pytest.raises(SignInUnavailable, match=str(status)):
         TokenSource(partner_settings(auth)).token(Deadline.after())
@@ -77,14 +90,15 @@ def test_a_redirection_is_an_outage(
         ("GET", "/msi/token"),
     ],
 )
-def test_a_redirection_with_odd_bytes_is_an_outage_and_no_flaw_of_the_certificate(
+def test_a_redirection_with_odd_bytes_is_not_followed_and_no_flaw_of_the_certificate(
     partner_settings: Read, simulator: Simulator, method: str, path: str, location: str
 ) -> None:
     headers = {"Location": location}
     fault = Fault(method=method, path=path, status=307, body="", headers=headers, times=None)
     simulator.add_fault(fault)
 
-    with pytest.raises(SignInUnavailable, match="a redirection is not followed") as caught:
+    either = (SignInUnavailable, SignInMisconfigured)
+    with pytest.raises(either, match="a redirection is not followed") as caught:
         TokenSource(partner_settings(Auth.CERTIFICATE)).token(Deadline.after())
 
     assert "PFX" not in str(caught.value)
@@ -109,7 +123,7 @@ def test_the_age_of_the_refresh_token_is_not_read_elsewhere(
 ) -> None:
     redirect(simulator, "GET", "/secrets/*", 307)
 
-    with pytest.raises(SignInUnavailable, match="a redirection is not followed"):
+    with pytest.raises(SignInMisconfigured, match="a redirection is not followed"):
         refresh_token_age_days(partner_settings(Auth.USER), simulator.clock.now())
 
 
@@ -135,7 +149,7 @@ def test_an_endpoint_on_another_host_is_refused(
     body = {"issuer": simulator.url, "authorization_endpoint": "x", "token_endpoint": named}
     simulator.add_fault(Fault(path=DISCOVERY, status=200, body=body, times=None))
 
-    with pytest.raises(SignInUnavailable, match="token_endpoint"):
+    with pytest.raises(SignInMisconfigured, match=r"token_endpoint.*PARTNER_CENTER_AUTHORITY"):
         TokenSource(partner_settings(auth)).token(Deadline.after())
 
 

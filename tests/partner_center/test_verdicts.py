@@ -191,7 +191,9 @@ def test_a_managed_identity_that_does_not_exist_is_a_setting(
 
 
 def vault_response(status: int) -> Response:
-    return Response(status, {}, Request("https://v.vault.azure.net/secrets/c?api-version=7.4"))
+    challenge = 'Bearer authorization="https://login.example/t", resource="https://vault.azure.net"'
+    headers = {"WWW-Authenticate": challenge} if status == 401 else {}
+    return Response(status, headers, Request("https://v.vault.azure.net/secrets/c?api-version=7.4"))
 
 
 def test_a_secret_that_does_not_exist_is_a_setting(certificate: PartnerCenterSettings) -> None:
@@ -248,3 +250,47 @@ def test_what_is_said_holds_no_body_of_a_response(error: Any, shown: str) -> Non
 
 def test_what_is_said_is_cut() -> None:
     assert len(said(ValueError("x" * 10_000))) == 500
+
+
+@pytest.mark.parametrize(
+    "challenge",
+    [
+        None,
+        "Negotiate",
+        'Basic realm="v"',
+        'Bearer authorization="https://login.example/t", resource="https://graph.microsoft.com"',
+        'Bearer authorization="https://login.example/t", resource="https://[",',
+        'Bearer authorization="https://login.example/t", resource="https://ault.azure.net"',
+    ],
+)
+def test_a_401_that_no_vault_sends_names_the_address(
+    certificate: PartnerCenterSettings, challenge: str | None
+) -> None:
+    response = vault_response(401)
+    response.headers.clear()
+    if challenge is not None:
+        response.headers["WWW-Authenticate"] = challenge
+
+    verdict = verdict_on(failed(HttpResponseError, "no", response), certificate)
+
+    assert isinstance(verdict, Misconfigured)
+    assert verdict.settings == ("KEY_VAULT_URI",)
+
+
+def test_a_redirection_of_microsofts_authority_is_an_outage(
+    secret: PartnerCenterSettings, partner_settings: Read
+) -> None:
+    settings = partner_settings(PARTNER_CENTER_AUTHORITY="https://login.microsoftonline.com")
+    error = failed(ClientAuthenticationError, "responded with 302", Response(302))
+
+    assert verdict_on(error, settings) == Transient()
+    assert verdict_on(error, secret) == Transient()
+
+
+def test_a_deleted_secret_that_the_vault_keeps_is_recovered_or_purged(
+    certificate: PartnerCenterSettings,
+) -> None:
+    verdict = verdict_on(failed(HttpResponseError, "conflict", vault_response(409)), certificate)
+
+    assert isinstance(verdict, Refused)
+    assert "Recover" in verdict.remedy

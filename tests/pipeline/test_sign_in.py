@@ -1,17 +1,21 @@
 """Deletions wait for a person who repairs the sign-in, and go on by themselves."""
 
+import json
+import time
 from dataclasses import replace
 from datetime import timedelta
 
 import pytest
 
 from local.simulator import Customer, Fault, ProductKind, Simulator
+from shared.deletion.deletion import first_message
 from shared.partner_center.connection import Connection
 from shared.partner_center.credentials import TokenSource
-from shared.partner_center.refusals import BY_CODE
+from shared.partner_center.refusals import BY_CODE, ROWS, Meaning
 from shared.partner_center.token_refusals import RIGHTS_CODES
-from shared.storage.names import QUEUES
+from shared.storage.names import ORDERS_TO_CHECK, QUEUES
 from shared.storage.records import State
+from shared.tenants import TenantId
 from tests.bench import UNHURRIED, Bench
 from tests.local_budget import LocalBudget
 from tests.partner_center.test_refusals import CAUSES
@@ -86,6 +90,33 @@ def test_five_deletions_ask_once_a_minute_and_go_on_by_themselves(
     assert tries(simulator) == 4
     assert all(customer.deleted for customer in customers)
     assert not bench.errors
+
+
+def test_the_delay_of_a_refused_deletion_grows_up_to_the_longest(
+    bench: Bench, simulator: Simulator, customers: list[Customer]
+) -> None:
+    settings = bench.services.settings
+    patient = replace(
+        settings.checks, first_delay=timedelta(seconds=10), max_delay=timedelta(seconds=100)
+    )
+    bench.put(bench.with_settings(replace(settings, checks=patient)))
+    tenant = customers[0].tenant_id
+    simulator.add_fault(EXPIRED)
+    bench.drop(tenant)
+    bench.pump(passes=1)
+    delays = []
+    for _ in range(7):
+        record = bench.record(tenant)
+        assert record.parked_since is not None
+        assert record.next_check_at is not None
+        delays.append((record.next_check_at - record.parked_since).total_seconds())
+        bench.move_clock_to(record.next_check_at)
+        bench.drop(first_message(record).to_json(), ORDERS_TO_CHECK)
+        bench.pump(passes=1)
+
+    assert delays == sorted(delays)
+    assert delays[3] > 2 * delays[0] > 0
+    assert delays[-1] <= 125
 
 
 def test_the_record_says_what_to_do_until_it_is_done(
@@ -197,6 +228,31 @@ def test_a_token_that_expires_in_the_middle_of_a_deletion_is_renewed(
 
     assert customers[0].deleted
     assert tries(simulator) > before
+    assert not bench.errors
+
+
+@pytest.mark.parametrize("auth", ["secret", "federated", "user"])
+def test_no_call_carries_a_token_that_expired_in_the_middle_of_a_deletion(
+    bench: Bench,
+    simulator: Simulator,
+    customers: list[Customer],
+    auth: str,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """Without certificates, whose assertions the simulator checks by its own clock."""
+    bench.use(**simulator.environment(auth=auth))
+    bench.drop(customers[0].tenant_id)
+    bench.pump(passes=1)
+    before, now = tries(simulator), time.time
+    monkeypatch.setattr(time, "time", lambda: now() + 3_600)
+
+    bench.pump()
+
+    assert customers[0].deleted
+    assert tries(simulator) > before
+    assert not [
+        call for call in simulator.calls if call.path.startswith("/v1/") and call.status == 401
+    ]
     assert not bench.errors
 
 
@@ -414,8 +470,37 @@ def test_no_refusal_that_is_repaired_in_time_ends_a_deletion(
     assert not bench.errors
 
 
+def test_one_deletion_outlives_every_refusal_of_the_table(
+    bench: Bench, simulator: Simulator, customers: list[Customer]
+) -> None:
+    """It lasts many deadlines; after 60 days the order could not be cancelled any more."""
+    tenant = customers[0].tenant_id
+    bench.drop(tenant)
+    rows = [row for row in ROWS if row.meaning in {Meaning.REFUSED, Meaning.MISCONFIGURED}]
+    for row in rows:
+        simulator.clear_faults()
+        body = {"error": "invalid_grant", "error_description": f"{row.name}: no"}
+        simulator.add_fault(Fault(path="*/oauth2/v2.0/token", status=400, body=body, times=None))
+        bench.move_clock_to(bench.services.now() + timedelta(hours=10))
+        bench.pump(passes=1)
+
+        waiting = bench.record(tenant)
+        assert waiting.live, row
+        assert row.name in waiting.last_error
+        assert waiting.remedy == row.remedy
+
+    simulator.clear_faults()
+    bench.pump()
+
+    assert len(rows) > 100
+    assert customers[0].deleted
+    assert not bench.errors
+
+
 VAULT = [(status, "/secrets/*") for status in (400, 401, 403, 404, 429, 500)]
 IDENTITY = [(status, "/msi/token") for status in (400, 403, 404, 429, 500)]
+# msal repeats a 5xx of the managed identity for five seconds.
+PATIENT = 300
 
 
 @pytest.mark.parametrize("auth", ["certificate", "user"])
@@ -435,7 +520,119 @@ def test_no_trouble_with_vault_or_identity_ends_a_deletion(
 
     assert bench.record(tenant).live
     bench.simulator.clear_faults()
-    bench.pump()
+    bench.pump(passes=PATIENT)
 
     assert customers[0].deleted
+    assert not bench.errors
+
+
+PAGE = "<!DOCTYPE html><html><body>Welcome</body></html>"
+CHALLENGE = 'Bearer authorization="https://login.example/t", resource="https://vault.example"'
+NO_VAULT = [
+    (200, PAGE, {}),
+    (200, "", {}),
+    (404, PAGE, {}),
+    (403, PAGE, {}),
+    (405, "", {}),
+    (302, "", {"Location": "https://www.example"}),
+    (401, PAGE, {}),
+    (401, "", {"WWW-Authenticate": 'Basic realm="x"'}),
+    (401, "{}", {"WWW-Authenticate": CHALLENGE}),
+]
+IDENTITIES = [(403, ""), (403, PAGE), (404, ""), (404, PAGE), (401, "{}"), (400, "")]
+ENTRA = [
+    (404, PAGE, "Entra/404"),
+    (403, "", "Entra/403"),
+    (400, '{"error": "invalid_request"}', "Entra/invalid_request"),
+    (400, '{"error": "unauthorized_client"}', "Entra/unauthorized_client"),
+    (400, '{"error": "invalid_grant"}', "Entra/invalid_grant"),
+    (401, '{"error": "invalid_client"}', "Entra/invalid_client"),
+]
+
+
+def waits_for_a_person(bench: Bench, customer: Customer) -> str:
+    """Hold a deletion up past its deadline, then let it end; return what it said meanwhile."""
+    bench.drop(customer.tenant_id)
+    bench.pump(passes=8)
+    bench.move_clock_to(bench.record(customer.tenant_id).deadline + timedelta(seconds=1))
+    bench.pump(passes=2)
+    waiting = bench.record(customer.tenant_id)
+    assert waiting.live
+    assert waiting.failures == 0
+    assert waiting.remedy
+    bench.simulator.clear_faults()
+    bench.pump(passes=PATIENT)
+    assert customer.deleted
+    assert not bench.errors
+    return waiting.last_error
+
+
+@pytest.mark.parametrize("auth", ["certificate", "user"])
+@pytest.mark.parametrize("response", NO_VAULT)
+def test_a_host_that_is_no_vault_is_a_setting_that_deletions_wait_for(
+    bench: Bench,
+    customers: list[Customer],
+    auth: str,
+    response: tuple[int, str, dict[str, str]],
+) -> None:
+    status, body, headers = response
+    bench.use(**bench.simulator.environment(auth=auth))
+    fault = Fault(path="/secrets/*", status=status, body=body, headers=headers, times=None)
+    bench.simulator.add_fault(fault)
+
+    said = waits_for_a_person(bench, customers[0])
+
+    assert "does not respond as a Key Vault does" in said
+    assert "KEY_VAULT_URI" in said
+
+
+@pytest.mark.parametrize("auth", ["certificate", "federated"])
+@pytest.mark.parametrize(("status", "body"), IDENTITIES)
+def test_an_identity_that_is_not_assigned_is_a_setting_that_deletions_wait_for(
+    bench: Bench, customers: list[Customer], auth: str, status: int, body: str
+) -> None:
+    bench.use(**bench.simulator.environment(auth=auth))
+    bench.simulator.add_fault(Fault(path="/msi/token", status=status, body=body, times=None))
+
+    said = waits_for_a_person(bench, customers[0])
+
+    assert "Assign the user-assigned identity" in said
+    assert "AZURE_CLIENT_ID" in said
+
+
+@pytest.mark.parametrize("auth", ["secret", "certificate", "federated", "user"])
+@pytest.mark.parametrize("response", ENTRA)
+def test_a_rejection_without_a_code_of_entra_is_waited_for(
+    bench: Bench,
+    customers: list[Customer],
+    caplog: pytest.LogCaptureFixture,
+    auth: str,
+    response: tuple[int, str, str],
+) -> None:
+    status, body, code = response
+    bench.use(**bench.simulator.environment(auth=auth))
+    headers = {"Content-Type": "application/json"}
+    fault = Fault(path="*/oauth2/v2.0/token", status=status, body=body, headers=headers, times=None)
+    bench.simulator.add_fault(fault)
+
+    said = waits_for_a_person(bench, customers[0])
+
+    assert "Settings: " in said
+    assert f"code={code} " in caplog.text
+
+
+def test_a_dry_run_waits_for_a_person_too(
+    bench: Bench, simulator: Simulator, customers: list[Customer]
+) -> None:
+    tenant = customers[0].tenant_id
+    simulator.add_fault(EXPIRED)
+    bench.drop(json.dumps({"tenantId": tenant, "dryRun": True}))
+    bench.pump(passes=12)
+    assert sum(bench.waiting(queue) for queue in QUEUES) == 1
+
+    simulator.clear_faults()
+    bench.pump()
+
+    assert bench.services.plans.last(TenantId(tenant), str) is not None
+    assert not customers[0].deleted
     assert not bench.errors
