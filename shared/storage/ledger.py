@@ -37,6 +37,13 @@ _LATE_SECONDS: Final = 3.0
 # Calls of one step, for the time at which it should come back.
 _NEEDED: Final = {Rank.STARTING: 8, Rank.STARTED: 2, Rank.PERSON: 1}
 
+# No process holds all calls for longer, and none claims so far ahead.
+_FURTHEST_SECONDS: Final = 660.0
+# No delay of a message is longer.
+_FURTHEST_LOOK_SECONDS: Final = 7 * 86_400.0
+# More than a minute of any limit, or than the messages of a full sandbox ask for.
+_MOST_CALLS: Final = 10_000
+
 LOWERED_SECONDS: Final = 600.0
 _LEAST: Final = 60
 _RISE_A_MINUTE: Final = 1.1
@@ -242,6 +249,27 @@ def throttled(ledger: Ledger, setting: int, now: float, seconds: float) -> Ledge
         return replace(ledger, held_until=held_until)
     halved = max(min(_LEAST, setting), limit_of(ledger, setting, now) // 2)
     return replace(ledger, held_until=held_until, lowered_to=halved, lowered_at=now)
+
+
+def makes_sense(ledger: Ledger, now: float) -> bool:
+    """Whether tipsweep may have written the ledger by this time.
+
+    One from another time would hold calls for ever, and negative numbers would let too many leave.
+    """
+    furthest = now + _FURTHEST_SECONDS
+    times = (ledger.held_until, ledger.lowered_at)
+    return (
+        all(0 <= each <= furthest for each in times)
+        and ledger.lowered_to >= 0
+        and _counts_make_sense(ledger.used, furthest)
+        and _counts_make_sense(ledger.promised, now + _FURTHEST_LOOK_SECONDS)
+        and _counts_make_sense(ledger.expected, now + _FURTHEST_LOOK_SECONDS)
+    )
+
+
+def _counts_make_sense(calls: Mapping[int, int], furthest: float) -> bool:
+    last = tick_of(furthest)
+    return all(0 <= tick <= last and 0 <= count <= _MOST_CALLS for tick, count in calls.items())
 
 
 def full(limit: int, until: int) -> Ledger:
