@@ -142,9 +142,13 @@ class Switch:
     def take_over(self, trip: SwitchState) -> None:
         """Hold and store a trip that its own process could not store.
 
-        One that this process has made since stands for both. Raises the errors of the store; the
-        trip holds for this process all the same, and has to come back with its message.
+        One of this process that still has to be stored stands for both. Raises the errors of the
+        store; a trip holds for this process all the same, and this one has to come back with its
+        message.
         """
+        # Where its own turns out to be stored and reset, it stands for nothing any more.
+        if self.unstored is not None and self.read().tripped:
+            return
         with self._lock:
             own = self._own
             if own.stored and (own.state is None or own.state.trip_id != trip.trip_id):
