@@ -261,7 +261,9 @@ def test_a_trip_that_is_not_as_tipsweep_writes_it_rejects_its_message(trip: obje
     body = json.dumps({**members, "trip": trip}).encode()
 
     assert opened(body, NOW) == Parcel(body, NOW, NOW)
-    with pytest.raises(BadMessage, match=r"The trip in a message|a time with its zone|was put back"):
+    with pytest.raises(
+        BadMessage, match=r"The trip in a message|a time with its zone|was put back"
+    ):
         parse_drop(body)
 
 
