@@ -261,7 +261,25 @@ def test_a_process_takes_over_no_trip_that_it_knows_to_be_stored(
     assert not other.read().tripped
 
 
-def test_a_trip_of_this_process_is_not_given_up_for_one_that_it_takes_over(
+def test_a_trip_of_this_process_is_stored_before_one_that_it_takes_over(
+    bench: Bench, storage: str, switch: Switch, wire: Wire, other: Switch
+) -> None:
+    unstored = trip_of_ended(bench, storage)
+    trip_in_vain(switch, wire, "mine")
+    stored: list[str] = []
+
+    def look() -> None:
+        stored.append(other.read().reason)
+        wire.before_write = look
+
+    wire.before_write = look
+    switch.take_over(unstored)
+
+    assert stored == ["", "mine"]
+    assert other.read() == unstored
+
+
+def test_a_reset_of_one_trip_does_not_lift_another_that_was_taken_over_with_it(
     bench: Bench, storage: str, switch: Switch, wire: Wire, other: Switch
 ) -> None:
     unstored = trip_of_ended(bench, storage)
@@ -269,7 +287,9 @@ def test_a_trip_of_this_process_is_not_given_up_for_one_that_it_takes_over(
 
     switch.take_over(unstored)
 
-    assert other.read().reason == "mine"
+    with pytest.raises(SwitchChanged):
+        other.reset("ann", "looked at mine", lambda state: state.reason == "mine")
+    assert other.read().tripped
 
 
 def test_a_trip_is_taken_over_where_that_of_this_process_was_stored_and_reset(
