@@ -41,8 +41,10 @@ _NEEDED: Final = {Rank.STARTING: 8, Rank.STARTED: 2, Rank.PERSON: 1}
 _FURTHEST_SECONDS: Final = 660.0
 # No delay of a message is longer.
 _FURTHEST_LOOK_SECONDS: Final = 7 * 86_400.0
-# More than a minute of any limit, or than the messages of a full sandbox ask for.
-_MOST_CALLS: Final = 10_000
+# More than a minute of any limit, or than all steps that may come back at once ask for.
+_MOST_CALLS: Final = 1_000_000
+# A time that is 2^n ticks away has this many bits; the rest are rounded up.
+_FINE_BITS: Final = 6
 
 LOWERED_SECONDS: Final = 600.0
 _LEAST: Final = 60
@@ -179,7 +181,7 @@ def expecting(ledger: Ledger, times: Iterable[float], now: float) -> Ledger:
     """Return the ledger with the looks that customers who were worked on will get."""
     expected = _later(ledger.expected, now - _LATE_SECONDS)
     for time in times:
-        tick = tick_of(time)
+        tick = _coarse(tick_of(time), now)
         expected[tick] = expected.get(tick, 0) + _STILL_NEEDED
     return replace(ledger, expected=expected)
 
@@ -212,9 +214,19 @@ def promise(ledger: Ledger, rank: Rank, limit: int, now: float) -> tuple[Ledger,
     if rank < Rank.STARTED:
         missing += _still_expected(ledger, limit, now)
     back = max(_opening(ledger, missing, limit, now), now + _HEADROOM_SECONDS)
-    tick = tick_of(back)
+    tick = _coarse(tick_of(back), now)
     promised = {**_due(ledger, now), tick: ledger.promised.get(tick, 0) + needed}
     return replace(ledger, promised=promised), back
+
+
+def _coarse(tick: int, now: float) -> int:
+    """Return a tick that stands for those around it: the later, the more of them.
+
+    However many steps come back, a column of the row holds all that is noted of them.
+    """
+    distance = max(1, tick - tick_of(now))
+    grid: int = 1 << max(0, distance.bit_length() - _FINE_BITS)
+    return -(-tick // grid) * grid
 
 
 def _due(ledger: Ledger, now: float) -> dict[int, int]:

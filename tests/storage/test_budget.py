@@ -17,7 +17,7 @@ from shared.partner_center.deadline import Deadline
 from shared.partner_center.rate_limit import Rank, RateLimited
 from shared.storage.budget import SharedBudget
 from shared.storage.budget_row import BudgetRow
-from shared.storage.ledger import USE_SECONDS
+from shared.storage.ledger import USE_SECONDS, Ledger, expecting, makes_sense, promise
 from shared.storage.names import BUDGET_ROW, SANDBOX_TABLE
 from shared.storage.outages import is_outage
 from shared.tenants import TenantId
@@ -394,6 +394,20 @@ def test_steps_that_are_held_back_come_back_one_after_the_other_as_room_opens() 
     assert opened <= times[0] <= opened + 2
     # 20 steps need 160 calls, which leave the minute about as fast as they came: 50 a second.
     assert 1 < times[-1] - times[0] < 2 * 160 / 50
+
+
+@pytest.mark.parametrize("seconds_between", [0.01, 1.0, 3.0])
+def test_the_row_holds_what_thousands_of_steps_come_back_for(seconds_between: float) -> None:
+    """As after a drop of all customers of production: the table takes no longer column."""
+    now = START.timestamp()
+    ledger = Ledger(used={int(now * 4) + 1: 475})
+    for _ in range(6_000):
+        now += seconds_between
+        ledger, _back = promise(ledger, Rank.STARTING, 475, now)
+        ledger = expecting(ledger, [now + 86_400, now + 900], now)
+        assert len(ledger.promised) + len(ledger.expected) < 1_500
+
+    assert makes_sense(ledger, now)
 
 
 def held_back(budget: SharedBudget) -> float:
