@@ -25,6 +25,7 @@ _LAST_TRY: Final = "lastTry"
 _TRIP: Final = "trip"
 _OPTIONAL: Final = frozenset({_KNOWN_SINCE, _LAST_TRY, _TRIP})
 _TRIP_MEMBERS: Final = frozenset({"requestedBy", "reason", "at", "tripId"})
+_TRIP_ID_CHARACTERS: Final = 100
 _VERSION: Final = 1
 _URL_SAFE: Final = str.maketrans("-_", "+/")
 _MOST_PADDING: Final = 2
@@ -263,12 +264,17 @@ def _trip_of(members: Mapping[str, Any]) -> SwitchState | None:
     if trip is None:
         return None
     texts = isinstance(trip, dict) and all(isinstance(each, str) for each in trip.values())
-    if not texts or trip.keys() != _TRIP_MEMBERS or not trip["tripId"]:
+    if not texts or trip.keys() != _TRIP_MEMBERS or not _is_trip_id(trip["tripId"]):
         expected = f"the texts {', '.join(sorted(_TRIP_MEMBERS))} in {_TRIP}"
         message = f"The trip in a message that was put back is wrong: expected {expected}"
         raise BadMessage(message, expected=expected)
     at = _time_of(trip, "at")
     return SwitchState(True, trip["requestedBy"], trip["reason"], at, trip["tripId"])
+
+
+def _is_trip_id(text: str) -> bool:
+    """Whether the row of the switch holds an ID as it is: changed, it would never be found."""
+    return bool(text) and is_line(text, _TRIP_ID_CHARACTERS)
 
 
 def _earliest(*times: datetime | None) -> datetime | None:

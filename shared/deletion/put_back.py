@@ -125,7 +125,9 @@ def _put_back_drop(
     late = not _is_young(services, parcel)
     if late and parcel.last_try:
         return False
-    put_back_as_it_is(services.queues, CUSTOMERS_TO_DELETE, replace(parcel, last_try=late))
+    # It was stored before, if the message carried one: only this process can have another.
+    again = replace(parcel, last_try=late, trip=services.switch.unstored)
+    put_back_as_it_is(services.queues, CUSTOMERS_TO_DELETE, again)
     emit(Event.MESSAGE_PUT_BACK, queue=CUSTOMERS_TO_DELETE, tenant=tenant)
     return True
 

@@ -43,7 +43,6 @@ from shared.services import Services
 from shared.storage.history import EntryKind
 from shared.storage.memory import require_room
 from shared.storage.names import CUSTOMERS_READY, CUSTOMERS_TO_DELETE, ORDERS_TO_CHECK
-from shared.storage.queues import Queues
 from shared.storage.records import DeletionRecord, State
 from shared.tenants import TenantId
 
@@ -56,17 +55,19 @@ def take_drop(services: Services, drop: Drop, delivery: Delivery) -> None:
     if len(drop) == 1:
         cancel_orders(services, drop[0], delivery)
     else:
-        _split(services.queues, drop, delivery)
+        _split(services, drop, delivery)
 
 
-def _split(queues: Queues, drop: Drop, delivery: Delivery) -> None:
+def _split(services: Services, drop: Drop, delivery: Delivery) -> None:
     """Send a message for each request.
 
     A drop that is delivered again is split again. Each message carries when the drop was inserted,
     so that the later ones count as dropped before the end, or the abort, of what the first started.
     """
+    trip = services.switch.unstored
     for request in drop:
-        queues.send(CUSTOMERS_TO_DELETE, request.sealed(delivery.inserted_at, delivery.known_since))
+        text = request.sealed(delivery.inserted_at, delivery.known_since, trip)
+        services.queues.send(CUSTOMERS_TO_DELETE, text)
     emit(Event.REQUESTS_SPLIT, message=delivery.message_id, requests=len(drop))
 
 

@@ -19,7 +19,7 @@ from urllib3.exceptions import NewConnectionError, ReadTimeoutError
 from shared.errors import TipsweepError, shown
 from shared.inputs import json_of, retry_after_seconds
 from shared.partner_center.credentials import TokenSource
-from shared.partner_center.deadline import Deadline, limited, limited_session
+from shared.partner_center.deadline import Deadline, asking_last, limited, limited_session
 from shared.partner_center.errors import (
     ErrorResponse,
     ErrorStatus,
@@ -70,6 +70,8 @@ _REPEATED: Final = frozenset(
 
 # Within a step that is under way, a short wait costs less than the calls that it would repeat.
 _SHORT_WAITS: Final = 4
+# What the gate was told longer ago says too little: a connection may take long to be made.
+FRESH_SECONDS: Final = 2.0
 # The gate may take longer than a turn lasts; then both are asked again.
 _TURNS: Final = 3
 
@@ -126,6 +128,7 @@ class _Request:
     headers: Mapping[str, str]
     body: Mapping[str, Any] | None
     rank: Rank
+    gate: Gate
     leaving: Callable[[], None]
     witness: Witness
 
@@ -143,6 +146,14 @@ class _Bearer(AuthBase):
     def __call__(self, request: requests.PreparedRequest) -> requests.PreparedRequest:
         request.headers["Authorization"] = f"Bearer {self.token}"
         return request
+
+
+@dataclass(frozen=True, slots=True)
+class _Permit:
+    """What an attempt needs to leave: its token, and when the gate was asked about it."""
+
+    auth: _Bearer
+    asked_at: float
 
 
 class Connection:
@@ -195,10 +206,11 @@ class Connection:
 
         `path` is relative to /v1/, or a link from a response; without a `request_id` the call gets
         one of its own. `gate` is asked directly before each attempt leaves, after its turn was
-        claimed, and stops the call by raising; `leaving` is told of each attempt, and `witness` of
-        what became of it. Raises what the gate raises, ForeignLink, HeldBack, OutOfTime,
-        NoResponse, SignInFailed, Redirected, an ErrorStatus, or the errors of the store of the
-        budget; with anything that stops a repeat, the error of the attempt before it.
+        claimed and again after a connection that took long, and stops the call by raising;
+        `leaving` is told of each attempt, and `witness` of what became of it. Raises what the gate
+        raises, ForeignLink, HeldBack, OutOfTime, NoResponse, SignInFailed, Redirected, an
+        ErrorStatus, or the errors of the store of the budget; with anything that stops a repeat,
+        the error of the attempt before it.
         """
         # Each attempt sends the same MS-RequestId, which makes it safe to repeat a PATCH or a
         # DELETE (Microsoft's page "Partner Center REST headers").
@@ -207,58 +219,62 @@ class Connection:
             "MS-CorrelationId": correlation_id,
         }
         sent = {**ids, **(headers or {})}
-        request = _Request(method, self._resolve(path), sent, body, rank, leaving, witness)
-        return self._call(request, deadline, gate)
+        request = _Request(method, self._resolve(path), sent, body, rank, gate, leaving, witness)
+        return self._call(request, deadline)
 
-    def _call(self, request: _Request, deadline: Deadline, gate: Gate) -> Response:
-        auth = self._wait(request, 0, deadline, gate)
+    def _call(self, request: _Request, deadline: Deadline) -> Response:
+        permit = self._wait(request, 0, deadline)
         try:
-            return self._attempt(request, auth, deadline)
+            return self._attempt(request, permit, deadline)
         except PartnerCenterError as error:
             if _passes_soon(error):
-                return self._repeat(request, deadline, gate, error)
+                return self._repeat(request, deadline, error)
             # A 401 that means "not a sandbox" ends the token too, but is not asked for again.
-            renewable = _is_401(error) and self.tokens.renewable(auth.token)
+            renewable = _is_401(error) and self.tokens.renewable(permit.auth.token)
             if not (renewable and isinstance(error, Unauthorized)):
                 raise
-        return self._attempt(request, self._wait(request, 0, deadline, gate), deadline)
+        return self._attempt(request, self._wait(request, 0, deadline), deadline)
 
     def _repeat(
-        self, request: _Request, deadline: Deadline, gate: Gate, failed: PartnerCenterError
+        self, request: _Request, deadline: Deadline, failed: PartnerCenterError
     ) -> Response:
         for pause in _PAUSES:
             try:
-                auth = self._wait(request, pause * (1 + self._jitter()), deadline, gate)
+                permit = self._wait(request, pause * (1 + self._jitter()), deadline)
             except (TipsweepError, AzureError) as obstacle:
                 raise failed from obstacle
             try:
-                return self._attempt(request, auth, deadline)
+                return self._attempt(request, permit, deadline)
             except PartnerCenterError as error:
                 error.may_be_done |= failed.may_be_done
                 failed = error
                 if not _passes_soon(error):
                     break
+            except (TipsweepError, AzureError) as obstacle:
+                raise failed from obstacle
         raise failed
 
-    def _wait(self, request: _Request, pause: float, deadline: Deadline, gate: Gate) -> _Bearer:
-        """Wait for all that an attempt needs, then ask the gate; return the token."""
+    def _wait(self, request: _Request, pause: float, deadline: Deadline) -> _Permit:
+        """Wait for all that an attempt needs, then ask the gate."""
         self._sleep_for(pause, request, deadline)
         token = self.tokens.token(deadline)
         try:
-            self._claim_turn(request, deadline, gate)
+            asked_at = self._claim_turn(request, deadline)
         except RateLimited as held:
             raise HeldBack(request.method, request.path, held.seconds) from held
         deadline.require(LEAST_SECONDS, f"{request.method} {request.path}")
         request.leaving()
-        return _Bearer(token)
+        return _Permit(_Bearer(token), asked_at)
 
-    def _claim_turn(self, request: _Request, deadline: Deadline, gate: Gate) -> None:
+    def _claim_turn(self, request: _Request, deadline: Deadline) -> float:
+        """Claim a turn, and return when the gate was asked, on the deadline's clock."""
         for _ in range(_TURNS):
             until = self._turn(request, deadline)
-            gate()
+            asked_at = deadline.monotonic()
+            request.gate()
             # The gate may have taken long, and another call been told to wait.
             if self._budget.require_usable(until):
-                return
+                return asked_at
         raise RateLimited(LONGEST_WAIT_SECONDS)
 
     def _turn(self, request: _Request, deadline: Deadline) -> float:
@@ -277,10 +293,10 @@ class Connection:
         if seconds:
             self._sleep(seconds)
 
-    def _attempt(self, request: _Request, auth: _Bearer, deadline: Deadline) -> Response:
+    def _attempt(self, request: _Request, permit: _Permit, deadline: Deadline) -> Response:
         at = datetime.now(UTC)
         try:
-            response = self._send(request, auth, deadline)
+            response = self._send(request, permit, deadline)
         except NoResponse as lost:
             # Without a connection, nothing left.
             if lost.may_be_done:
@@ -319,17 +335,23 @@ class Connection:
         relative = urlunsplit(("", "", link.path.lstrip("/"), link.query, ""))
         return urljoin(self._base, "./" + _VERSION.sub("", relative).lstrip("/"))
 
-    def _send(self, request: _Request, auth: _Bearer, deadline: Deadline) -> _Received:
+    def _send(self, request: _Request, permit: _Permit, deadline: Deadline) -> _Received:
         left = deadline.left
+
+        def ask_again() -> None:
+            if deadline.monotonic() - permit.asked_at > FRESH_SECONDS:
+                request.gate()
+
         try:
             with (
                 limited(deadline),
+                asking_last(ask_again),
                 self._session.request(
                     request.method,
                     request.url,
                     json=request.body,
                     headers=request.headers,
-                    auth=auth,
+                    auth=permit.auth,
                     timeout=(min(CONNECT_TIMEOUT_SECONDS, left), min(READ_TIMEOUT_SECONDS, left)),
                     allow_redirects=False,
                     stream=True,

@@ -1,4 +1,4 @@
-"""The time that one step may take, which reads from TLS connections keep to."""
+"""The time that one step may take, which TLS connections keep to, and a last question to it."""
 
 import ssl
 import time
@@ -15,7 +15,7 @@ from urllib3.util.ssl_ import create_urllib3_context
 from shared.partner_center.errors import OutOfTime
 
 if TYPE_CHECKING:
-    from _typeshed import WriteableBuffer
+    from _typeshed import ReadableBuffer, WriteableBuffer
 
 # The host kills a worker at functionTimeout, 5 minutes, with all the steps that run in it.
 STEP_SECONDS: Final = 100.0
@@ -75,11 +75,36 @@ def time_is_left() -> bool:
     return deadline is None or deadline.left > 0
 
 
+_leaving: ContextVar[Callable[[], None] | None] = ContextVar("leaving", default=None)
+
+
+@contextmanager
+def asking_last(ask: Callable[[], None]) -> Iterator[None]:
+    """Ask when a request over TLS has its connection and is about to leave.
+
+    What `ask` raises keeps the request from leaving, and reaches the caller.
+    """
+    token = _leaving.set(ask)
+    try:
+        yield
+    finally:
+        _leaving.reset(token)
+
+
 class _LimitedSocket(ssl.SSLSocket):
-    """A TLS socket whose reads end with the running step.
+    """A TLS socket whose reads end with the running step, and that asks before a request leaves.
 
     The libraries' read timeout holds for each read, so a response that trickles never ends by it.
     """
+
+    def sendall(self, data: "ReadableBuffer", flags: int = 0) -> None:
+        """Send data, after the question of `asking_last` if this is the first of a request."""
+        ask = _leaving.get()
+        if ask is not None:
+            # The question itself may need other requests.
+            _leaving.set(None)
+            ask()
+        super().sendall(data, flags)
 
     def recv_into(
         self, buffer: "WriteableBuffer", nbytes: int | None = None, flags: int = 0

@@ -142,14 +142,23 @@ class Switch:
     def take_over(self, trip: SwitchState) -> None:
         """Hold and store a trip that its own process could not store.
 
-        One that this process has made since stands for both. Raises the errors of the store; the
-        trip holds for this process all the same, and has to come back with its message.
+        One of this process is stored before it, because a reset of one must not lift the other
+        unseen. Raises the errors of the store; a trip holds for this process all the same, and this
+        one has to come back with its message.
         """
+        while not self._taken_over(trip):
+            self.store_own()
+        self.store_own()
+
+    def _taken_over(self, trip: SwitchState) -> bool:
+        """Hold a trip in place of one that is stored; False if there is another that is not."""
         with self._lock:
             own = self._own
-            if own.stored and (own.state is None or own.state.trip_id != trip.trip_id):
+            if own.state is not None and own.state.trip_id == trip.trip_id:
+                return True
+            if own.stored:
                 self._own = _OwnTrip(trip, stored=False)
-        self.store_own()
+            return own.stored
 
     def trip(self, requested_by: str, reason: str) -> SwitchState:
         """Stop everything, whatever is stored.

@@ -27,6 +27,7 @@ from shared.storage.ledger import (
     expecting,
     full,
     limit_of,
+    makes_sense,
     returned,
     started_on,
     throttled,
@@ -197,10 +198,12 @@ class SharedBudget:
             stored = self._read()
             now = self._row.clock.now()
             expected, sent = list(self._expected), self._sent
-            unused = returned(self._ledger(stored, now), self._grant.calls, self._grant.until)
+            known = self._ledger(stored, now)
+            unused = returned(known, self._grant.calls, self._grant.until)
             ledger = self._expecting(unused, expected, sent, now)
             decision = decide_on(ledger, now)
-            if decision.ledger is ledger:
+            # A full minute that stands in for a row has to be stored, or it would never end.
+            if decision.ledger is ledger and known is stored.ledger:
                 return decision
             try:
                 self._keep(self._row.replace(decision.ledger, stored))
@@ -242,8 +245,8 @@ class SharedBudget:
         return stored
 
     def _ledger(self, stored: Stored, now: Moment) -> Ledger:
-        """Return the ledger; a row that cannot be read counts as a full minute."""
-        if stored.ledger is None:
+        """Return the ledger; a row that makes no sense counts as a full minute."""
+        if stored.ledger is None or not makes_sense(stored.ledger, now.latest):
             return full(self._setting, tick_of(now.latest + USE_SECONDS))
         return stored.ledger
 

@@ -4,6 +4,7 @@ import json
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from datetime import datetime
 from email.utils import parsedate_to_datetime
 from typing import Any, Final
 
@@ -15,6 +16,7 @@ from azure.core.exceptions import (
 )
 from azure.data.tables import TableClient, TableEntity, TableErrorCode, UpdateMode
 
+from shared.partner_center.resources import known_date
 from shared.storage.columns import UNREADABLE, unreadable, value
 from shared.storage.ledger import Ledger
 from shared.storage.names import BUDGET_ROW
@@ -104,9 +106,9 @@ class BudgetRow:
         asked_at = self._monotonic()
 
         def learn(response: Any) -> None:  # noqa: ANN401 - a response of any transport
-            date = response.http_response.headers.get("Date")
-            if date:
-                self.clock.learn(parsedate_to_datetime(date), asked_at)
+            date = _date(response.http_response.headers.get("Date", ""))
+            if date is not None:
+                self.clock.learn(date, asked_at)
 
         return learn
 
@@ -121,6 +123,14 @@ class BudgetRow:
             "loweredTo": ledger.lowered_to,
             "loweredAt": ledger.lowered_at,
         }
+
+
+def _date(header: str) -> datetime | None:
+    """Read a `Date` header; None if it tells no time, as after something in front of storage."""
+    try:
+        return known_date(parsedate_to_datetime(header))
+    except (ValueError, OverflowError):
+        return None
 
 
 def _counts(calls: Mapping[int, int]) -> str:

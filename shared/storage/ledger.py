@@ -35,6 +35,15 @@ _AHEAD_SECONDS: Final = 1.5
 # A message comes late: its queue is polled every other second, and the step has to wait its turn.
 _LATE_SECONDS: Final = 3.0
 
+# No process holds all calls for longer, and none claims so far ahead.
+_FURTHEST_SECONDS: Final = 660.0
+# No delay of a message is longer.
+_FURTHEST_LOOK_SECONDS: Final = 7 * 86_400.0
+# More than a minute of any limit, or than all steps that may come back at once ask for.
+_MOST_CALLS: Final = 1_000_000
+# A time that is 2^n ticks away has this many bits; the rest are rounded up.
+_FINE_BITS: Final = 6
+
 LOWERED_SECONDS: Final = 600.0
 _LEAST: Final = 60
 _RISE_A_MINUTE: Final = 1.1
@@ -184,7 +193,7 @@ def expecting(
     """Return the ledger with calls expected at some times, without those that were sent."""
     calls = _later(ledger.expected, now - _LATE_SECONDS)
     for time, count in expected:
-        tick = tick_of(time)
+        tick = _coarse(tick_of(time), now)
         calls[tick] = calls.get(tick, 0) + count
     return replace(ledger, expected=_without_first(calls, sent))
 
@@ -230,14 +239,26 @@ def _come_back(ledger: Ledger, rank: Rank, limit: int, now: float) -> tuple[Ledg
         expected = _without_first(expected, CALLS_OF_LOOK)
         missing = CALLS_OF_LOOK + sum(expected.values()) - room(ledger, rank, limit, now)
         back = max(_opening(ledger, missing, limit, now), now + LONGEST_WAIT_SECONDS)
-        expected[tick_of(back)] = expected.get(tick_of(back), 0) + CALLS_OF_LOOK
+        tick = _coarse(tick_of(back), now)
+        expected[tick] = expected.get(tick, 0) + CALLS_OF_LOOK
         return replace(ledger, expected=expected), back
     promised = _due(ledger, now)
     missing = _missing(ledger, rank, limit, now) + sum(promised.values())
     opens_at = _opening(ledger, missing, limit, now) - _AHEAD_SECONDS
     back = max(opens_at, now + LONGEST_WAIT_SECONDS)
-    promised[tick_of(back)] = promised.get(tick_of(back), 0) + _calls_of_customer(limit)
+    tick = _coarse(tick_of(back), now)
+    promised[tick] = promised.get(tick, 0) + _calls_of_customer(limit)
     return replace(ledger, promised=promised), back
+
+
+def _coarse(tick: int, now: float) -> int:
+    """Return a tick that stands for those around it: the later, the more of them.
+
+    However many steps come back, a column of the row holds all that is noted of them.
+    """
+    distance = max(1, tick - tick_of(now))
+    grid: int = 1 << max(0, distance.bit_length() - _FINE_BITS)
+    return -(-tick // grid) * grid
 
 
 def _due(ledger: Ledger, now: float) -> dict[int, int]:
@@ -272,6 +293,27 @@ def throttled(ledger: Ledger, setting: int, now: float, seconds: float) -> Ledge
         return replace(ledger, held_until=held_until)
     halved = max(min(_LEAST, setting), limit_of(ledger, setting, now) // 2)
     return replace(ledger, held_until=held_until, lowered_to=halved, lowered_at=now)
+
+
+def makes_sense(ledger: Ledger, now: float) -> bool:
+    """Whether tipsweep may have written the ledger by this time.
+
+    One from another time would hold calls for ever, and negative numbers would let too many leave.
+    """
+    furthest = now + _FURTHEST_SECONDS
+    times = (ledger.held_until, ledger.lowered_at)
+    return (
+        all(0 <= each <= furthest for each in times)
+        and ledger.lowered_to >= 0
+        and _counts_make_sense(ledger.used, furthest)
+        and _counts_make_sense(ledger.promised, now + _FURTHEST_LOOK_SECONDS)
+        and _counts_make_sense(ledger.expected, now + _FURTHEST_LOOK_SECONDS)
+    )
+
+
+def _counts_make_sense(calls: Mapping[int, int], furthest: float) -> bool:
+    last = tick_of(furthest)
+    return all(0 <= tick <= last and 0 <= count <= _MOST_CALLS for tick, count in calls.items())
 
 
 def full(limit: int, until: int) -> Ledger:

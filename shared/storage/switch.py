@@ -13,6 +13,7 @@ from azure.core.exceptions import (
 )
 from azure.data.tables import TableClient, TableEntity, UpdateMode
 
+from shared.inputs import readable
 from shared.safety.rules import BY_ITSELF
 from shared.safety.switch import SwitchChanged, SwitchState
 from shared.storage.clients import find_row
@@ -78,8 +79,8 @@ class SwitchRow:
             "PartitionKey": self._partner,
             "RowKey": SWITCH_ROW,
             "tripped": state.tripped,
-            "requestedBy": state.requested_by,
-            "reason": state.reason[:_TEXT_CHARACTERS],
+            "requestedBy": readable(state.requested_by)[:_TEXT_CHARACTERS],
+            "reason": readable(state.reason)[:_TEXT_CHARACTERS],
             "at": state.at.isoformat() if state.at else "",
             "tripId": state.trip_id,
             "writeId": str(uuid.uuid4()),

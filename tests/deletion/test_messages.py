@@ -253,14 +253,17 @@ def test_a_message_that_is_put_back_as_it_is_keeps_its_trip() -> None:
 
 @pytest.mark.parametrize(
     "trip",
-    [True, "x", {}, {"reason": "x"}, {**TRIP_MEMBERS, "tripId": ""}, {**TRIP_MEMBERS, "at": "x"}],
+    [True, "x", {}, {"reason": "x"}, {**TRIP_MEMBERS, "tripId": ""}, {**TRIP_MEMBERS, "at": "x"}]
+    + [{**TRIP_MEMBERS, "tripId": odd} for odd in ("x" * 101, "\ud800", "a\x00", "two\nlines")],
 )
 def test_a_trip_that_is_not_as_tipsweep_writes_it_rejects_its_message(trip: object) -> None:
     members = json.loads(Parcel(FIRST.encode(), NOW).sealed())
     body = json.dumps({**members, "trip": trip}).encode()
 
     assert opened(body, NOW) == Parcel(body, NOW, NOW)
-    with pytest.raises(BadMessage, match=r"The trip in a message|a time with its zone"):
+    with pytest.raises(
+        BadMessage, match=r"The trip in a message|a time with its zone|was put back"
+    ):
         parse_drop(body)
 
 

@@ -2,7 +2,7 @@
 
 import re
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from datetime import timedelta
@@ -100,6 +100,79 @@ def test_what_happens_while_a_subscription_is_read_stops_its_patch(
 
     assert [call.status for call in bench.calls("GET", "/subscriptions/")] == [502, 200]
     assert not bench.calls("PATCH", "/subscriptions/")
+
+
+@pytest.fixture
+def slow_connections(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Have each connection take longer than what the gate was told stays true."""
+    monkeypatch.setattr("shared.partner_center.connection.FRESH_SECONDS", -1.0)
+
+
+@pytest.mark.usefixtures("slow_connections")
+@pytest.mark.parametrize("stop", STOPS)
+def test_what_happens_while_its_connection_is_made_stops_a_patch(
+    bench: Bench,
+    customer: Customer,
+    monkeypatch: pytest.MonkeyPatch,
+    stop: Callable[[Bench, Customer], None],
+) -> None:
+    """Names, routes and TLS may take many seconds, and the gate was asked before."""
+    bench.drop(customer.tenant_id)
+    while_it_connects(bench, monkeypatch, "PATCH", [lambda: stop(bench, customer)])
+
+    bench.pump(passes=1)
+
+    assert not bench.calls("PATCH")
+    assert bench.record(customer.tenant_id).state in {State.ABORTED, State.CANCELLING}
+    assert not bench.errors
+
+
+@pytest.mark.usefixtures("slow_connections")
+def test_a_trip_while_the_connection_of_a_delete_is_made_stops_it(
+    bench: Bench, customer: Customer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    bench.drop(customer.tenant_id)
+    bench.pump(passes=1)
+    while_it_connects(bench, monkeypatch, "DELETE", [lambda: tripped_elsewhere(bench, customer)])
+
+    bench.pump(passes=1)
+
+    assert not bench.calls("DELETE")
+    assert bench.record(customer.tenant_id).state is State.CHECKING
+
+
+@pytest.mark.usefixtures("slow_connections")
+def test_a_lost_delete_that_is_stopped_while_it_connects_again_may_be_done(
+    bench: Bench, simulator: Simulator, customer: Customer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    bench.drop(customer.tenant_id)
+    bench.pump(passes=1)
+    simulator.add_fault(Fault(method="DELETE", drop=True))
+    events = [lambda: None, lambda: tripped_elsewhere(bench, customer)]
+    while_it_connects(bench, monkeypatch, "DELETE", events)
+
+    bench.pump(passes=1)
+
+    assert len(bench.calls("DELETE")) == 1
+    assert bench.record(customer.tenant_id).state is State.DELETING
+
+
+def while_it_connects(
+    bench: Bench,
+    monkeypatch: pytest.MonkeyPatch,
+    method: str,
+    events: Iterable[Callable[[], object]],
+) -> None:
+    """Make something happen elsewhere after each call has passed the gate, before it leaves."""
+    adapter, following = bench.services.connection._session.get_adapter("https://"), iter(events)
+    send = adapter.send
+
+    def connect(request: Any, **options: Any) -> Any:
+        if request.method == method:
+            next(following, lambda: None)()
+        return send(request, **options)
+
+    monkeypatch.setattr(adapter, "send", connect)
 
 
 def while_it_sleeps(

@@ -14,7 +14,7 @@ from shared.deletion import put_back
 from shared.deletion.submission import abort
 from shared.partner_center.client import PartnerCenter
 from shared.settings import settings
-from shared.storage.names import ORDERS_TO_CHECK, POISON_SUFFIX
+from shared.storage.names import CUSTOMERS_TO_DELETE, ORDERS_TO_CHECK, POISON_SUFFIX
 from shared.storage.records import State
 from shared.tenants import TenantId
 from tests.bench import Bench
@@ -435,6 +435,31 @@ def test_a_trip_that_one_process_cannot_store_stops_the_others_after_its_next_st
 
     assert not bench.calls()
     assert "403/800019" in bench.record(other.tenant_id).reason
+
+
+@pytest.mark.usefixtures("impatient")
+@pytest.mark.parametrize("queue", [CUSTOMERS_TO_DELETE, CUSTOMERS_TO_DELETE + POISON_SUFFIX])
+def test_a_drop_of_several_carries_a_trip_that_its_process_could_not_store(
+    bench: Bench, storage: str, simulator: Simulator, customer: Customer, queue: str
+) -> None:
+    other = simulator.sandbox.add_customer("tipdemo002.onmicrosoft.com")
+    bench.drop(f"{customer.tenant_id},{other.tenant_id}", queue)
+    healthy, wire = bench.services, Wire()
+    with switch_behind(bench, storage, wire) as switch:
+        wire.writes_fail = True
+        with pytest.raises(AzureError):
+            switch.trip("tipsweep", "403/800019")
+        bench.put(with_switch(healthy, switch))
+        message = bench.take(queue)
+        assert message
+        bench.deliver(queue, message)
+    bench.put(healthy)
+    assert not bench.services.switch.read().tripped
+
+    bench.pump(passes=1)
+
+    assert bench.services.switch.read().tripped
+    assert not bench.calls()
 
 
 def test_a_trip_that_fails_between_two_writes_keeps_the_second_from_leaving(

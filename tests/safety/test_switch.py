@@ -261,7 +261,25 @@ def test_a_process_takes_over_no_trip_that_it_knows_to_be_stored(
     assert not other.read().tripped
 
 
-def test_a_trip_of_this_process_is_not_given_up_for_one_that_it_takes_over(
+def test_a_trip_of_this_process_is_stored_before_one_that_it_takes_over(
+    bench: Bench, storage: str, switch: Switch, wire: Wire, other: Switch
+) -> None:
+    unstored = trip_of_ended(bench, storage)
+    trip_in_vain(switch, wire, "mine")
+    stored: list[str] = []
+
+    def look() -> None:
+        stored.append(other.read().reason)
+        wire.before_write = look
+
+    wire.before_write = look
+    switch.take_over(unstored)
+
+    assert stored == ["", "mine"]
+    assert other.read() == unstored
+
+
+def test_a_reset_of_one_trip_does_not_lift_another_that_was_taken_over_with_it(
     bench: Bench, storage: str, switch: Switch, wire: Wire, other: Switch
 ) -> None:
     unstored = trip_of_ended(bench, storage)
@@ -269,7 +287,33 @@ def test_a_trip_of_this_process_is_not_given_up_for_one_that_it_takes_over(
 
     switch.take_over(unstored)
 
-    assert other.read().reason == "mine"
+    with pytest.raises(SwitchChanged):
+        other.reset("ann", "looked at mine", lambda state: state.reason == "mine")
+    assert other.read().tripped
+
+
+def test_a_trip_is_taken_over_where_that_of_this_process_was_stored_and_reset(
+    bench: Bench, storage: str, switch: Switch, wire: Wire, other: Switch
+) -> None:
+    """This process does not know that its own is stored: that response was lost."""
+    unstored = trip_of_ended(bench, storage)
+    lose_response_of_trip(switch, wire)
+    other.reset("ann", "was nothing")
+
+    switch.take_over(unstored)
+
+    assert other.read() == unstored
+
+
+@pytest.mark.parametrize("text", ["\ud800 odd", "x" * 40_000, "a\x00b\uffff", "\x7f\u2028\n"])
+def test_a_trip_with_any_text_can_be_taken_over_and_reset(
+    switch: Switch, other: Switch, text: str
+) -> None:
+    switch.take_over(SwitchState(True, text, text, trip_id="trip-1"))
+
+    assert switch.read().tripped
+    other.reset("ann", "was nothing")
+    assert not switch.read().tripped
 
 
 def test_a_trip_that_could_not_be_stored_is_logged(

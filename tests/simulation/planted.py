@@ -296,8 +296,7 @@ PLANTED: Final[Mapping[str, Mistake]] = {
         "a drop in the poison queue is not put back",
         _one(
             "shared.deletion.put_back",
-            "    put_back_as_it_is("
-            "services.queues, CUSTOMERS_TO_DELETE, replace(parcel, last_try=late))\n"
+            "    put_back_as_it_is(services.queues, CUSTOMERS_TO_DELETE, again)\n"
             "    emit(Event.MESSAGE_PUT_BACK",
             "    emit(Event.MESSAGE_PUT_BACK",
         ),

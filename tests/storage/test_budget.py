@@ -1,7 +1,7 @@
 """The budget that all processes share: the real table client on the model of storage."""
 
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from random import Random
 from typing import Any, Final
 
@@ -17,8 +17,18 @@ from shared.partner_center.deadline import Deadline
 from shared.partner_center.rate_limit import Rank, RateLimited
 from shared.storage.budget import SharedBudget
 from shared.storage.budget_row import BudgetRow
-from shared.storage.ledger import USE_SECONDS
+from shared.storage.ledger import (
+    USE_SECONDS,
+    Ask,
+    Ledger,
+    decide,
+    expecting,
+    makes_sense,
+    tick_of,
+)
 from shared.storage.names import BUDGET_ROW, SANDBOX_TABLE
+from shared.storage.outages import is_outage
+from shared.storage.storage_clock import Moment
 from shared.tenants import TenantId
 from tests.simulation.storage.account import Storage
 from tests.simulation.storage.sides import START, ModelAdapter, VirtualClock
@@ -39,6 +49,7 @@ class World:
     arrivals: list[float] = field(default_factory=list)
     operations: list[str] = field(default_factory=list)
     away: bool = False
+    date: str = ""
 
     def __post_init__(self) -> None:
         self.clock = VirtualClock()
@@ -46,9 +57,10 @@ class World:
         self.storage = Storage(self.clock.now, Random(1))  # noqa: S311 - a test
         self.meanwhile: Callable[[], object] = lambda: None
         lost, self.lost = self.lost, 0.0
+        date, self.date = self.date, ""
         self.sandbox.create_table()
         self.operations.clear()
-        self.lost = lost
+        self.lost, self.date = lost, date
 
     @property
     def now(self) -> float:
@@ -114,6 +126,8 @@ class FaultyAdapter(ModelAdapter):
         if world.away or world.chance.random() < world.lost:
             raise requests.ConnectionError("lost")
         response = super().send(request)
+        if world.date:
+            response.headers["Date"] = world.date
         world.meanwhile()
         if world.chance.random() < world.lost:
             raise requests.ConnectionError("lost")
@@ -327,6 +341,27 @@ def test_a_lost_response_costs_a_grant_and_no_error() -> None:
     assert world.call(budget)
 
 
+@pytest.mark.parametrize("date", ["yesterday", "Sat, 99 Nov 2026 12:00:00 GMT", "9" * 5_000])
+def test_a_date_that_cannot_be_read_is_an_outage_of_storage(date: str) -> None:
+    world = World(475, date=date)
+
+    with pytest.raises(AzureError) as caught:
+        world.process().turn(Rank.STARTED, Deadline.after(), patient=True)
+
+    assert is_outage(caught.value)
+
+
+def test_a_date_of_another_age_tells_no_time() -> None:
+    world = World(475)
+    budget = world.process()
+    assert world.call(budget)
+    world.date = "Mon, 01 Jan 0001 00:00:00 GMT"
+    world.clock.advance(3)
+
+    assert world.call(budget)
+    assert budget.fill().calls > 0
+
+
 def lose_next_response(world: World) -> None:
     losses: Iterator[float] = iter([1.0, 0.0])
 
@@ -408,6 +443,25 @@ def test_a_customer_that_was_worked_on_comes_back_before_those_that_start() -> N
     assert max(started) < starting[-1]
 
 
+@pytest.mark.parametrize("rank", [Rank.STARTING, Rank.STARTED])
+@pytest.mark.parametrize("seconds_between", [0.01, 1.0, 3.0])
+def test_the_row_holds_what_thousands_of_steps_come_back_for(
+    seconds_between: float, rank: Rank
+) -> None:
+    """As after a drop of all customers of production: the table takes no longer column."""
+    now = START.timestamp()
+    ledger = Ledger()
+    ask = Ask(rank, 1, 1, USE_SECONDS, patient=False)
+    for _ in range(6_000):
+        now += seconds_between
+        full_minute = replace(ledger, used={tick_of(now) + 4: 475})
+        ledger = decide(full_minute, ask, 475, Moment(now, now)).ledger
+        ledger = expecting(ledger, [(now + 86_400, 3), (now + 900, 3)], 0, now)
+        assert len(ledger.promised) + len(ledger.expected) < 1_500
+
+    assert makes_sense(ledger, now)
+
+
 def held_back(budget: SharedBudget, rank: Rank = Rank.STARTING) -> float:
     with pytest.raises(RateLimited) as caught:
         budget.turn(rank, Deadline.after(), patient=False)
@@ -426,3 +480,53 @@ def test_whoever_is_patient_waits_for_the_opening_without_a_promise() -> None:
         budget.turn(Rank.STARTED, Deadline.after(), patient=True)
 
     assert caught.value.seconds <= 3
+
+
+NEXT_TICKS: Final = int(START.timestamp()) * 4 + 8
+TOO_LARGE: Final = "9" * 400
+EMPTY_MINUTE: Final = {
+    "used": "{}",
+    "promised": "{}",
+    "expected": "{}",
+    "heldUntil": 0.0,
+    "loweredTo": 0,
+    "loweredAt": 0.0,
+}
+
+
+@pytest.mark.parametrize(
+    "odd",
+    [
+        {"used": f'{{"{NEXT_TICKS}": -1000}}'},
+        {"used": f'{{"{TOO_LARGE}": 1}}'},
+        {"used": f'{{"{NEXT_TICKS + 40_000}": 1}}'},
+        {"used": f'{{"{NEXT_TICKS}": {TOO_LARGE}}}'},
+        {"promised": f'{{"{TOO_LARGE}": 8}}'},
+        {"promised": f'{{"{NEXT_TICKS}": -8}}'},
+        {"expected": f'{{"{NEXT_TICKS}": -300}}'},
+        {"expected": f'{{"{TOO_LARGE}": 3}}'},
+        {"heldUntil": float("inf")},
+        {"heldUntil": float("nan")},
+        {"heldUntil": START.timestamp() + 1e9},
+        {"loweredTo": -5, "loweredAt": START.timestamp()},
+        {"loweredTo": 60, "loweredAt": float("inf")},
+        {"loweredTo": 60, "loweredAt": float("nan")},
+    ],
+    ids=str,
+)
+@pytest.mark.parametrize("rank", Rank)
+def test_a_row_that_makes_no_sense_counts_as_a_full_minute_and_no_longer(
+    odd: dict[str, object], rank: Rank
+) -> None:
+    world = World(10)
+    row = {"PartitionKey": PARTNER, "RowKey": BUDGET_ROW, **EMPTY_MINUTE, **odd}
+    world.sandbox.create_entity(row)
+    budget = world.process()
+
+    assert budget.fill().calls == 10
+    with pytest.raises(RateLimited) as held:
+        budget.turn(rank, Deadline.after(), patient=True)
+    assert 60 < held.value.seconds < 120
+    world.clock.advance(held.value.seconds + 2)
+
+    assert world.call(budget, rank)
