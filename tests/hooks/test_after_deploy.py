@@ -123,6 +123,22 @@ def test_no_key_follows_a_redirection(
     assert "NOT compared. GET /api/version: 302" in capsys.readouterr().out
 
 
+@pytest.mark.parametrize("body", [None, [], {}, {"tipsweep": "0.1.0"}], ids=str)
+def test_a_response_without_versions_is_waited_out_and_told(
+    ready: Azure,
+    environment: dict[str, str],
+    clock: Clock,
+    capsys: pytest.CaptureFixture[str],
+    body: object,
+) -> None:
+    ready.on(VERSION, (200, body))
+
+    after_deploy(environment, clock)
+
+    assert ready.calls.count(VERSION) > 1
+    assert "NOT compared" in capsys.readouterr().out
+
+
 def test_a_function_that_stays_away_is_named(
     ready: Azure, environment: dict[str, str], clock: Clock
 ) -> None:
