@@ -144,7 +144,7 @@ _CALL: Final = _object(
     attempts={"type": "integer", "minimum": 1},
     responses={
         "type": "array",
-        "items": _object(at=TIMESTAMP, status={"type": "integer", "nullable": True}, code=TEXT),
+        "items": _object(at=TIMESTAMP, status={"type": "integer", NULLABLE: True}, code=TEXT),
     },
 )
 _SWITCH: Final = _object(
