@@ -102,7 +102,10 @@ def _running(manager: ResourceManager, app: str, environment: Mapping[str, str])
     else:
         keys = manager.post(f"{app}/host/default/listkeys?{VERSION}")
         headers = {"x-functions-key": str(keys["functionKeys"]["default"])}
-    return dict(call("GET", url, headers))
+    running = call("GET", url, headers)
+    if not isinstance(running, dict) or not running.keys() >= {"tipsweep", "python", "packages"}:
+        raise Failed(0, f"a response without the versions: {running}")
+    return running
 
 
 def _differences(running: Mapping[str, Any], python: str) -> list[str]:

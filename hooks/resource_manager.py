@@ -14,6 +14,13 @@ VERSION: Final = "api-version=2023-12-01"
 TIMEOUT_SECONDS: Final = 60
 
 
+class _NoRedirection(urllib.request.HTTPRedirectHandler):
+    """Leaves a redirection to the caller as an error: it would carry the credential along."""
+
+    def redirect_request(self, *_: object) -> None:
+        """Follow nothing."""
+
+
 class NoToken(Stop):
     """Whoever is signed in to azd gets no token of a resource."""
 
@@ -52,6 +59,8 @@ class ResourceManager:
             yield from page.get("value", [])
             if not (following := page.get("nextLink")):
                 return
+            if not following.startswith(f"{self.base}/"):
+                raise Failed(0, f"{following} is not at {self.base}: no token is sent there")
             page = self._call("GET", following)
 
     def _call(self, method: str, url: str) -> Any:  # noqa: ANN401 - JSON
@@ -80,7 +89,8 @@ def call(method: str, url: str, headers: Mapping[str, str]) -> Any:  # noqa: ANN
     body = b"" if method == "POST" else None
     request = urllib.request.Request(url, body, dict(headers), method=method)  # noqa: S310 - https
     try:
-        with urllib.request.urlopen(request, timeout=TIMEOUT_SECONDS) as response:  # noqa: S310
+        opener = urllib.request.build_opener(_NoRedirection)
+        with opener.open(request, timeout=TIMEOUT_SECONDS) as response:
             text = response.read()
             return json.loads(text) if text.strip() else None
     except urllib.error.HTTPError as error:

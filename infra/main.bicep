@@ -59,6 +59,9 @@ param deleteCustomerWorkflowName string = 'logic-delete-customer-${nameSuffix}'
 @description('Name of the workflow that puts a customer on the queue.')
 param queueCustomerWorkflowName string = 'logic-queue-customer-${nameSuffix}'
 
+@description('Name of the workflow that runs a sweep each week.')
+param sweepSandboxWorkflowName string = 'logic-sweep-sandbox-${nameSuffix}'
+
 @description('Name of the connection to Azure Queues.')
 param queueConnectionName string = 'con-azurequeues-${nameSuffix}'
 
@@ -161,13 +164,20 @@ param easyAuthClientId string = ''
 @description('Client IDs of the applications that Easy Auth admits; empty for any application.')
 param easyAuthCallerClientIds string[] = []
 
-@description('Whether to deploy the sample workflows. The one that calls over HTTP needs easyAuthClientId.')
+@description('Whether to deploy the sample workflows. Those that call over HTTP need easyAuthClientId.')
 param deployLogicApps bool = false
 
 @description('Object ID of the one caller whose Entra token starts the sample workflows; deployer for who deploys.')
 param workflowCallerObjectId string = 'deployer'
 
-@description('Address that the sample workflow posts outcomes to; empty for none. Must not contain a secret.')
+@description('What the sweep of the sample workflow does. Start with report.')
+@allowed([
+  'report'
+  'delete'
+])
+param sweepWorkflowMode string = 'report'
+
+@description('Address that the sample workflows post outcomes to; empty for none. Must not contain a secret.')
 param logicAppNotifyUrl string = ''
 
 @description('Tenant of the sandbox partner account.')
@@ -502,6 +512,8 @@ module logicApps 'modules/logicapps.bicep' = if (deployLogicApps) {
   params: {
     deleteCustomerName: deleteCustomerWorkflowName
     queueCustomerName: queueCustomerWorkflowName
+    sweepSandboxName: sweepSandboxWorkflowName
+    sweepMode: sweepWorkflowMode
     connectionName: queueConnectionName
     location: location
     tags: allTags
@@ -577,10 +589,13 @@ output REFRESH_TOKEN_VAULT_NAME string = usesRefreshToken ? refreshTokenVaultNam
 @description('Object ID of the identity of the app: the subject of a federated credential.')
 output APP_IDENTITY_PRINCIPAL_ID string = identity.outputs.principalId
 
-@description('Object ID of the workflow that calls over HTTP and needs the app role operator; empty without one.')
+@description('Object ID of the workflow that deletes a customer and needs the app role operator; empty without one.')
 output DELETE_CUSTOMER_PRINCIPAL_ID string = deployLogicApps ? logicApps!.outputs.deleteCustomerPrincipalId : ''
 
-@description('Address that starts the workflow that calls over HTTP; empty without one.')
+@description('Object ID of the workflow that runs a sweep and needs the app role operator; empty without one.')
+output SWEEP_SANDBOX_PRINCIPAL_ID string = deployLogicApps ? logicApps!.outputs.sweepSandboxPrincipalId : ''
+
+@description('Address that starts the workflow that deletes a customer; empty without one.')
 output DELETE_CUSTOMER_URL string = deployLogicApps ? logicApps!.outputs.deleteCustomerUrl : ''
 
 @description('Address that starts the workflow that fills the queue; empty without one.')

@@ -53,6 +53,7 @@ class Event(StrEnum):
     SWITCH_RESET = "switch_reset"
     SWEEP_FINISHED = "sweep_finished"
     SWEEP_REFUSED = "sweep_refused"
+    SWEEP_FAILED = "sweep_failed"
     REDRIVE_FINISHED = "redrive_finished"
     HISTORY_LOST = "history_lost"
     REQUEST_FAILED = "request_failed"
@@ -68,6 +69,7 @@ _LEVELS: Final = {
     Event.SIGN_IN_FAILED: logging.ERROR,
     Event.SWITCH_TRIPPED: logging.ERROR,
     Event.SWEEP_REFUSED: logging.ERROR,
+    Event.SWEEP_FAILED: logging.ERROR,
     Event.HISTORY_LOST: logging.ERROR,
     Event.MESSAGE_PUT_BACK: logging.WARNING,
     Event.DELETION_REFUSED: logging.WARNING,

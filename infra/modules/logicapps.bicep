@@ -6,6 +6,12 @@ param deleteCustomerName string
 @description('Name of the workflow that puts a customer on the queue.')
 param queueCustomerName string
 
+@description('Name of the workflow that runs a sweep each week.')
+param sweepSandboxName string
+
+@description('What the sweep of this workflow does: report or delete.')
+param sweepMode string
+
 @description('Name of the connection to Azure Queues.')
 param connectionName string
 
@@ -18,16 +24,16 @@ param tags { *: string }
 @description('Address of the function app, without a trailing slash.')
 param endpoint string
 
-@description('Client ID of the app registration that represents the API; if empty, there is no HTTP workflow.')
+@description('Client ID of the app registration that represents the API; if empty, no workflow calls over HTTP.')
 param apiClientId string
 
-@description('Address that the outcome is posted to as JSON; empty for none.')
+@description('Address that outcomes are posted to as JSON; empty for none.')
 param notifyUrl string
 
 @description('Name of the storage account.')
 param storageAccountName string
 
-@description('Object ID of the one caller whose Entra token starts the workflows.')
+@description('Object ID of the one caller whose Entra token starts the workflows that wait for a request.')
 param callerObjectId string
 
 @description('Whether the runs of the workflows are logged.')
@@ -93,6 +99,34 @@ resource deleteCustomer 'Microsoft.Logic/workflows@2019-05-01' = if (withHttp) {
       }
       audience: {
         value: 'api://${apiClientId}'
+      }
+      notifyUrl: {
+        value: notifyUrl
+      }
+    }
+  }
+}
+
+// It starts itself, so no address does.
+resource sweepSandbox 'Microsoft.Logic/workflows@2019-05-01' = if (withHttp) {
+  name: sweepSandboxName
+  location: location
+  tags: tags
+  identity: {
+    type: 'SystemAssigned'
+  }
+  properties: {
+    state: 'Enabled'
+    definition: loadJsonContent('../workflows/sweep-sandbox.json')
+    parameters: {
+      endpoint: {
+        value: endpoint
+      }
+      audience: {
+        value: 'api://${apiClientId}'
+      }
+      mode: {
+        value: sweepMode
       }
       notifyUrl: {
         value: notifyUrl
@@ -168,6 +202,20 @@ resource deleteCustomerLog 'Microsoft.Insights/diagnosticSettings@2021-05-01-pre
   }
 }
 
+resource sweepSandboxLog 'Microsoft.Insights/diagnosticSettings@2021-05-01-preview' = if (logsHttp) {
+  name: 'runs'
+  scope: sweepSandbox
+  properties: {
+    workspaceId: workspaceId
+    logs: [
+      {
+        category: 'WorkflowRuntime'
+        enabled: true
+      }
+    ]
+  }
+}
+
 resource queueCustomerLog 'Microsoft.Insights/diagnosticSettings@2021-05-01-preview' = if (diagnosticLogs) {
   name: 'runs'
   scope: queueCustomer
@@ -196,8 +244,11 @@ module queueRole 'queuesender.bicep' = if (createRoleAssignments) {
 @description('Address that starts the workflow that fills the queue, for a token of the named caller.')
 output queueCustomerUrl string = '${queueCustomer.properties.accessEndpoint}${triggerPath}'
 
-@description('Address that starts the workflow that calls over HTTP; empty if there is none.')
+@description('Address that starts the workflow that deletes a customer; empty if there is none.')
 output deleteCustomerUrl string = withHttp ? '${deleteCustomer!.properties.accessEndpoint}${triggerPath}' : ''
 
-@description('Object ID of the identity that calls the HTTP functions; empty if there is no HTTP workflow.')
+@description('Object ID of the workflow that deletes a customer; empty if there is none.')
 output deleteCustomerPrincipalId string = withHttp ? deleteCustomer!.identity.principalId : ''
+
+@description('Object ID of the workflow that runs a sweep; empty if there is none.')
+output sweepSandboxPrincipalId string = withHttp ? sweepSandbox!.identity.principalId : ''

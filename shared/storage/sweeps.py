@@ -133,7 +133,8 @@ class Sweeps:
     def _own_write(self, run: SweepRun, error: Exception) -> SweepRun:
         """Return the sweep if the row is this very write, whose response was lost."""
         current = self.get(run.id)
-        if current != run:
+        # Compared as stored: a long reason is cut.
+        if current is None or self._entity(current) != self._entity(run):
             message = f"Sweep {run.id} was changed by another message"
             raise SweepChanged(message) from error
         return current

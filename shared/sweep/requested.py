@@ -126,8 +126,7 @@ def _run(services: Services, run: SweepRun) -> None:
 
 def _after_trouble(services: Services, run: SweepRun, error: Exception) -> None:
     """Try again later while the trouble may pass, for as long as a deletion may take."""
-    late = services.now() >= run.requested_at + services.settings.checks.deadline
-    if late or not is_outside(error):
+    if _late(services, run) or not is_outside(error):
         remedy = remedy_of(error) or _REQUEST_AGAIN
         _end(services, run, SweepState.FAILED, described(error), remedy)
         return
@@ -146,7 +145,8 @@ def _after_trouble(services: Services, run: SweepRun, error: Exception) -> None:
 def _end(
     services: StorageServices, run: SweepRun, state: SweepState, reason: str, remedy: str
 ) -> None:
-    emit(Event.SWEEP_REFUSED, sweep=run.id, reason=reason)
+    event = Event.SWEEP_REFUSED if state is SweepState.REFUSED else Event.SWEEP_FAILED
+    emit(event, sweep=run.id, reason=reason, remedy=remedy)
     _save_end(services, replace(run, state=state, reason=reason, remedy=remedy))
 
 
@@ -218,13 +218,18 @@ def record_poisoned_sweep(services: StorageServices, poisoned: Poisoned) -> None
 
 
 def _settle(services: StorageServices, run: SweepRun) -> None:
-    if run.failures < TRIES:
+    # A process that dies at each try counts none; as long as a sweep is live, no other begins.
+    if run.failures < TRIES and not _late(services, run):
         _send_again(services, run, _AFTER_FAILURES)
         emit(Event.MESSAGE_PUT_BACK, queue=SWEEPS_TO_RUN, sweep=run.id, reason=run.reason)
         return
     reason = run.reason or _UNKNOWN
     emit(Event.MESSAGE_POISONED, queue=SWEEPS_TO_RUN, sweep=run.id, reason=reason)
     _end(services, run, SweepState.FAILED, reason, _REQUEST_AGAIN)
+
+
+def _late(services: StorageServices, run: SweepRun) -> bool:
+    return services.now() >= run.requested_at + services.settings.checks.deadline
 
 
 def find_sweep(services: StorageServices, sweep_id: str) -> SweepRun:

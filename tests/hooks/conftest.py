@@ -30,6 +30,7 @@ class Azure:
         self.responses: dict[str, list[tuple[int, object]]] = {}
         self.calls: list[str] = []
         self.headers: dict[str, dict[str, str]] = defaultdict(dict)
+        self.locations: dict[str, str] = {}
         self.url = ""
 
     def on(self, call: str, *responses: tuple[int, object]) -> None:
@@ -54,6 +55,8 @@ def azure(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterator[Azure]:
             status, body = azure.respond(call, names)
             content = b"" if body is None else json.dumps(body).encode()
             self.send_response(status)
+            if location := azure.locations.get(call):
+                self.send_header("Location", location)
             self.send_header("Content-Length", str(len(content)))
             self.end_headers()
             self.wfile.write(content)

@@ -96,6 +96,49 @@ def test_a_list_of_functions_is_read_to_its_last_page(
     after_deploy(environment, clock)
 
 
+def test_no_token_goes_to_a_next_page_elsewhere(
+    ready: Azure, environment: dict[str, str], clock: Clock
+) -> None:
+    _, first = listed(*NAMES[:2])
+    assert isinstance(first, dict)
+    elsewhere = ready.url.replace("localhost", "127.0.0.1")
+    ready.on(FUNCTIONS, (200, first | {"nextLink": f"{elsewhere}/more"}))
+    ready.on("GET /more", listed(*NAMES[2:]))
+
+    with pytest.raises(Stop):
+        after_deploy(environment, clock)
+    assert "GET /more" not in ready.calls
+
+
+def test_no_key_follows_a_redirection(
+    ready: Azure, environment: dict[str, str], clock: Clock, capsys: pytest.CaptureFixture[str]
+) -> None:
+    ready.on(VERSION, (302, None))
+    ready.locations[VERSION] = "/elsewhere"
+    ready.on("GET /elsewhere", running())
+
+    after_deploy(environment, clock)
+
+    assert "GET /elsewhere" not in ready.calls
+    assert "NOT compared. GET /api/version: 302" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize("body", [None, [], {}, {"tipsweep": "0.1.0"}], ids=str)
+def test_a_response_without_versions_is_waited_out_and_told(
+    ready: Azure,
+    environment: dict[str, str],
+    clock: Clock,
+    capsys: pytest.CaptureFixture[str],
+    body: object,
+) -> None:
+    ready.on(VERSION, (200, body))
+
+    after_deploy(environment, clock)
+
+    assert ready.calls.count(VERSION) > 1
+    assert "NOT compared" in capsys.readouterr().out
+
+
 def test_a_function_that_stays_away_is_named(
     ready: Azure, environment: dict[str, str], clock: Clock
 ) -> None:

@@ -1,5 +1,6 @@
 """Who may call: function keys, and Easy Auth in front if the settings ask for it."""
 
+import base64
 import json
 import os
 import re
@@ -164,6 +165,40 @@ def test_a_principal_that_cannot_be_read_has_no_role(api: App, principal: str) -
     headers = {**ANN, "X-MS-CLIENT-PRINCIPAL": principal}
 
     assert api.get("/api/switch", headers=headers).status == 403
+
+
+@pytest.mark.usefixtures("easy_auth")
+@pytest.mark.parametrize(
+    "claim",
+    [{"typ": "name"}, {"val": "x"}, {"typ": "roles", "val": None}, {"typ": ["roles"]}, "x", None],
+    ids=str,
+)
+def test_a_broken_claim_takes_nobody_the_role(api: App, claim: object) -> None:
+    claims = [claim, {"typ": "roles", "val": "operator"}, claim]
+
+    assert api.get("/api/requests/rejected", headers=with_claims(claims)).status == 200
+
+
+@pytest.mark.usefixtures("easy_auth")
+@pytest.mark.parametrize(
+    "claim",
+    [
+        {"typ": "roles", "val": ["reader"]},
+        {"typ": "roles", "val": '["reader"]'},
+        {"typ": "roles", "val": "reader operator"},
+        {"typ": "ROLES", "val": "reader"},
+        {"typ": "groups", "val": "reader"},
+        {"typ": ["roles"], "val": "reader"},
+    ],
+    ids=str,
+)
+def test_what_only_looks_like_a_role_is_none(api: App, claim: object) -> None:
+    assert api.get("/api/switch", headers=with_claims([claim])).status == 403
+
+
+def with_claims(claims: list[object]) -> dict[str, str]:
+    principal = base64.b64encode(json.dumps({"claims": claims}).encode()).decode()
+    return {**ANN, "X-MS-CLIENT-PRINCIPAL": principal}
 
 
 @pytest.mark.usefixtures("easy_auth")

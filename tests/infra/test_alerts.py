@@ -144,6 +144,12 @@ def test_an_alert_is_silent_while_all_is_well(name: str, caplog: pytest.LogCaptu
     assert not fires(name, logged(HEALTHY, caplog))
 
 
+def test_a_requested_sweep_without_a_report_alerts(caplog: pytest.LogCaptureFixture) -> None:
+    failed = Line(Event.SWEEP_FAILED, {"sweep": TENANT, "reason": MEAN_REASON})
+
+    assert fires("sweep-refused", logged([*HEALTHY, failed], caplog))
+
+
 @pytest.mark.parametrize("name", TROUBLE)
 def test_an_alert_fires_on_its_trouble(name: str, caplog: pytest.LogCaptureFixture) -> None:
     assert fires(name, logged([*HEALTHY, *trouble(name)], caplog))

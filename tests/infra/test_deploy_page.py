@@ -5,12 +5,15 @@ import re
 import pytest
 
 from functions.pages.status_page import REFRESH_SECONDS
+from shared.storage.names import POISON_QUEUES, QUEUES
+from shared.storage.names import TABLES as TABLES_OF_CODE
 from tests.infra.bicep import INFRA, ROOT, outputs, parameters, text
 from tests.infra.test_alerts import ALERTS
 from tests.infra.test_roles import ASSIGNMENTS
 
 PAGE = (ROOT / "docs/deploy.md").read_text()
 MAIN = INFRA / "main.bicep"
+WORDS = ("no", "one", "two", "three", "four", "five", "six")
 MARK = "# not run against a live subscription"
 TABLES = [
     [[cell.strip() for cell in line.strip("|").split("|")] for line in block.splitlines()[2:]]
@@ -97,6 +100,19 @@ def test_the_arithmetic_of_the_costs_is_right(table: list[list[str]]) -> None:
     for item, arithmetic, cost in table[:-1]:
         assert amount(arithmetic) == pytest.approx(float(cost), abs=0.0051), item
     assert float(table[-1][2]) == pytest.approx(sum(float(row[2]) for row in table[:-1]))
+
+
+def test_the_page_counts_queues_tables_and_workflows_as_they_are() -> None:
+    created = {row[0]: row[1] for row in TABLES[0] if len(row) == 2}
+    polling = next(row for row in COSTS[0] if row[0].startswith("polling"))
+    workflows = list((INFRA / "workflows").glob("*.json"))
+    queues, tables = WORDS[len(QUEUES)], WORDS[len(TABLES_OF_CODE)]
+
+    assert created["storage account"].startswith(
+        f"{queues} queues, each with its poison queue, {tables} tables"
+    )
+    assert f"{WORDS[len(workflows)]} Logic Apps" in created
+    assert polling[0] == f"polling {len(QUEUES) + len(POISON_QUEUES)} queues every 10 s"
 
 
 def test_every_alert_is_in_the_costs() -> None:

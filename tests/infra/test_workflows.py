@@ -12,9 +12,21 @@ from functions.api.sandbox import MODES
 from shared.settings import SweepMode
 from shared.storage.records import TERMINAL
 from shared.storage.sweeps import SweepState
-from tests.infra.bicep import INFRA, properties, resources, string, text, variables
+from tests.infra.bicep import (
+    INFRA,
+    ROOT,
+    Resource,
+    parameters,
+    properties,
+    resources,
+    string,
+    text,
+    variables,
+)
 
 FOLDER = INFRA / "workflows"
+TEMPLATE = INFRA / "modules/logicapps.bicep"
+DEFINITION = re.compile(r"loadJsonContent\('../workflows/([\w-]+\.json)'\)")
 DELETE = json.loads((FOLDER / "delete-customer.json").read_text())
 QUEUE = json.loads((FOLDER / "queue-customer.json").read_text())
 SWEEP = json.loads((FOLDER / "sweep-sandbox.json").read_text())
@@ -66,11 +78,12 @@ def test_the_action_follows_location_by_itself(call: dict[str, Any]) -> None:
     assert "operationOptions" not in call
 
 
-def test_the_action_waits_a_week_longer_than_the_default_deadline() -> None:
-    """Time that a deletion is parked moves its deadline."""
+@pytest.mark.parametrize("call", [CALL, SWEEP_CALL], ids=["delete", "sweep"])
+def test_the_action_waits_a_week_longer_than_the_default_deadline(call: dict[str, Any]) -> None:
+    """Time that a deletion is parked moves its deadline; a sweep takes as long at the most."""
     main = (INFRA / "main.bicep").read_text()
     hours = int(re.search(r"param deletionDeadlineHours int = (\d+)", main)[1])  # type: ignore[index]
-    days = int(re.fullmatch(r"P(\d+)D", CALL["limit"]["timeout"])[1])  # type: ignore[index]
+    days = int(re.fullmatch(r"P(\d+)D", call["limit"]["timeout"])[1])  # type: ignore[index]
 
     assert days * 24 >= hours + 7 * 24
 
@@ -106,7 +119,7 @@ def test_the_call_signs_in_with_the_identity_of_the_workflow(call: dict[str, Any
 
 
 def test_the_connection_to_the_queue_signs_in_with_the_identity_of_the_workflow() -> None:
-    source = (INFRA / "modules/logicapps.bicep").read_text()
+    source = TEMPLATE.read_text()
 
     assert "name: 'managedIdentityAuth'" in source
     assert "type: 'ManagedServiceIdentity'" in source
@@ -118,27 +131,62 @@ def test_no_workflow_carries_a_key(path: Path) -> None:
     assert not re.search(r"x-functions-key|[?&]code=|SharedKey|sig=", path.read_text())
 
 
-def test_both_workflows_have_an_identity_of_their_own() -> None:
-    workflows = [
-        resource
-        for resource in resources(INFRA / "modules/logicapps.bicep")
+def deployed() -> dict[str, Resource]:
+    """Return the workflows of the template by the name of their file."""
+    return {
+        DEFINITION.findall(resource.text)[0]: resource
+        for resource in resources(TEMPLATE)
         if resource.type == "Microsoft.Logic/workflows"
-    ]
-
-    assert len(workflows) == 2
-    assert all("type: 'SystemAssigned'" in resource.text for resource in workflows)
+    }
 
 
-@pytest.mark.parametrize(
-    ("symbol", "workflow"), [("deleteCustomer", DELETE), ("queueCustomer", QUEUE)]
-)
-def test_the_bicep_file_gives_every_parameter_of_a_workflow(
-    symbol: str, workflow: dict[str, Any]
-) -> None:
-    resource = next(r for r in resources(INFRA / "modules/logicapps.bicep") if r.symbol == symbol)
+def test_the_template_deploys_every_workflow_of_the_folder() -> None:
+    assert deployed().keys() == {path.name for path in FOLDER.glob("*.json")}
+
+
+def test_every_workflow_has_an_identity_of_its_own() -> None:
+    identities = [text(each.properties["identity"]) for each in deployed().values()]
+
+    assert all("type: 'SystemAssigned'" in identity for identity in identities)
+
+
+@pytest.mark.parametrize("path", sorted(FOLDER.glob("*.json")), ids=lambda path: path.name)
+def test_the_bicep_file_gives_every_parameter_of_a_workflow(path: Path) -> None:
+    resource = deployed()[path.name]
     given = properties(properties(resource.properties["properties"])["parameters"])
 
-    assert given.keys() == workflow["parameters"].keys()
+    assert given.keys() == json.loads(path.read_text())["parameters"].keys()
+
+
+def test_the_template_takes_the_modes_that_the_workflow_takes() -> None:
+    mode = parameters(INFRA / "main.bicep")["sweepWorkflowMode"]
+
+    assert mode.allowed == set(SWEEP["parameters"]["mode"]["allowedValues"])
+    assert mode.default is not None
+    assert string(mode.default) == SweepMode.REPORT
+
+
+def test_every_workflow_that_calls_over_http_tells_its_identity_for_the_role() -> None:
+    """The documents assign the role operator to what these outputs name."""
+    main, page = (INFRA / "main.bicep").read_text(), (ROOT / "docs/deploy.md").read_text()
+    callers = [
+        path for path in FOLDER.glob("*.json") if "parameters('audience')" in path.read_text()
+    ]
+    names = {path.stem.replace("-", "_").upper() + "_PRINCIPAL_ID" for path in callers}
+
+    assert len(names) == 2
+    assert all(f"output {name} string" in main for name in names)
+    assert all(f"azd env get-value {name}" in page for name in names)
+
+
+def test_every_workflow_logs_its_runs_where_diagnostics_are_wanted() -> None:
+    logged = {
+        text(resource.properties["scope"])
+        for resource in resources(TEMPLATE)
+        if resource.type == "Microsoft.Insights/diagnosticSettings"
+    }
+
+    assert logged == {resource.symbol for resource in deployed().values()}
 
 
 @pytest.mark.parametrize("path", sorted(FOLDER.glob("*.json")), ids=lambda path: path.name)
@@ -149,33 +197,39 @@ def test_every_name_in_an_expression_is_declared(path: Path) -> None:
     assert set(NAMED.findall(path.read_text())) <= declared
 
 
-@pytest.mark.parametrize("workflow", [DELETE, QUEUE], ids=["delete", "queue"])
-def test_the_run_history_hides_what_is_sent_and_received(workflow: dict[str, Any]) -> None:
-    """Compose takes the inputs only, and hides its output with them."""
+@pytest.mark.parametrize("path", sorted(FOLDER.glob("*.json")), ids=lambda path: path.name)
+def test_the_run_history_hides_what_is_sent_and_received(path: Path) -> None:
+    """Compose takes the inputs only, and hides its output with them; a recurrence has neither."""
+    workflow = json.loads(path.read_text())
     calls = [a for _, a in actions(workflow) if a["type"] in {"Http", "ApiConnection", "Compose"}]
+    triggers = [each for each in workflow["triggers"].values() if each["type"] != "Recurrence"]
 
     assert calls
-    for step in [*workflow["triggers"].values(), *calls]:
+    for step in [*triggers, *calls]:
         hidden = step["runtimeConfiguration"]["secureData"]["properties"]
         assert hidden == (["inputs"] if step["type"] == "Compose" else ["inputs", "outputs"])
 
 
 def test_the_address_of_a_trigger_starts_nothing_without_a_token() -> None:
     """By default the address carries a key, and whoever holds it deletes customers."""
-    bicep = INFRA / "modules/logicapps.bicep"
-    triggers = properties(properties(variables(bicep)["accessControl"])["triggers"])
-    workflows = [r for r in resources(bicep) if r.type == "Microsoft.Logic/workflows"]
+    triggers = properties(properties(variables(TEMPLATE)["accessControl"])["triggers"])
+    requested = [
+        resource
+        for name, resource in deployed().items()
+        if "Request" in json.loads((FOLDER / name).read_text())["triggers"]
+    ]
 
     assert string(properties(triggers["sasAuthenticationPolicy"])["state"]) == "Disabled"
+    assert len(requested) == 2
     assert all(
         text(properties(workflow.properties["properties"])["accessControl"]) == "accessControl"
-        for workflow in workflows
+        for workflow in requested
     )
 
 
 def test_only_one_named_caller_of_this_tenant_starts_a_workflow() -> None:
     """Everybody in the tenant can have a token of this issuer and audience."""
-    policy = text(variables(INFRA / "modules/logicapps.bicep")["accessControl"])
+    policy = text(variables(TEMPLATE)["accessControl"])
     claims = re.findall(r"name: '(\w+)'\s+value: (.+)", policy)
 
     assert policy.count("type: 'AAD'") == 1

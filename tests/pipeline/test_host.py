@@ -8,9 +8,11 @@ import sys
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from http.client import ACCEPTED
 from pathlib import Path
 
 import pytest
+import requests
 
 from local.simulator import Behaviour, Customer, ProductKind, Simulator
 from shared.storage.names import POISON_QUEUES, POISON_SUFFIX, QUEUES
@@ -109,6 +111,27 @@ def test_a_killed_host_loses_nothing(
         wait_until(lambda: all(state(bench, each) is State.DELETED for each in customers))
 
     assert all(customer.deleted for customer in customers)
+
+
+def test_a_sweep_of_a_killed_host_ends_with_its_report(
+    bench: Bench, simulator: Simulator, storage: str, customers: list[Customer], tmp_path: Path
+) -> None:
+    simulator.behaviour = Behaviour(latency_ms=200)
+    with host(bench, storage, tmp_path / "log") as (process, url):
+        accepted = requests.post(f"{url}/api/sweeps", json={"mode": "report"}, timeout=30)
+        wait_until(lambda: bool(bench.calls("GET", "/orders")))
+        process.send_signal(signal.SIGKILL)
+        process.wait()
+    path = "/api/sweeps/" + accepted.json()["id"]
+
+    with host(bench, storage, tmp_path / "log") as (_, url):
+        wait_until(lambda: requests.get(url + path, timeout=30).status_code != ACCEPTED)
+        ended = requests.get(url + path, timeout=30).json()
+
+    assert accepted.status_code == ACCEPTED
+    assert accepted.headers["location"].endswith(path)
+    assert ended["state"] == "finished"
+    assert len(ended["report"]["customers"]) == len(customers)
 
 
 def test_a_bad_message_is_written_down(bench: Bench, storage: str, tmp_path: Path) -> None:

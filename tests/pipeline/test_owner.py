@@ -18,6 +18,7 @@ from shared.storage.names import (
     OWNER_PARTITION,
     OWNER_ROW,
     POISON_SUFFIX,
+    SWEEPS_TO_RUN,
 )
 from shared.storage.owner import ForeignStorage, Owner
 from shared.storage.queues import Queues
@@ -130,6 +131,30 @@ def test_the_app_of_another_partner_leaves_a_message_to_the_owner(
     bench.drop(put_back, queue)
     bench.pump()
     assert customer.deleted
+
+
+@pytest.mark.parametrize("poison", ["", POISON_SUFFIX])
+def test_the_app_of_another_partner_leaves_a_sweep_to_the_owner(
+    bench: Bench, api: App, poison: str
+) -> None:
+    start(bench)
+    mine = partner_of(bench)
+    address = api.post("/api/sweeps", {"mode": "report"}).headers["location"]
+    message = bench.take(SWEEPS_TO_RUN)
+    assert message is not None
+    bench.forget(SWEEPS_TO_RUN, message)
+    bench.drop(message.content, SWEEPS_TO_RUN + poison)
+    again = bench.take(SWEEPS_TO_RUN + poison)
+    assert again is not None
+
+    start_app_of(bench, OTHER)
+    bench.deliver(SWEEPS_TO_RUN + poison, again)
+
+    assert bench.calls() == []
+    assert bench.services.rejected.all() == []
+    start_app_of(bench, mine)
+    assert api.get(address).json["state"] == "requested"
+    assert bench.waiting(SWEEPS_TO_RUN + poison) == 1
 
 
 def test_the_app_of_another_partner_is_refused_with_a_sentence(bench: Bench, api: App) -> None:

@@ -3,17 +3,23 @@
 import json
 from dataclasses import replace
 from datetime import timedelta
+from typing import Any
 
 import pytest
 
 from local.simulator import Fault, Simulator
-from shared.deletion.messages import SweepMessage
+from shared.deletion.messages import DeletionRequest, SweepMessage
 from shared.deletion.redrive import GRACE
+from shared.deletion.submission import submit
+from shared.services import Services
 from shared.storage.names import POISON_SUFFIX, SWEEP_RUN_ROW_PREFIX, SWEEPS_TO_RUN
+from shared.storage.records import DeletionRecord
 from shared.storage.sweeps import SweepChanged, SweepState
+from shared.sweep.report import SweepReport
+from shared.sweep.run import run_sweep
 from tests.bench import Bench
 from tests.http.app import ADDRESS, App, Response
-from tests.sweep.customers import add
+from tests.sweep.customers import add, started
 
 STRANGER = "5e2c1a70-0d3b-4c55-9a41-7f6b2d9e8c10"
 NO_CUSTOMERS = Fault("GET", "/v1/customers", 400, {"code": 3000, "description": "no"})
@@ -152,6 +158,24 @@ def test_a_rejected_call_ends_the_sweep(api: App, bench: Bench, simulator: Simul
     assert bench.waiting(SWEEPS_TO_RUN) == 0
 
 
+def test_only_a_rule_is_logged_as_a_refusal(
+    api: App, bench: Bench, simulator: Simulator, caplog: pytest.LogCaptureFixture
+) -> None:
+    """An alert on refusals says that a rule has stopped a sweep."""
+    simulator.add_fault(NO_CUSTOMERS)
+    ask(api)
+    bench.pump()
+    failed = caplog.text
+    caplog.clear()
+    bench.use(SANDBOX_TENANT_CONFIRMATION=STRANGER)
+    ask(api)
+    bench.pump()
+
+    assert "sweep_failed sweep=" in failed
+    assert "sweep_refused" not in failed
+    assert "sweep_refused sweep=" in caplog.text
+
+
 def test_a_rule_ends_the_sweep_as_refused(api: App, bench: Bench) -> None:
     bench.use(SANDBOX_TENANT_CONFIRMATION=STRANGER)
     address = ask(api)
@@ -177,6 +201,87 @@ def test_a_trip_after_the_request_ends_a_sweep_that_deletes(
     assert (response.status, response.problem) == (409, "sweep-failed")
     assert "Stop" in response.json["detail"]
     assert not customer.deleted
+
+
+def test_a_trip_during_the_sweep_holds_what_it_has_started(
+    api: App, bench: Bench, simulator: Simulator, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    customers = add(simulator, 3)
+    bench.use(PROTECTED_DOMAINS="none")
+    address = ask(api, "delete")
+
+    def submit_and_trip(services: Services, request: DeletionRequest) -> DeletionRecord:
+        record = submit(services, request)
+        services.switch.trip("ann", "Stop")
+        return record
+
+    monkeypatch.setattr("shared.sweep.run.submit", submit_and_trip)
+    bench.pump(passes=3)
+
+    assert state(api.get(address)) == (409, "failed")
+    assert len(started(bench)) == 1
+    assert not any(each.deleted for each in customers)
+
+
+def test_a_process_that_dies_after_its_submissions_starts_no_more_of_them(
+    api: App, bench: Bench, simulator: Simulator, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    add(simulator, 4)
+    bench.use(PROTECTED_DOMAINS="none", SWEEP_MAX_DELETIONS="2")
+    address = ask(api, "delete")
+    message = bench.take(SWEEPS_TO_RUN)
+    assert message is not None
+    with monkeypatch.context() as patch:
+        patch.setattr("shared.sweep.requested._save_end", dying)
+        with pytest.raises(SystemExit):
+            bench.deliver(SWEEPS_TO_RUN, message)
+
+    bench.redeliver(SWEEPS_TO_RUN, message)
+
+    assert len(started(bench)) == 2
+    assert state(api.get(address)) == (200, "finished")
+
+
+def test_a_process_that_dies_before_it_sends_the_message_loses_no_sweep(
+    api: App, bench: Bench, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with monkeypatch.context() as patch:
+        patch.setattr("shared.sweep.requested._send", dying)
+        with pytest.raises(SystemExit):
+            api.post("/api/sweeps", {"mode": "report"})
+    address = ask(api)
+
+    bench.move_clock_to(bench.services.now() + GRACE + timedelta(seconds=1))
+    bench.redrive()
+    bench.pump()
+
+    assert state(api.get(address)) == (200, "finished")
+
+
+def test_a_message_that_is_delivered_twice_at_once_starts_no_more(
+    api: App, bench: Bench, simulator: Simulator, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    add(simulator, 4)
+    bench.use(PROTECTED_DOMAINS="none", SWEEP_MAX_DELETIONS="2")
+    address = ask(api, "delete")
+    message = bench.take(SWEEPS_TO_RUN)
+    assert message is not None
+    deliveries = [message]
+
+    def overtaken(*arguments: Any) -> SweepReport:
+        if deliveries:
+            bench.redeliver(SWEEPS_TO_RUN, deliveries.pop())
+        return run_sweep(*arguments)
+
+    monkeypatch.setattr("shared.sweep.requested.run_sweep", overtaken)
+    bench.deliver(SWEEPS_TO_RUN, message)
+
+    assert len(started(bench)) == 2
+    assert state(api.get(address)) == (200, "finished")
+
+
+def dying(*_: object) -> None:
+    raise SystemExit
 
 
 def test_a_sweep_that_fails_each_time_ends_with_the_reason(
@@ -206,6 +311,22 @@ def test_a_message_that_the_host_gave_up_for_another_reason_goes_on(api: App, be
 
     assert state(api.get(address)) == (202, "requested")
     assert bench.waiting(SWEEPS_TO_RUN) == 1
+
+
+def test_a_sweep_at_which_each_process_dies_ends_with_the_deadline(api: App, bench: Bench) -> None:
+    """Nobody counts such a try, and a live sweep keeps others of its mode from beginning."""
+    address = ask(api)
+    bench.queues.get_queue_client(SWEEPS_TO_RUN).clear_messages()
+    deadline = bench.services.settings.checks.deadline
+    bench.move_clock_to(bench.services.now() + deadline + timedelta(seconds=1))
+    bench.drop(message_of(address), SWEEPS_TO_RUN + POISON_SUFFIX)
+
+    bench.pump()
+    response = api.get(address)
+
+    assert (response.status, response.problem) == (409, "sweep-failed")
+    assert response.json["remedy"]
+    assert ask(api) != address
 
 
 def test_a_lost_message_is_sent_again(api: App, bench: Bench) -> None:
@@ -283,10 +404,11 @@ def test_a_write_over_a_newer_row_is_noticed(api: App, bench: Bench) -> None:
         bench.services.sweeps.save(replace(run, reason="late"))
 
 
-def test_a_write_whose_response_was_lost_is_ones_own(api: App, bench: Bench) -> None:
+@pytest.mark.parametrize("reason", ["", "x" * 5_000], ids=["short", "cut"])
+def test_a_write_whose_response_was_lost_is_ones_own(api: App, bench: Bench, reason: str) -> None:
     ask(api)
     [run] = bench.services.sweeps.live()
-    running = replace(run, state=SweepState.RUNNING)
+    running = replace(run, state=SweepState.RUNNING, reason=reason)
     bench.services.sweeps.save(running)
 
     assert bench.services.sweeps.save(running).etag

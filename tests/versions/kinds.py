@@ -26,8 +26,11 @@ from shared.purchases.products import Action, Product
 from shared.purchases.purchase import Purchase, PurchaseKind
 from shared.safety.switch import SwitchState
 from shared.settings import SweepMode
+from shared.storage.budget_row import BudgetRow, Stored
 from shared.storage.history import EntryKind, History, HistoryEntry
+from shared.storage.ledger import Ledger
 from shared.storage.names import (
+    BUDGET_ROW,
     DELETIONS_TABLE,
     HISTORY_TABLE,
     OWNER_ROW,
@@ -242,6 +245,14 @@ def _rejected_read(table: TableClient) -> RejectedMessage:
     )
 
 
+LEDGER: Final = Ledger(
+    used={4: 3},
+    promised={8: 1},
+    expected={12: 2},
+    held_until=60.5,
+    lowered_to=240,
+    lowered_at=30.25,
+)
 ROWS: Final = (
     RowKind(
         "record",
@@ -286,6 +297,14 @@ ROWS: Final = (
         lambda table: SwitchRow(table, PARTNER).write(SWITCH),
         lambda table: SwitchRow(table, PARTNER).read(),
         random=("writeId",),
+    ),
+    RowKind(
+        "budget",
+        SANDBOX_TABLE,
+        BUDGET_ROW,
+        LEDGER,
+        lambda table: BudgetRow(table, PARTNER).replace(LEDGER, Stored(Ledger())),
+        lambda table: BudgetRow(table, PARTNER).read().ledger,
     ),
     RowKind(
         "rejected",
