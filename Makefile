@@ -6,6 +6,8 @@ WORKERS ?= auto
 PYTEST := $(BIN)/python -m pytest -n $(WORKERS) --maxprocesses 4 --dist worksteal
 SEEDS ?= 1000
 FIRST ?= 0
+# Containers often forbid bytecode; every process of the tests would then compile all sources.
+export PYTHONDONTWRITEBYTECODE :=
 
 .DEFAULT_GOAL := help
 .PHONY: help setup demo test test-all simulate lint infra clean

@@ -1,8 +1,10 @@
 """What the queue functions share: parse a message, run its step, set bad messages aside."""
 
 from collections.abc import Callable
+from contextlib import suppress
+from dataclasses import dataclass
 from datetime import UTC, datetime
-from typing import TypeVar
+from typing import Generic, TypeVar
 
 import azure.functions as func
 from azure.core.exceptions import AzureError
@@ -14,9 +16,29 @@ from shared.deletion.poison import Poisoned, record_rejected, reject
 from shared.deletion.put_back import put_back_as_it_is, put_back_step
 from shared.environment import SettingsError
 from shared.partner_center.deadline import limited
-from shared.services import Services, current_queues, current_services, current_storage
+from shared.services import (
+    Services,
+    StorageServices,
+    current_queues,
+    current_services,
+    current_storage,
+)
 
 Parsed = TypeVar("Parsed")
+
+
+@dataclass(frozen=True, slots=True)
+class _Arrival(Generic[Parsed]):
+    """A message that has been read: the queue it came from, what it held, and what that says."""
+
+    queue: str
+    message_id: str
+    parcel: Parcel
+    parsed: Parsed
+
+    @property
+    def delivery(self) -> Delivery:
+        return Delivery(self.message_id, self.parcel.inserted_at, self.parcel.known_since)
 
 
 def deliver(
@@ -27,7 +49,8 @@ def deliver(
 ) -> None:
     """Run a step with the message; move one that cannot be parsed to the poison queue.
 
-    While settings are wrong, the message is put back with a delay.
+    While settings are wrong, or a trip of the switch that it carries cannot be stored, the message
+    is put back with a delay.
     """
     parcel = parcel_of(message)
     try:
@@ -37,9 +60,9 @@ def deliver(
         # moves, as if the host had: what is inside could be read as another one there.
         reject(current_queues(), queue, message.get_body(), error)
         return
-    delivery = Delivery(message_id(message), parcel.inserted_at, parcel.known_since)
+    arrival = _Arrival(queue, message_id(message), parcel, parsed)
     try:
-        _run_or_record(queue, parcel, parsed, delivery, step)
+        _run_or_record(arrival, step)
     except AzureError as error:
         # No queue and no table may be left to put it back with: the host tries again.
         log_held_up(error, queue=queue)
@@ -47,52 +70,68 @@ def deliver(
 
 
 def _run_or_record(
-    queue: str,
-    parcel: Parcel,
-    parsed: Parsed,
-    delivery: Delivery,
-    step: Callable[[Services, Parsed, Delivery], None],
+    arrival: _Arrival[Parsed], step: Callable[[Services, Parsed, Delivery], None]
 ) -> None:
     try:
-        _run(queue, parcel, parsed, delivery, step)
+        _run(arrival, step)
     except BadMessage as error:
-        poisoned = Poisoned(queue, delivery.message_id, parcel.body, parcel.known_since)
+        parcel = arrival.parcel
+        poisoned = Poisoned(arrival.queue, arrival.message_id, parcel.body, parcel.known_since)
         record_rejected(current_storage(), poisoned, error)
 
 
-def _run(
-    queue: str,
-    parcel: Parcel,
-    parsed: Parsed,
-    delivery: Delivery,
-    step: Callable[[Services, Parsed, Delivery], None],
-) -> None:
+def _run(arrival: _Arrival[Parsed], step: Callable[[Services, Parsed, Delivery], None]) -> None:
     try:
         services = current_services()
     except SettingsError as error:
-        _wait_for_settings(queue, parcel, parsed, delivery, error)
-    else:
-        with limited(services.deadline()):
-            step(services, parsed, delivery)
+        _wait_for_settings(arrival, error)
+        return
+    with limited(services.deadline()):
+        if _trip_stored(services, arrival):
+            step(services, arrival.parsed, arrival.delivery)
 
 
-def _wait_for_settings(
-    queue: str, parcel: Parcel, parsed: object, delivery: Delivery, error: SettingsError
-) -> None:
+def _wait_for_settings(arrival: _Arrival[Parsed], error: SettingsError) -> None:
     """Put the message back, and note why in the record if it continues one.
 
     Raises SettingsError if the settings of the storage account are wrong too.
     """
-    log_held_up(error, queue=queue)
+    log_held_up(error, queue=arrival.queue)
     try:
         services = current_storage()
     except SettingsError:
-        put_back_as_it_is(current_queues(), queue, parcel)
+        put_back_as_it_is(current_queues(), arrival.queue, arrival.parcel)
         return
-    if isinstance(parsed, StepMessage):
-        put_back_step(services, queue, parsed, delivery, error)
+    if not _trip_stored(services, arrival):
+        return
+    if isinstance(arrival.parsed, StepMessage):
+        put_back_step(services, arrival.queue, arrival.parsed, arrival.delivery, error)
     else:
-        put_back_as_it_is(services.queues, queue, parcel)
+        put_back_as_it_is(services.queues, arrival.queue, arrival.parcel)
+
+
+def _trip_stored(services: StorageServices, arrival: _Arrival[Parsed]) -> bool:
+    """Store a trip that the message carries; if that fails, put the message back with it."""
+    try:
+        store_trip(services, arrival.parcel)
+    except AzureError as error:
+        log_held_up(error, queue=arrival.queue)
+        put_back_as_it_is(services.queues, arrival.queue, arrival.parcel)
+        return False
+    return True
+
+
+def store_trip(services: StorageServices, parcel: Parcel) -> None:
+    """Store the trip of the switch that a message carries, or else one of this process.
+
+    Raises AzureError if that of the message cannot be stored. One of this process stops the step
+    by itself, and goes on with its next message.
+    """
+    if parcel.trip is not None:
+        services.switch.take_over(parcel.trip)
+        return
+    with suppress(AzureError):
+        services.switch.store_own()
 
 
 def parcel_of(message: func.QueueMessage, *, moved: bool = False) -> Parcel:

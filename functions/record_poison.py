@@ -1,12 +1,13 @@
 """Records messages that could not be handled; one function for each poison queue."""
 
+from dataclasses import replace
 from datetime import timedelta
 from typing import Final
 
 import azure.functions as func
 from azure.core.exceptions import AzureError
 
-from functions.delivery import message_id, parcel_of
+from functions.delivery import message_id, parcel_of, store_trip
 from shared.deletion.held_up import cause_of, log_held_up
 from shared.deletion.messages import Parcel
 from shared.deletion.poison import Poisoned, record_poisoned
@@ -64,6 +65,7 @@ def _record(queue: str, message: func.QueueMessage) -> None:
     poisoned = Poisoned(queue, message_id(message), parcel.body, parcel.known_since)
     try:
         services = current_storage()
+        store_trip(services, parcel)
         if not put_back_if_unharmed(services, queue, parcel, poisoned.message_id):
             record_poisoned(services, poisoned)
     except (SettingsError, AzureError) as error:
@@ -73,10 +75,11 @@ def _record(queue: str, message: func.QueueMessage) -> None:
 def _keep(queue: str, parcel: Parcel, error: SettingsError | AzureError) -> None:
     """Put the message back on its poison queue, because the host would let it expire in a week.
 
-    Raises the error if it is a mistake of ours, or another if the queue cannot be used either.
+    This trouble, and not the message, may have used up its last try. Raises the error if it is a
+    mistake of ours, or another if the queue cannot be used either.
     """
     if cause_of(error) is None:
         raise error
     log_held_up(error, queue=queue)
-    for text in parcel.messages():
+    for text in replace(parcel, last_try=False).messages():
         current_queues().send(queue + POISON_SUFFIX, text, _POISON_DELAY)

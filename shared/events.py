@@ -46,6 +46,8 @@ class Event(StrEnum):
     SIGN_IN_FAILED = "sign_in_failed"
     SIGN_IN_UNAVAILABLE = "sign_in_unavailable"
     REFRESH_TOKEN_UNSTORED = "refresh_token_unstored"  # noqa: S105 - an event
+    REFRESH_TOKEN_UNCHECKED = "refresh_token_unchecked"  # noqa: S105 - an event
+    REFRESH_TOKEN_RESTORED = "refresh_token_restored"  # noqa: S105 - an event
     SWITCH_TRIPPED = "switch_tripped"
     SWITCH_RESET = "switch_reset"
     SWEEP_FINISHED = "sweep_finished"
@@ -76,6 +78,8 @@ _LEVELS: Final = {
     Event.ENTITLEMENTS_UNREAD: logging.WARNING,
     Event.SIGN_IN_UNAVAILABLE: logging.WARNING,
     Event.REFRESH_TOKEN_UNSTORED: logging.WARNING,
+    Event.REFRESH_TOKEN_UNCHECKED: logging.WARNING,
+    Event.REFRESH_TOKEN_RESTORED: logging.WARNING,
     Event.SWITCH_RESET: logging.WARNING,
     Event.DELETION_REDRIVEN: logging.WARNING,
     Event.SETTINGS_UNKNOWN: logging.WARNING,

@@ -8,6 +8,7 @@ import pytest
 
 from local.azurite import Azurite
 from local.simulator import Simulator
+from shared.partner_center import refresh_tokens
 from shared.safety.switch import Switch
 from tests.bench import Bench
 
@@ -67,6 +68,12 @@ def simulator(running_simulator: Simulator, monkeypatch: pytest.MonkeyPatch) -> 
 def _trips_are_not_written_in_the_background(monkeypatch: pytest.MonkeyPatch) -> None:
     """Keep a trip that a test loses from being stored in a later test."""
     monkeypatch.setattr(Switch, "_start_writing", lambda _: None)
+
+
+@pytest.fixture(autouse=True)
+def _no_refresh_token_is_stored_in_the_background(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Keep a thread that a test starts from calling the vault of a later test."""
+    monkeypatch.setattr(refresh_tokens, "in_background", lambda *_: None)
 
 
 @pytest.fixture

@@ -111,6 +111,10 @@ _CALL: Final = _object(
     code=TEXT,
     requestId=TEXT,
     attempts={"type": "integer", "minimum": 1},
+    responses={
+        "type": "array",
+        "items": _object(at=TIMESTAMP, status={"type": "integer", "nullable": True}, code=TEXT),
+    },
 )
 _SWITCH: Final = _object(
     tripped={"type": "boolean"}, requestedBy=TEXT, reason=TEXT, at=NULLABLE_TIMESTAMP

@@ -17,6 +17,7 @@ from shared.partner_center.errors import (
     TEMPORARY,
     TOKEN_REFUSED,
     ErrorStatus,
+    LacksRights,
     PartnerCenterError,
     SignInFailed,
     SignInMisconfigured,
@@ -149,6 +150,9 @@ PROBLEM_TYPES: Final = (
     SETTINGS,
 )
 
+# Partner Center does not accept the credential; a person has to act.
+_REJECTED: Final = (*TOKEN_REFUSED, LacksRights)
+
 # The first match wins, so a subclass comes before its base class.
 _MEANINGS: Final[tuple[tuple[type[Exception], ProblemType], ...]] = (
     (BadRequest, BAD_REQUEST),
@@ -166,7 +170,7 @@ _MEANINGS: Final[tuple[tuple[type[Exception], ProblemType], ...]] = (
     (SettingsError, SETTINGS),
     (SignInMisconfigured, SETTINGS),
     (SignInFailed, SIGN_IN_REFUSED),
-    *((kind, SIGN_IN_REFUSED) for kind in TOKEN_REFUSED),
+    *((kind, SIGN_IN_REFUSED) for kind in _REJECTED),
     *((kind, PARTNER_CENTER_BUSY) for kind in TEMPORARY),
     (PartnerCenterError, PARTNER_CENTER),
     (RecordChanged, STORAGE),
@@ -199,7 +203,7 @@ def _detail(error: TipsweepError | AzureError) -> str:
 def _retry_after(error: TipsweepError | AzureError) -> int | None:
     if isinstance(error, SwitchTripped):
         return SWITCH_RETRY_SECONDS
-    if isinstance(error, TOKEN_REFUSED):
+    if isinstance(error, _REJECTED):
         return SIGN_IN_RETRY_SECONDS
     if isinstance(error, SignInFailed):
         return max(1, round(error.next_try or SIGN_IN_RETRY_SECONDS))
@@ -215,7 +219,7 @@ def _members(error: TipsweepError | AzureError) -> dict[str, Any]:
     if isinstance(error, Refused):
         reason = f"rule {error.rule}: {error.finding}"
         return {"state": State.REFUSED, "reason": reason, "remedy": error.remedy}
-    if isinstance(error, TOKEN_REFUSED):
+    if isinstance(error, _REJECTED):
         return {
             **_refusal_members(error.refusal),
             "partnerCenterRequestId": error.response.request_id,

@@ -9,7 +9,7 @@ from shared.deletion.dry_run_result import DryRunResult
 from shared.limits import SANDBOX_CUSTOMERS
 from shared.purchases.plan import Entry, make_plan
 from shared.safety.switch import SwitchState
-from shared.storage.history import HistoryEntry
+from shared.storage.history import HistoryEntry, attempt_members
 from shared.storage.records import DeletionRecord
 from shared.storage.rejected import BODY_CHARACTERS, RejectedMessage
 from shared.sweep.decision import Candidate
@@ -126,6 +126,7 @@ def history_members(entry: HistoryEntry) -> dict[str, Any]:
             "code": write.code,
             "requestId": write.request_id,
             "attempts": write.attempts,
+            "responses": [attempt_members(each) for each in write.responses],
         },
     }
 

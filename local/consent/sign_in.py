@@ -16,8 +16,17 @@ from shared.settings import PartnerCenterSettings
 
 _DEFAULT: Final = "/.default"
 _PERMISSION: Final = "/user_impersonation"
+_CODES: Final = frozenset({"code", "code_verifier", "device_code"})
 
 Show = Callable[[str], None]
+
+
+class _Cache(msal.TokenCache):  # type: ignore[misc] # msal ships no types
+    """Keeps what a code was redeemed with to itself; msal writes it to its log at level DEBUG."""
+
+    def add(self, event: dict[str, Any], now: float | None = None) -> None:
+        data = {name: each for name, each in event.get("data", {}).items() if name not in _CODES}
+        super().add({**event, "data": data}, now=now)
 
 
 class _App(msal.ConfidentialClientApplication):  # type: ignore[misc] # msal ships no types
@@ -25,6 +34,9 @@ class _App(msal.ConfidentialClientApplication):  # type: ignore[misc] # msal shi
 
     A token that a public client obtains could not be redeemed with the app's secret later.
     """
+
+    def __init__(self, *arguments: object, **options: object) -> None:
+        super().__init__(*arguments, token_cache=_Cache(), **options)
 
     DEVICE_FLOW_CORRELATION_ID = msal.PublicClientApplication.DEVICE_FLOW_CORRELATION_ID
     initiate_device_flow = msal.PublicClientApplication.initiate_device_flow

@@ -194,7 +194,7 @@ class Deletion:
     def _sent(self, queue: str, delay: timedelta, changed: DeletionRecord) -> DeletionRecord:
         """Send the next message and return the record of its generation, not written yet."""
         message = next_message(self.record)
-        self.queues.send(queue, message.to_json(), delay)
+        self.queues.send(queue, message.carrying(self.switch.unstored), delay)
         return replace(
             changed,
             generation=message.generation,
@@ -236,7 +236,7 @@ def unparked(record: DeletionRecord, now: datetime) -> DeletionRecord:
     What a person had to do meanwhile is no longer said.
     """
     if record.parked_since is None:
-        return record
+        return replace(record, remedy="")
     parked = max(timedelta(0), now - record.parked_since)
     return replace(
         record,

@@ -207,7 +207,8 @@ def _put_back(
     # Our own limit says nothing about Partner Center, so it does not make the tries rarer.
     attempt = request.attempt + (not isinstance(error, HeldBack))
     again = replace(request, attempt=attempt)
-    services.queues.send(CUSTOMERS_TO_DELETE, again.sealed(dropped_at), delay)
+    text = again.sealed(dropped_at, trip=services.switch.unstored)
+    services.queues.send(CUSTOMERS_TO_DELETE, text, delay)
 
 
 def _give_up(services: Services, request: DeletionRequest, delivery: Delivery, reason: str) -> None:

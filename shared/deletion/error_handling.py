@@ -17,6 +17,7 @@ from shared.partner_center.connection import Gate
 from shared.partner_center.errors import (
     TOKEN_REFUSED,
     HeldBack,
+    NotForThisCredential,
     PartnerCenterError,
     SignInFailed,
     SignInUnavailable,
@@ -57,12 +58,14 @@ def error_handling(
     client = services.client(deletion.record.correlation_id, gate, deletion.journal.sent, rank)
     deletion.unpark()
     try:
-        # From the inside out: a 404 is confirmed, a production account trips the switch, and the
-        # errors that remain decide about the deletion.
+        # From the inside out: a 404 or 403 is confirmed, a production account trips the switch, and
+        # the errors that remain decide about the deletion.
         with (
             _handled(deletion, queue, client),
             services.conversation(client),
-            services.safety.confirming_gone(client, deletion.record.tenant),
+            services.safety.confirming_gone(
+                client, deletion.record.tenant, lambda: deletion.record.seen
+            ),
         ):
             yield client
     except RecordChanged:
@@ -105,12 +108,12 @@ def _postpone(deletion: Deletion, queue: str, error: Exception, *, looked: bool)
     `looked` says whether Partner Center was called. The state stays as it is: `deleting` while a
     DELETE may have been carried out, which keeps an abort too late.
     """
-    parked = not looked or isinstance(error, _PARKING)
+    parked = not looked or (isinstance(error, _PARKING) and not _concerns_a_purchase(error))
     delay = _delay(deletion, error)
     if not parked and _asks_to_wait(error):
         deletion.grant(delay)
     if not parked and deletion.ends_late():
-        deletion.finish(State.STUCK, str(error), LATE_REMEDY)
+        deletion.finish(State.STUCK, str(error), remedy_of(error) or LATE_REMEDY)
         return
     _log_postponed(deletion, error, round(delay.total_seconds(), 1))
     # Our own limit says nothing about the customer, so it does not make checks rarer.
@@ -128,6 +131,14 @@ def _delay(deletion: Deletion, error: Exception) -> timedelta:
     if isinstance(error, HeldBack) and seconds is not None:
         return timedelta(seconds=seconds)
     return deletion.delay(seconds)
+
+
+def _concerns_a_purchase(error: Exception) -> bool:
+    """Whether a credential that works otherwise may not cancel something.
+
+    Nobody may ever allow it, so the deadline stands.
+    """
+    return isinstance(error, NotForThisCredential) and error.of_purchase
 
 
 def _asks_to_wait(error: Exception) -> bool:

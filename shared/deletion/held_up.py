@@ -12,6 +12,7 @@ from shared.partner_center.errors import (
     TEMPORARY,
     TOKEN_REFUSED,
     ErrorStatus,
+    LacksRights,
     NoRelationship,
     NotForThisCredential,
     NotFound,
@@ -42,6 +43,7 @@ _REMEDIES: Final = {
 _OUTSIDE: Final = (
     *TEMPORARY,
     *TOKEN_REFUSED,
+    LacksRights,
     SignInFailed,
     SlowStorage,
     NotFound,
@@ -67,7 +69,7 @@ def cause_of(error: Exception) -> Cause | None:
             return Cause.SETTINGS
         case SignInFailed():
             return Cause.SIGN_IN
-        case Unauthorized() | NotForThisCredential():
+        case Unauthorized() | NotForThisCredential() | LacksRights():
             return Cause.TOKEN
         case SlowStorage():
             return Cause.STORAGE
@@ -79,7 +81,7 @@ def cause_of(error: Exception) -> Cause | None:
 
 def remedy_of(error: Exception) -> str:
     """Return what a person does about a sign-in or a token that is refused, else ""."""
-    refused = SignInFailed | Unauthorized | NotForThisCredential
+    refused = SignInFailed | Unauthorized | NotForThisCredential | LacksRights
     refusal = error.refusal if isinstance(error, refused) else None
     return refusal.remedy if refusal else ""
 

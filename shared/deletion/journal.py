@@ -1,10 +1,11 @@
 """What one step does, collected in memory and written to the history when the step ends."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from datetime import datetime
 from typing import Final
 
 from shared.partner_center.client import SentWrite
+from shared.purchases.purchase import Purchase
 from shared.storage.history import EntryKind, History, HistoryEntry
 from shared.storage.records import DeletionRecord
 
@@ -13,6 +14,8 @@ _ROUTINE: Final = frozenset({EntryKind.WAITING, EntryKind.OVERTAKEN, EntryKind.U
 
 # A killed step cannot say what it has sent, so the one that follows says that much.
 STOPPED_STEP: Final = "a step stopped before its end: calls that it has sent may be missing here"
+# As many as the detail of one entry holds.
+_PURCHASES: Final = 10
 
 
 class Journal:
@@ -43,6 +46,13 @@ class Journal:
     def stopped_step(self) -> None:
         """Note that an earlier step was stopped before it could tell what it sent."""
         self.note(EntryKind.STEP_UNCLEAR, STOPPED_STEP)
+
+    def perhaps_sent(self, purchases: Sequence[Purchase]) -> None:
+        """Note for what a stopped step may have sent a call: these need none any more."""
+        named = [f"{each.kind} {each.id} ({each.status})" for each in purchases]
+        for start in range(0, len(named), _PURCHASES):
+            some = ", ".join(named[start : start + _PURCHASES])
+            self.note(EntryKind.STEP_UNCLEAR, f"it may have sent a call for these: {some}")
 
     def write(self) -> None:
         """Write what was noted, unless the step only looked; raises nothing if storage fails."""

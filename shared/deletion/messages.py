@@ -15,11 +15,16 @@ from shared.errors import TipsweepError, shown
 from shared.inputs import NotJson, is_line, parse_json, readable_json
 from shared.limits import FIRST_YEAR, LAST_YEAR, SANDBOX_CUSTOMERS
 from shared.partner_center.resources import known_date
+from shared.safety.switch import SwitchState
 from shared.tenants import NotATenantId, TenantId, tenant_id
 
 _BODY: Final = "putBack"
 _INSERTED_AT: Final = "firstInsertedAt"
 _KNOWN_SINCE: Final = "knownSince"
+_LAST_TRY: Final = "lastTry"
+_TRIP: Final = "trip"
+_OPTIONAL: Final = frozenset({_KNOWN_SINCE, _LAST_TRY, _TRIP})
+_TRIP_MEMBERS: Final = frozenset({"requestedBy", "reason", "at", "tripId"})
 _VERSION: Final = 1
 _URL_SAFE: Final = str.maketrans("-_", "+/")
 _MOST_PADDING: Final = 2
@@ -99,9 +104,14 @@ class DeletionRequest:
             request |= {"version": _VERSION, "attempt": self.attempt}
         return json.dumps(request)
 
-    def sealed(self, dropped_at: datetime | None, known_since: datetime | None = None) -> str:
+    def sealed(
+        self,
+        dropped_at: datetime | None,
+        known_since: datetime | None = None,
+        trip: SwitchState | None = None,
+    ) -> str:
         """Return the text of a message that counts as inserted when the drop was."""
-        return Parcel(self.to_json().encode(), dropped_at, known_since).sealed()
+        return Parcel(self.to_json().encode(), dropped_at, known_since, trip=trip).sealed()
 
 
 @dataclass(frozen=True, slots=True)
@@ -123,6 +133,11 @@ class StepMessage:
             }
         )
 
+    def carrying(self, trip: SwitchState | None) -> str:
+        """Return the text of the queue message, in a parcel if it has to carry a trip."""
+        text = self.to_json()
+        return text if trip is None else Parcel(text.encode(), None, trip=trip).sealed()
+
 
 Drop = tuple[DeletionRequest, ...]
 
@@ -133,40 +148,61 @@ class Parcel:
 
     A message that is put back is newer than it was: a drop from before an abort must not count as
     one after it. `known_since` is the earliest time at which it is known to have been on a queue,
-    which says how old it is at least; None as long as nobody knows that either.
+    which says how old it is at least; None as long as nobody knows that either. `last_try` says
+    that it was put back although it was late, and will not be again. `trip` is one of the safety
+    switch that could not be stored: whoever gets the message stores it first.
     """
 
     body: bytes
     inserted_at: datetime | None
     known_since: datetime | None = None
+    last_try: bool = False
+    trip: SwitchState | None = None
 
     def sealed(self) -> str:
         """Return the text of a message that holds this one."""
         # A lone surrogate stands for a byte that is not UTF-8.
-        members = {
+        members: dict[str, Any] = {
             _BODY: self.body.decode(errors="surrogateescape"),
             _INSERTED_AT: self.inserted_at.isoformat() if self.inserted_at else "",
         }
         if self.inserted_at is None and self.known_since is not None:
             members[_KNOWN_SINCE] = self.known_since.isoformat()
+        if self.last_try:
+            members[_LAST_TRY] = True
+        if self.trip is not None:
+            members[_TRIP] = _trip_members(self.trip)
         text = json.dumps(members, ensure_ascii=False)
         return _NOT_IN_XML.sub(lambda each: f"\\u{ord(each[0]):04x}", text)
 
     def messages(self) -> list[str]:
         """Return the texts of the messages that hold this one: several if one is too small.
 
-        A large drop becomes one message for each of its requests.
+        A large drop becomes one message for each of its requests. What cannot be read, and so asks
+        for nothing, is sent as it first came: it fitted into a message then.
         """
         whole = self.sealed()
         if len(whole.encode()) <= _MESSAGE_BYTES:
             return [whole]
         try:
             return [
-                request.sealed(self.inserted_at, self.known_since)
+                replace(self, body=request.to_json().encode()).sealed()
                 for request in parse_drop(self.body)
             ]
         except BadMessage:
-            return [whole]
+            return [as_text(self.body)] if self._holds_no_other() else [whole]
+
+    def _holds_no_other(self) -> bool:
+        """Whether the body alone would not be taken for a parcel that holds another message."""
+        return opened(self.body, None).body == self.body
+
+
+def as_text(body: bytes) -> str:
+    """Return what a message of these bytes holds; what is no text comes in base64."""
+    try:
+        return body.decode()
+    except UnicodeDecodeError:
+        return base64.b64encode(body).decode("ascii")
 
 
 def opened(body: bytes, queued_at: datetime | None, *, moved: bool = False) -> Parcel:
@@ -174,15 +210,17 @@ def opened(body: bytes, queued_at: datetime | None, *, moved: bool = False) -> P
 
     `queued_at` is when its queue took it, and `moved` says that the host moved it there, so that
     this is not when it was first inserted. Nobody gains by writing a parcel by hand: it can only
-    count as older than it is. One that is not as tipsweep writes it is returned as it is, and
-    nothing parses it.
+    count as older than it is, and trip the switch. One that is not as tipsweep writes it is
+    returned as it is, and nothing parses it.
     """
     members = _members(body)
     try:
-        if members.keys() - {_KNOWN_SINCE} == {_BODY, _INSERTED_AT}:
+        if members.keys() - _OPTIONAL == {_BODY, _INSERTED_AT}:
             inner = members[_BODY].encode(errors="surrogateescape")
             known_since = _earliest(_time_of(members, _KNOWN_SINCE), queued_at)
-            return _since(inner, _time_of(members, _INSERTED_AT), known_since)
+            parcel = _since(inner, _time_of(members, _INSERTED_AT), known_since)
+            last_try = members.get(_LAST_TRY) is True
+            return replace(parcel, last_try=last_try, trip=_trip_of(members))
         if _DROPPED_AT in members:
             return _since(body, _time_of(members, _DROPPED_AT), queued_at)
     except (AttributeError, UnicodeEncodeError, BadMessage):
@@ -193,6 +231,29 @@ def opened(body: bytes, queued_at: datetime | None, *, moved: bool = False) -> P
 def _since(body: bytes, inserted_at: datetime | None, known_since: datetime | None) -> Parcel:
     known_since = _earliest(inserted_at, known_since)
     return Parcel(body, known_since if inserted_at else None, known_since)
+
+
+def _trip_members(trip: SwitchState) -> dict[str, str]:
+    return {
+        "requestedBy": trip.requested_by,
+        "reason": trip.reason,
+        "at": trip.at.isoformat() if trip.at else "",
+        "tripId": trip.trip_id,
+    }
+
+
+def _trip_of(members: Mapping[str, Any]) -> SwitchState | None:
+    """Read the trip that a message carries, None if it carries none; raises BadMessage."""
+    trip = members.get(_TRIP)
+    if trip is None:
+        return None
+    texts = isinstance(trip, dict) and all(isinstance(each, str) for each in trip.values())
+    if not texts or trip.keys() != _TRIP_MEMBERS or not trip["tripId"]:
+        expected = f"the texts {', '.join(sorted(_TRIP_MEMBERS))} in {_TRIP}"
+        message = f"The trip in a message that was put back is wrong: expected {expected}"
+        raise BadMessage(message, expected=expected)
+    at = _time_of(trip, "at")
+    return SwitchState(True, trip["requestedBy"], trip["reason"], at, trip["tripId"])
 
 
 def _earliest(*times: datetime | None) -> datetime | None:
@@ -366,6 +427,7 @@ def _require_no_parcel(value: object) -> None:
         return
     _time_of(value, _INSERTED_AT)
     _time_of(value, _KNOWN_SINCE)
+    _trip_of(value)
     expected = f"text in {_BODY} that was not put back itself, {_INSERTED_AT}, and nothing else"
     message = f"A message that was put back is wrong: expected {expected}"
     raise BadMessage(message, expected=expected)

@@ -1,6 +1,5 @@
 """Messages that could not be handled: set aside at once, and recorded with the reason."""
 
-import base64
 from contextlib import suppress
 from dataclasses import dataclass
 from datetime import datetime
@@ -14,6 +13,7 @@ from shared.deletion.messages import (
     BadMessage,
     DeletionRequest,
     Drop,
+    as_text,
     parse_drop,
     parse_step,
 )
@@ -76,7 +76,7 @@ def reject(queues: Queues, queue: str, body: bytes, error: BadMessage) -> None:
     `body` is all of it, and not what a parcel held: a poison queue opens parcels too.
     """
     emit(Event.MESSAGE_REJECTED, queue=queue, tenant=error.tenant, reason=str(error))
-    queues.send(queue + POISON_SUFFIX, _as_text(body))
+    queues.send(queue + POISON_SUFFIX, as_text(body))
 
 
 def record_poisoned(services: StorageServices, poisoned: Poisoned) -> None:
@@ -222,10 +222,3 @@ def _belongs(record: DeletionRecord, subject: Subject) -> bool:
         # A request that kept failing never got further; any later state has a message of its own.
         return record.state in UNCLAIMED
     return subject.generation >= record.generation
-
-
-def _as_text(body: bytes) -> str:
-    try:
-        return body.decode()
-    except UnicodeDecodeError:
-        return base64.b64encode(body).decode("ascii")

@@ -88,7 +88,7 @@ def _drop_put_back(services: StorageServices, drop: Drop, parcel: Parcel, messag
     that the host moved was dropped, so each of them loses against an abort.
     """
     if len(drop) > 1:
-        return _is_young(services, parcel) and _put_back_drop(services, parcel)
+        return _put_back_drop(services, parcel)
     (request,) = drop
     if request.dry_run:
         return _dry_run_put_back(services, request, parcel, message_id)
@@ -98,27 +98,34 @@ def _drop_put_back(services: StorageServices, drop: Drop, parcel: Parcel, messag
             return _continued(services, ORDERS_TO_CHECK, record)
         _log_overtaken(record)
         return True
-    if not _may_start(services, record, parcel):
-        return False
-    return _put_back_drop(services, parcel, request.tenant)
+    # The host does not say when a message that it moved was dropped. Where a deletion has ended,
+    # the drop may be from before that end, or before an abort: it is recorded, and nothing starts.
+    return record is None and _put_back_drop(services, parcel, request.tenant)
 
 
 def _dry_run_put_back(
     services: StorageServices, request: DeletionRequest, parcel: Parcel, message_id: str
 ) -> bool:
-    """Put a dry run back while it is young, unless a try of it has stored its own error.
+    """Put a dry run back, unless a try of it has stored its own error.
 
     It has no record that counts its tries.
     """
     if noted_failure(services, request, Delivery(message_id, parcel.known_since)):
         return False
-    return _is_young(services, parcel) and _put_back_drop(services, parcel, request.tenant)
+    return _put_back_drop(services, parcel, request.tenant)
 
 
 def _put_back_drop(
     services: StorageServices, parcel: Parcel, tenant: TenantId | None = None
 ) -> bool:
-    put_back_as_it_is(services.queues, CUSTOMERS_TO_DELETE, parcel)
+    """Put a drop back; False if it is late and had its last try.
+
+    No step has looked at it, and the app or storage may have been away until it was late.
+    """
+    late = not _is_young(services, parcel)
+    if late and parcel.last_try:
+        return False
+    put_back_as_it_is(services.queues, CUSTOMERS_TO_DELETE, replace(parcel, last_try=late))
     emit(Event.MESSAGE_PUT_BACK, queue=CUSTOMERS_TO_DELETE, tenant=tenant)
     return True
 
@@ -128,15 +135,6 @@ def _is_young(services: StorageServices, parcel: Parcel) -> bool:
     if parcel.known_since is None:
         return False
     return services.now() < parcel.known_since + services.settings.checks.deadline
-
-
-def _may_start(services: StorageServices, record: DeletionRecord | None, parcel: Parcel) -> bool:
-    """Whether a request may still start the first deletion of a customer, while it is young.
-
-    The host does not say when a message that it moved was dropped. So where a deletion has ended,
-    the drop may be from before that end, or before an abort: it is recorded, and nothing starts.
-    """
-    return record is None and _is_young(services, parcel)
 
 
 def _step_put_back(services: StorageServices, queue: str, message: StepMessage) -> bool:

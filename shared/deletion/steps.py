@@ -36,7 +36,7 @@ from shared.partner_center.errors import (
     Unavailable,
 )
 from shared.purchases.cancellation import Sender, carry_out
-from shared.purchases.plan import Plan, make_plan
+from shared.purchases.plan import Plan, closed_since, make_plan
 from shared.purchases.purchase import forget_sent
 from shared.purchases.snapshot import PurchaseReader, merge_snapshot, take_snapshot
 from shared.services import Services
@@ -122,7 +122,8 @@ def _require_customer(services: Services, deletion: Deletion, client: PartnerCen
     services.safety.require_writable()
     if deletion.record.state is State.DELETING:
         services.safety.require_undeleted(client, deletion.record.tenant)
-    customer = services.safety.require_customer(client, deletion.record.tenant)
+    tenant, seen = deletion.record.tenant, deletion.record.seen
+    customer = services.safety.require_customer(client, tenant, seen=seen)
     deletion.record = replace(deletion.record, seen=True, domain=customer.domain)
 
 
@@ -175,6 +176,8 @@ def _cancel(services: Services, deletion: Deletion, step: str) -> None:
         purchases = merge_snapshot(snapshot, deletion.record.purchases)
         # A call must not be sent that the record could not remember.
         require_room(purchases)
+        if deletion.record.resumed:
+            deletion.journal.perhaps_sent(closed_since(remembered, make_plan(purchases, now)))
         if is_at_longest_delay(deletion.checks, deletion.record.attempt):
             # An accepted call may have had no effect; at this rate, repeating it costs little.
             purchases = forget_sent(purchases)
@@ -189,7 +192,9 @@ def _cancel(services: Services, deletion: Deletion, step: str) -> None:
             raise found.interruption
         if found.missing is not None:
             # One odd order must not end the deletion, but a customer that is gone must.
-            services.safety.require_present(client, tenant)
+            services.safety.require_present(client, tenant, seen=True)
+        if found.forbidden is not None:
+            raise found.forbidden
         _decide(deletion, found.plan)
         due = deletion.record.next_check_at
         if due is not None and not found.plan.clear:

@@ -1,21 +1,30 @@
 """The calls to Partner Center that the deletion of a sandbox customer needs."""
 
 import uuid
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from http import HTTPStatus
 from typing import Any, Final
 from urllib.parse import quote
 
+from azure.core.exceptions import AzureError
+
+from shared.errors import TipsweepError
 from shared.events import Event, emit
 from shared.partner_center import resources
-from shared.partner_center.connection import Connection, Gate, Response
+from shared.partner_center.connection import (
+    Attempt,
+    Connection,
+    Gate,
+    Response,
+    Witness,
+    unseen,
+)
 from shared.partner_center.deadline import Deadline
 from shared.partner_center.errors import (
     ErrorStatus,
     Forbidden,
     NoContent,
-    NoResponse,
     NotASandbox,
     NotForThisCredential,
     NotFound,
@@ -56,7 +65,8 @@ class SentWrite:
     """A write that was sent, and how Partner Center responded; `status` is None if it did not.
 
     `asked` is the status that the body asks for, "" if it asks for none. Of several `attempts`, the
-    response is that to the last.
+    response is that to the last; `responses` holds those to all of them, in their order. It is
+    empty in what an earlier version has stored.
     """
 
     method: str
@@ -66,6 +76,7 @@ class SentWrite:
     status: int | None = None
     code: str = ""
     attempts: int = 1
+    responses: tuple[Attempt, ...] = ()
 
 
 Recorder = Callable[[SentWrite, str], None]
@@ -80,7 +91,7 @@ class PartnerCenter:
 
     Every method raises the errors of `shared.partner_center.errors`. `gate` is asked directly
     before a write leaves, and again before each repeat; what it raises stops the write. `recorder`
-    is told of each write that left, once, with the last response. `calls` and `throttled` count
+    is told of each write that left, once, with all its attempts. `calls` and `throttled` count
     what this object sent, repeats included, and the calls that got a 429. `rank` is that of the
     first call; once it has left, the others belong to something that has begun.
     """
@@ -159,8 +170,8 @@ class PartnerCenter:
             emit(Event.ENTITLEMENTS_UNREAD, tenant=customer_id, reason=str(error))
             return []
         except Forbidden as error:
-            # Then no customer's entitlements can be read.
-            forbidden = isinstance(error, NotForThisCredential)
+            # Then no customer's entitlements can be read; a policy may change meanwhile.
+            forbidden = type(error) is NotForThisCredential
             self._connection.tokens.entitlements_forbidden = forbidden
             emit(Event.ENTITLEMENTS_FORBIDDEN, reason=str(error))
             return []
@@ -274,7 +285,7 @@ class PartnerCenter:
     ) -> Response:
         try:
             if method == "GET":
-                return self._send(method, path, str(uuid.uuid4()), body, headers)
+                return self._send(method, path, body=body, headers=headers)
             return self._recorded(method, path, body, headers)
         except Throttled:
             self.throttled += 1
@@ -283,35 +294,41 @@ class PartnerCenter:
     def _recorded(
         self, method: str, path: str, body: Json | None, headers: Mapping[str, str] | None
     ) -> Response:
-        """Send a write and tell the recorder what became of it, if it left at all."""
+        """Send a write and tell the recorder what became of it, if it left at all.
+
+        It may have left although what stopped it came later, such as an abort before a repeat.
+        """
         asked = str((body or {}).get("status", ""))
         write = SentWrite(method, f"/v1/{path}", asked, str(uuid.uuid4()))
-        before = self.calls
-
-        def record(detail: str, status: int | None = None, code: str = "") -> None:
-            attempts = self.calls - before
-            self._recorder(replace(write, status=status, code=code, attempts=attempts), detail)
-
+        attempts: list[Attempt] = []
+        detail = ""
         try:
-            response = self._send(method, path, write.request_id, body, headers)
-        except ErrorStatus as error:
-            record(error.response.description, error.response.status, error.response.code)
+            response = self._send(
+                method,
+                path,
+                body=body,
+                headers=headers,
+                request_id=write.request_id,
+                witness=attempts.append,
+            )
+            detail = _status_member(response)
+        except (TipsweepError, AzureError) as error:
+            detail = error.response.description if isinstance(error, ErrorStatus) else str(error)
             raise
-        except (NoResponse, UnexpectedResponse) as error:
-            # Without a connection, nothing left.
-            if error.may_be_done:
-                record(str(error))
-            raise
-        record(_status_member(response), response.status)
+        finally:
+            if attempts:
+                self._recorder(_after(write, attempts), detail)
         return response
 
     def _send(
         self,
         method: str,
         path: str,
-        request_id: str,
+        *,
         body: Json | None,
         headers: Mapping[str, str] | None,
+        request_id: str = "",
+        witness: Witness = unseen,
     ) -> Response:
         return self._connection.call(
             method,
@@ -324,6 +341,7 @@ class PartnerCenter:
             leaving=self._count,
             body=body,
             headers=headers,
+            witness=witness,
         )
 
     def _count(self) -> None:
@@ -332,6 +350,13 @@ class PartnerCenter:
 
 def _open() -> None:
     """Let a read leave."""
+
+
+def _after(write: SentWrite, attempts: Sequence[Attempt]) -> SentWrite:
+    last, responses = attempts[-1], tuple(attempts)
+    return replace(
+        write, status=last.status, code=last.code, attempts=len(responses), responses=responses
+    )
 
 
 def _customer(customer_id: str) -> str:

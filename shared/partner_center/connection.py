@@ -6,6 +6,7 @@ import time
 import uuid
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from http import HTTPStatus
 from typing import Any, Final
 from urllib.parse import SplitResult, urljoin, urlsplit, urlunsplit
@@ -80,6 +81,25 @@ def _uncounted() -> None:
 
 
 @dataclass(frozen=True, slots=True)
+class Attempt:
+    """One time that a call left, and what came back; `status` is None if nothing did.
+
+    `at` is when it left.
+    """
+
+    at: datetime
+    status: int | None = None
+    code: str = ""
+
+
+Witness = Callable[[Attempt], None]
+
+
+def unseen(_attempt: Attempt) -> None:
+    """Tell nobody of an attempt."""
+
+
+@dataclass(frozen=True, slots=True)
 class Response:
     """A successful response; `body` is None if there was none."""
 
@@ -107,6 +127,7 @@ class _Request:
     body: Mapping[str, Any] | None
     rank: Rank
     leaving: Callable[[], None]
+    witness: Witness
 
     @property
     def path(self) -> str:
@@ -166,6 +187,7 @@ class Connection:
         request_id: str = "",
         body: Mapping[str, Any] | None = None,
         headers: Mapping[str, str] | None = None,
+        witness: Witness = unseen,
     ) -> Response:
         """Send one call, repeated after a lost connection, a 502, 503 or 504, and after a 401.
 
@@ -173,10 +195,10 @@ class Connection:
 
         `path` is relative to /v1/, or a link from a response; without a `request_id` the call gets
         one of its own. `gate` is asked directly before each attempt leaves, after its turn was
-        claimed, and stops the call by raising; `leaving` is told of each attempt. Raises what the
-        gate raises, ForeignLink, HeldBack, OutOfTime, NoResponse, SignInFailed, Redirected, an
-        ErrorStatus, or the errors of the store of the budget; with anything that stops a repeat,
-        the error of the attempt before it.
+        claimed, and stops the call by raising; `leaving` is told of each attempt, and `witness` of
+        what became of it. Raises what the gate raises, ForeignLink, HeldBack, OutOfTime,
+        NoResponse, SignInFailed, Redirected, an ErrorStatus, or the errors of the store of the
+        budget; with anything that stops a repeat, the error of the attempt before it.
         """
         # Each attempt sends the same MS-RequestId, which makes it safe to repeat a PATCH or a
         # DELETE (Microsoft's page "Partner Center REST headers").
@@ -185,7 +207,7 @@ class Connection:
             "MS-CorrelationId": correlation_id,
         }
         sent = {**ids, **(headers or {})}
-        request = _Request(method, self._resolve(path), sent, body, rank, leaving)
+        request = _Request(method, self._resolve(path), sent, body, rank, leaving, witness)
         return self._call(request, deadline, gate)
 
     def _call(self, request: _Request, deadline: Deadline, gate: Gate) -> Response:
@@ -256,9 +278,19 @@ class Connection:
             self._sleep(seconds)
 
     def _attempt(self, request: _Request, auth: _Bearer, deadline: Deadline) -> Response:
-        response = self._send(request, auth, deadline)
-        if response.status_code >= _ERROR:
-            raise self._error(request, response)
+        at = datetime.now(UTC)
+        try:
+            response = self._send(request, auth, deadline)
+        except NoResponse as lost:
+            # Without a connection, nothing left.
+            if lost.may_be_done:
+                request.witness(Attempt(at))
+            raise
+        error = self._error(request, response) if response.status_code >= _ERROR else None
+        code = error.response.code if error else ""
+        request.witness(Attempt(at, response.status_code, code))
+        if error is not None:
+            raise error
         if response.status_code >= _REDIRECTION:
             message = (
                 f"{request.method} {request.path} got status {response.status_code}: expected a 2xx"

@@ -16,7 +16,9 @@ PartnerCenterError
     ├── NotASandbox           the account is not an integration sandbox
     ├── Unauthorized          the token is not accepted
     ├── Forbidden             the credential lacks a right
-    │   └── NotForThisCredential  this kind of credential may not make the call
+    │   └── NotForThisCredential  this credential may not make the call
+    │   │   └── BlockedByPolicy   a conditional access policy forbids it
+    │   └── LacksRights       the user or the application has too few rights
     ├── NotFound              the customer, order or subscription does not exist
     │   ├── PurchaseGone      the order or subscription itself does not exist
     │   └── NoRoute           a 404 without a code, perhaps from something in front of it
@@ -46,7 +48,7 @@ from typing import Final
 
 from shared.errors import TipsweepError
 from shared.inputs import json_of, readable
-from shared.partner_center.token_refusals import refusal_of
+from shared.partner_center.token_refusals import RIGHTS_CODES, refusal_of
 from shared.partner_center.verdicts import Refused, told
 
 
@@ -187,6 +189,24 @@ class Forbidden(ErrorStatus):
 class NotForThisCredential(_AboutToken, Forbidden):
     """This kind of credential may not make the call (403/900329)."""
 
+    @property
+    def of_purchase(self) -> bool:
+        """Whether it rejects a call for one purchase, and so may concern no other."""
+        return self.response.method in _PURCHASE_WRITES
+
+
+class BlockedByPolicy(NotForThisCredential):
+    """A conditional access policy forbids the call (403/900309)."""
+
+
+class LacksRights(Forbidden):
+    """The user or the application has too few rights, for a customer or for all."""
+
+    @property
+    def refusal(self) -> Refused:
+        """What a person does about it."""
+        return refusal_of(self.response.status, self.response.code)
+
 
 class NotFound(ErrorStatus):
     """The customer, order or subscription does not exist."""
@@ -262,6 +282,7 @@ TEMPORARY: Final = (
 # The sign-in works, and Partner Center does not accept its token: a person has to act.
 TOKEN_REFUSED: Final = (Unauthorized, NotForThisCredential)
 
+_PURCHASE_WRITES: Final = ("PATCH", "POST")
 # The customer is under review or not approved yet.
 _UNDER_REVIEW: Final = ("800073", "800074", "800075")
 # 900278: "pending operation, try after 24 hours".
@@ -281,6 +302,8 @@ _BY_CODE: Final[dict[str, type[ErrorStatus]]] = {
     **dict.fromkeys(("20002", "900159"), NoRelationship),
     "900127": NotSupportedHere,
     "900329": NotForThisCredential,
+    "900309": BlockedByPolicy,
+    **dict.fromkeys(RIGHTS_CODES, LacksRights),
     "2011": AlreadyDeleted,
     "800081": NotActivated,
     "900115": AzureSubscriptionsActive,

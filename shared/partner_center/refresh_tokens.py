@@ -17,6 +17,13 @@ from azure.keyvault.secrets import SecretClient
 
 from shared.events import Event, emit
 from shared.inputs import NotASecret, bare_secret
+from shared.partner_center.covered_consents import (
+    FIRST_DELAY_SECONDS,
+    LONGEST_DELAY_SECONDS,
+    CoveredConsents,
+    Later,
+    follows,
+)
 from shared.partner_center.sign_in_clients import (
     SIGN_IN_ERRORS,
     TRIPPED_OVER,
@@ -30,10 +37,6 @@ from shared.settings import Auth, PartnerCenterSettings
 
 # Microsoft's page "Secure Application Model": 90 days, anew with each token.
 REFRESH_TOKEN_LIFETIME: Final = timedelta(days=90)
-_FIRST_DELAY_SECONDS: Final = 5.0
-_LONGEST_DELAY_SECONDS: Final = 600.0
-
-Later = Callable[[float, Callable[[], None]], None]
 
 
 def in_background(seconds: float, act: Callable[[], None]) -> None:
@@ -102,6 +105,7 @@ class TokenInVault:
         self._vault = vault
         self._name = name
         self._later = later
+        self._consents = CoveredConsents(vault, name, later)
         self._lock = threading.Lock()
         self._known: KnownToken | None = None
         self._delay: float | None = None
@@ -126,6 +130,7 @@ class TokenInVault:
         """Forget a token that is refused, so that the one in the vault is tried next."""
         with self._lock:
             self._known = None
+        self._consents.uncover_soon()
 
     def put(self, successor: str, redeemed: KnownToken) -> None:
         """Replace the token that was redeemed; tries again later if the vault cannot be written."""
@@ -144,8 +149,10 @@ class TokenInVault:
             self._delay = None
             return
         try:
-            self._known = self._replaced(known, known.issued)
+            issued = known.issued
+            self._known = read(lambda: self._replaced(known, issued), TRIPPED_OVER)
             self._delay = None
+            self._consents.uncover_soon()
         except SIGN_IN_ERRORS as error:
             self._put_off(error)
 
@@ -155,11 +162,12 @@ class TokenInVault:
         if newest.version != known.version:
             return newest
         expires = issued + REFRESH_TOKEN_LIFETIME
-        stored = self._vault.set_secret(self._name, known.token, expires_on=expires)
+        tags = follows(known.version)
+        stored = self._vault.set_secret(self._name, known.token, expires_on=expires, tags=tags)
         return replace(known, version=str(stored.properties.version), issued=None)
 
     def _put_off(self, error: Exception) -> None:
-        self._delay = min(2 * (self._delay or _FIRST_DELAY_SECONDS / 2), _LONGEST_DELAY_SECONDS)
+        self._delay = min(2 * (self._delay or FIRST_DELAY_SECONDS / 2), LONGEST_DELAY_SECONDS)
         emit(
             Event.REFRESH_TOKEN_UNSTORED,
             reason=f"secret {self._name} could not be written: {said(error)}",

@@ -3,12 +3,19 @@
 Sources: Microsoft's pages "Partner Center authentication" and "Partner Center error codes".
 """
 
+from dataclasses import replace
 from http import HTTPStatus
 from typing import Final
 
-from shared.partner_center.refusals import CONSENT_PAGE, SIGN_IN_AGAIN
+from shared.partner_center.refusals import (
+    CONDITIONAL_ACCESS_PAGE,
+    CONSENT_PAGE,
+    SIGN_IN_AGAIN,
+)
 from shared.partner_center.verdicts import Misconfigured, Refused
 
+# Denied, no rights in the role, insufficient privileges, programme not active, account locked.
+RIGHTS_CODES: Final = ("2032", "900150", "900308", "900149", "900416")
 _REGISTER: Final = "Register the application in Partner Center: Account settings, App management."
 
 WRONG_AUDIENCE: Final = Misconfigured(
@@ -30,6 +37,20 @@ NOT_FOR_THIS_CREDENTIAL: Final = Refused(
     meaning="Partner Center does not accept this kind of credential for the call.",
     remedy="Sign in as a user, and with an Admin agent: PARTNER_CENTER_AUTH=user.",
     settings=("PARTNER_CENTER_AUTH",),
+    page=CONSENT_PAGE,
+)
+BLOCKED_BY_POLICY: Final = Refused(
+    code="403/900309",
+    meaning="A conditional access policy of the tenant forbids the call.",
+    remedy="Exclude the application from the policy, or fulfil it.",
+    settings=("PARTNER_CENTER_CLIENT_ID",),
+    page=CONDITIONAL_ACCESS_PAGE,
+)
+LACKS_RIGHTS: Final = Refused(
+    code="403",
+    meaning="The credential lacks a right in Partner Center.",
+    remedy=f"Give the user who consented the role Admin agent. {_REGISTER}",
+    settings=("PARTNER_CENTER_AUTH", "PARTNER_CENTER_CLIENT_ID"),
     page=CONSENT_PAGE,
 )
 UNEXPLAINED: Final = Refused(
@@ -65,6 +86,8 @@ TOKEN_REFUSALS: Final = (
     WRONG_AUDIENCE,
     NO_MFA,
     NOT_FOR_THIS_CREDENTIAL,
+    BLOCKED_BY_POLICY,
+    LACKS_RIGHTS,
     UNEXPLAINED,
     WRONG_TENANT,
     OUT_OF_DATE,
@@ -78,6 +101,8 @@ def refusal_of(status: int, code: str) -> Refused:
     # A code that is no number comes from the header of a response without a body.
     if status == HTTPStatus.UNAUTHORIZED and not code.isdecimal():
         return UNEXPLAINED
+    if code in RIGHTS_CODES:
+        return replace(LACKS_RIGHTS, code=f"{status}/{code}")
     if found := _BY_CODE.get(f"{status}/{code}"):
         return found
     return Refused(

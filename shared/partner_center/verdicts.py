@@ -7,17 +7,17 @@ from http import HTTPStatus
 from typing import Final
 from urllib.parse import urlsplit
 
-from azure.core.exceptions import ServiceRequestError
 from azure.identity import CredentialUnavailableError
 
 from shared.errors import TipsweepError
 from shared.inputs import NotASecret, retry_after_seconds
 from shared.partner_center.refusals import (
     BY_CODE,
+    LIST_PAGE,
     Meaning,
     Row,
 )
-from shared.settings import Auth, PartnerCenterSettings
+from shared.settings import ENDPOINTS, Auth, PartnerCenterSettings
 
 # Microsoft's page about throttling names 60 s for a client credential.
 THROTTLED_SECONDS: Final = 60.0
@@ -150,10 +150,10 @@ def _of_vault(response: _Response | None, settings: PartnerCenterSettings) -> Re
         return None
     name, setting = _secret(settings)
     code = f"KeyVault/{response.status}"
-    if response.status == HTTPStatus.NOT_FOUND:
+    if response.status in {HTTPStatus.NOT_FOUND, HTTPStatus.BAD_REQUEST}:
         return Misconfigured(
             code=code,
-            meaning=f"The vault has no secret {name}.",
+            meaning=f"The vault has no secret {name}, or none can have this name.",
             remedy="Store it, enable it, or correct its name.",
             settings=(setting, "KEY_VAULT_URI"),
             page=_VAULT_PAGE,
@@ -187,9 +187,13 @@ def _of_identity(error: BaseException) -> Refused | None:
 
 
 def _of_name(error: BaseException, settings: PartnerCenterSettings) -> Refused | None:
-    """Name the vault's setting if its host does not exist."""
-    found = _NOT_RESOLVED.search(str(error)) if isinstance(error, ServiceRequestError) else None
-    if found is None or found[1].lower() != _host(settings.key_vault_uri or "").partition(":")[0]:
+    """Name the setting of the vault or of the authority if that host does not exist."""
+    found = _NOT_RESOLVED.search(_text(error))
+    if found is None:
+        return None
+    if found[1].lower() == urlsplit(settings.endpoints.authority).hostname:
+        return _of_authority(found[1])
+    if found[1].lower() != urlsplit(settings.key_vault_uri or "").hostname:
         return None
     return Misconfigured(
         code="KeyVault/unresolved",
@@ -197,6 +201,19 @@ def _of_name(error: BaseException, settings: PartnerCenterSettings) -> Refused |
         remedy="Correct the vault's address, or its private DNS zone.",
         settings=("KEY_VAULT_URI",),
         page=_VAULT_PAGE,
+    )
+
+
+def _of_authority(host: str) -> Refused | None:
+    """Name the setting of an authority that is none of Microsoft's, which do exist."""
+    if host.lower() in {urlsplit(each.authority).hostname for each in ENDPOINTS.values()}:
+        return None
+    return Misconfigured(
+        code="Authority/unresolved",
+        meaning=f"The host of the login authority {host} has no address.",
+        remedy="Remove the setting, or correct it.",
+        settings=("PARTNER_CENTER_AUTHORITY",),
+        page=LIST_PAGE,
     )
 
 

@@ -20,6 +20,7 @@ from shared.partner_center.errors import (
     NoResponse,
     NotActivated,
     NotCancellable,
+    NotForThisCredential,
     NotFound,
     OrderRouteClosed,
     PurchaseGone,
@@ -56,13 +57,15 @@ class UnreadPurchase(TipsweepError):
 class CancellationResult:
     """What is known after the actions; `interruption` says why some were not sent.
 
-    `missing` is a response that a purchase, or perhaps the whole customer, was not found.
+    `missing` is a response that a purchase, or perhaps the whole customer, was not found;
+    `forbidden` is one that the credential may not cancel a purchase.
     """
 
     purchases: tuple[Purchase, ...]
     plan: Plan
     interruption: TipsweepError | AzureError | None = None
     missing: NotFound | None = None
+    forbidden: NotForThisCredential | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -180,7 +183,8 @@ def carry_out(
     in_turn = _in_turn(families(purchases), turn)
     settled = {each.key: each for family in in_turn for each in step.settle(family)}
     known = tuple(settled[each.key] for each in purchases)
-    return CancellationResult(known, make_plan(known, now), step.interruption, step.missing)
+    plan = make_plan(known, now)
+    return CancellationResult(known, plan, step.interruption, step.missing, step.forbidden)
 
 
 def _in_turn(found: Iterable[Collection[Purchase]], turn: int) -> Collection[Collection[Purchase]]:
@@ -203,6 +207,7 @@ class _Round:
     interruption: TipsweepError | AzureError | None = None
     failure: Unavailable | NoResponse | None = None
     missing: NotFound | None = None
+    forbidden: NotForThisCredential | None = None
     stopped: bool = False
 
     def settle(self, family: Collection[Purchase]) -> Collection[Purchase]:
@@ -228,6 +233,10 @@ class _Round:
             changed = _troubled(self.sender, purchase, action, str(error))
         except NotFound as error:
             self.missing = error
+            changed = _troubled(self.sender, purchase, action, str(error))
+        except NotForThisCredential as error:
+            # A person may allow the call, so another one is not tried in its place.
+            self.forbidden = error
             changed = _troubled(self.sender, purchase, action, str(error))
         except (TipsweepError, AzureError) as error:
             return self._stop(purchase, error)
@@ -312,6 +321,8 @@ def after_error(purchase: Purchase, action: Action, error: ErrorStatus, now: dat
             return purchase
         case NotActivated():
             return _after_inactive(purchase, action, error)
+        case NotForThisCredential():
+            raise error
         case OrderRouteClosed() | NotCancellable() | Forbidden() | Rejected():
             return _rejected(purchase, action, error)
         case _:

@@ -87,6 +87,7 @@ class Plan:
 # "Canceled" is Azure's own spelling of Partner Center's "cancelled".
 _AZURE_ENDED: Final = ENDED | {Status.SUSPENDED, "canceled", "inactive"}
 
+_ACCOMPLISHED: Final = frozenset({Standing.WAITING, Standing.CLOSED})
 _UNFINISHED: Final = frozenset({Standing.OPEN, Standing.WAITING})
 
 
@@ -99,6 +100,16 @@ def make_plan(purchases: Collection[Purchase], now: datetime) -> Plan:
         PurchaseKind.AZURE_SUBSCRIPTION: _azure_subscription,
     }
     return Plan(tuple(decide[each.kind](each, family, now) for each in purchases))
+
+
+def closed_since(before: Plan, after: Plan) -> tuple[Purchase, ...]:
+    """Return the purchases that need no call any more, and needed one before or were not known."""
+    others = {each.purchase.key for each in before.entries if each.standing is not Standing.OPEN}
+    return tuple(
+        each.purchase
+        for each in after.entries
+        if each.standing in _ACCOMPLISHED and each.purchase.key not in others
+    )
 
 
 def families(purchases: Collection[Purchase]) -> Collection[Collection[Purchase]]:

@@ -245,12 +245,14 @@ def merge_snapshot(snapshot: Snapshot, memory: Collection[Purchase] = ()) -> tup
     known = {purchase.key: purchase for purchase in memory}
     read = _kinds_read(snapshot)
     unread = {fold(plan) for plan in snapshot.unread}
+    aliases = _aliases(snapshot)
     # An unlisted order is kept although orders were read: their listing lags by up to 15 minutes.
+    # Its entitlement may have named it by its alternate ID; once listed, it has its own.
     kept = {
         key: purchase
         for key, purchase in known.items()
         if purchase.kind not in read
-        or purchase.status == UNLISTED
+        or (purchase.status == UNLISTED and fold(purchase.id) not in aliases)
         or (purchase.kind is PurchaseKind.AZURE_SUBSCRIPTION and fold(purchase.parent) in unread)
     }
     merged = kept | {
@@ -265,9 +267,7 @@ def merge_snapshot(snapshot: Snapshot, memory: Collection[Purchase] = ()) -> tup
 
 def _purchases(snapshot: Snapshot) -> Iterator[Purchase]:
     """Yield what the snapshot holds; an order that is listed replaces its entitlement."""
-    aliases = {
-        fold(order.alternate_id): order.id for order in snapshot.orders or () if order.alternate_id
-    }
+    aliases = _aliases(snapshot)
     for entitlement in snapshot.entitlements:
         order_id = aliases.get(fold(entitlement.order_id), entitlement.order_id)
         # An unknown quantity may be one: only 0 says that nothing is left of the order.
@@ -284,6 +284,13 @@ def _purchases(snapshot: Snapshot) -> Iterator[Purchase]:
         yield _azure_subscription(azure)
     for plan, error in snapshot.unread.items():
         yield _unread_azure_subscriptions(plan, error)
+
+
+def _aliases(snapshot: Snapshot) -> dict[str, str]:
+    """Return the IDs of the orders that are listed, by their alternate IDs."""
+    return {
+        fold(order.alternate_id): order.id for order in snapshot.orders or () if order.alternate_id
+    }
 
 
 def _unlisted_order(order_id: str, entitlement: Entitlement) -> Purchase:

@@ -13,7 +13,7 @@ otherwise.
 rule 1, the tenant ID of rule 3), then rules 1, 2 and 3 with Partner Center's word.
 """
 
-from collections.abc import Collection, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import replace
 from enum import StrEnum
@@ -139,17 +139,20 @@ class Safety:
         self._require_account(client)
         return self._sandbox(self.customers.refresh(client))
 
-    def require_customer(self, client: PartnerCenter, tenant: TenantId) -> Customer:
+    def require_customer(
+        self, client: PartnerCenter, tenant: TenantId, *, seen: bool = False
+    ) -> Customer:
         """Rules 1 to 3, as far as they can be checked before the purchases are read.
 
-        Raises Refused; ForeignCustomer if this partner has no such customer.
+        `seen` says that Partner Center has shown the customer before. Raises Refused;
+        ForeignCustomer if this partner has no such customer.
         """
         self.require_acceptable(tenant)
         self._require_account(client)
         listed = self._sandbox(self.customers.current(client))
         customer = listed.get(tenant) or self.customers.newer(tenant)
         if customer is None or customer.unread:
-            read = self._by_id(client, tenant, listed)
+            read = self._by_id(client, tenant, listed, seen=seen)
             # A row that could not be read may stand beside one that shows a protected domain.
             customer = read.with_domains_of(customer) if customer else read
             self.customers.remember(customer)
@@ -171,37 +174,54 @@ class Safety:
         require_sandbox_size(self.customers.count(listed, customer))
 
     def _by_id(
-        self, client: PartnerCenter, tenant: TenantId, listed: Mapping[TenantId, Customer]
+        self,
+        client: PartnerCenter,
+        tenant: TenantId,
+        listed: Mapping[TenantId, Customer],
+        *,
+        seen: bool,
     ) -> Customer:
-        """Read a customer that the listing lacks; a 404 without a code needs a newer listing."""
+        """Read a customer that the listing lacks; a 404 or 403 without a code needs a newer one."""
         try:
-            return _unlisted(client, tenant, listed)
+            return _unlisted(client, tenant, listed, seen=seen)
         except ForeignCustomer as error:
-            if not isinstance(error.__cause__, NoRoute):
+            if not isinstance(error.__cause__, NoRoute | Forbidden):
                 raise
-            customer = self._sandbox(self.customers.refresh(client)).get(tenant)
+            newer = self._sandbox(self.customers.refresh(client))
+            customer = newer.get(tenant)
             if customer is None or customer.unread:
+                _require_everybody(newer, error.__cause__)
                 raise
             return customer
 
     @contextmanager
-    def confirming_gone(self, client: PartnerCenter, tenant: TenantId) -> Iterator[None]:
+    def confirming_gone(
+        self, client: PartnerCenter, tenant: TenantId, seen: Callable[[], bool] = lambda: False
+    ) -> Iterator[None]:
         """Turn a 404 into ForeignCustomer if a new listing and the customer's own URL lack it too.
 
-        Raises the error itself otherwise: an outage of one route also looks like a 404, and must
-        not be taken for a customer that is gone.
+        So is a 403 without a code, if the customer was `seen` before. Raises the error itself
+        otherwise: an outage of one route also looks like a 404, and must not be taken for a
+        customer that is gone.
         """
         try:
             yield
         except (NotFound, NoRelationship):
-            self.require_present(client, tenant)
+            self.require_present(client, tenant, seen=seen())
+            raise
+        except Forbidden as error:
+            if seen() and not error.response.coded:
+                self.require_present(client, tenant, seen=True)
             raise
 
-    def require_present(self, client: PartnerCenter, tenant: TenantId) -> None:
-        """Raise ForeignCustomer if a new listing and the customer's own URL lack the customer."""
+    def require_present(self, client: PartnerCenter, tenant: TenantId, *, seen: bool) -> None:
+        """Raise ForeignCustomer if a new listing and the customer's own URL lack the customer.
+
+        For one that was `seen` before, a 403 without a code says so too.
+        """
         listed = self.customers.refresh(client)
         if tenant not in listed:
-            _unlisted(client, tenant, listed)
+            _unlisted(client, tenant, listed, seen=seen)
 
     def require_undeleted(self, client: PartnerCenter, tenant: TenantId) -> None:
         """Raise ForeignCustomer if a customer is gone that a DELETE may have been sent for.
@@ -211,7 +231,7 @@ class Safety:
         """
         require_confirmation(self._settings)
         self._require_account(client)
-        self.require_present(client, tenant)
+        self.require_present(client, tenant, seen=True)
 
     def require_sandbox_purchases(self, subscriptions: Collection[Subscription]) -> None:
         """Rule 2 for the customer, once its purchases are read; raises Refused."""
@@ -370,20 +390,31 @@ def require_protection(protection: ProtectionSettings) -> None:
 
 
 def _unlisted(
-    client: PartnerCenter, tenant: TenantId, listed: Mapping[TenantId, Customer]
+    client: PartnerCenter, tenant: TenantId, listed: Mapping[TenantId, Customer], *, seen: bool
 ) -> Customer:
     """Read a customer that a listing does not show, or not in a form that can be read.
 
-    Raises Unavailable instead of ForeignCustomer if the listing does not show everybody.
+    A 403 without a code means that one that was `seen` before is gone: Partner Center may respond
+    so for a customer that was deleted. Raises Unavailable instead of ForeignCustomer if the listing
+    does not show everybody.
     """
     try:
         return customer_by_id(client, tenant)
     except ForeignCustomer as refusal:
-        cause = refusal.__cause__
-        if shows_everybody(listed) or not isinstance(cause, ErrorStatus):
+        _require_everybody(listed, refusal.__cause__)
+        raise
+    except Forbidden as error:
+        if not seen or error.response.coded or len(listed) > SANDBOX_CUSTOMERS:
             raise
+        _require_everybody(listed, error)
+        raise ForeignCustomer(tenant) from error
+
+
+def _require_everybody(listed: Mapping[TenantId, Customer], error: BaseException | None) -> None:
+    """Raise Unavailable if a listing that lacks a customer proves nothing beside an error."""
+    if isinstance(error, ErrorStatus) and not shows_everybody(listed):
         description = "not found, but the list of customers cannot be read as a whole"
-        raise Unavailable(replace(cause.response, description=description)) from refusal
+        raise Unavailable(replace(error.response, description=description)) from error
 
 
 def customer_by_id(client: PartnerCenter, tenant: TenantId) -> Customer:

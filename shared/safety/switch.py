@@ -85,6 +85,7 @@ class Switch:
 
     A trip stops this process at once. If it cannot be stored, it is written again in the background
     and at every later question of this process, until it is stored and stops the others too.
+    Messages carry it meanwhile, so that it outlives this process.
     """
 
     def __init__(
@@ -124,6 +125,32 @@ class Switch:
             message = f"the safety switch was {_summary(state)}"
             raise SwitchTripped(message)
 
+    @property
+    def unstored(self) -> SwitchState | None:
+        """The trip that this process holds and that is not known to be stored."""
+        own = self._own
+        return None if own.stored else own.state
+
+    def store_own(self) -> None:
+        """Store the trip of this process unless it is known to be; raises the errors of the store.
+
+        Asks the store nothing if there is no such trip.
+        """
+        if self.unstored is not None:
+            self.read()
+
+    def take_over(self, trip: SwitchState) -> None:
+        """Hold and store a trip that its own process could not store.
+
+        One that this process has made since stands for both. Raises the errors of the store; the
+        trip holds for this process all the same, and has to come back with its message.
+        """
+        with self._lock:
+            own = self._own
+            if own.stored and (own.state is None or own.state.trip_id != trip.trip_id):
+                self._own = _OwnTrip(trip, stored=False)
+        self.store_own()
+
     def trip(self, requested_by: str, reason: str) -> SwitchState:
         """Stop everything, whatever is stored.
 
@@ -135,7 +162,7 @@ class Switch:
         # Before the write, because a trip that cannot be stored is what people must hear of.
         emit(Event.SWITCH_TRIPPED, requested_by=requested_by, reason=reason)
         try:
-            return self._write(trip)
+            return self._stored_at_once(trip)
         except AzureError:
             # This process may not be asked again, while another one goes on deleting.
             self._start_writing()
@@ -174,6 +201,14 @@ class Switch:
             self._note_stored(own.state)
             return stored
         return self._write(own.state)
+
+    def _stored_at_once(self, trip: SwitchState) -> SwitchState:
+        """Write a trip, and once more at once: the library itself repeats only some failures."""
+        try:
+            return self._write(trip)
+        except AzureError:
+            # It may be stored, and its response lost.
+            return self.read()
 
     def _start_writing(self) -> None:
         with self._lock:

@@ -1,5 +1,6 @@
 """The history: everything done to a customer or to the switch, in rows that are never rewritten."""
 
+import json
 import uuid
 from collections.abc import Sequence
 from dataclasses import dataclass, field
@@ -14,6 +15,7 @@ from azure.data.tables import TableClient, TableEntity, TableTransactionError
 from shared.events import Event, emit
 from shared.inputs import readable
 from shared.partner_center.client import SentWrite
+from shared.partner_center.connection import Attempt
 from shared.partner_center.deadline import time_is_left
 from shared.safety.switch import SwitchState
 from shared.storage.clients import is_existing_row
@@ -207,8 +209,18 @@ def _call_columns(write: SentWrite) -> dict[str, Any]:
         "requestId": write.request_id,
         "attempts": write.attempts,
         "code": write.code[:_CODE_CHARACTERS],
+        "responses": json.dumps([attempt_members(each) for each in write.responses]),
     }
     return columns if write.status is None else {**columns, "status": write.status}
+
+
+def attempt_members(attempt: Attempt) -> dict[str, Any]:
+    """Return one attempt at a write, as it is stored and shown."""
+    return {
+        "at": attempt.at.isoformat(timespec="milliseconds"),
+        "status": attempt.status,
+        "code": attempt.code[:_CODE_CHARACTERS],
+    }
 
 
 def _row_key(entry: HistoryEntry, position: int) -> str:
@@ -249,8 +261,16 @@ def _log_lost(tenant: TenantId, entry: HistoryEntry, failure: AzureError) -> Non
         code=(write.code or None) if write else None,
         request=write.request_id if write else None,
         attempts=write.attempts if write else None,
+        responses=_in_a_line(write.responses) if write else None,
         detail=entry.detail[:DETAIL_CHARACTERS] or None,
         reason=f"{type(failure).__name__}: {failure}",
+    )
+
+
+def _in_a_line(responses: Sequence[Attempt]) -> str:
+    return ", ".join(
+        f"{each.status or 'none'} to {each.at.isoformat(timespec='milliseconds')}"
+        for each in responses
     )
 
 
@@ -285,4 +305,10 @@ def _write(row: TableEntity) -> SentWrite:
         status=value(row, "status", int) if "status" in row else None,
         code=optional(row, "code", ""),
         attempts=optional(row, "attempts", 1),
+        responses=tuple(map(_attempt, json.loads(optional(row, "responses", "[]")))),
     )
+
+
+def _attempt(members: dict[str, Any]) -> Attempt:
+    status = None if members["status"] is None else value(members, "status", int)
+    return Attempt(timestamp(members, "at"), status, value(members, "code", str))

@@ -227,7 +227,10 @@ class Records:
         return stored.metadata["etag"] or ""
 
     def remove(self, record: DeletionRecord) -> None:
-        """Remove a record; raises RecordChanged if it has changed since it was read."""
+        """Remove a record; raises RecordChanged if it has changed since it was read.
+
+        One that is gone counts as removed, and so does one whose table is missing.
+        """
         try:
             self._table.delete_entity(
                 self._entity(record),

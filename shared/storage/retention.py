@@ -7,6 +7,8 @@ from collections.abc import Iterable
 from datetime import datetime, timedelta
 from typing import Final
 
+from azure.core import MatchConditions
+from azure.core.exceptions import ResourceModifiedError
 from azure.data.tables import TableClient, TableEntity
 
 from shared.partner_center.deadline import time_is_left
@@ -63,9 +65,20 @@ class Retention:
         for row in [row for row in rows if _is_old(row, now)]:
             if not time_is_left():
                 break
-            self._sandbox.delete_entity(row["PartitionKey"], row["RowKey"])
-            removed += 1
+            removed += self._remove_row(row)
         return removed
+
+    def _remove_row(self, row: TableEntity) -> bool:
+        """Remove a row, unless it was written again since it was read, as plans are.
+
+        The library takes a 404 for done, also that of a missing table or of something in front of
+        it. The next redrive then finds what is still there.
+        """
+        try:
+            self._sandbox.delete_entity(row, match_condition=MatchConditions.IfNotModified)
+        except ResourceModifiedError:
+            return False
+        return True
 
 
 def _is_old(row: TableEntity, now: datetime) -> bool:

@@ -1,6 +1,7 @@
 """`/api/deletions/{tenantId}/history` and `/api/history`: what was done, newest first."""
 
 from datetime import timedelta
+from unittest.mock import ANY
 
 import pytest
 
@@ -54,6 +55,7 @@ def test_a_deletion_is_shown_from_its_end_to_its_request(
         "code": "",
         "requestId": delete.request_id,
         "attempts": 1,
+        "responses": [{"at": ANY, "status": 204, "code": ""}],
     }
     assert response.json["links"]["next"] is None
 

@@ -194,6 +194,34 @@ def test_a_wrong_client_secret_is_a_502_that_says_what_to_do(api: App, bench: Be
     assert "wrong-but-secret" not in response.text
 
 
+@pytest.mark.parametrize(
+    ("status", "code", "said"),
+    [
+        (401, 900420, "401/900420"),
+        (401, 900421, "401/900421"),
+        (401, None, "401"),
+        (403, 900329, "403/900329"),
+        (403, 900309, "403/900309"),
+        (403, 900308, "403/900308"),
+    ],
+)
+def test_a_credential_that_partner_center_rejects_is_a_502_that_says_what_to_do(
+    api: App, simulator: Simulator, status: int, code: int | None, said: str
+) -> None:
+    body = {"code": code, "description": "Not for you."} if code else ""
+    simulator.add_fault(Fault("GET", "/v1/*", status=status, body=body, times=None))
+
+    response = api.get("/api/sandbox")
+
+    assert (response.status, response.problem) == (502, "sign-in-refused")
+    assert response.json["code"] == said
+    assert response.json["remedy"]
+    assert response.json["settings"]
+    assert response.json["page"].startswith("https://")
+    assert response.json["partnerCenterRequestId"]
+    assert int(response.headers["retry-after"]) == 60
+
+
 def test_a_wrong_tenant_is_a_problem_of_settings(api: App, bench: Bench) -> None:
     bench.use(PARTNER_TENANT_ID=TENANT, SANDBOX_TENANT_CONFIRMATION=TENANT)
 

@@ -205,6 +205,7 @@ def test_a_401_that_says_that_the_account_is_no_sandbox_is_not_repeated(
         ({"code": 900420}, "401/900420", ("not meant for Partner Center", "_SCOPE")),
         (NO_MFA, "401/900421", ("no multifactor authentication", "REFRESH_TOKEN")),
         ({"code": 900329}, "403/900329", ("kind of credential", "PARTNER_CENTER_AUTH")),
+        ({"code": 900309}, "403/900309", ("conditional access", "_CLIENT_ID")),
         ("", "401", ("does not say why", "PARTNER_CENTER_AUTH")),
         ({"code": 800001}, "401/800001", ("does not accept the token", "_CLIENT_ID")),
     ],

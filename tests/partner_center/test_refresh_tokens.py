@@ -1,8 +1,9 @@
 """The refresh token survives a vault that is away, other instances, and people who consent."""
 
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime, timedelta, tzinfo
+from threading import Barrier
 from typing import Self
 
 import pytest
@@ -17,25 +18,12 @@ from shared.partner_center.deadline import Deadline
 from shared.partner_center.errors import SignInFailed
 from shared.partner_center.refresh_tokens import RefreshTokenCredential
 from shared.settings import Auth, PartnerCenterSettings
+from tests.partner_center.background import Background
+from tests.partner_center.wire import meeting
 
 Read = Callable[..., PartnerCenterSettings]
 WRITES_FAIL = Fault(method="PUT", path="/secrets/*", status=503, times=None)
 READS_FAIL = Fault(method="GET", path="/secrets/*", status=503, times=None)
-
-
-@dataclass
-class Background:
-    """What waits to be run, with its delay."""
-
-    delays: list[float] = field(default_factory=list)
-    acts: list[Callable[[], None]] = field(default_factory=list)
-
-    def __call__(self, seconds: float, act: Callable[[], None]) -> None:
-        self.delays.append(seconds)
-        self.acts.append(act)
-
-    def run(self) -> None:
-        self.acts.pop(0)()
 
 
 @pytest.fixture
@@ -318,3 +306,37 @@ def test_two_instances_that_rotate_at_once_lose_nothing(
     assert sign_in(second, settings)
     assert sign_in(first, settings)
     assert sign_in(RefreshTokenCredential(settings, background), settings)
+
+
+@pytest.mark.parametrize(
+    ("meeting_at", "written"),
+    [("POST /token", {1, 2}), ("GET /secrets", {1, 2}), ("PUT /secrets", {2})],
+)
+def test_two_processes_whose_requests_cross_lose_nothing(
+    settings: PartnerCenterSettings,
+    simulator: Simulator,
+    monkeypatch: pytest.MonkeyPatch,
+    meeting_at: str,
+    written: set[int],
+) -> None:
+    """Each redeems the same token, and at worst both write a successor of the same version."""
+    before = len(versions(simulator))
+    backgrounds = (Background(), Background())
+    processes = [RefreshTokenCredential(settings, each) for each in backgrounds]
+
+    with (
+        meeting(monkeypatch, meeting_at, Barrier(2, timeout=20)),
+        ThreadPoolExecutor() as threads,
+    ):
+        signed_in = list(threads.map(lambda each: sign_in(each, settings), processes))
+    for each in backgrounds:
+        each.check()
+
+    assert len(set(signed_in)) == 2
+    assert len(versions(simulator)) - before in written
+    # The newest must do for everybody, also if Entra ID refuses all that came before.
+    for version in versions(simulator)[:-1]:
+        simulator.sandbox.revoke_refresh_token(version.value)
+    for credential in (*processes, RefreshTokenCredential(settings, Background())):
+        assert sign_in(credential, settings)
+        assert sign_in(credential, settings)

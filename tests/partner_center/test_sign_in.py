@@ -1,6 +1,7 @@
 """A sign-in that fails: what is raised, how often it is tried again, and what is logged."""
 
 import logging
+import socket
 import threading
 from collections.abc import Callable
 from dataclasses import replace
@@ -222,6 +223,42 @@ def test_a_vault_that_does_not_exist_is_a_setting(partner_settings: Read, auth: 
 
     assert isinstance(error, SignInMisconfigured)
     assert "KEY_VAULT_URI" in str(error)
+
+
+@pytest.mark.parametrize("auth", list(Auth))
+def test_an_authority_that_does_not_exist_is_a_setting(partner_settings: Read, auth: Auth) -> None:
+    host = "https://login.none.invalid"
+
+    error = fail(TokenSource(partner_settings(auth, PARTNER_CENTER_AUTHORITY=host)))
+
+    assert isinstance(error, SignInMisconfigured)
+    assert "Settings: PARTNER_CENTER_AUTHORITY." in str(error)
+
+
+def test_an_authority_of_microsoft_whose_name_is_not_found_is_an_outage(
+    partner_settings: Read, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def unknown(*_: object, **__: object) -> None:
+        raise socket.gaierror(-3, "Temporary failure in name resolution")
+
+    monkeypatch.setattr(socket, "getaddrinfo", unknown)
+    read = partner_settings(PARTNER_CENTER_AUTHORITY="https://login.microsoftonline.us")
+
+    assert isinstance(fail(TokenSource(read)), SignInUnavailable)
+
+
+@pytest.mark.parametrize("auth", VAULT_MODES)
+def test_a_name_that_no_secret_can_have_is_a_setting(
+    partner_settings: Read, simulator: Simulator, auth: Auth
+) -> None:
+    body = {"error": {"code": "BadParameter", "message": "The name is not valid."}}
+    simulator.add_fault(Fault(path="/secrets/*", status=400, body=body, times=None))
+
+    error = fail(TokenSource(partner_settings(auth)))
+
+    assert isinstance(error, SignInMisconfigured)
+    assert error.refusal is not None
+    assert error.refusal.code == "KeyVault/400"
 
 
 @pytest.mark.parametrize("auth", VAULT_MODES)

@@ -1,20 +1,25 @@
 """The gate, the deadline and the state of a deletion while its calls wait, fail or repeat."""
 
 import re
+import threading
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from datetime import timedelta
+from typing import Any
 
 import pytest
 from azure.core.exceptions import ServiceRequestError
 
 from local.simulator import Customer, Fault, ProductKind, Simulator
 from shared.deletion.submission import NotAbortable, abort
+from shared.partner_center.client import PartnerCenter
+from shared.partner_center.customer_list import CustomerList
 from shared.partner_center.deadline import Deadline
 from shared.partner_center.rate_limit import Rank
 from shared.services import build
 from shared.storage.budget_row import Stored
-from shared.storage.names import CUSTOMERS_READY, ORDERS_TO_CHECK
+from shared.storage.names import CUSTOMERS_READY, CUSTOMERS_TO_DELETE, ORDERS_TO_CHECK
 from shared.storage.records import State
 from shared.sweep.run import preview_sweep
 from shared.tenants import TenantId
@@ -231,6 +236,36 @@ def test_an_order_without_a_response_is_tried_again_and_says_so(
     assert "got no response" in waiting.purchases[0].trouble
     assert waiting.attempt == 1
     assert bench.record(customer.tenant_id).state is State.DELETED
+
+
+def test_twelve_messages_behind_a_listing_that_hangs_wait_for_one_call(
+    bench: Bench, simulator: Simulator
+) -> None:
+    """As many as the host hands out at once; each in turn would outlive `functionTimeout`."""
+    tenants = [
+        simulator.sandbox.add_customer(f"tipdemo{number:03}.onmicrosoft.com").tenant_id
+        for number in range(12)
+    ]
+    for tenant in tenants:
+        bench.drop(tenant)
+    messages = [bench.take(CUSTOMERS_TO_DELETE) for _ in tenants]
+    together, current = threading.Barrier(len(tenants), timeout=120), CustomerList.current
+
+    def current_together(listing: CustomerList, client: PartnerCenter) -> Any:
+        together.wait()
+        return current(listing, client)
+
+    with pytest.MonkeyPatch.context() as patch, ThreadPoolExecutor(len(tenants)) as pool:
+        patch.setattr(CustomerList, "current", current_together)
+        simulator.add_fault(Fault("GET", "/v1/customers", 500, delay_seconds=2))
+        for done in [
+            pool.submit(bench.deliver, CUSTOMERS_TO_DELETE, each) for each in messages if each
+        ]:
+            done.result()
+
+    assert len(bench.calls()) == 1
+    for tenant in tenants:
+        assert "status 500" in bench.record(tenant).last_error
 
 
 def test_a_step_whose_time_is_over_goes_back_with_what_it_learned(

@@ -12,7 +12,7 @@ from shared.deletion import put_back
 from shared.deletion.claims import Delivery
 from shared.deletion.dry_run import dry_run, run_dry
 from shared.deletion.dry_run_result import DryRunResult, Outcome
-from shared.deletion.messages import DeletionRequest, Parcel
+from shared.deletion.messages import DeletionRequest, Parcel, opened
 from shared.deletion.submission import submit
 from shared.partner_center.errors import NotFound, Rejected
 from shared.storage.names import CUSTOMERS_TO_DELETE, POISON_SUFFIX, QUEUES, SANDBOX_TABLE
@@ -340,7 +340,8 @@ def give_up(bench: Bench, text: str) -> str:
     for row in bench.poisoned():
         bench.sandbox.delete_entity(row)
     bench.move_clock_to(bench.services.now() + 2 * bench.services.settings.checks.deadline)
-    bench.drop(text, CUSTOMERS_TO_DELETE + POISON_SUFFIX)
+    last = replace(opened(text.encode(), None), last_try=True)
+    bench.drop(last.sealed(), CUSTOMERS_TO_DELETE + POISON_SUFFIX)
     bench.pump()
     (row,) = bench.poisoned()
     return str(row["reason"])
@@ -376,8 +377,9 @@ def test_one_whose_host_died_every_time_is_listed_when_it_is_too_old(
 ) -> None:
     old = bench.services.now() - bench.services.settings.checks.deadline
     wanted = DeletionRequest(TenantId(customer.tenant_id), dry_run=True, attempt=1)
-    text = wanted.sealed(old) if forwarded else Parcel(request(customer).encode(), old).sealed()
-    bench.drop(text, CUSTOMERS_TO_DELETE + POISON_SUFFIX)
+    text = wanted.to_json() if forwarded else request(customer)
+    late = Parcel(text.encode(), old, last_try=True)
+    bench.drop(late.sealed(), CUSTOMERS_TO_DELETE + POISON_SUFFIX)
 
     bench.pump()
 
@@ -386,6 +388,21 @@ def test_one_whose_host_died_every_time_is_listed_when_it_is_too_old(
     assert result(bench, customer).outcome is Outcome.FAILED
     assert not bench.calls()
     assert list(bench.services.records.all()) == []
+
+
+def test_one_that_is_too_old_gets_one_more_try(
+    bench: Bench, customer: Customer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(put_back, "_LONGEST", timedelta(0))
+    monkeypatch.setattr(put_back, "_SHORTEST", timedelta(0))
+    old = bench.services.now() - bench.services.settings.checks.deadline
+    late = Parcel(request(customer).encode(), None, old)
+    bench.drop(late.sealed(), CUSTOMERS_TO_DELETE + POISON_SUFFIX)
+
+    bench.pump()
+
+    assert result(bench, customer).outcome is Outcome.CANCEL
+    assert not bench.poisoned()
 
 
 def test_a_try_that_failed_is_not_put_back(

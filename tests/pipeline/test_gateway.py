@@ -194,3 +194,113 @@ def test_only_a_delete_that_was_certainly_not_done_can_be_aborted(
     else:
         abort(bench.services, tenant, "ann")
         assert bench.record(tenant).state is State.ABORTED
+
+
+def seen(bench: Bench, customer: Customer) -> str:
+    """Start a deletion that waits; return the glob of the customer's URLs."""
+    customer.orders[0].cancel_after_seconds = 100
+    bench.drop(customer.tenant_id)
+    bench.pump(passes=1)
+    assert bench.record(customer.tenant_id).seen
+    return f"/v1/customers/{customer.tenant_id}*"
+
+
+@pytest.mark.parametrize("status", [403, 404])
+@pytest.mark.parametrize("listed", [False, True], ids=["new listing", "old listing"])
+def test_a_seen_customer_that_is_gone_ends_as_deleted_without_a_code(
+    bench: Bench, simulator: Simulator, customer: Customer, status: int, listed: bool
+) -> None:
+    """With the old listing, its orders are the first that respond so."""
+    urls = seen(bench, customer)
+    customer.deleted = True
+    simulator.add_fault(Fault(path=urls, status=status, body=HTML, times=None))
+    if not listed:
+        bench.forget_customer_list()
+
+    bench.pump(passes=2)
+
+    record = bench.record(customer.tenant_id)
+    assert (record.state, record.reason) == (State.DELETED, "the customer was already gone")
+    assert not bench.calls("DELETE")
+
+
+@pytest.mark.parametrize("status", [403, 404])
+def test_a_delete_whose_response_was_lost_is_confirmed_without_a_code(
+    bench: Bench, simulator: Simulator, customer: Customer, status: int
+) -> None:
+    bench.drop(customer.tenant_id)
+    bench.pump(passes=1)
+    simulator.add_fault(Fault(method="DELETE", drop=True, performed=True, times=None))
+    url = f"/v1/customers/{customer.tenant_id}"
+    simulator.add_fault(Fault(method="GET", path=url, status=status, body=HTML, times=None))
+
+    bench.pump(passes=3)
+
+    record = bench.record(customer.tenant_id)
+    assert (record.state, record.reason) == (State.DELETED, "the customer was already gone")
+
+
+@pytest.mark.parametrize(
+    "listing",
+    [
+        None,
+        Fault(path="/v1/customers", status=204, body="", times=None),
+        Fault(path="/v1/customers", status=200, body={"items": [None]}, times=None),
+        Fault(path="/v1/customers", status=403, body=HTML, times=None),
+    ],
+    ids=["lists it", "204", "cannot be read as a whole", "403"],
+)
+def test_a_seen_customer_is_not_gone_unless_a_listing_of_all_lacks_it(
+    bench: Bench, simulator: Simulator, customer: Customer, listing: Fault | None
+) -> None:
+    urls = seen(bench, customer)
+    simulator.add_fault(Fault(path=urls, status=403, body=HTML, times=None))
+    if listing:
+        simulator.add_fault(listing)
+    bench.forget_customer_list()
+
+    bench.pump(passes=3)
+
+    assert bench.record(customer.tenant_id).live
+    assert not bench.errors
+    simulator.clear_faults()
+    bench.pump()
+    assert bench.record(customer.tenant_id).state is State.DELETED
+
+
+def test_a_seen_customer_with_a_403_is_not_gone_for_a_listing_that_ends_after_76(
+    bench: Bench, simulator: Simulator, customer: Customer
+) -> None:
+    urls = seen(bench, customer)
+    simulator.add_fault(Fault(path=urls, status=403, body=HTML, times=None))
+    rows = [{"id": f"5e2c1a70-0d3b-4c55-9a41-7f6b2d9e8c{n}"} for n in range(10, 86)]
+    simulator.add_fault(Fault(path="/v1/customers", status=200, body={"items": rows}, times=None))
+
+    bench.pump(passes=2)
+
+    assert bench.record(customer.tenant_id).state is not State.DELETED
+
+
+def test_a_customer_that_was_never_seen_is_not_refused_for_a_403_without_a_code(
+    bench: Bench, simulator: Simulator
+) -> None:
+    unknown = "5e2c1a70-0d3b-4c55-9a41-7f6b2d9e8c10"
+    simulator.add_fault(Fault(path=f"/v1/customers/{unknown}", status=403, body=HTML, times=None))
+    bench.drop(unknown)
+    bench.pump(passes=4)
+
+    assert bench.record(unknown).live
+
+
+def test_a_403_with_a_code_does_not_make_a_seen_customer_gone(
+    bench: Bench, simulator: Simulator, customer: Customer
+) -> None:
+    urls = seen(bench, customer)
+    customer.deleted = True
+    body = {"code": 2032, "description": "Access denied."}
+    simulator.add_fault(Fault(path=urls, status=403, body=body, times=None))
+    bench.forget_customer_list()
+
+    bench.pump(passes=3)
+
+    assert bench.record(customer.tenant_id).state is State.REFUSED

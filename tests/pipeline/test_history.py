@@ -3,13 +3,13 @@
 from collections import Counter
 from collections.abc import Iterator
 from dataclasses import replace
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
 from azure.core.exceptions import ServiceRequestError
 from azure.core.pipeline.transport import HttpRequest, RequestsTransport
-from azure.data.tables import TableClient
+from azure.data.tables import TableClient, UpdateMode
 from azure.storage.queue import QueueMessage as StoredMessage
 
 from local.simulator import Customer, Fault, ProductKind, Simulator
@@ -19,14 +19,19 @@ from shared.deletion.journal import STOPPED_STEP
 from shared.deletion.messages import DeletionRequest
 from shared.deletion.poison import Poisoned, record_poisoned
 from shared.deletion.submission import abort, dismiss, dismiss_rejected, submit
-from shared.partner_center.client import PartnerCenter
+from shared.partner_center.client import PartnerCenter, SentWrite
 from shared.partner_center.deadline import Deadline
 from shared.partner_center.errors import PartnerCenterError
 from shared.safety.rules import Refused
 from shared.safety.switch import SwitchTripped
 from shared.settings import SweepMode
 from shared.storage.history import EntryKind, History, HistoryEntry
-from shared.storage.names import CUSTOMERS_TO_DELETE, HISTORY_TABLE, POISON_SUFFIX
+from shared.storage.names import (
+    CUSTOMERS_TO_DELETE,
+    HISTORY_TABLE,
+    ORDERS_TO_CHECK,
+    POISON_SUFFIX,
+)
 from shared.storage.queues import Queues
 from shared.storage.records import State
 from shared.sweep.run import run_sweep
@@ -241,6 +246,78 @@ def test_a_repeated_write_is_told_once_with_the_last_response(
     ]
 
 
+def patches(bench: Bench, customer: Customer) -> list[SentWrite]:
+    told = [each.write for each in entries(bench, customer.tenant_id) if each.write]
+    return [each for each in told if each.method == "PATCH"]
+
+
+def test_each_attempt_at_a_write_is_told_with_its_time_and_response(
+    bench: Bench, simulator: Simulator, customer: Customer
+) -> None:
+    simulator.add_fault(Fault("PATCH", drop=True, times=1))
+    simulator.add_fault(Fault("PATCH", status=503, body={"code": 5000}, times=1))
+    before = datetime.now(UTC).replace(microsecond=0)
+
+    bench.run(customer.tenant_id)
+
+    (patch,) = patches(bench, customer)
+    assert [(each.status, each.code) for each in patch.responses] == [
+        (None, ""),
+        (503, "5000"),
+        (200, ""),
+    ]
+    times = [each.at for each in patch.responses]
+    assert [before.replace(microsecond=0), *times] == sorted(
+        [before.replace(microsecond=0), *times]
+    )
+    assert {call.request_id for call in bench.calls("PATCH")} == {patch.request_id}
+
+
+def test_a_redirected_write_is_told_with_its_status(
+    bench: Bench, simulator: Simulator, customer: Customer
+) -> None:
+    simulator.add_fault(Fault("PATCH", status=302, times=1))
+
+    bench.run(customer.tenant_id)
+
+    assert [each.status for each in patches(bench, customer)] == [302, 200]
+
+
+def test_a_write_whose_repeat_is_stopped_is_told(
+    bench: Bench, simulator: Simulator, customer: Customer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It got a 401, and was aborted while a fresh token was fetched."""
+    tenant = TenantId(customer.tenant_id)
+    simulator.add_fault(Fault("PATCH", status=401, times=1))
+    gate, asked = Deletion.require_writable, []
+
+    def late(deletion: Deletion) -> None:
+        asked.append(deletion)
+        if len(asked) > 1:
+            abort(bench.services, tenant, "bob")
+        gate(deletion)
+
+    monkeypatch.setattr(Deletion, "require_writable", late)
+    bench.drop(tenant)
+    bench.pump(passes=1)
+
+    assert len(asked) > 1
+    assert len(bench.writes()) == 1
+    assert [(each.status, each.attempts) for each in patches(bench, customer)] == [(401, 1)]
+
+
+def test_an_entry_of_an_earlier_version_has_no_responses(bench: Bench, customer: Customer) -> None:
+    bench.run(customer.tenant_id)
+    table = bench.tables.get_table_client(HISTORY_TABLE)
+    for row in table.list_entities():
+        if "responses" in row:
+            del row["responses"]
+            table.update_entity(row, UpdateMode.REPLACE)
+
+    (patch,) = patches(bench, customer)
+    assert (patch.status, patch.attempts, patch.responses) == (200, 1, ())
+
+
 @pytest.mark.parametrize("stop", ["abort", "trip"])
 def test_a_write_that_the_gate_stops_is_not_told(
     bench: Bench, customer: Customer, monkeypatch: pytest.MonkeyPatch, stop: str
@@ -343,6 +420,46 @@ def test_the_calls_of_a_killed_step_are_told_to_be_missing(
 
     told = [each for each in entries(bench, tenant) if each.detail == STOPPED_STEP]
     assert [each.kind for each in told] == ["aborted" if then == "aborted" else "step_unclear"]
+
+
+def test_the_purchases_that_a_killed_step_may_have_cancelled_are_named(
+    bench: Bench, customer: Customer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    order = customer.orders[0].id
+    message = kill_after_its_calls(bench, customer, monkeypatch)
+
+    bench.deliver(CUSTOMERS_TO_DELETE, message)
+
+    told = [each for each in entries(bench, customer.tenant_id) if each.kind == "step_unclear"]
+    assert [each.detail for each in told] == [
+        STOPPED_STEP,
+        f"it may have sent a call for these: order {order} (cancelled)",
+    ]
+
+
+def test_a_killed_later_step_does_not_name_what_was_told_before(
+    bench: Bench, simulator: Simulator, customer: Customer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The first of two orders was cancelled by a step that has told so."""
+    first = customer.orders[0].id
+    second = customer.add_order(ProductKind.PERPETUAL_SOFTWARE).id
+    simulator.add_fault(Fault("PATCH", f"*/orders/{second}", status=503, times=3))
+    bench.drop(customer.tenant_id)
+    bench.pump(passes=1)
+    message = bench.take(ORDERS_TO_CHECK)
+    assert message
+    with monkeypatch.context() as patch:
+        patch.setattr(History, "add", interrupted)
+        patch.setattr(Queues, "send", interrupted)
+        with pytest.raises(KeyboardInterrupt):
+            bench.deliver(ORDERS_TO_CHECK, message)
+
+    bench.deliver(ORDERS_TO_CHECK, message)
+
+    told = [each.detail for each in entries(bench, customer.tenant_id)]
+    (named,) = [each for each in told if "may have sent a call for" in each]
+    assert second in named
+    assert first not in named
 
 
 def test_a_step_that_told_of_its_failure_is_not_told_to_be_missing(

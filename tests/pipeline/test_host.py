@@ -25,8 +25,10 @@ PATIENCE_SECONDS = 60
 
 
 @contextmanager
-def host(bench: Bench, storage: str, log: Path) -> Iterator[subprocess.Popen[str]]:
-    """Run the host as a process of its own until the block ends."""
+def host(
+    bench: Bench, storage: str, log: Path, **settings: str
+) -> Iterator[tuple[subprocess.Popen[str], str]]:
+    """Run the host as a process of its own until the block ends; give it and its URL."""
     environment = {
         **os.environ,
         **bench.simulator.environment(),
@@ -34,6 +36,7 @@ def host(bench: Bench, storage: str, log: Path) -> Iterator[subprocess.Popen[str
         "CHECK_FIRST_DELAY_SECONDS": "1",
         "CHECK_MAX_DELAY_SECONDS": "2",
         "PARTNER_CENTER_RATE_LIMIT_PER_MINUTE": "500",
+        **settings,
     }
     command = [sys.executable, "-m", "local.host", "--port", "0", "--no-settings"]
     with (
@@ -50,9 +53,8 @@ def host(bench: Bench, storage: str, log: Path) -> Iterator[subprocess.Popen[str
         assert process.stdout is not None
         line = process.stdout.readline()
         assert line, log.read_text()
-        json.loads(line)
         try:
-            yield process
+            yield process, json.loads(line)["url"]
         finally:
             process.terminate()
 
@@ -97,7 +99,7 @@ def test_a_killed_host_loses_nothing(
     simulator.behaviour = Behaviour(latency_ms=50)
     for customer in customers:
         bench.drop(customer.tenant_id)
-    with host(bench, storage, tmp_path / "log") as process:
+    with host(bench, storage, tmp_path / "log") as (process, _):
         wait_until(lambda: len(bench.calls("PATCH")) > 1)
         process.send_signal(signal.SIGKILL)
         process.wait()

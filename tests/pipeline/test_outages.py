@@ -14,9 +14,10 @@ from functions.cancel_orders import cancel_orders
 from local.simulator import Customer, Fault, ProductKind, Simulator
 from shared.deletion import put_back, steps
 from shared.deletion.claims import claim_step
-from shared.deletion.messages import DeletionRequest, StepMessage, opened, parse_step
+from shared.deletion.messages import DeletionRequest, Parcel, StepMessage, opened, parse_step
 from shared.deletion.put_back import TRIES
 from shared.deletion.submission import abort, submit
+from shared.partner_center.connection import Connection
 from shared.settings import settings
 from shared.storage.names import (
     CUSTOMERS_READY,
@@ -28,8 +29,9 @@ from shared.storage.names import (
 )
 from shared.storage.records import Records, State
 from shared.tenants import TenantId
-from tests.bench import Bench
+from tests.bench import UNHURRIED, Bench
 from tests.infra.bicep import ROOT
+from tests.local_budget import LocalBudget
 
 HOUR = timedelta(hours=1)
 WRONG = {"PARTNER_CENTER_CLIENT_SECRET": "@Microsoft.KeyVault(SecretUri=https://x.example/s)"}
@@ -423,6 +425,73 @@ def test_while_the_table_is_away_messages_are_kept_and_then_go_on(
     assert not bench.poisoned()
 
 
+def test_a_drop_outlives_an_outage_that_is_longer_than_the_deadline(
+    bench: Bench, customer: Customer, tenant: TenantId, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    bench.drop(tenant)
+    with monkeypatch.context() as patch:
+        fail(patch, "get", from_storage(403))
+        bench.pump(passes=8)
+    later(bench, 49 * HOUR)
+
+    bench.pump()
+
+    assert customer.deleted
+    assert not bench.poisoned()
+
+
+def test_a_late_drop_of_several_is_put_back_once_more(bench: Bench, customer: Customer) -> None:
+    other = bench.simulator.sandbox.add_customer("tipdemo002.onmicrosoft.com")
+    text = f"{customer.tenant_id}\n{other.tenant_id}"
+    late = Parcel(text.encode(), None, bench.services.now() - 49 * HOUR)
+    bench.drop(late.sealed(), CUSTOMERS_TO_DELETE + POISON_SUFFIX)
+
+    bench.pump()
+
+    assert customer.deleted
+    assert other.deleted
+    assert not bench.poisoned()
+
+
+def test_a_late_drop_of_a_host_that_died_gets_one_more_try(bench: Bench, tenant: TenantId) -> None:
+    poison = CUSTOMERS_TO_DELETE + POISON_SUFFIX
+    old = bench.services.now() - 49 * HOUR
+    bench.drop(Parcel(tenant.encode(), None, old).sealed(), poison)
+    deliver_next(bench, poison)
+
+    again = bench.take(CUSTOMERS_TO_DELETE)
+
+    assert again is not None
+    assert bench.services.records.get(tenant) is None
+    bench.forget(CUSTOMERS_TO_DELETE, again)
+    bench.drop(str(again.content), poison)
+    deliver_next(bench, poison)
+    assert bench.record(tenant).state is State.STUCK
+    assert not bench.waiting(CUSTOMERS_TO_DELETE)
+
+
+def test_an_outage_gives_a_late_drop_its_last_try_back(
+    bench: Bench, customer: Customer, tenant: TenantId, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    poison = CUSTOMERS_TO_DELETE + POISON_SUFFIX
+    old = bench.services.now() - 49 * HOUR
+    bench.drop(Parcel(tenant.encode(), None, old, last_try=True).sealed(), poison)
+    with monkeypatch.context() as patch:
+        fail(patch, "get", from_storage(503))
+        deliver_next(bench, poison)
+
+    bench.pump()
+
+    assert customer.deleted
+    assert not bench.poisoned()
+
+
+def deliver_next(bench: Bench, queue: str) -> None:
+    message = bench.take(queue)
+    assert message is not None
+    bench.deliver(queue, message)
+
+
 def from_storage(status: int) -> HttpResponseError:
     error = HttpResponseError(f"storage responded with status {status}")
     error.status_code = status
@@ -501,6 +570,25 @@ def test_a_poisoned_message_is_kept_while_its_account_is_unknown(
     assert not bench.errors
 
 
+@pytest.mark.parametrize("letter", ['"', "\\", "\n"])
+def test_a_poisoned_message_of_64_kib_is_kept_while_its_account_is_unknown(
+    bench: Bench, spoil: Callable[..., None], letter: str
+) -> None:
+    """Inside another message it would be twice as large, and no queue takes that."""
+    body = "x" + letter * 65_534 + "x"
+    bench.drop(body)
+    spoil(**NAMELESS)
+    bench.pump(passes=5)
+    assert not bench.errors
+
+    repair(bench)
+    bench.pump()
+
+    (row,) = bench.poisoned()
+    assert row["body"] == body[:500]
+    assert not bench.errors
+
+
 def test_redrive_works_while_other_settings_are_wrong(
     bench: Bench,
     customer: Customer,
@@ -546,6 +634,35 @@ def test_time_under_a_tripped_switch_does_not_count(
     assert customer.deleted
     assert timedelta(0) <= record.parked - before.parked - 60 * HOUR < HOUR
     assert record.deadline - before.deadline == record.parked - before.parked
+
+
+def test_time_that_our_own_limit_takes_does_not_count(
+    bench: Bench, customer: Customer, tenant: TenantId
+) -> None:
+    bench.drop(tenant)
+    bench.pump(passes=1)
+    clear(bench)
+    free, full = bench.services.connection, LocalBudget(UNHURRIED)
+    full.pause(UNHURRIED)
+    base_url = bench.services.settings.partner_center.endpoints.base_url
+    bench.put(replace(bench.services, connection=Connection(base_url, free.tokens, full)))
+    called = len(bench.calls())
+    for _ in range(3):
+        later(bench, 60 * HOUR)
+        bench.forget_customer_list()
+        send_check(bench, tenant)
+        bench.pump(passes=1)
+        assert bench.record(tenant).live
+    assert len(bench.calls()) == called
+
+    bench.put(replace(bench.services, connection=free))
+    send_check(bench, tenant)
+    bench.pump()
+
+    assert customer.deleted
+    record = bench.record(tenant)
+    assert record.state is State.DELETED
+    assert record.parked > 100 * HOUR
 
 
 @pytest.mark.parametrize(

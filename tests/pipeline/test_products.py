@@ -5,6 +5,7 @@ from dataclasses import replace
 import pytest
 
 from local.simulator import Behaviour, Customer, Fault, ProductKind, Simulator
+from shared.purchases.purchase import PurchaseKind
 from shared.storage.records import State
 from tests.bench import Bench
 
@@ -300,6 +301,20 @@ def test_orders_that_are_named_by_their_alternate_id_are_the_same_orders(
         ProductKind.AZURE_PLAN,
     }
     assert patched == [order.id] * by_order
+
+
+def test_an_order_that_is_listed_late_is_the_one_that_its_entitlement_named(
+    simulator: Simulator, bench: Bench, customer: Customer
+) -> None:
+    simulator.behaviour = Behaviour(
+        references_by_alternate_id=True, app_only_entitlements=True, order_list_lag_seconds=100
+    )
+    order = customer.add_order(ProductKind.SOFTWARE_SUBSCRIPTION, age_days=0)
+
+    record = bench.run(customer.tenant_id)
+
+    assert record.state is State.DELETED
+    assert [each.id for each in record.purchases if each.kind is PurchaseKind.ORDER] == [order.id]
 
 
 def test_an_order_that_shows_up_between_two_checks_is_read_with_its_subscriptions(

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable
 from dataclasses import replace
+from datetime import timedelta
 from typing import Any
 
 import pytest
@@ -9,9 +10,11 @@ from azure.core.exceptions import AzureError
 
 from local.simulator import Behaviour, Customer, Fault, ProductKind, Simulator
 from local.simulator.state.behaviour import ProductionDelete
+from shared.deletion import put_back
 from shared.deletion.submission import abort
 from shared.partner_center.client import PartnerCenter
-from shared.storage.names import ORDERS_TO_CHECK
+from shared.settings import settings
+from shared.storage.names import ORDERS_TO_CHECK, POISON_SUFFIX
 from shared.storage.records import State
 from shared.tenants import TenantId
 from tests.bench import Bench
@@ -25,6 +28,38 @@ def customer(simulator: Simulator) -> Customer:
     customer = simulator.sandbox.add_customer("tipdemo001.onmicrosoft.com")
     customer.add_order(ProductKind.PERPETUAL_SOFTWARE)
     return customer
+
+
+@pytest.fixture
+def impatient(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Let what is put back be visible at once."""
+    monkeypatch.setattr(put_back, "_SHORTEST", timedelta(0))
+    monkeypatch.setattr(put_back, "_LONGEST", timedelta(0))
+    monkeypatch.setattr("functions.record_poison._POISON_DELAY", timedelta(0))
+
+
+@pytest.fixture
+def unheard(bench: Bench, storage: str, simulator: Simulator, customer: Customer) -> None:
+    """Trip the switch in the step of a process that cannot store it and then ends.
+
+    Partner Center says only once that this is no sandbox.
+    """
+    body = {"code": 800019, "description": "x"}
+    simulator.add_fault(Fault("PATCH", "*/orders/*", 403, body, times=1))
+    bench.drop(customer.tenant_id)
+    pump_without_writes(bench, storage)
+    assert len(bench.writes()) == 1
+    assert not bench.services.switch.read().tripped
+
+
+def pump_without_writes(bench: Bench, storage: str) -> None:
+    """Let another process take what is visible; it can write no trip, and then it ends."""
+    wire, others = Wire(), bench.services
+    wire.writes_fail = True
+    with switch_behind(bench, storage, wire) as switch:
+        bench.put(with_switch(others, switch))
+        bench.pump(passes=1)
+    bench.put(others)
 
 
 @pytest.mark.parametrize(
@@ -267,6 +302,7 @@ def test_partner_centers_alarm_trips_the_switch_from_any_call(
 
 
 @pytest.mark.parametrize("failing", [1, 2, 4])
+@pytest.mark.usefixtures("impatient")
 def test_a_trip_whose_write_fails_is_written_again_at_each_step(
     bench: Bench, storage: str, simulator: Simulator, customer: Customer, failing: int
 ) -> None:
@@ -287,6 +323,94 @@ def test_a_trip_whose_write_fails_is_written_again_at_each_step(
     assert len(bench.calls("GET", "/orders")) == 1
     assert bench.record(customer.tenant_id).live
     assert not bench.writes()
+
+
+@pytest.mark.usefixtures("unheard")
+def test_a_trip_outlives_a_process_that_ends_before_it_could_store_it(
+    bench: Bench, customer: Customer
+) -> None:
+    bench.pump(passes=3)
+
+    state = bench.switch_of_another_process().read()
+    assert state.tripped
+    assert "403/800019" in state.reason
+    assert len(bench.writes()) == 1
+    assert bench.record(customer.tenant_id).live
+
+
+@pytest.mark.usefixtures("impatient", "unheard")
+def test_a_message_keeps_its_trip_until_it_is_stored_and_no_try_counts(
+    bench: Bench, storage: str
+) -> None:
+    for _ in range(7):
+        pump_without_writes(bench, storage)
+        assert not bench.services.switch.read().tripped
+
+    bench.pump(passes=1)
+
+    assert bench.services.switch.read().tripped
+    assert not bench.errors
+    assert len(bench.writes()) == 1
+
+
+@pytest.mark.usefixtures("impatient", "unheard")
+def test_a_message_that_may_do_nothing_any_more_stores_its_trip(
+    bench: Bench, customer: Customer
+) -> None:
+    abort(bench.services, TenantId(customer.tenant_id), "ann")
+
+    bench.pump(passes=1)
+
+    assert bench.services.switch.read().tripped
+
+
+@pytest.mark.usefixtures("impatient", "unheard")
+def test_a_message_on_the_poison_queue_keeps_its_trip_until_it_is_stored(
+    bench: Bench, storage: str
+) -> None:
+    """Whoever moved it there."""
+    message = bench.take(ORDERS_TO_CHECK)
+    assert message
+    bench.drop(message.content, ORDERS_TO_CHECK + POISON_SUFFIX)
+    bench.forget(ORDERS_TO_CHECK, message)
+    pump_without_writes(bench, storage)
+    assert not bench.services.switch.read().tripped
+
+    bench.pump(passes=1)
+
+    assert bench.services.switch.read().tripped
+    assert not bench.errors
+
+
+@pytest.mark.usefixtures("impatient", "unheard")
+def test_a_message_stores_its_trip_while_settings_are_wrong(
+    bench: Bench, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The message that follows carries none."""
+    for name, value in {**bench._environment, "PARTNER_CENTER_CLIENT_SECRET": ""}.items():
+        monkeypatch.setenv(name, value)
+    monkeypatch.setattr("shared.services._built", [])
+    settings.cache_clear()
+
+    bench.pump(passes=1)
+
+    assert bench.services.switch.read().tripped
+    assert not bench.errors
+
+
+@pytest.mark.usefixtures("impatient")
+def test_a_dry_run_carries_a_trip_that_its_process_could_not_store(
+    bench: Bench, storage: str, simulator: Simulator, customer: Customer
+) -> None:
+    body = {"code": 800019, "description": "x"}
+    simulator.add_fault(Fault("GET", "*/orders", 403, body, times=1))
+    bench.drop(f'{{"tenantId": "{customer.tenant_id}", "dryRun": true}}')
+    pump_without_writes(bench, storage)
+
+    bench.pump(passes=1)
+
+    assert bench.services.switch.read().tripped
+    assert not bench.errors
 
 
 def test_a_trip_that_one_process_cannot_store_stops_the_others_after_its_next_step(

@@ -73,6 +73,10 @@ BAD_DROPS = {
     "parcel in a parcel": in_parcels(TENANT, 2),
     "parcel in two parcels": in_parcels(TENANT, 3),
     "encoded parcel in a parcel": in_parcels(base64.b64encode(in_parcels(TENANT, 1).encode()), 1),
+    "trip that is none": json.dumps(
+        {"putBack": TENANT, "firstInsertedAt": "", "trip": {"reason": "odd"}}
+    ),
+    "too large for a parcel": '"' * 40_000,
     "no tenant": "contoso",
 }
 STEP = json.dumps({"version": 1, "tenantId": TENANT, "generation": 1, "correlationId": "c"})

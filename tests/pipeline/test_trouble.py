@@ -514,12 +514,13 @@ def test_a_short_loss_of_the_right_to_entitlements_is_forgotten(
     assert "entitlements_forbidden" not in caplog.text
 
 
+@pytest.mark.parametrize("code", [2032, 900309])
 def test_a_403_on_the_entitlements_of_one_customer_leaves_those_of_the_others_readable(
-    bench: Bench, simulator: Simulator, customer: Customer
+    bench: Bench, simulator: Simulator, customer: Customer, code: int
 ) -> None:
     simulator.behaviour = replace(simulator.behaviour, app_only_entitlements=True)
     other = simulator.sandbox.add_customer("other.onmicrosoft.com")
-    body = {"code": 2032, "description": "Access denied."}
+    body = {"code": code, "description": "Access denied."}
     path = f"*/{customer.tenant_id}/entitlements"
     simulator.add_fault(Fault(path=path, status=403, body=body, times=None))
 

@@ -57,6 +57,13 @@ def test_an_order_that_only_an_entitlement_named_is_kept() -> None:
     assert merge_snapshot(Snapshot(orders=[]), [unlisted]) == (unlisted,)
 
 
+def test_an_order_that_is_listed_replaces_what_an_entitlement_named_by_its_alternate_id() -> None:
+    unlisted = replace(ORDER, id="SHORT", status=UNLISTED)
+    order = Order("long", "completed", alternate_id="short")
+
+    assert statuses(merge_snapshot(Snapshot(orders=[order]), [unlisted])) == {"long": "completed"}
+
+
 def test_a_subscription_that_was_not_read_follows_its_order() -> None:
     found = merge_snapshot(Snapshot(orders=[CANCELLED]), [ORDER, SUBSCRIPTION])
 

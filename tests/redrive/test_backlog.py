@@ -1,10 +1,15 @@
 """What redrive removes after 90 days, and the line that it logs."""
 
 import logging
+from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import replace
 from datetime import timedelta
+from typing import Any
 
 import pytest
+from azure.core.exceptions import HttpResponseError
+from azure.data.tables import TableClient
 from azure.functions.timer import TimerRequest
 
 from functions.redrive import redrive
@@ -17,6 +22,7 @@ from shared.storage.budget import SharedBudget
 from shared.storage.names import (
     CUSTOMERS_READY,
     CUSTOMERS_TO_DELETE,
+    DELETIONS_TABLE,
     POISON_QUEUES,
     REJECTED_ROW_PREFIX,
     SANDBOX_TABLE,
@@ -93,6 +99,58 @@ def test_a_poisoned_message_is_removed_after_30_days(bench: Bench) -> None:
     bench.redrive()
 
     assert not rows(bench, REJECTED_ROW_PREFIX)
+
+
+@pytest.fixture
+def before_removal(monkeypatch: pytest.MonkeyPatch) -> Callable[..., None]:
+    """Give a function that lets something happen after rows were read and before one is removed."""
+    delete = TableClient.delete_entity
+
+    def arrange(name: str, event: Callable[[], object]) -> None:
+        def removed(table: TableClient, *row: Any, **options: Any) -> None:
+            if table.table_name == name:
+                monkeypatch.setattr(TableClient, "delete_entity", delete)
+                event()
+            delete(table, *row, **options)
+
+        monkeypatch.setattr(TableClient, "delete_entity", removed)
+
+    return arrange
+
+
+def test_a_plan_that_is_replaced_while_old_rows_are_removed_stays(
+    bench: Bench, before_removal: Callable[..., None]
+) -> None:
+    plans, now = bench.services.plans, bench.services.now()
+    plans.keep(FIRST, "old", now - KEPT_SHORT - MINUTE)
+    before_removal(SANDBOX_TABLE, lambda: plans.keep(FIRST, "fresh", now))
+
+    bench.redrive()
+
+    assert plans.last(FIRST, str) == "fresh"
+
+
+@pytest.mark.parametrize("table", [SANDBOX_TABLE, DELETIONS_TABLE])
+def test_a_table_that_is_missing_when_old_rows_are_removed_hides_none_of_them_for_ever(
+    bench: Bench, before_removal: Callable[..., None], table: str
+) -> None:
+    """The library takes the 404 of the table for a row that is gone."""
+    ended(bench, FIRST, State.DELETED, KEPT + MINUTE)
+    record_poisoned(bench.services, Poisoned(CUSTOMERS_TO_DELETE, "m1", b"nonsense"))
+    client = bench.tables.get_table_client(table)
+    kept = list(client.list_entities())
+    bench.move_clock_to(bench.services.now() + KEPT_SHORT + MINUTE)
+    before_removal(table, client.delete_table)
+    with suppress(HttpResponseError):
+        bench.redrive()
+    client.create_table()
+    for row in kept:
+        client.create_entity(row)
+
+    bench.redrive()
+
+    assert not rows(bench, REJECTED_ROW_PREFIX)
+    assert not list(bench.services.records.all())
 
 
 def test_a_customer_that_no_sweep_sees_is_forgotten_after_90_days(

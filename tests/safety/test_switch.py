@@ -7,7 +7,7 @@ from datetime import timedelta
 from functools import partial
 
 import pytest
-from azure.core.exceptions import AzureError
+from azure.core.exceptions import AzureError, ServiceRequestError
 from azure.data.tables import UpdateMode
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
@@ -153,9 +153,7 @@ def test_a_trip_in_the_background_does_not_undo_the_reset_of_itself(
         other.reset("ann", "looked at it")
 
     with switch_behind(bench, storage, wire, sleep=reset) as switch:
-        wire.responses_lost = 1
-        with pytest.raises(AzureError):
-            switch.trip("tipsweep", "403/800019")
+        lose_response_of_trip(switch, wire)
         wait_for_writers()
 
     assert not other.read().tripped
@@ -185,6 +183,95 @@ def test_a_stored_trip_is_not_written_again(switch: Switch, wire: Wire, other: S
     assert not switch.read().tripped
 
 
+def test_a_trip_whose_write_fails_once_is_stored_at_once(
+    switch: Switch, wire: Wire, other: Switch
+) -> None:
+    fail_one_write(wire)
+
+    written = switch.trip("tipsweep", "403/800019")
+
+    assert other.read() == written
+    assert switch.unstored is None
+
+
+def test_a_trip_whose_response_was_lost_once_is_stored_once(
+    switch: Switch, wire: Wire, other: Switch
+) -> None:
+    """Written again, it would undo a reset that came in between."""
+    wire.responses_lost = 1
+    wire.after_read = lambda: other.reset("ann", "looked at it")
+
+    switch.trip("tipsweep", "403/800019")
+
+    assert not other.read().tripped
+
+
+def test_a_trip_of_a_process_that_has_ended_is_taken_over(
+    bench: Bench, storage: str, switch: Switch, other: Switch
+) -> None:
+    unstored = trip_of_ended(bench, storage)
+
+    switch.take_over(unstored)
+
+    assert other.read() == switch.read() == unstored
+
+
+def test_a_trip_that_is_taken_over_in_vain_stops_this_process_until_it_is_stored(
+    bench: Bench, storage: str, wire: Wire, switch: Switch, other: Switch
+) -> None:
+    unstored = trip_of_ended(bench, storage)
+    wire.writes_fail = True
+    with pytest.raises(AzureError):
+        switch.take_over(unstored)
+    with pytest.raises(AzureError):
+        switch.require_untripped()
+    wire.writes_fail = False
+
+    switch.store_own()
+
+    assert other.read() == unstored
+
+
+def test_a_trip_that_is_taken_over_after_its_reset_stays_reset(
+    bench: Bench, storage: str, switch: Switch, other: Switch
+) -> None:
+    """Its own process has stored it after all."""
+    unstored = trip_of_ended(bench, storage)
+    other.take_over(unstored)
+    other.reset("ann", "was nothing")
+
+    switch.take_over(unstored)
+
+    assert not other.read().tripped
+
+
+def test_a_process_takes_over_no_trip_that_it_knows_to_be_stored(
+    switch: Switch, wire: Wire, other: Switch
+) -> None:
+    """Its own message came back after others had tripped and reset the switch."""
+    trip_in_vain(switch, wire)
+    unstored = switch.unstored
+    assert unstored
+    switch.read()
+    other.trip("ann", "another")
+    other.reset("ann", "was nothing")
+
+    switch.take_over(unstored)
+
+    assert not other.read().tripped
+
+
+def test_a_trip_of_this_process_is_not_given_up_for_one_that_it_takes_over(
+    bench: Bench, storage: str, switch: Switch, wire: Wire, other: Switch
+) -> None:
+    unstored = trip_of_ended(bench, storage)
+    trip_in_vain(switch, wire, "mine")
+
+    switch.take_over(unstored)
+
+    assert other.read().reason == "mine"
+
+
 def test_a_trip_that_could_not_be_stored_is_logged(
     switch: Switch, wire: Wire, caplog: pytest.LogCaptureFixture
 ) -> None:
@@ -199,9 +286,7 @@ def test_a_trip_that_could_not_be_stored_is_logged(
 def test_a_trip_whose_response_was_lost_is_not_repeated_after_its_reset(
     switch: Switch, wire: Wire, other: Switch
 ) -> None:
-    wire.responses_lost = 1
-    with pytest.raises(AzureError):
-        switch.trip("tipsweep", "403/800019")
+    lose_response_of_trip(switch, wire)
     other.reset("ann", "was nothing")
 
     assert not switch.read().tripped
@@ -363,9 +448,7 @@ def test_a_reset_does_not_lift_a_trip_that_it_has_just_stored(
 def test_a_reset_lifts_a_trip_whose_response_was_lost(
     switch: Switch, wire: Wire, other: Switch
 ) -> None:
-    wire.responses_lost = 1
-    with pytest.raises(AzureError):
-        switch.trip("ann", "stop")
+    lose_response_of_trip(switch, wire)
     seen = other.read()
 
     switch.reset("ann", "go", lambda state: state.etag == seen.etag)
@@ -482,6 +565,31 @@ def test_whatever_fails_or_crosses_only_a_later_reset_lifts_a_trip(
         switch.reset("ann", "looked at all of them")
         assert not other.read().tripped
         assert not switch.read().tripped
+
+
+def fail_one_write(wire: Wire) -> None:
+    def fail() -> None:
+        message = "storage took no write"
+        raise ServiceRequestError(message)
+
+    wire.before_write = fail
+
+
+def lose_response_of_trip(switch: Switch, wire: Wire) -> None:
+    """Trip the switch; it is stored, but nobody can tell this process so."""
+    wire.responses_lost, wire.reads_fail = 1, True
+    with pytest.raises(AzureError):
+        switch.trip("tipsweep", "403/800019")
+    wire.reads_fail = False
+
+
+def trip_of_ended(bench: Bench, storage: str) -> SwitchState:
+    """Return the trip that a process could not store before it ended."""
+    wire = Wire()
+    with switch_behind(bench, storage, wire) as ended:
+        trip_in_vain(ended, wire)
+        assert ended.unstored
+        return ended.unstored
 
 
 def trip_in_vain(switch: Switch, wire: Wire, reason: str = "403/800019") -> None:

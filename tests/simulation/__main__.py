@@ -107,6 +107,8 @@ def _explore(pool: ProcessPoolExecutor, options: argparse.Namespace) -> int:
     for outcomes in _batches(pool, seeds, options.without, options.workers):
         for outcome in outcomes:
             tally.add(outcome)
+            for violation in outcome.unknown[:SHOWN]:
+                print(f"Seed {outcome.seed} breaks {violation}", flush=True)
         _progress(tally.line(options.seeds))
     _report(tally)
     if options.coverage:

@@ -29,6 +29,9 @@ _DELETION: Final = "shared.deletion.deletion"
 _CLAIMS: Final = "shared.deletion.claims"
 _STEPS: Final = "shared.deletion.steps"
 _ERRORS: Final = "shared.deletion.error_handling"
+_SEND_MESSAGE: Final = (
+    "        self.queues.send(queue, message.carrying(self.switch.unstored), delay)\n"
+)
 _SEND_AGAIN: Final = "        self.save(self._sent(queue, delay, changed or self.record))\n"
 _SAVE_RAISED: Final = (
     "            self.save(raised)\n"
@@ -51,7 +54,7 @@ PLANTED: Final[Mapping[str, Mistake]] = {
         "the generation is raised before the message is sent",
         {
             _DELETION: (
-                ("        self.queues.send(queue, message.to_json(), delay)\n", ""),
+                (_SEND_MESSAGE, ""),
                 (_SEND_AGAIN, _SEND_AGAIN + _send("self.record")),
                 (_SAVE_RAISED, _SAVE_RAISED + _send("raised")),
             )
@@ -176,7 +179,7 @@ PLANTED: Final[Mapping[str, Mistake]] = {
         {
             _STEPS: (
                 (
-                    "services.safety.require_customer(client, deletion.record.tenant)",
+                    "services.safety.require_customer(client, tenant, seen=seen)",
                     "_FIRST_STEP_ONLY(services, client, deletion.record)",
                 ),
                 ("def _decide(", _FIRST_STEP_ONLY + "def _decide("),
@@ -283,8 +286,8 @@ PLANTED: Final[Mapping[str, Mistake]] = {
         "a good drop in the poison queue is given up at once",
         _one(
             "shared.deletion.put_back",
-            "    return services.now() < parcel.known_since + services.settings.checks.deadline\n",
-            "    return services.now() < parcel.known_since\n",
+            "    if late and parcel.last_try:\n",
+            "    if not parcel.last_try:\n",
         ),
         frozenset({"poisoned_good_message", "hasty_stuck"}),
         seed=24,
@@ -293,7 +296,8 @@ PLANTED: Final[Mapping[str, Mistake]] = {
         "a drop in the poison queue is not put back",
         _one(
             "shared.deletion.put_back",
-            "    put_back_as_it_is(services.queues, CUSTOMERS_TO_DELETE, parcel)\n"
+            "    put_back_as_it_is("
+            "services.queues, CUSTOMERS_TO_DELETE, replace(parcel, last_try=late))\n"
             "    emit(Event.MESSAGE_PUT_BACK",
             "    emit(Event.MESSAGE_PUT_BACK",
         ),

@@ -59,6 +59,7 @@ class Machine:
         self.lines.install()
         # What is created once for all runs, such as keys, must not depend on the first seed.
         simulate(self, 0)
+        _keep()
 
     def plant(self, name: str, planted: Mapping[str, Replacement]) -> None:
         """Use copies of the app with this mistake from now on; without a name, the app as it is."""
@@ -70,6 +71,7 @@ class Machine:
     def _copies_of(self, name: str, planted: Mapping[str, Replacement]) -> list[AppCopy]:
         if name not in self._copies:
             self._copies[name] = [import_copy(planted) for _ in range(MOST_PROCESSES)]
+            _keep()
         return self._copies[name]
 
     def import_anew(self) -> None:
@@ -338,11 +340,15 @@ class Simulation:
 
 
 def simulate(machine: Machine, seed: int, options: Options | None = None) -> Simulation:
-    """Run a seed and return the finished simulation."""
+    """Run a seed and return the finished simulation; garbage is only collected before it."""
     gc.disable()
-    try:
-        simulation = Simulation(machine, seed, options or Options())
-        simulation.run()
-        return simulation
-    finally:
-        gc.enable()
+    gc.collect()
+    simulation = Simulation(machine, seed, options or Options())
+    simulation.run()
+    return simulation
+
+
+def _keep() -> None:
+    """Spare later collections the look at everything that stays for all runs."""
+    gc.collect()
+    gc.freeze()

@@ -2,10 +2,12 @@
 
 import json
 from collections.abc import Callable
+from datetime import timedelta
 
 import pytest
 
 from tests.simulation.book import ORDER, OTHER, STEP, STUBBORN, TENANT, Book, purchase
+from tests.simulation.clock import START
 from tests.simulation.log import Event, Service
 from tests.simulation.oracle import History, judge
 from tests.simulation.oracle.rules import RULES
@@ -209,6 +211,33 @@ def delete_while_open() -> Book:
     return book
 
 
+def deleted_with_an_order(age: float, **settings: object) -> Book:
+    """An order that is `age` seconds older than 60 days by the true clock, at the DELETE."""
+    book = Book()
+    book.begin(**settings)
+    book.drop()
+    book.record("cancelling", claimed="m1")
+    created = START + timedelta(seconds=book.place - age) - timedelta(days=60)
+    items = [{**ORDER, "creationDate": f"{created:%Y-%m-%dT%H:%M:%S}.0000000Z"}]
+    items[0]["status"] = "completed"
+    book.read("/orders", response={"items": items})
+    book.delete()
+    book.end("deleted", deleted=True)
+    return book
+
+
+def deleted_with_an_order_too_old_by_a_clock() -> Book:
+    return deleted_with_an_order(-50, skew=60)
+
+
+def deleted_with_an_order_too_old_by_no_clock() -> Book:
+    return deleted_with_an_order(-70, skew=60)
+
+
+def deleted_with_an_order_of_a_clock_behind() -> Book:
+    return deleted_with_an_order(-50, skew=-60)
+
+
 def deleted_twice() -> Book:
     book = begun()
     book.delete()
@@ -353,9 +382,94 @@ def revived_after_an_abort() -> Book:
     return book
 
 
+def begun_again(end: str, *, seconds: int) -> Book:
+    """A second drop from before the first step; a deletion ended whole seconds after it."""
+    book = Book()
+    book.begin()
+    book.drop()
+    book.drop(identifier="m2")
+    dropped = book.place
+    book.record("cancelling", claimed="m1", at=dropped + 0.5)
+    book.record(end, claimed="m1", at=dropped + seconds + 0.9)
+    if end == "aborted":
+        book.abort()
+    book.record("cancelling", claimed="m2", run="cancel_orders#3")
+    book.end()
+    return book
+
+
+def begun_again_in_the_second_of_the_end() -> Book:
+    return begun_again("deleted", seconds=0)
+
+
+def begun_again_after_the_second_of_the_end() -> Book:
+    return begun_again("deleted", seconds=1)
+
+
+def begun_again_in_the_second_of_an_abort() -> Book:
+    return begun_again("aborted", seconds=0)
+
+
 def message_lost() -> Book:
     book = begun()
     book.event("done", "p1", queue="customers-to-delete", id="m1", text=TENANT)
+    book.end()
+    return book
+
+
+def dropped_after_an_abort(seconds: float) -> Book:
+    """A drop between the write of an abort and its response, whole seconds apart or not."""
+    book = begun()
+    dropped = book.place + 4
+    book.record("aborted", run="abort_deletion#8", at=dropped - seconds)
+    book.drop(identifier="m2")
+    assert book.place == dropped
+    book.abort()
+    book.record("cancelling", claimed="m2", run="cancel_orders#9")
+    book.end()
+    return book
+
+
+def dropped_before_the_response_to_an_abort() -> Book:
+    return dropped_after_an_abort(0.1)
+
+
+def dropped_and_begun_in_the_second_of_an_abort() -> Book:
+    return dropped_after_an_abort(-0.5)
+
+
+def dropped_between_two_aborts() -> Book:
+    book = begun()
+    book.record("aborted", run="abort_deletion#8")
+    book.drop(identifier="m2")
+    book.record("aborted", run="abort_deletion#9")
+    book.record("cancelling", claimed="m2", run="cancel_orders#9")
+    book.end()
+    return book
+
+
+def waiting_in_poison() -> Book:
+    """A step of a live deletion is on its poison queue while another drop of its customer goes."""
+    book = begun()
+    book.send(run="cancel_orders#1")
+    step = f"orders-to-check-{book.place - 3}"
+    book.record("checking", run="cancel_orders#1", generation=2)
+    book.done()
+    book.event("poisoned", "p1", queue="orders-to-check", id=step, text=STEP, copy="m2")
+    book.drop(identifier="m3")
+    book.done(identifier="m3")
+    return book
+
+
+def step_waits_in_poison() -> Book:
+    book = waiting_in_poison()
+    book.end()
+    return book
+
+
+def step_lost_from_poison() -> Book:
+    book = waiting_in_poison()
+    book.event("done", "p1", queue="orders-to-check-poison", id="m2", text=STEP)
     book.end()
     return book
 
@@ -1077,6 +1191,8 @@ BAD: list[tuple[str, Callable[[], Book]]] = [
     ("wrote_after_refusal", wrote_after_refusal),
     ("trip_lost", others_write_after_refusal),
     ("delete_while_open", delete_while_open),
+    ("delete_while_open", deleted_with_an_order_too_old_by_no_clock),
+    ("delete_while_open", deleted_with_an_order_of_a_clock_behind),
     ("deleted_twice", deleted_twice),
     ("deleted_twice", deleted_twice_before_the_record),
     ("deleted_twice", deleted_by_a_late_request),
@@ -1089,7 +1205,12 @@ BAD: list[tuple[str, Callable[[], Book]]] = [
     ("left_over", request_left_long_after_the_trouble),
     ("live_without_request", live_without_request),
     ("live_without_request", revived_after_an_abort),
+    ("live_without_request", begun_again_after_the_second_of_the_end),
+    ("live_without_request", begun_again_in_the_second_of_an_abort),
+    ("live_without_request", dropped_and_begun_in_the_second_of_an_abort),
+    ("live_without_request", dropped_between_two_aborts),
     ("message_lost", message_lost),
+    ("message_lost", step_lost_from_poison),
     ("claimed_twice", claimed_twice),
     ("generation_fell", generation_fell),
     ("redriven_early", redriven_early),
@@ -1182,6 +1303,9 @@ def under_way_at_the_end() -> Book:
         ("poisoned_good_message", put_back_from_poison),
         ("hung", under_way_at_the_end),
         ("unasked_write", dropped_in_the_second_of_the_end),
+        ("live_without_request", begun_again_in_the_second_of_the_end),
+        ("live_without_request", dropped_before_the_response_to_an_abort),
+        ("delete_while_open", deleted_with_an_order_too_old_by_a_clock),
         ("ended_late", ended_late_after_a_trip),
         ("ended_late", ended_late_after_an_outage),
         ("unended", unended_while_tripped),
@@ -1191,6 +1315,7 @@ def under_way_at_the_end() -> Book:
         ("untrue_stuck", stuck_truly),
         ("untrue_stuck", stuck_for_what_was_shown),
         ("untrue_stuck", stuck_by_what_never_ends),
+        ("message_lost", step_waits_in_poison),
         ("request_vanished", request_put_back),
         ("request_vanished", request_poisoned),
         ("request_ignored", rejected_with_its_line),

@@ -3,7 +3,8 @@
 import json
 import uuid
 from collections import defaultdict
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 
 import jwt
@@ -16,6 +17,8 @@ from local.simulator.state.accounts import Account
 from local.simulator.state.world import World
 
 PFX_CONTENT_TYPE = "application/x-pkcs12"
+# Key Vault's own maximum.
+PAGE_SIZE = 25
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,6 +30,8 @@ class SecretVersion:
     content_type: str | None
     created: datetime
     expires: int | None = None
+    tags: Mapping[str, str] = field(default_factory=dict)
+    enabled: bool = True
 
 
 class KeyVault:
@@ -51,11 +56,15 @@ class KeyVault:
         content_type: str | None = None,
         age_days: float = 0.0,
         expires: int | None = None,
+        tags: Mapping[str, str] | None = None,
+        enabled: bool = True,
     ) -> SecretVersion:
         """Store a new version of a secret, dated `age_days` ago; `expires` is in Unix seconds."""
         with self._world.lock:
             created = self._world.clock.now() - timedelta(days=age_days)
-            version = SecretVersion(uuid.uuid4().hex, value, content_type, created, expires)
+            version = SecretVersion(
+                uuid.uuid4().hex, value, content_type, created, expires, tags or {}, enabled
+            )
             self._secrets[name].append(version)
             return version
 
@@ -77,6 +86,7 @@ class KeyVault:
         return [
             Route("/secrets/{name}", self._get),
             Route("/secrets/{name}/", self._get),
+            Route("/secrets/{name}/versions", self._list),
             Route("/secrets/{name}/{version}", self._get),
             Route("/secrets/{name}", self._set, methods=["PUT"]),
         ]
@@ -90,6 +100,19 @@ class KeyVault:
                 return JSONResponse(self._bundle(name, version))
         return _error(404, "SecretNotFound", f"A secret with name {name} was not found.")
 
+    async def _list(self, request: Request) -> Response:
+        """List the versions without their values, in pages and in no order of time."""
+        if rejection := self._rejection(request):
+            return rejection
+        name, start = request.path_params["name"], int(request.query_params.get("$skiptoken", 0))
+        found = sorted(self.versions(name), key=lambda version: version.version)
+        page = {"value": [self._item(name, each) for each in found[start : start + PAGE_SIZE]]}
+        if start + PAGE_SIZE >= len(found):
+            return JSONResponse({**page, "nextLink": None})
+        api = request.query_params["api-version"]
+        following = f"api-version={api}&$skiptoken={start + PAGE_SIZE}"
+        return JSONResponse({**page, "nextLink": f"{self.url}/secrets/{name}/versions?{following}"})
+
     async def _set(self, request: Request) -> Response:
         if rejection := self._rejection(request):
             return rejection
@@ -97,12 +120,12 @@ class KeyVault:
             body = json.loads(await request.body())
             value, content_type = body["value"], body.get("contentType")
             expires = (body.get("attributes") or {}).get("exp")
+            tags = dict(body.get("tags") or {})
         except (ValueError, TypeError, KeyError):
             return _error(400, "BadParameter", "The body must be JSON with the member value.")
-        version = self.put(
-            request.path_params["name"], value, content_type=content_type, expires=expires
-        )
-        return JSONResponse(self._bundle(request.path_params["name"], version))
+        name = request.path_params["name"]
+        version = self.put(name, value, content_type=content_type, expires=expires, tags=tags)
+        return JSONResponse(self._bundle(name, version))
 
     def _rejection(self, request: Request) -> Response | None:
         token = request.headers.get("authorization", "").removeprefix("Bearer ")
@@ -120,25 +143,27 @@ class KeyVault:
         return None
 
     def _bundle(self, name: str, version: SecretVersion) -> dict[str, object]:
+        return {"value": version.value, **self._item(name, version)}
+
+    def _item(self, name: str, version: SecretVersion) -> dict[str, object]:
         moment = int(version.created.timestamp())
         attributes: dict[str, object] = {
-            "enabled": True,
+            "enabled": version.enabled,
             "created": moment,
             "updated": moment,
             "recoveryLevel": "Recoverable+Purgeable",
             "recoverableDays": 90,
         }
-        bundle: dict[str, object] = {
-            "value": version.value,
+        if version.expires is not None:
+            attributes["exp"] = version.expires
+        item: dict[str, object] = {
             "id": f"{self.url}/secrets/{name}/{version.version}",
             "attributes": attributes,
-            "tags": {},
+            "tags": version.tags,
         }
-        if version.expires is not None:
-            bundle["attributes"] = {**attributes, "exp": version.expires}
         if version.content_type:
-            bundle["contentType"] = version.content_type
-        return bundle
+            item["contentType"] = version.content_type
+        return item
 
 
 def _error(status: int, code: str, message: str) -> Response:

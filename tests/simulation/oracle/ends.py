@@ -11,6 +11,7 @@ from tests.simulation.oracle.history import (
     Deletion,
     History,
     RecordState,
+    Request,
     function_of,
 )
 from tests.simulation.oracle.requests import wishes_of
@@ -29,25 +30,36 @@ _LOOKS: Final = 5
 
 
 def live_without_request(history: History) -> Iterator[Violation]:
-    """A record becomes live only by an accepted request that came after the last abort."""
+    """A record becomes live only by an accepted request that came after the last abort.
+
+    A drop came in a later second than the abort was written. After another end, the request came
+    after the last beginning, or as a drop in the very second of the end.
+    """
     for tenant, states in history.records.items():
         begun = 0
+        end: RecordState | None = None
         for state in states:
+            if not state.live and (state.before not in TERMINAL or state.state == "aborted"):
+                end = state
             if not state.live or (state.before and state.before not in TERMINAL):
                 continue
-            abort = max(
-                (a.place for a in history.aborts if a.tenant == tenant and a.place < state.place),
-                default=0,
-            )
-            since = max(begun, abort if state.before == "aborted" else 0)
             asked = any(
-                r.tenant == tenant and since < r.effect <= state.place for r in history.requests
+                r.tenant == tenant and r.effect <= state.place and _may_begin(r, begun, end)
+                for r in history.requests
             )
             swept = state.before != "aborted" and history.may_sweep(tenant, state.place)
             if not asked and not swept:
                 text = f"{tenant} went from {state.before or 'nothing'} to {state.state}"
                 yield Violation("live_without_request", state.place, text, state.run)
             begun = state.place
+
+
+def _may_begin(request: Request, begun: int, end: RecordState | None) -> bool:
+    """Return whether a request may begin a deletion after another had begun and ended."""
+    if end is None or end.state != "aborted":
+        return begun < request.effect or request.may_follow(end)
+    later = request.source != "drop" or int(request.at) > int(end.at)
+    return later and end.place < request.effect
 
 
 def unended(history: History) -> Iterator[Violation]:

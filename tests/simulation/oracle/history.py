@@ -45,6 +45,15 @@ class Request:
     certain: bool
     accepted: bool
 
+    def may_follow(self, end: "RecordState | None") -> bool:
+        """Return whether this is a drop from the very second of an end that was no abort.
+
+        A queue tells whole seconds, so it starts another deletion.
+        """
+        if end is None or end.state == "aborted":
+            return False
+        return self.source == "drop" and int(self.at) >= int(end.at)
+
 
 @dataclass(frozen=True, slots=True)
 class Stop:
@@ -251,18 +260,13 @@ class History:
         return next((each for each in reversed(known) if each.place < place), known[0])
 
     def may_write(self, tenant: str, since: "RecordState | None", place: int) -> bool:
-        """Return whether an accepted request or a sweep came after an end and before a place.
-
-        A queue tells whole seconds, so a drop in the very second of the end starts another
-        deletion; in the second of an abort it does not.
-        """
+        """Return whether an accepted request or a sweep came after an end and before a place."""
         begun = since.place if since else 0
-        second = int(since.at) if since and since.state != "aborted" else NEVER
         asked = any(
             each.tenant == tenant
             and each.accepted
             and each.place < place
-            and (each.effect >= begun or (each.source == "drop" and int(each.at) >= second))
+            and (each.effect >= begun or each.may_follow(since))
             for each in self.requests
         )
         return asked or self.may_sweep(tenant, place, begun)
@@ -509,6 +513,11 @@ class History:
     def skew(self) -> float:
         """The largest error of a clock, in seconds."""
         return max((abs(each.number("skew", 0)) for each in self.instances), default=0.0)
+
+    @cached_property
+    def ahead(self) -> float:
+        """How far the clock of any process is ahead at most, in seconds."""
+        return max((each.number("skew", 0) for each in self.instances), default=0.0)
 
 
 def _lists_rejected(call: Call) -> bool:

@@ -12,6 +12,7 @@ _GUID: Final = re.compile(r"[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}", re.ASC
 _STEP: Final = frozenset({"version", "tenantId", "generation", "correlationId"})
 
 _SEALED: Final = frozenset({"putBack", "firstInsertedAt"})
+_OPTIONAL: Final = frozenset({"knownSince", "lastTry", "trip"})
 _FORWARDED: Final = frozenset({"version", "tenantId", "requestedBy", "dryRun", "attempt"})
 _SEPARATORS: Final = re.compile(r"[,\r\n]+")
 
@@ -87,7 +88,7 @@ def unsealed(text: str) -> str:
         value = json.loads(text)
     except ValueError:
         return text
-    sealed = isinstance(value, dict) and set(value) - {"knownSince"} == _SEALED
+    sealed = isinstance(value, dict) and set(value) - _OPTIONAL == _SEALED
     return str(value["putBack"]) if sealed else text
 
 

@@ -141,7 +141,10 @@ class Shown:
 
 
 def open_purchases(history: History, delete: Call) -> list[str]:
-    """Return what could still be cancelled in the last state that the app read."""
+    """Return what could still be cancelled in the last state that the app read.
+
+    Any process may have planned the DELETE, by a clock that is ahead, so that an order was too old.
+    """
     shown = Shown()
     tenant = tenant_of(delete)
     known = [
@@ -151,7 +154,7 @@ def open_purchases(history: History, delete: Call) -> list[str]:
     ]
     for call in sorted(known, key=lambda each: each.served or each.returned):
         shown.learn(call)
-    return shown.open(START + timedelta(seconds=delete.left_at))
+    return shown.open(START + timedelta(seconds=delete.left_at + history.ahead))
 
 
 def _is_savings_plan(subscription: Mapping[str, Any]) -> bool:
