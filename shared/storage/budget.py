@@ -23,6 +23,7 @@ from shared.storage.ledger import (
     Grant,
     Ledger,
     counted,
+    crowded,
     decide,
     expecting,
     full,
@@ -79,6 +80,7 @@ class SharedBudget:
         self._expected: list[tuple[float, int]] = []
         self._sent = 0
         self._claim_seconds = 0.0
+        self._crowded = False
         self._paused_until = float("-inf")
         self._away_until = float("-inf")
 
@@ -102,6 +104,11 @@ class SharedBudget:
             self._sent += 1
         self._grant = replace(self._grant, calls=self._grant.calls - 1, starts=starts)
         self._taken.append(now)
+
+    @property
+    def crowded(self) -> bool:
+        """Whether most of the minute was taken when this process claimed last."""
+        return self._crowded
 
     def require_usable(self, until: float) -> bool:
         """Whether a turn may still be used; raises RateLimited while calls are paused."""
@@ -176,6 +183,7 @@ class SharedBudget:
         ask = Ask(rank, self._waiting, self._ahead(began), use_seconds, patient)
         decision = self._store(lambda ledger, now: decide(ledger, ask, self._setting, now))
         self._claim_seconds = min(self._monotonic() - began, _SLOWEST_SECONDS)
+        self._crowded = crowded(decision.ledger, self._setting, self._row.clock.now().earliest)
         if decision.grant is not None:
             self._grant = decision.grant
         if decision.grant is None or not self._in_hand(rank):

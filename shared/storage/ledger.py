@@ -161,6 +161,13 @@ def _starts(ledger: Ledger, limit: int, now: float) -> int:
     return max(0, free // _calls_of_customer(limit))
 
 
+def crowded(ledger: Ledger, setting: int, now: float) -> bool:
+    """Whether more than half of the minute is used, or kept for customers that were started."""
+    limit = limit_of(ledger, setting, now)
+    free = room(ledger, Rank.STARTING, limit, now) - _still_expected(ledger, limit, now)
+    return 2 * free < _share(Rank.STARTING, limit)
+
+
 def _calls_of_customer(limit: int) -> int:
     return min(_CALLS_OF_CUSTOMER, max(1, _share(Rank.STARTING, limit) // 2))
 
