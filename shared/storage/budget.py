@@ -22,6 +22,7 @@ from shared.storage.ledger import (
     Decision,
     Grant,
     Ledger,
+    Moment,
     counted,
     crowded,
     decide,
@@ -33,7 +34,6 @@ from shared.storage.ledger import (
     throttled,
     tick_of,
 )
-from shared.storage.storage_clock import Moment
 
 _TRIES: Final = 5
 _AFTER_CONFLICTS_SECONDS: Final = 1.0

@@ -10,7 +10,6 @@ from math import ceil
 from typing import Final
 
 from shared.partner_center.rate_limit import LONGEST_WAIT_SECONDS, Rank
-from shared.storage.storage_clock import Moment
 
 WINDOW_SECONDS: Final = 60.0
 # From the last look at the clock before a call leaves until Partner Center counts it.
@@ -39,6 +38,14 @@ LOWERED_SECONDS: Final = 600.0
 _LEAST: Final = 60
 _RISE_A_MINUTE: Final = 1.1
 _LONGEST_RISE_MINUTES: Final = 60.0
+
+
+@dataclass(frozen=True, slots=True)
+class Moment:
+    """The time in seconds since 1970: it lies between the two."""
+
+    earliest: float
+    latest: float
 
 
 @dataclass(frozen=True, slots=True)
