@@ -4,7 +4,8 @@ Run: python -m benchmarks.drain [--rounds 3]
 
 The simulator, the storage emulator and each host are processes of their own. The floor is the
 earliest moment at which the last needed call may be sent, plus the time of a cancellation. The
-hosts' log says what each ran when; an instance is active while it runs anything.
+hosts' log says what each ran when; an instance is active while it runs anything. One more drain
+for each time of cancellation gets a single request in the middle: it should end within 120 s.
 """
 
 import argparse
@@ -40,12 +41,15 @@ LATENCY: Final = ("--latency-ms", "150", "--latency-up-to-ms", "300")
 LOOP_CUSTOMERS: Final = 3
 LOOP_PAUSE_SECONDS: Final = 5.0
 LONGEST_SECONDS: Final = 900.0
+# The minute is full then, and the rest of the customers wait for the next one.
+SINGLE_AFTER_SECONDS: Final = 30.0
 STEPS: Final = ("cancel_orders", "check_orders", "delete_customer")
 LAYOUTS: Final[Mapping[str, tuple[tuple[str, ...], ...]]] = {
     "one process": (STEPS,),
     "a process for each function": tuple((step,) for step in STEPS),
     "two instances of each": tuple((step,) for step in STEPS * 2),
 }
+SINGLE_LAYOUT: Final = "a process for each function"
 # Dollars per 10,000 operations, locally redundant, general purpose v2.
 PRICES: Final = {"queue": 0.004, "table": 0.00036}
 # GB of memory of an instance.
@@ -70,7 +74,10 @@ class Sandbox:
 
 @dataclass(frozen=True, slots=True)
 class Run:
-    """One drain; `freed` are the seconds at which each customer was gone."""
+    """One drain; `freed` are the seconds at which each customer was gone.
+
+    `single` is how long the request in the middle took, if there was one.
+    """
 
     name: str
     cancel_seconds: float
@@ -80,6 +87,7 @@ class Run:
     active_seconds: float
     operations: Mapping[str, int]
     claims: int
+    single: float | None = None
 
     def row(self) -> tuple[str, ...]:
         """Return the figures as text, in the order of the table."""
@@ -93,7 +101,8 @@ class Run:
             f"{seconds:.1f}",
             f"{seconds / least:.2f}",
             f"{self.freed[0]:.1f}",
-            f"{self.freed[len(self.freed) // 2]:.1f}",
+            f"{self.freed[len(self.freed) // 2 - 1]:.1f}",
+            "" if self.single is None else f"{self.single:.1f}",
             str(len(self.calls)),
             str(sum(call["status"] == HTTPStatus.TOO_MANY_REQUESTS for call in self.calls)),
             str(fullest_minute(self.calls)),
@@ -112,7 +121,8 @@ HEADINGS: Final = (
     "s",
     "x",
     "first",
-    "middle",
+    "half",
+    "single",
     "calls",
     "429",
     "fullest",
@@ -130,7 +140,8 @@ _WIDEST: Final = (
     "000.0",
     "00.00",
     "00.0",
-    "middle",
+    "00.0",
+    "single",
     "calls",
     "429",
     "fullest",
@@ -176,6 +187,9 @@ def main() -> None:
             for name in options.layouts:
                 row = _drained(name, cancel_seconds, options.customers).row()
                 print(_line(row), flush=True)
+            if not options.no_single:
+                row = _drained(SINGLE_LAYOUT, cancel_seconds, options.customers, single=True).row()
+                print(_line(row), flush=True)
             if not options.no_loop:
                 print(_line(_looped(cancel_seconds, options.customers)), flush=True)
 
@@ -186,6 +200,7 @@ def _options() -> argparse.Namespace:
     parser.add_argument("--customers", type=int, default=CUSTOMERS)
     parser.add_argument("--layouts", nargs="*", choices=LAYOUTS, default=list(LAYOUTS))
     parser.add_argument("--cancel-seconds", type=float, nargs="*", default=[0.0, 10.0])
+    parser.add_argument("--no-single", action="store_true")
     parser.add_argument("--no-loop", action="store_true")
     return parser.parse_args()
 
@@ -209,11 +224,11 @@ def _sandbox(customers: int, cancel_seconds: float, *limit: str) -> Iterator[San
         yield Sandbox(control, line["controlUrl"], line["environment"], tuple(tenants))
 
 
-def _drained(name: str, cancel_seconds: float, customers: int) -> Run:
+def _drained(name: str, cancel_seconds: float, customers: int, *, single: bool = False) -> Run:
     lines: list[str] = []
     with (
         Azurite.start(on_line=lines.append) as azurite,
-        _sandbox(customers, cancel_seconds) as sandbox,
+        _sandbox(customers + single, cancel_seconds) as sandbox,
         ExitStack() as hosts,
     ):
         storage = azurite.connection_string
@@ -222,23 +237,34 @@ def _drained(name: str, cancel_seconds: float, customers: int) -> Run:
         for log, functions in zip(logs, LAYOUTS[name], strict=True):
             hosts.enter_context(_host(sandbox, storage, log, functions))
         lines.clear()
-        began = datetime.now(UTC).timestamp()
-        with QueueServiceClient.from_connection_string(storage) as service:
-            for tenant in sandbox.tenants:
-                service.get_queue_client(CUSTOMERS_TO_DELETE).send_message(tenant)
+        began = _dropped(storage, sandbox.tenants[:customers])
+        if single:
+            time.sleep(SINGLE_AFTER_SECONDS)
+            requested = _dropped(storage, sandbox.tenants[customers:])
         calls = _followed(sandbox)
         operations, claims = _operations(lines), sum(map(_claims, lines))
     runs = {log: _intervals((LOGS / f"{log}.log").read_text().splitlines()) for log in logs}
+    gone = {call["path"].rpartition("/")[2]: moment(call) for call in calls if _frees(call)}
     return Run(
         name,
         cancel_seconds,
-        sorted(moment(call) - began for call in calls if _frees(call)),
+        sorted(gone[tenant] - began for tenant in sandbox.tenants[:customers]),
         calls,
         sum(len(each) for each in runs.values()),
         sum(_covered(each) for each in runs.values()),
         operations,
         claims,
+        gone[sandbox.tenants[customers]] - requested if single else None,
     )
+
+
+def _dropped(storage: str, tenants: Sequence[str]) -> float:
+    """Put requests on the queue; return when the first one was."""
+    began = datetime.now(UTC).timestamp()
+    with QueueServiceClient.from_connection_string(storage) as service:
+        for tenant in tenants:
+            service.get_queue_client(CUSTOMERS_TO_DELETE).send_message(tenant)
+    return began
 
 
 @contextmanager
@@ -336,7 +362,7 @@ def _looped(cancel_seconds: float, customers: int) -> tuple[str, ...]:
         "s": f"{seconds:.0f}",
         "x": f"{seconds / least:.1f}",
         "first": f"{each:.1f}",
-        "middle": f"{seconds / 2:.0f}",
+        "half": f"{seconds / 2:.0f}",
         "calls": f"{calls * customers:.0f}",
         "GB-s each": " / ".join(f"{each * size:.2f}" for size in SIZES),
     }

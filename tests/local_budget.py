@@ -40,6 +40,11 @@ class LocalBudget:
             raise RateLimited(self.paused_until - now)
         return now < until
 
+    @property
+    def crowded(self) -> bool:
+        """Whether most of the minute is taken."""
+        return 2 * len(self._calls) > (self._calls.maxlen or 0)
+
     def expect(self, seconds: float) -> None:
         """Leave no room for anybody."""
 

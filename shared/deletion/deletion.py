@@ -27,6 +27,7 @@ _FRESH_SECONDS: Final = 2.0
 _GATE_TRIES: Final = 3
 _JITTER: Final = 0.25
 _GROWTH: Final = 1.5
+_CROWDED: Final = 2
 # Enough to pass every maximum that the settings allow; without a bound the power overflows.
 _GROWTH_STEPS: Final = 40
 
@@ -202,9 +203,10 @@ class Deletion:
             next_check_at=self.now() + delay,
         )
 
-    def delay(self, retry_after: float | None = None) -> timedelta:
+    def delay(self, retry_after: float | None = None, *, crowded: bool = False) -> timedelta:
         """Return how long to wait before the next check; `retry_after` is in seconds."""
-        return next_delay(self.checks, self.record.attempt, self.jitter(), retry_after)
+        attempt, jitter = self.record.attempt, self.jitter()
+        return next_delay(self.checks, attempt, jitter, retry_after, crowded=crowded)
 
     def finish(
         self, state: State, reason: str = "", remedy: str = "", retry_at: datetime | None = None
@@ -273,16 +275,24 @@ def next_message(record: DeletionRecord) -> StepMessage:
 
 
 def next_delay(
-    checks: CheckSettings, attempt: int, jitter: float, retry_after: float | None = None
+    checks: CheckSettings,
+    attempt: int,
+    jitter: float,
+    retry_after: float | None = None,
+    *,
+    crowded: bool = False,
 ) -> timedelta:
     """Return the delay before check number `attempt` (from 0), growing up to the maximum.
 
     `jitter`, from 0 to 1, lengthens the delay by up to a quarter, so that deletions that started
     together spread out. Partner Center's own Retry-After, in seconds, is the minimum; while the
-    trouble lasts, the longer of the two applies.
+    trouble lasts, the longer of the two applies. While the minute is `crowded`, a check takes its
+    calls from somebody who needs them, and comes later.
     """
     if retry_after is None:
         base = _grown(checks, attempt)
+        if crowded:
+            base = min(_CROWDED * base, checks.max_delay)
     else:
         least = _grown(checks, attempt) if attempt else timedelta(0)
         base = max(timedelta(seconds=retry_after), least)

@@ -196,18 +196,18 @@ def _cancel(services: Services, deletion: Deletion, step: str) -> None:
             services.safety.require_present(client, tenant, seen=True)
         if found.forbidden is not None:
             raise found.forbidden
-        _decide(deletion, found.plan)
+        _decide(deletion, found.plan, crowded=services.budget.crowded)
         due = deletion.record.next_check_at
         if due is not None and not found.plan.clear:
             services.budget.expect((due - services.now()).total_seconds())
 
 
-def _decide(deletion: Deletion, plan: Plan) -> None:
+def _decide(deletion: Deletion, plan: Plan, *, crowded: bool) -> None:
     """Send the message that follows a step, or end a deletion that took too long."""
     if plan.clear:
         _go_on_to_delete(deletion, plan)
         return
-    delay = _delay(deletion, plan.wait_until)
+    delay = _delay(deletion, plan.wait_until, crowded=crowded)
     if deletion.ends_late():
         deletion.finish(State.STUCK, unfinished_reason(plan), unfinished_remedy(plan))
     else:
@@ -224,10 +224,10 @@ def _go_on_to_delete(deletion: Deletion, plan: Plan) -> None:
     deletion.journal.note(EntryKind.READY)
 
 
-def _delay(deletion: Deletion, until: datetime | None) -> timedelta:
+def _delay(deletion: Deletion, until: datetime | None, *, crowded: bool) -> timedelta:
     """Return the delay before the next check, until a time that Partner Center has asked for."""
     if until is None:
-        return deletion.delay()
+        return deletion.delay(crowded=crowded)
     delay = deletion.delay(max(0.0, (until - deletion.now()).total_seconds()))
     deletion.grant(delay)
     return delay

@@ -57,6 +57,10 @@ class CallBudget(Protocol):
     def require_usable(self, until: float) -> bool:
         """Whether a turn may still be used; raises RateLimited while calls are paused."""
 
+    @property
+    def crowded(self) -> bool:
+        """Whether most of the minute is taken, so that a look that finds nothing delays others."""
+
     def expect(self, seconds: float) -> None:
         """Note that a customer that was worked on will be looked at again after some seconds.
 

@@ -22,7 +22,9 @@ from shared.storage.ledger import (
     Decision,
     Grant,
     Ledger,
+    Moment,
     counted,
+    crowded,
     decide,
     expecting,
     full,
@@ -33,7 +35,6 @@ from shared.storage.ledger import (
     throttled,
     tick_of,
 )
-from shared.storage.storage_clock import Moment
 
 _TRIES: Final = 5
 _AFTER_CONFLICTS_SECONDS: Final = 1.0
@@ -80,6 +81,7 @@ class SharedBudget:
         self._expected: list[tuple[float, int]] = []
         self._sent = 0
         self._claim_seconds = 0.0
+        self._crowded = False
         self._paused_until = float("-inf")
         self._away_until = float("-inf")
 
@@ -103,6 +105,11 @@ class SharedBudget:
             self._sent += 1
         self._grant = replace(self._grant, calls=self._grant.calls - 1, starts=starts)
         self._taken.append(now)
+
+    @property
+    def crowded(self) -> bool:
+        """Whether most of the minute was taken when this process claimed last."""
+        return self._crowded
 
     def require_usable(self, until: float) -> bool:
         """Whether a turn may still be used; raises RateLimited while calls are paused."""
@@ -177,6 +184,7 @@ class SharedBudget:
         ask = Ask(rank, self._waiting, self._ahead(began), use_seconds, patient)
         decision = self._store(lambda ledger, now: decide(ledger, ask, self._setting, now))
         self._claim_seconds = min(self._monotonic() - began, _SLOWEST_SECONDS)
+        self._crowded = crowded(decision.ledger, self._setting, self._row.clock.now().earliest)
         if decision.grant is not None:
             self._grant = decision.grant
         if decision.grant is None or not self._in_hand(rank):

@@ -10,7 +10,6 @@ from math import ceil
 from typing import Final
 
 from shared.partner_center.rate_limit import LONGEST_WAIT_SECONDS, Rank
-from shared.storage.storage_clock import Moment
 
 WINDOW_SECONDS: Final = 60.0
 # From the last look at the clock before a call leaves until Partner Center counts it.
@@ -48,6 +47,14 @@ LOWERED_SECONDS: Final = 600.0
 _LEAST: Final = 60
 _RISE_A_MINUTE: Final = 1.1
 _LONGEST_RISE_MINUTES: Final = 60.0
+
+
+@dataclass(frozen=True, slots=True)
+class Moment:
+    """The time in seconds since 1970: it lies between the two."""
+
+    earliest: float
+    latest: float
 
 
 @dataclass(frozen=True, slots=True)
@@ -168,6 +175,13 @@ def _starts(ledger: Ledger, limit: int, now: float) -> int:
     free = room(ledger, Rank.STARTING, limit, now + _AHEAD_SECONDS)
     free -= _still_expected(ledger, limit, now)
     return max(0, free // _calls_of_customer(limit))
+
+
+def crowded(ledger: Ledger, setting: int, now: float) -> bool:
+    """Whether more than half of the minute is used, or kept for customers that were started."""
+    limit = limit_of(ledger, setting, now)
+    free = room(ledger, Rank.STARTING, limit, now) - _still_expected(ledger, limit, now)
+    return 2 * free < _share(Rank.STARTING, limit)
 
 
 def _calls_of_customer(limit: int) -> int:

@@ -6,11 +6,12 @@ from datetime import timedelta
 
 import pytest
 
-from tests.simulation.book import ORDER, OTHER, STEP, STUBBORN, TENANT, Book, purchase
+from tests.simulation.book import ORDER, OTHER, PARTNER, STEP, STUBBORN, TENANT, Book, purchase
 from tests.simulation.clock import START
 from tests.simulation.log import Event, Service
 from tests.simulation.oracle import History, judge
 from tests.simulation.oracle.rules import RULES
+from tests.simulation.oracle.trouble import Trouble
 
 
 def broken(book: Book) -> set[str]:
@@ -1011,6 +1012,33 @@ def busy_storage() -> Book:
     return book
 
 
+def claim(book: Book) -> None:
+    path = f"/a/sandbox(PartitionKey='{PARTNER}',RowKey='budget')"
+    book.call(Service.TABLE, "GET", path)
+    book.call(Service.TABLE, "PUT", path, status=204)
+
+
+def claims(count: int, *, between: float) -> Book:
+    """Write a step that claims for each of its calls, and does what else a step may do."""
+    book = begun()
+    for _ in range(8):
+        book.ask_record()
+    at = float(book.place)
+    for number in range(count):
+        claim(book)
+        book.read(f"/things/{number}", at=at + number * between)
+    book.end()
+    return book
+
+
+def claimed_for_each_of_many_calls() -> Book:
+    return claims(10, between=0.1)
+
+
+def claimed_for_calls_that_are_far_apart() -> Book:
+    return claims(10, between=3.0)
+
+
 def called_just_after_a_429() -> Book:
     book = begun()
     book.read(status=429, retry_after=60.0)
@@ -1249,6 +1277,7 @@ BAD: list[tuple[str, Callable[[], Book]]] = [
     ("too_many_looks", too_many_looks),
     ("too_many_sign_ins", too_many_sign_ins),
     ("busy_storage", busy_storage),
+    ("busy_storage", claimed_for_each_of_many_calls),
     ("retry_after_ignored", called_just_after_a_429),
     ("trip_lost", another_run_wrote_twice),
     ("trip_lost", another_run_asked_and_wrote),
@@ -1326,6 +1355,7 @@ def under_way_at_the_end() -> Book:
         ("dry_run_lost", dry_run_rejected),
         ("dry_run_lost", dry_run_over_http_that_died),
         ("over_limit", two_processes_within_one_limit),
+        ("busy_storage", claimed_for_calls_that_are_far_apart),
         ("repeated_call", read_after_failures),
         ("too_many_sign_ins", signed_in_for_good_reasons),
         ("retry_after_ignored", called_in_flight_of_a_429),
@@ -1347,6 +1377,22 @@ def test_a_log_that_looks_bad_breaks_no_rule(rule: str, log: Callable[[], Book])
 @pytest.mark.parametrize(("rule", "log"), BAD, ids=lambda each: getattr(each, "__name__", each))
 def test_a_bad_log_breaks_its_rule(rule: str, log: Callable[[], Book]) -> None:
     assert rule in broken(log())
+
+
+@pytest.mark.parametrize(
+    ("limit", "calls", "held_back"),
+    [(475, 300, False), (475, 430, True), (10, 4, False), (10, 5, True)],
+)
+def test_a_step_may_be_held_back_only_near_the_limit(
+    limit: int, calls: int, *, held_back: bool
+) -> None:
+    book = Book()
+    book.begin(PARTNER_CENTER_RATE_LIMIT_PER_MINUTE=limit)
+    for number in range(calls):
+        book.read(f"/things/{number}", at=1.0 + number / 10)
+    book.end()
+
+    assert bool(Trouble(History(book.entries)).intervals) == held_back
 
 
 def test_every_rule_can_fail() -> None:

@@ -21,6 +21,9 @@ from shared.storage.ledger import (
     USE_SECONDS,
     Ask,
     Ledger,
+    Moment,
+    claimed,
+    crowded,
     decide,
     expecting,
     makes_sense,
@@ -28,7 +31,6 @@ from shared.storage.ledger import (
 )
 from shared.storage.names import BUDGET_ROW, SANDBOX_TABLE
 from shared.storage.outages import is_outage
-from shared.storage.storage_clock import Moment
 from shared.tenants import TenantId
 from tests.simulation.storage.account import Storage
 from tests.simulation.storage.sides import START, ModelAdapter, VirtualClock
@@ -270,6 +272,53 @@ def test_customers_that_will_be_looked_at_keep_the_room_for_their_look_and_the_d
         budget.expect(10)
 
     assert sum(world.call(budget, Rank.STARTING) for _ in range(600)) == (465 - 1 - 100) // 8
+
+
+def test_the_minute_is_crowded_once_half_of_it_is_used() -> None:
+    world = World(475)
+    budget = world.process()
+    for _ in range(100):
+        world.call(budget)
+
+    quiet = budget.crowded
+    for _ in range(200):
+        world.call(budget)
+
+    assert not quiet
+    assert budget.crowded
+
+
+def test_the_minute_is_crowded_when_started_customers_need_half_of_it() -> None:
+    world = World(475)
+    one, other = world.process(), world.process()
+    for _ in range(40):
+        world.call(one, Rank.STARTING)
+    world.clock.advance(3)
+    world.call(one)
+
+    world.call(other)
+
+    assert other.crowded
+
+
+def test_a_minute_is_no_longer_crowded_when_it_has_opened() -> None:
+    world = World(475)
+    budget = world.process()
+    for _ in range(400):
+        world.call(budget)
+    world.clock.advance(64)
+
+    world.call(budget)
+
+    assert not budget.crowded
+
+
+@given(st.dictionaries(st.integers(1, 400), st.integers(1, 100)), st.integers(1, 600))
+def test_more_use_never_makes_a_minute_less_crowded(used: dict[int, int], limit: int) -> None:
+    before = Ledger(used=used)
+    after = claimed(before, 1, 400, now=50.0)
+
+    assert crowded(after, limit, 50.0) >= crowded(before, limit, 50.0)
 
 
 def test_looks_far_ahead_keep_no_room() -> None:

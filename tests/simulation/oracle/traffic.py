@@ -1,7 +1,7 @@
 """How many calls may leave, and when."""
 
 from collections import Counter
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator, Sequence
 from itertools import pairwise
 from math import ceil, log
 from typing import Final
@@ -98,7 +98,7 @@ def too_many_looks(history: History) -> Iterator[Violation]:
     """
     end = history.end_at
     for deletion in history.deletions:
-        if any(each.number(_LIMIT, 475) < 475 for each in history.instances):
+        if any(each.number(_LIMIT, _USUAL) < _USUAL for each in history.instances):
             return
         seconds = (deletion.end.at if deletion.end else end) - deletion.begun.at
         most = _most_looks(history, deletion, seconds)
@@ -154,25 +154,43 @@ def _lifetime(call: Call) -> float:
 def busy_storage(history: History) -> Iterator[Violation]:
     """A step makes few calls to storage: some to begin and to end, and some for each write.
 
-    Each that fails may be repeated three times. The budget of calls is read and written at most
-    once for each call.
+    Each that fails, or is so slow that a turn ends meanwhile, may be repeated three times. Calls to
+    Partner Center that follow each other share a claim of the budget, which is a read and a write;
+    near a low limit, each needs its own.
     """
+    low = any(each.number(_LIMIT, _USUAL) < _USUAL for each in history.instances)
     for run, calls in history.runs.items():
         if function_of(run) not in STEPS:
             continue
         stored = [each for each in calls if each.service in {Service.QUEUE, Service.TABLE}]
-        failed = sum(each.status is None or each.status in _REPEATED for each in stored)
+        failed = sum(_is_repeated(each) for each in stored)
         writes = sum(
             each.service is Service.PARTNER_CENTER and each.method != "GET" for each in calls
         )
-        most = 12 + 3 * writes + 3 * failed + _claims(calls)
+        most = 12 + 3 * writes + 3 * failed + 2 * _claims(calls, failed, shared=not low)
         if len(stored) > most:
             text = f"{len(stored)} calls to storage with {writes} writes, expected {most} at most"
             yield Violation.of("busy_storage", stored[-1], text)
 
 
-def _claims(calls: Iterable[Call]) -> int:
-    return 2 + 2 * sum(each.service is Service.PARTNER_CENTER for each in calls)
+def _is_repeated(call: Call) -> bool:
+    return call.status is None or bool(call.fault) or call.status in _REPEATED
 
 
+def _claims(calls: Sequence[Call], failed: int, *, shared: bool) -> int:
+    """Return how often a step may claim: once for each call, or for each time that a claim lasts.
+
+    One more is for the calls of others that its own claim was made for.
+    """
+    sent = [each for each in calls if each.service is Service.PARTNER_CENTER]
+    turns = len(sent) + failed
+    if not shared or not sent:
+        return 1 + turns
+    lasted = calls[-1].left_at - sent[0].left_at
+    return 1 + min(turns, 1 + int(lasted / _CLAIM_SECONDS))
+
+
+# A claim may be used for this long, at the latest.
+_CLAIM_SECONDS: Final = 0.75
+_USUAL: Final = 475
 _REPEATED: Final = frozenset({409, 412, 500, 503})

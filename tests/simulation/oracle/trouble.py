@@ -16,7 +16,10 @@ FOR_EVER: Final = 1e12
 _POLLED: Final = 30.0
 _LEASE: Final = 600.0
 _DEFAULT_WAIT: Final = 30.0
-_MOST: Final = 0.5
+# Of the limit; a low one is used in so large parts that a crash wastes much of it.
+_MOST: Final = 0.9
+_MOST_OF_LOW: Final = 0.5
+_LOW: Final = 100
 _MINUTE: Final = 60.0
 _ENDS: Final = frozenset({"died", "stopped", "replaced"})
 _OUTSIDE: Final = frozenset({Service.PARTNER_CENTER, Service.SIGN_IN})
@@ -114,7 +117,8 @@ def _held_back(history: History) -> Iterator[Interval]:
     limits = [
         each.number("PARTNER_CENTER_RATE_LIMIT_PER_MINUTE", 475) for each in history.instances
     ]
-    most = max(1, int(min(limits, default=475) * _MOST))
+    limit = min(limits, default=475)
+    most = max(1, int(limit * (_MOST if limit >= _LOW else _MOST_OF_LOW)))
     calls = history.partner_center
     for first, last in zip(calls, calls[most - 1 :], strict=False):
         if last.left_at - first.left_at < _MINUTE:
