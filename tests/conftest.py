@@ -2,6 +2,7 @@
 
 import os
 from collections.abc import Iterator
+from contextlib import ExitStack
 
 import hypothesis
 import pytest
@@ -36,8 +37,16 @@ def azurite() -> Iterator[Azurite]:
 
 
 @pytest.fixture(scope="session")
-def unused_accounts(azurite: Azurite) -> Iterator[str]:
-    return iter(azurite.connection_strings)
+def unused_accounts(azurite: Azurite) -> Iterator[Iterator[str]]:
+    """Storage accounts that nobody has used, of another emulator when the first has no more."""
+    with ExitStack() as emulators:
+        yield _accounts(azurite, emulators)
+
+
+def _accounts(first: Azurite, emulators: ExitStack) -> Iterator[str]:
+    yield from first.connection_strings
+    while True:
+        yield from emulators.enter_context(Azurite.start(accounts=ACCOUNTS)).connection_strings
 
 
 @pytest.fixture
