@@ -60,7 +60,7 @@ PLANTED: Final[Mapping[str, Mistake]] = {
             )
         },
         frozenset({"message_lost"}),
-        seed=41,
+        seed=21,
     ),
     "no-etag": Mistake(
         "the ETag is not sent with a change of a record",
@@ -72,7 +72,7 @@ PLANTED: Final[Mapping[str, Mistake]] = {
             '            )["etag"]\n        except (ResourceModifiedError',
         ),
         frozenset({"live_without_request", "stopped_but_wrote", "claimed_twice"}),
-        seed=0,
+        seed=9,
     ),
     "lost-response": Mistake(
         "a save whose response was lost is mistaken for a change by somebody else",
@@ -82,7 +82,7 @@ PLANTED: Final[Mapping[str, Mistake]] = {
             'stored is None or stored.get("writeId", True):\n',
         ),
         frozenset({"message_lost"}),
-        seed=215,
+        seed=45,
     ),
     "no-claim": Mistake(
         "a message does not check whether another one works on its generation",
@@ -92,7 +92,7 @@ PLANTED: Final[Mapping[str, Mistake]] = {
             "    return Claim.CONTINUE if taken else Claim.CONTINUE\n",
         ),
         frozenset({"claimed_twice"}),
-        seed=12,
+        seed=3,
     ),
     "rejected-live": Mistake(
         "a rejected message leaves a live record until a second write",
@@ -119,7 +119,7 @@ PLANTED: Final[Mapping[str, Mistake]] = {
             "        return trip\n",
         ),
         frozenset({"stopped_but_wrote"}),
-        seed=29,
+        seed=37,
     ),
     "delete-unseen": Mistake(
         "the DELETE follows the cancellations without another read",
@@ -140,7 +140,7 @@ PLANTED: Final[Mapping[str, Mistake]] = {
             ),
         },
         frozenset({"retry_after_ignored"}),
-        seed=7,
+        seed=150,
     ),
     "dropped-after-failed-save": Mistake(
         "the message is dropped after a failed save",
@@ -150,7 +150,7 @@ PLANTED: Final[Mapping[str, Mistake]] = {
             "        _note_failure(deletion, step, error)\n",
         ),
         frozenset({"message_lost"}),
-        seed=181,
+        seed=94,
     ),
     "no-grace": Mistake(
         "redrive has no grace period",
@@ -160,19 +160,19 @@ PLANTED: Final[Mapping[str, Mistake]] = {
             "GRACE: Final = timedelta(0)",
         ),
         frozenset({"redriven_early"}),
-        seed=1,
+        seed=0,
     ),
     "abort-unseen": Mistake(
         "the gate does not check for an abort",
         _one(_DELETION, _CHECK_FOR_ABORT, "        if not self.record.etag:\n"),
         frozenset({"stopped_but_wrote"}),
-        seed=182,
+        seed=89,
     ),
     "switch-unasked": Mistake(
         "the gate does not check the switch",
         _one(_DELETION, "        self.switch.require_untripped()\n", ""),
         frozenset({"stopped_but_wrote"}),
-        seed=137,
+        seed=57,
     ),
     "protection-once": Mistake(
         "protection is only checked in the first step",
@@ -196,7 +196,7 @@ PLANTED: Final[Mapping[str, Mistake]] = {
             "if record is None or not record.live:",
         ),
         frozenset({"generation_fell"}),
-        seed=3,
+        seed=0,
     ),
     "stuck-for-anything": Mistake(
         "the reason of a stuck record calls everything never cancellable",
@@ -280,7 +280,7 @@ PLANTED: Final[Mapping[str, Mistake]] = {
             "            return _rejected(purchase, action, error)\n",
         ),
         frozenset({"delete_while_open", "hasty_stuck", "untrue_stuck"}),
-        seed=129,
+        seed=165,
     ),
     "drop-given-up": Mistake(
         "a good drop in the poison queue is given up at once",
