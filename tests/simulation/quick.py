@@ -11,7 +11,9 @@ from urllib.parse import urlparse
 import azure.core.utils
 from requests import structures, utils
 
-_REMEMBERED: Final = 4096
+_REMEMBERED: Final = 512
+# A header holds a boundary that never comes again, and each one that is kept costs the collector.
+_FEW: Final = 16
 
 
 def install() -> None:
@@ -37,7 +39,7 @@ def _remember_urls() -> None:
 def _remember_headers() -> None:
     """Remember the headers of the parts of a table transaction, parsed each time one is read."""
     registry = headerregistry.HeaderRegistry
-    registry.__call__ = functools.lru_cache(_REMEMBERED)(registry.__call__)  # type: ignore[method-assign]
+    registry.__call__ = functools.lru_cache(_FEW)(registry.__call__)  # type: ignore[method-assign]
 
 
 def _copy_headers_at_once() -> None:
