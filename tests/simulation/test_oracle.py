@@ -239,6 +239,49 @@ def deleted_with_an_order_of_a_clock_behind() -> Book:
     return deleted_with_an_order(-50, skew=-60)
 
 
+def bought_before_the_delete(shown_to: str, *, dry: bool) -> Book:
+    """An order that only one run was shown, after the last look of the deletion."""
+    book = begun()
+    book.show_orders("cancelled")
+    book.drop(json.dumps({"tenantId": TENANT, "dryRun": dry}), identifier="m2")
+    book.begin_run(shown_to, "m2")
+    items = {"items": [{**ORDER, "status": "completed"}]}
+    book.read("/orders", run=shown_to, response=items)
+    book.delete(status=400)
+    book.end()
+    return book
+
+
+def shown_to_a_dry_run() -> Book:
+    return bought_before_the_delete("cancel_orders#7", dry=True)
+
+
+def shown_to_a_sweep() -> Book:
+    return bought_before_the_delete("sweep_sandbox#7", dry=False)
+
+
+def shown_to_another_step() -> Book:
+    return bought_before_the_delete("cancel_orders#7", dry=False)
+
+
+def requested_before_a_message_was_recorded() -> Book:
+    """A good drop comes late, after a bad one was recorded as refused."""
+    book = Book()
+    book.begin()
+    book.drop()
+    book.record("refused")
+    book.record("cancelling", claimed="m1", generation=3)
+    book.patch()
+    book.record("refused", claimed="m1", generation=3)
+    return book
+
+
+def written_after_such_a_deletion() -> Book:
+    book = requested_before_a_message_was_recorded()
+    book.patch(run="check_orders#9", at=book.place + 500.0)
+    return book
+
+
 def deleted_twice() -> Book:
     book = begun()
     book.delete()
@@ -1220,6 +1263,8 @@ BAD: list[tuple[str, Callable[[], Book]]] = [
     ("trip_lost", others_write_after_refusal),
     ("delete_while_open", delete_while_open),
     ("delete_while_open", deleted_with_an_order_too_old_by_no_clock),
+    ("delete_while_open", shown_to_another_step),
+    ("unasked_write", written_after_such_a_deletion),
     ("delete_while_open", deleted_with_an_order_of_a_clock_behind),
     ("deleted_twice", deleted_twice),
     ("deleted_twice", deleted_twice_before_the_record),
@@ -1335,6 +1380,9 @@ def under_way_at_the_end() -> Book:
         ("live_without_request", begun_again_in_the_second_of_the_end),
         ("live_without_request", dropped_before_the_response_to_an_abort),
         ("delete_while_open", deleted_with_an_order_too_old_by_a_clock),
+        ("delete_while_open", shown_to_a_dry_run),
+        ("delete_while_open", shown_to_a_sweep),
+        ("unasked_write", requested_before_a_message_was_recorded),
         ("ended_late", ended_late_after_a_trip),
         ("ended_late", ended_late_after_an_outage),
         ("unended", unended_while_tripped),

@@ -1,12 +1,11 @@
 """What must come of a dry run, and what it must leave alone."""
 
-import json
 from collections.abc import Iterator
 
 from tests.simulation.log import Event
 from tests.simulation.oracle.calls import is_write, row_of, writes_record, writes_row
 from tests.simulation.oracle.history import History
-from tests.simulation.oracle.requests import dry_runs_of, wish_in
+from tests.simulation.oracle.requests import dry_runs_of
 from tests.simulation.oracle.violation import Violation
 
 _PLAN = "plan-"
@@ -14,27 +13,10 @@ _PLAN = "plan-"
 
 def dry_run_wrote(history: History) -> Iterator[Violation]:
     """A dry run writes nothing to Partner Center, and no deletion record."""
-    for run in _runs(history):
+    for run in sorted(history.dry_runs):
         for call in history.runs.get(run, ()):
             if is_write(call) or writes_record(call):
                 yield Violation.of("dry_run_wrote", call, "was sent by a dry run")
-
-
-def _runs(history: History) -> Iterator[str]:
-    for event in history.named("began"):
-        if dry_runs_of(history.texts.get(event.fact("id"), "")):
-            yield event.run
-    for event in _asked(history):
-        yield event.run
-
-
-def _asked(history: History) -> Iterator[Event]:
-    """Yield the dry runs that were requested over HTTP."""
-    for event in history.named("asked"):
-        if (event.fact("method"), event.fact("path")) == ("POST", "/api/deletions"):
-            wish = wish_in(json.loads(event.fact("body")))
-            if wish is not None and wish.dry:
-                yield event
 
 
 def dry_run_lost(history: History) -> Iterator[Violation]:
@@ -50,7 +32,7 @@ def dry_run_lost(history: History) -> Iterator[Violation]:
                 yield Violation("dry_run_lost", event.place, text)
     responded = {event.run for event in history.named("responded")}
     raised = {event.run for event in history.named("raised")}
-    for event in _asked(history):
+    for event in history.asked_dry:
         born = history.instance(event.process, event.place)
         lived = history.instance(event.process, last) is born and not _ended(history, event)
         if last and lived and event.run not in responded | raised:

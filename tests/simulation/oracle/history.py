@@ -19,7 +19,7 @@ from tests.simulation.oracle.calls import (
     writes_record,
     writes_row,
 )
-from tests.simulation.oracle.requests import deletions_of, wish_in, wishes_of
+from tests.simulation.oracle.requests import deletions_of, dry_runs_of, wish_in, wishes_of
 from tests.simulation.oracle.truth import Truth
 
 NEVER: Final = 10**12
@@ -232,6 +232,27 @@ class History:
             effect = made[-1] if made else event.place
             accepted = certain or (bool(made) and (not status or status >= 500))
             yield Request(wish.tenant, event.place, effect, event.at, "post", certain, accepted)
+
+    @cached_property
+    def dry_runs(self) -> frozenset[str]:
+        """The runs that only showed what a deletion would do."""
+        dropped = {
+            event.run
+            for event in self.named("began")
+            if dry_runs_of(self.texts.get(event.fact("id"), ""))
+        }
+        return frozenset(dropped | {event.run for event in self.asked_dry})
+
+    @cached_property
+    def asked_dry(self) -> list[Event]:
+        """The dry runs that were requested over HTTP."""
+        found = []
+        for event in self.named("asked"):
+            if (event.fact("method"), event.fact("path")) == ("POST", "/api/deletions"):
+                wish = wish_in(json.loads(event.fact("body")))
+                if wish is not None and wish.dry:
+                    found.append(event)
+        return found
 
     @cached_property
     def sweeps(self) -> list[tuple[int, float]]:

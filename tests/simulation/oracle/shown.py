@@ -10,7 +10,7 @@ from typing import Any, Final
 from tests.simulation.clock import START
 from tests.simulation.log import Call
 from tests.simulation.oracle.calls import body_of, code_of, is_write, tenant_of
-from tests.simulation.oracle.history import History
+from tests.simulation.oracle.history import STEPS, History, function_of
 
 _WINDOW: Final = timedelta(days=60)
 _ORDER_ROUTE: Final = frozenset({"software"})
@@ -141,16 +141,20 @@ class Shown:
 
 
 def open_purchases(history: History, delete: Call) -> list[str]:
-    """Return what could still be cancelled in the last state that the app read.
+    """Return what could still be cancelled in the last state that the deletion was shown.
 
-    Any process may have planned the DELETE, by a clock that is ahead, so that an order was too old.
+    What a dry run or a sweep was shown meanwhile reaches no other process. Any process may have
+    planned the DELETE, by a clock that is ahead, so that an order was too old.
     """
     shown = Shown()
     tenant = tenant_of(delete)
     known = [
         call
         for call in history.partner_center
-        if 0 < call.returned < delete.left and tenant_of(call) == tenant
+        if 0 < call.returned < delete.left
+        and tenant_of(call) == tenant
+        and function_of(call.run) in STEPS
+        and call.run not in history.dry_runs
     ]
     for call in sorted(known, key=lambda each: each.served or each.returned):
         shown.learn(call)

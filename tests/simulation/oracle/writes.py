@@ -32,9 +32,13 @@ def unasked_write(history: History) -> Iterator[Violation]:
 
 
 def _last_end(history: History, call: Call) -> RecordState | None:
-    """Return the last terminal state of a customer's record before a write left."""
+    """Return the last terminal state of a customer's record before a write left.
+
+    A record that was inserted as ended only says that a message could not be handled: it ends no
+    other request.
+    """
     states = history.records.get(tenant_of(call), ())
-    ends = [each for each in states if not each.live and each.place < call.left]
+    ends = [each for each in states if not each.live and each.before and each.place < call.left]
     return ends[-1] if ends else None
 
 
