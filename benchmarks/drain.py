@@ -4,8 +4,8 @@ Run: python -m benchmarks.drain [--rounds 3]
 
 The simulator, the storage emulator and each host are processes of their own. The floor is the
 earliest moment at which the last needed call may be sent, plus the time of a cancellation. The
-hosts' log says what each ran when; an instance is active while it runs anything. One more drain
-for each time of cancellation gets a single request in the middle: it should end within 120 s.
+hosts' logs say what ran when; an instance is active while it runs anything. One more drain for
+each time of cancellation gets a single request in the middle, which should end within 120 s.
 """
 
 import argparse
