@@ -4,8 +4,8 @@ Run: python -m benchmarks.drain [--rounds 3]
 
 The simulator, the storage emulator and each host are processes of their own. The floor is the
 earliest moment at which the last needed call may be sent, plus the time of a cancellation. The
-hosts' log says what each ran when; an instance is active while it runs anything. One more drain
-for each time of cancellation gets a single request in the middle: it should end within 120 s.
+hosts' logs say what ran when; an instance is active while it runs anything. One more drain for
+each time of cancellation gets a single request in the middle, which should end within 120 s.
 """
 
 import argparse
@@ -44,6 +44,12 @@ LONGEST_SECONDS: Final = 900.0
 # The minute is full then, and the rest of the customers wait for the next one.
 SINGLE_AFTER_SECONDS: Final = 30.0
 STEPS: Final = ("cancel_orders", "check_orders", "delete_customer")
+BACKGROUND: Final = (
+    "sweep_sandbox",
+    "run_requested_sweep",
+    "redrive",
+    *(f"record_poison_{each}" for each in ("requests", "checks", "deletes", "sweeps")),
+)
 LAYOUTS: Final[Mapping[str, tuple[tuple[str, ...], ...]]] = {
     "one process": (STEPS,),
     "a process for each function": tuple((step,) for step in STEPS),
@@ -132,8 +138,7 @@ HEADINGS: Final = (
     "queue + table",
     "$",
 )
-
-
+# As wide as the widest cell of each column.
 _WIDEST: Final = (
     "a process for each function",
     *HEADINGS[1:3],
@@ -271,7 +276,7 @@ def _dropped(storage: str, tenants: Sequence[str]) -> float:
 def _host(
     sandbox: Sandbox, storage: str, log: str, functions: Sequence[str]
 ) -> Iterator[dict[str, Any]]:
-    others = {*_functions(), *STEPS} - set(functions)
+    others = {*BACKGROUND, *STEPS} - set(functions)
     settings = {
         **sandbox.environment,
         "AzureWebJobsStorage": storage,
@@ -282,13 +287,6 @@ def _host(
     arguments = ("--port", "0", "--no-settings")
     with running_module("local.host", *arguments, log_name=log, **settings) as line:
         yield line
-
-
-def _functions() -> list[str]:
-    return ["sweep_sandbox", "redrive", *(f"record_poison_{each}" for each in _POISON)]
-
-
-_POISON: Final = ("requests", "checks", "deletes")
 
 
 def _followed(sandbox: Sandbox) -> list[dict[str, Any]]:

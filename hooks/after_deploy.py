@@ -1,6 +1,6 @@
 """After a deployment of code: make sure that the app has it, all of it, in the right versions.
 
-azd says success although the host knows no function: Easy Auth keeps its synchronisation out.
+azd reports success even if the host knows no function: Easy Auth blocks its synchronisation.
 """
 
 import sys
@@ -71,7 +71,7 @@ def _what_is_missing(missing: set[str], names: set[str]) -> str:
 def _compare_versions(
     manager: ResourceManager, app: str, environment: Mapping[str, str], clock: Clock
 ) -> None:
-    """Ask until the new code responds; a caller who may not ask is told so, which is no error."""
+    """Ask until the deployed code responds; being allowed no call is reported and is no error."""
     python = wanted(environment, "SERVICE_API_PYTHON_VERSION")
     end = clock.now() + PATIENCE_SECONDS
     while True:

@@ -17,9 +17,9 @@ _FORBIDDEN: Final = re.compile(r"\b403\b|forbidden|AuthorizationPermissionMismat
 
 
 def before_deploy(environment: Mapping[str, str], clock: Clock) -> None:
-    """Deploy until it is not forbidden any more, if the app has no code yet; raises Stop.
+    """Repeat the deployment while it is forbidden, if the app has no code yet; raises Stop.
 
-    azd deploys once more after it, which does no harm.
+    azd deploys once more afterwards, which does no harm.
     """
     if _has_code(environment):
         return
@@ -39,7 +39,7 @@ def _has_code(environment: Mapping[str, str]) -> bool:
     try:
         return any(True for _ in ResourceManager(environment).values(f"{app}/functions?{VERSION}"))
     except Failed:
-        # What hinders this call, azd will say better.
+        # azd describes better what is wrong with this call.
         return True
 
 

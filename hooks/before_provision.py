@@ -1,4 +1,4 @@
-"""Before provisioning: refuse what Azure would refuse half way, with a sentence."""
+"""Before provisioning: refuse what Azure would refuse half way, and say what to do."""
 
 import sys
 from collections.abc import Mapping

@@ -15,7 +15,7 @@ TIMEOUT_SECONDS: Final = 60
 
 
 class _NoRedirection(urllib.request.HTTPRedirectHandler):
-    """Leaves a redirection to the caller as an error: it would carry the credential along."""
+    """Leaves a redirection to the caller as an error: following it would send the credential on."""
 
     def redirect_request(self, *_: object) -> None:
         """Follow nothing."""

@@ -1,4 +1,4 @@
-"""What wraps each HTTP function: which role it needs, and which response an error becomes."""
+"""What wraps each HTTP function: the role that it needs, and the response that an error becomes."""
 
 import functools
 from collections.abc import Callable

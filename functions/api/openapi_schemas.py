@@ -23,7 +23,7 @@ from shared.sweep.decision import SweepVerdict
 
 Schema = dict[str, Any]
 
-# OpenAPI 2.0 has no word for it; these are those that Logic Apps and connectors know.
+# Extensions that Logic Apps and connectors know: OpenAPI 2.0 has no nullable.
 NULLABLE: Final = "x-nullable"
 SUMMARY: Final = "x-ms-summary"
 VISIBILITY: Final = "x-ms-visibility"

@@ -107,7 +107,7 @@ resource deleteCustomer 'Microsoft.Logic/workflows@2019-05-01' = if (withHttp) {
   }
 }
 
-// It starts itself, so no address does.
+// A recurrence starts it, so it has no address.
 resource sweepSandbox 'Microsoft.Logic/workflows@2019-05-01' = if (withHttp) {
   name: sweepSandboxName
   location: location

@@ -235,7 +235,7 @@ def ended(
 def unparked(record: DeletionRecord, now: datetime) -> DeletionRecord:
     """Return the record with its deadline moved by the time that it has been parked until now.
 
-    What a person had to do meanwhile is no longer said.
+    The remedy goes, because what a person had to do meanwhile is done.
     """
     if record.parked_since is None:
         return replace(record, remedy="")

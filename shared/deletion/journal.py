@@ -48,7 +48,7 @@ class Journal:
         self.note(EntryKind.STEP_UNCLEAR, STOPPED_STEP)
 
     def perhaps_sent(self, purchases: Sequence[Purchase]) -> None:
-        """Note for what a stopped step may have sent a call: these need none any more."""
+        """Note purchases that need no call, because a stopped step may have sent one for them."""
         named = [f"{each.kind} {each.id} ({each.status})" for each in purchases]
         for start in range(0, len(named), _PURCHASES):
             some = ", ".join(named[start : start + _PURCHASES])

@@ -134,7 +134,7 @@ def _may_still_run(record: DeletionRecord) -> bool:
 
 
 def _wait_for_earlier_delete(deletion: Deletion) -> None:
-    """Come back when the DELETE of an earlier delivery of this message cannot be running any more.
+    """Come back when the DELETE of an earlier delivery of this message has certainly ended.
 
     The customer is still there, and two DELETEs at once would be one too many. After the deadline,
     a last look follows instead of a DELETE: the host may stop at each of them.
@@ -257,7 +257,7 @@ def _checked(record: DeletionRecord) -> DeletionRecord:
 
 
 def _after_rejected_delete(deletion: Deletion, reader: PurchaseReader, error: ErrorStatus) -> None:
-    """End as stuck if nothing can change any more; otherwise read everything again."""
+    """End as stuck if nothing can change; otherwise read everything again."""
     plan = make_plan(deletion.record.purchases, deletion.now())
     reason = rejected_delete_reason(str(error), plan)
     emit(Event.DELETE_REJECTED, **deletion.ids, reason=reason)

@@ -170,7 +170,7 @@ class PartnerCenter:
             emit(Event.ENTITLEMENTS_UNREAD, tenant=customer_id, reason=str(error))
             return []
         except Forbidden as error:
-            # Then no customer's entitlements can be read; a policy may change meanwhile.
+            # Then no customer's entitlements can be read; BlockedByPolicy may be lifted.
             forbidden = type(error) is NotForThisCredential
             self._connection.tokens.entitlements_forbidden = forbidden
             emit(Event.ENTITLEMENTS_FORBIDDEN, reason=str(error))

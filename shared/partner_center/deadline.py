@@ -1,4 +1,4 @@
-"""The time that one step may take, which TLS connections keep to, and a last question to it."""
+"""The time of one step, which TLS connections keep to, and a last question before a call leaves."""
 
 import ssl
 import time

@@ -16,7 +16,7 @@ PartnerCenterError
     ├── NotASandbox           the account is not an integration sandbox
     ├── Unauthorized          the token is not accepted
     ├── Forbidden             the credential lacks a right
-    │   └── NotForThisCredential  this credential may not make the call
+    │   ├── NotForThisCredential  this credential may not make the call
     │   │   └── BlockedByPolicy   a conditional access policy forbids it
     │   └── LacksRights       the user or the application has too few rights
     ├── NotFound              the customer, order or subscription does not exist

@@ -1,4 +1,4 @@
-"""Responses to a sign-in that lead it elsewhere, or come from something else than they should."""
+"""Responses to a sign-in that lead it elsewhere, or that come from the wrong kind of service."""
 
 import re
 from collections.abc import Callable

@@ -209,7 +209,7 @@ def rejected(message: str, error: object) -> Exception:
 
 
 def _is_no_vault(response: _Response) -> bool:
-    """Whether a vault would not respond like this; half of its JSON may be all that arrived."""
+    """Whether a vault would not respond like this; JSON that was cut off may come from one."""
     challenge = response.challenge
     if response.status == HTTPStatus.UNAUTHORIZED:
         return challenge is None or not challenges_as_vault(response.url, challenge)

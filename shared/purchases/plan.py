@@ -103,7 +103,7 @@ def make_plan(purchases: Collection[Purchase], now: datetime) -> Plan:
 
 
 def closed_since(before: Plan, after: Plan) -> tuple[Purchase, ...]:
-    """Return the purchases that need no call any more, and needed one before or were not known."""
+    """Return the purchases that need no call, and that needed one before or were not known."""
     others = {each.purchase.key for each in before.entries if each.standing is not Standing.OPEN}
     return tuple(
         each.purchase

@@ -38,11 +38,11 @@ from shared.storage.ledger import (
 
 _TRIES: Final = 5
 _AFTER_CONFLICTS_SECONDS: Final = 1.0
-# While storage is away, one thread in so many seconds finds out whether it still is.
+# While storage is away, one thread asks it again after so many seconds.
 _AFTER_OUTAGE_SECONDS: Final = 5.0
-# Another process has probably written since.
+# After that, another process has probably written the row.
 _KNOWN_SECONDS: Final = 2.0
-# A step alone takes about as many calls within the time of a grant.
+# About as many calls as a single step sends while a grant lasts.
 _LEAST_AHEAD: Final = 3
 _SLOWEST_SECONDS: Final = 5.0
 _LOST_WRITES: Final = 1
@@ -69,7 +69,7 @@ class SharedBudget:
         self._setting = setting
         self._monotonic = monotonic
         self._jitter = jitter
-        # Held while storage is asked: who waits for it finds the claim that was made meanwhile.
+        # Held while storage is asked: whoever waits for it finds the claim that was made meanwhile.
         self._claiming = threading.Lock()
         self._counting = threading.Lock()
         self._waiting = 0
@@ -149,7 +149,7 @@ class SharedBudget:
 
     @contextmanager
     def _asking(self, deadline: Deadline) -> Iterator[None]:
-        """Wait for the claim that is made, and be counted among those that wait for it."""
+        """Wait for a claim that is under way, and be counted among those that wait for it."""
         with self._counting:
             self._waiting += 1
         try:
@@ -179,7 +179,7 @@ class SharedBudget:
     def _claim(self, rank: Rank, *, patient: bool) -> None:
         """Claim calls for all who wait; raises RateLimited, or the errors of the table."""
         began = self._monotonic()
-        # As long as the last claim took, a grant is on its way.
+        # A grant arrives late by about as long as the last claim took.
         use_seconds = USE_SECONDS + self._claim_seconds
         ask = Ask(rank, self._waiting, self._ahead(began), use_seconds, patient)
         decision = self._store(lambda ledger, now: decide(ledger, ask, self._setting, now))

@@ -149,7 +149,7 @@ class BudgetRow:
             return None
 
     def _learning(self) -> Callable[[Any], None]:
-        """Return what takes the time from a response to a request that leaves from now on."""
+        """Return a hook that takes the time from the response to the next request."""
         asked_at = self._monotonic()
 
         def learn(response: Any) -> None:  # noqa: ANN401 - a response of any transport

@@ -12,7 +12,7 @@ from typing import Final
 from shared.partner_center.rate_limit import LONGEST_WAIT_SECONDS, Rank
 
 WINDOW_SECONDS: Final = 60.0
-# From the last look at the clock before a call leaves until Partner Center counts it.
+# The longest time from the last look at the clock until Partner Center counts the call.
 GUARD_SECONDS: Final = 1.0
 # Narrow, so that room opens early; a claim costs what it does not use within its tick.
 TICK_SECONDS: Final = 0.25
@@ -249,7 +249,7 @@ def _come_back(ledger: Ledger, rank: Rank, limit: int, now: float) -> tuple[Ledg
     """Return when a step should come back: when there is room for it and for those before it."""
     expected = _later(ledger.expected, now)
     if rank is Rank.STARTED:
-        # It was expected earlier, and is from now on when it comes back.
+        # It is expected when it comes back, and not at the earlier time.
         expected = _without_first(expected, CALLS_OF_LOOK)
         missing = CALLS_OF_LOOK + sum(expected.values()) - room(ledger, rank, limit, now)
         back = max(_opening(ledger, missing, limit, now), now + LONGEST_WAIT_SECONDS)

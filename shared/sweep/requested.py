@@ -44,7 +44,7 @@ def request_sweep(services: Services, mode: SweepMode, requested_by: str) -> Swe
     """Store a sweep and queue it; return the one of this mode that has not ended, if there is one.
 
     The row comes first, so that whoever is told of the sweep finds it. Raises Refused,
-    SwitchTripped or AzureError; one with a note if the sweep may run all the same.
+    SwitchTripped or AzureError, which has a note if the sweep may run all the same.
     """
     if mode is SweepMode.DELETE:
         services.safety.require_protection()
