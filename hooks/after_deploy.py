@@ -104,7 +104,7 @@ def _running(manager: ResourceManager, app: str, environment: Mapping[str, str])
         headers = {"x-functions-key": str(keys["functionKeys"]["default"])}
     running = call("GET", url, headers)
     if not isinstance(running, dict) or not running.keys() >= {"tipsweep", "python", "packages"}:
-        raise Failed(0, f"a response without the versions: {running}")
+        raise Failed(200, f"a response without the versions: {running}")
     return running
 
 

@@ -5,7 +5,7 @@ import time
 import uuid
 from collections.abc import Callable
 from contextlib import suppress
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 from typing import Final, Protocol
 
@@ -74,10 +74,11 @@ class SwitchStore(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class _OwnTrip:
-    """The last trip of this process, and whether it is known to be stored."""
+    """The last trip of this process, whether it is known to be stored, and whether people know."""
 
     state: SwitchState | None = None
     stored: bool = True
+    told: bool = True
 
 
 class Switch:
@@ -157,7 +158,7 @@ class Switch:
             if own.state is not None and own.state.trip_id == trip.trip_id:
                 return True
             if own.stored:
-                self._own = _OwnTrip(trip, stored=False)
+                self._own = _OwnTrip(trip, stored=False, told=False)
             return own.stored
 
     def trip(self, requested_by: str, reason: str) -> SwitchState:
@@ -209,7 +210,17 @@ class Switch:
         if stored.trip_id == own.state.trip_id:
             self._note_stored(own.state)
             return stored
+        if not own.told:
+            self._tell_taken_over(own.state)
         return self._write(own.state)
+
+    def _tell_taken_over(self, trip: SwitchState) -> None:
+        """Tell of a trip that is stored here for another process, as that one did, once."""
+        with self._lock:
+            if self._own.state is trip:
+                self._own = replace(self._own, told=True)
+        emit(Event.SWITCH_TRIPPED, requested_by=trip.requested_by, reason=trip.reason)
+        self._moved(trip)
 
     def _stored_at_once(self, trip: SwitchState) -> SwitchState:
         """Write a trip, and once more at once: the library itself repeats only some failures."""

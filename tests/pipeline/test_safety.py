@@ -338,6 +338,24 @@ def test_a_trip_outlives_a_process_that_ends_before_it_could_store_it(
     assert bench.record(customer.tenant_id).live
 
 
+@pytest.mark.usefixtures("unheard")
+def test_the_process_that_stores_a_trip_for_another_tells_of_it_once(
+    bench: Bench, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.clear()
+    caplog.set_level("INFO")
+
+    bench.pump(passes=3)
+
+    lines = [each for each in caplog.messages if each.startswith("switch_tripped ")]
+    entries = bench.services.history.account_page("", 10)
+    assert len(lines) == 1
+    assert "403/800019" in lines[0]
+    assert [each.detail for each in entries if each.kind == "switch_tripped"] == [
+        bench.services.switch.read().reason
+    ]
+
+
 @pytest.mark.usefixtures("impatient", "unheard")
 def test_a_message_keeps_its_trip_until_it_is_stored_and_no_try_counts(
     bench: Bench, storage: str
