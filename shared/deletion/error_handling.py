@@ -61,7 +61,7 @@ def error_handling(
         # From the inside out: a 404 or 403 is confirmed, a production account trips the switch, and
         # the errors that remain decide about the deletion.
         with (
-            _handled(deletion, queue, client),
+            handled(deletion, queue, client),
             services.conversation(client),
             services.safety.confirming_gone(
                 client, deletion.record.tenant, lambda: deletion.record.seen
@@ -81,7 +81,11 @@ def error_handling(
 
 
 @contextmanager
-def _handled(deletion: Deletion, queue: str, client: PartnerCenter) -> Iterator[None]:
+def handled(deletion: Deletion, queue: str, client: PartnerCenter) -> Iterator[None]:
+    """Decide what becomes of the deletion if a step, or a part of it, raises.
+
+    For trouble that passes, the deletion is put back on the queue.
+    """
     try:
         yield
     except SwitchTripped as error:

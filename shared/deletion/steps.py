@@ -9,7 +9,7 @@ from azure.core.exceptions import AzureError
 from shared.deletion.claims import Delivery, claim_request, claim_step, take_step
 from shared.deletion.deletion import Deletion, is_at_longest_delay
 from shared.deletion.dry_run import run_dry
-from shared.deletion.error_handling import error_handling
+from shared.deletion.error_handling import error_handling, handled
 from shared.deletion.messages import DeletionRequest, Drop, StepMessage
 from shared.deletion.reasons import (
     LATE_REMEDY,
@@ -113,7 +113,9 @@ def delete_customer(services: Services, message: StepMessage, delivery: Delivery
             raise
         except ErrorStatus as error:
             reader = _reader(services, client, deletion.record.tenant)
-            _after_rejected_delete(deletion, reader, error)
+            # What fails from here on must not bring another DELETE before the next look.
+            with handled(deletion, ORDERS_TO_CHECK, client):
+                _after_rejected_delete(deletion, reader, error)
         else:
             deletion.finish(State.DELETED)
 

@@ -1,11 +1,13 @@
 """Every kind of product is cancelled in its own way, and the customer is deleted."""
 
 from dataclasses import replace
+from typing import Any
 
 import pytest
 
 from local.simulator import Behaviour, Customer, Fault, ProductKind, Simulator
 from shared.purchases.purchase import PurchaseKind
+from shared.storage.names import CUSTOMERS_READY, ORDERS_TO_CHECK
 from shared.storage.records import State
 from tests.bench import Bench
 
@@ -238,6 +240,25 @@ def test_an_order_that_shows_up_late_is_seen_after_a_rejected_delete(
     assert statuses[0] == 400
     assert statuses[-1] == 204
     assert customer.deleted
+
+
+@pytest.mark.parametrize("fault", [{"status": 500}, {"status": 429}, {"drop": True}], ids=str)
+def test_a_look_that_fails_after_a_rejected_delete_is_made_before_the_next_one(
+    simulator: Simulator, bench: Bench, customer: Customer, fault: dict[str, Any]
+) -> None:
+    """A purchase that nothing cancels is left, and a late order may be what blocks the DELETE."""
+    customer.add_order(ProductKind.RESERVED_INSTANCE, age_days=70)
+    bench.drop(customer.tenant_id)
+    bench.pump(passes=1)
+    urls = f"/v1/customers/{customer.tenant_id}/subscriptions"
+    simulator.add_fault(Fault(method="GET", path=urls, times=None, **fault))
+
+    bench.pump(passes=1)
+
+    assert [call.status for call in bench.calls("DELETE")] == [400]
+    assert bench.waiting(ORDERS_TO_CHECK) == 1
+    assert bench.waiting(CUSTOMERS_READY) == 0
+    assert not bench.errors
 
 
 @pytest.mark.parametrize("follows", [False, True])
