@@ -50,7 +50,7 @@ def _is_forbidden(environment: Mapping[str, str]) -> bool:
         *("deploy", "api", "--no-prompt", "--environment", name),
         environment={**environment, NESTED: "1"},
     )
-    return done.returncode != 0 and _FORBIDDEN.search(done.stdout) is not None
+    return done.returncode != 0 and _FORBIDDEN.search(done.stdout + done.stderr) is not None
 
 
 if __name__ == "__main__":

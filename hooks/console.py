@@ -33,12 +33,11 @@ def wanted(environment: Mapping[str, str], name: str) -> str:
 
 
 def azd(*arguments: str, environment: Mapping[str, str]) -> subprocess.CompletedProcess[str]:
-    """Run azd and keep what it prints."""
+    """Run azd and keep what it prints; warnings come in `stderr`, beside any result."""
     return subprocess.run(  # noqa: S603 - azd is what runs this hook
         ["azd", *arguments],  # noqa: S607 - wherever it is installed
         env=dict(environment),
-        stdout=subprocess.PIPE,
-        stderr=subprocess.STDOUT,
+        capture_output=True,
         text=True,
         check=False,
     )

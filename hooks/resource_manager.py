@@ -77,8 +77,10 @@ def token_for(resource: str, environment: Mapping[str, str]) -> str:
     try:
         return str(json.loads(done.stdout)["token"])
     except (ValueError, KeyError, TypeError):
+        # What azd printed when it succeeded holds the token, in whatever form.
+        said = done.stderr + (done.stdout if done.returncode else "")
         raise NoToken(
-            f"azd gives no token for {resource}: run 'azd auth login'. {done.stdout[:500].strip()}"
+            f"azd gives no token for {resource}: run 'azd auth login'. {said[:500].strip()}"
         ) from None
 
 

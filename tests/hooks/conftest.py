@@ -15,7 +15,9 @@ from local.simulator.certificates import authority, server_context
 AZD = """#!/bin/sh
 case "$1 $2" in
   "auth token") case $4 in api://unknown*) echo "ERROR: AADSTS500011"; exit 1 ;; esac
-    echo "{\\"token\\": \\"for $4\\"}" ;;
+    echo "WARNING: your version of azd is out of date" >&2
+    case $4 in api://odd*) echo "{\\"accessToken\\": \\"for $4\\"}" ;;
+      *) echo "{\\"token\\": \\"for $4\\"}" ;; esac ;;
   "deploy api") echo "$*" >>"$AZD_CALLS"; line=$(head -n 1 "$AZD_OUTPUT"); sed -i 1d "$AZD_OUTPUT"
     echo "$line"; case $line in SUCCESS*) ;; *) exit 1 ;; esac ;;
 esac

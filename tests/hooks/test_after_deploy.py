@@ -206,6 +206,20 @@ def test_behind_easy_auth_the_app_is_asked_with_a_token_of_its_api(
     assert ready.headers[VERSION]["authorization"] == "Bearer for api://c/.default"
 
 
+def test_a_token_in_a_form_that_is_not_known_is_not_printed(
+    ready: Azure,
+    environment: dict[str, str],
+    clock: Clock,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    after_deploy(environment | {"SERVICE_API_CLIENT_ID": "odd"}, clock)
+
+    assert VERSION not in ready.calls
+    printed = capsys.readouterr().out
+    assert "NOT compared. azd gives no token for api://odd" in printed
+    assert "for api://odd/.default" not in printed
+
+
 def test_a_deployer_who_gets_no_token_of_the_api_is_told_that_nothing_was_compared(
     ready: Azure,
     environment: dict[str, str],
