@@ -189,9 +189,7 @@ def _calls_of_customer(limit: int) -> int:
 
 
 def _still_expected(ledger: Ledger, limit: int, now: float) -> int:
-    soon = (now + WINDOW_SECONDS) / TICK_SECONDS
-    expected = _later(ledger.expected, now - _LATE_SECONDS)
-    calls = sum(count for tick, count in expected.items() if tick < soon)
+    calls = _within_a_minute(_later(ledger.expected, now - _LATE_SECONDS), now)
     # What never comes must not keep everybody from starting.
     return min(_share(Rank.STARTING, limit) - _calls_of_customer(limit), calls)
 
@@ -251,7 +249,8 @@ def _come_back(ledger: Ledger, rank: Rank, limit: int, now: float) -> tuple[Ledg
     if rank is Rank.STARTED:
         # It is expected when it comes back, and not at the earlier time.
         expected = _without_first(expected, CALLS_OF_LOOK)
-        missing = CALLS_OF_LOOK + sum(expected.values()) - room(ledger, rank, limit, now)
+        before = _within_a_minute(expected, now)
+        missing = CALLS_OF_LOOK + before - room(ledger, rank, limit, now)
         back = max(_opening(ledger, missing, limit, now), now + LONGEST_WAIT_SECONDS)
         tick = _coarse(tick_of(back), now)
         expected[tick] = expected.get(tick, 0) + CALLS_OF_LOOK
@@ -281,6 +280,11 @@ def _due(ledger: Ledger, now: float) -> dict[int, int]:
 
 def _later(calls: Mapping[int, int], now: float) -> dict[int, int]:
     return {tick: count for tick, count in calls.items() if tick * TICK_SECONDS > now}
+
+
+def _within_a_minute(calls: Mapping[int, int], now: float) -> int:
+    soon = (now + WINDOW_SECONDS) / TICK_SECONDS
+    return sum(count for tick, count in calls.items() if tick < soon)
 
 
 def _opening(ledger: Ledger, missing: int, limit: int, now: float) -> float:

@@ -492,6 +492,21 @@ def test_a_customer_that_was_worked_on_comes_back_before_those_that_start() -> N
     assert max(started) < starting[-1]
 
 
+def test_a_step_that_is_held_back_does_not_wait_for_looks_in_an_hour() -> None:
+    now = START.timestamp()
+    # Two calls leave the minute every quarter of a second.
+    full_minute = Ledger(used={tick_of(now) - ticks: 2 for ticks in range(238)})
+    waiting = expecting(full_minute, [(now + 3600, 400)], 0, now)
+
+    decisions = [
+        decide(ledger, Ask(Rank.STARTED), 475, Moment(now, now))
+        for ledger in (full_minute, waiting)
+    ]
+
+    assert decisions[0].grant is None
+    assert decisions[0].wait == decisions[1].wait < 10
+
+
 @pytest.mark.parametrize("rank", [Rank.STARTING, Rank.STARTED])
 @pytest.mark.parametrize("seconds_between", [0.01, 1.0, 3.0])
 def test_the_row_holds_what_thousands_of_steps_come_back_for(
